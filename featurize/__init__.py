@@ -1,0 +1,1 @@
+"""Video to frames to pretrained backbone to feature store."""

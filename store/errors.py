@@ -1,0 +1,44 @@
+"""The errors of the store, and the ancestor of every error that Trapline raises on purpose.
+
+A message is one sentence that says what, where, what was expected and received, and what to do.
+"""
+
+
+class TraplineError(Exception):
+    """Anything wrong with what a person gave us or with the machine: commands print it and exit with 1."""
+
+    def __str__(self) -> str:
+        """The message itself, also where a builtin parent (KeyError, OSError) would print it otherwise."""
+        return " ".join(str(part) for part in self.args)
+
+
+class StoreError(TraplineError):
+    """Base class of the store's errors."""
+
+
+class StoreNotFoundError(StoreError, FileNotFoundError):
+    """There is no store, or no such key in it, at the place that was named."""
+
+
+class StoreWriteError(StoreError, OSError):
+    """The disk refused a write; what was committed before is intact."""
+
+
+class CorruptPartError(StoreError, OSError):
+    """A part file does not hold what its format promises."""
+
+
+class UnknownClipError(StoreError, KeyError):
+    """A clip id was asked for that is not there."""
+
+
+class DuplicateClipError(StoreError, ValueError):
+    """A clip id stands twice where it must stand once."""
+
+
+class InvalidRecordError(StoreError, ValueError):
+    """A row that was offered to the store contradicts itself or the key."""
+
+
+class ConfigError(TraplineError, ValueError):
+    """A configuration file holds an unknown key or a value outside its range."""

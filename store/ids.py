@@ -1,0 +1,48 @@
+"""Clip ids: the one name that joins features, facts, labels, folds and predictions."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+
+from store.errors import DuplicateClipError, UnknownClipError
+
+_SHOWN = 5
+
+
+def clip_id_from_path(path: PurePath, root: PurePath) -> str:
+    """The id of the clip at `path`: its path relative to `root`, `/` separated, in Unicode NFC."""
+    return normalise_clip_id(path.relative_to(root).as_posix())
+
+
+def normalise_clip_id(text: str) -> str:
+    """`text` as a clip id: `/` separators, Unicode NFC, no leading `./`.
+
+    File systems and spreadsheets disagree about the composition of letters such as "ï";
+    NFC makes the same name equal wherever it came from.
+    """
+    return unicodedata.normalize("NFC", text.replace("\\", "/")).removeprefix("./")
+
+
+def name_a_few(ids: Iterable[str]) -> str:
+    """The first few of `ids`, for an error message."""
+    listed = list(ids)
+    shown = ", ".join(repr(clip_id) for clip_id in listed[:_SHOWN])
+    return shown if len(listed) <= _SHOWN else f"{shown} and {len(listed) - _SHOWN} more"
+
+
+def require_unique(ids: Sequence[str], where: str) -> None:
+    """Raise DuplicateClipError, naming the first few, unless every id stands once in `ids`."""
+    repeated = [clip_id for clip_id, count in Counter(ids).items() if count > 1]
+    if repeated:
+        raise DuplicateClipError(
+            f"{where}: {len(repeated)} clip ids stand more than once: {name_a_few(repeated)}; keep one row each"
+        )
+
+
+def require_known(ids: Iterable[str], known: Iterable[str], where: str, remedy: str) -> None:
+    """Raise UnknownClipError, naming the first few, unless every one of `ids` is in `known`."""
+    have = set(known)
+    unknown = [clip_id for clip_id in ids if clip_id not in have]
+    if unknown:
+        raise UnknownClipError(f"{where}: {len(unknown)} clip ids are unknown: {name_a_few(unknown)}; {remedy}")

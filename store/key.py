@@ -1,0 +1,100 @@
+"""FeatureKey: the settings that make cached features what they are."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from store.digest import settings_digest
+from store.errors import CorruptPartError
+
+FORMAT_VERSION = 1
+_DIGEST_CHARS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class TapColumns:
+    """Where one tap's channels stand among the D feature columns: [start, stop)."""
+
+    name: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureKey:
+    """Everything that, if changed, would change the features: a different setting is a different key.
+
+    Attributes:
+        backbone: registry name of the network.
+        weights_sha256: digest of the weights file, in hex; `random-<seed>` for untrained weights.
+        taps: (name, channels) of each tap, in column order.
+        input_px: nominal input side in pixels.
+        resize: name of the resize rule that brings a frame to the network's input.
+        preprocessing: name of the rule that turns uint8 pixels into the network's numbers.
+        view: what part of a frame the backbone sees: {"name": ..., settings}.
+        sampling: which frames of a clip are taken: {"mode": ..., settings}.
+        dtype: what features are stored as.
+        format_version: version of the on-disk format.
+    """
+
+    backbone: str
+    weights_sha256: str
+    taps: tuple[tuple[str, int], ...]
+    input_px: int
+    resize: str
+    preprocessing: str
+    view: Mapping[str, Any]
+    sampling: Mapping[str, Any]
+    dtype: str = "float16"
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def dim(self) -> int:
+        """D, the number of feature columns: the channels of all taps together."""
+        return sum(channels for _, channels in self.taps)
+
+    @property
+    def tap_columns(self) -> tuple[TapColumns, ...]:
+        """The column range of each tap, in order."""
+        columns, start = [], 0
+        for name, channels in self.taps:
+            columns.append(TapColumns(name=name, start=start, stop=start + channels))
+            start += channels
+        return tuple(columns)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the settings, in hex."""
+        return settings_digest(self.to_json())
+
+    @property
+    def source(self) -> str:
+        """The short name that people and recipes use: `backbone` for whole frames, else `backbone+view`."""
+        view = self.view["name"]
+        return self.backbone if view == "whole" else f"{self.backbone}+{view}"
+
+    @property
+    def folder(self) -> str:
+        """The name of the key's folder below `features/`: readable first, unique by its digest."""
+        safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in self.backbone)
+        return f"{safe}-{self.view['name']}-{self.digest[:_DIGEST_CHARS]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The key as plain JSON values; `from_json` turns it back."""
+        spec = asdict(self)
+        spec["taps"] = [[name, channels] for name, channels in self.taps]
+        return spec
+
+    @classmethod
+    def from_json(cls, spec: Mapping[str, Any]) -> "FeatureKey":
+        """The key that `to_json` spelled out.
+
+        Raises:
+            CorruptPartError: a field is missing or unknown.
+        """
+        try:
+            return cls(**{**spec, "taps": tuple((str(name), int(channels)) for name, channels in spec["taps"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptPartError(
+                f"spec.json is not a feature key of format version {FORMAT_VERSION}: {error}"
+            ) from error

@@ -42,3 +42,11 @@ class InvalidRecordError(StoreError, ValueError):
 
 class ConfigError(TraplineError, ValueError):
     """A configuration file holds an unknown key or a value outside its range."""
+
+
+class StoreReadError(StoreError, OSError):
+    """The machine refused to read a file of the store (permission, input/output error)."""
+
+
+class StoreRequestError(StoreError, ValueError):
+    """Something was asked of the store that makes no sense, such as padding to less than the longest clip."""

@@ -1,0 +1,34 @@
+"""The shell that all commands share: one-sentence errors, JSON on stdout, everything else on stderr."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from store.errors import TraplineError
+
+if TYPE_CHECKING:
+    import typer
+    from rich.console import Console
+
+
+def run(app: "typer.Typer") -> None:
+    """Run a Typer application: a TraplineError becomes one sentence on stderr and exit code 1."""
+    try:
+        app()
+    except TraplineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        for note in getattr(error, "__notes__", []):
+            print(f"  {note}", file=sys.stderr)
+        sys.exit(1)
+
+
+def print_json(result: Any) -> None:
+    """Print `result` to stdout as indented JSON; NaN is refused, since other tools cannot read it."""
+    print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def stderr_console() -> "Console":
+    """A rich console on stderr, for progress and logs."""
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -1,0 +1,197 @@
+"""Blends: fitted on out-of-fold predictions, scored on folds they have not seen, applied to new clips by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.blenders import BLENDERS, Blender
+from heads.errors import BlendError
+from heads.folds import Folds
+from heads.labels import LabelTable
+from heads.predictions import Predictions
+from store.ids import name_a_few
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blend:
+    """A fitted blender: JSON values only, so that it can be kept in blend.json.
+
+    Attributes:
+        method: name of the blender.
+        models: (M) names of the models it combines, in order.
+        classes: (C) classes it predicts.
+        parameters: what the blender fitted.
+    """
+
+    method: str
+    models: tuple[str, ...]
+    classes: tuple[str, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def apply(self, predictions: Sequence[Predictions]) -> Predictions:
+        """Blend the models' predictions of the same clips.
+
+        Args:
+            predictions: one for each of `models`, in any order; further ones are ignored.
+
+        Raises:
+            BlendError: a model is missing, or predicts other clips or classes than it should.
+        """
+        by_name = {each.model: each for each in predictions}
+        missing = [name for name in self.models if name not in by_name]
+        if missing:
+            raise BlendError(f"blend '{self.method}' needs the predictions of {name_a_few(missing)}; make them first")
+        stack, first = stack_predictions([by_name[name] for name in self.models], self.classes)
+        return Predictions(
+            ids=first.ids,
+            classes=self.classes,
+            probabilities=find_blender(self.method).combine(stack, self.parameters),
+            fold=first.fold,
+            provenance={"model": self.method, "blend_of": list(self.models)},
+        )
+
+    def apply_to_folds(self, per_fold: Sequence[Sequence[Predictions]]) -> Predictions:
+        """Blend new clips: the blend of each fold's models, then the mean over folds.
+
+        A blend was fitted on single models' predictions, so it is applied to such, not to their average.
+
+        Args:
+            per_fold: for each fold, the predictions of that fold's models, all of the same clips.
+
+        Raises:
+            BlendError: there is no fold, or the folds' predictions do not match.
+        """
+        if not per_fold:
+            raise BlendError(f"blend '{self.method}' was given no predictions; predict with at least one fold's models")
+        blended = [self.apply(predictions) for predictions in per_fold]
+        ids = blended[0].ids
+        mean = np.mean([_same_clips(each, blended[0]).probabilities for each in blended], axis=0)
+        return Predictions(ids=ids, classes=self.classes, probabilities=mean, provenance=blended[0].provenance)
+
+    def to_json(self) -> dict[str, Any]:
+        """The blend as JSON values; `from_json` turns them back."""
+        return {
+            "method": self.method,
+            "models": list(self.models),
+            "classes": list(self.classes),
+            "parameters": dict(self.parameters),
+        }
+
+    @classmethod
+    def from_json(cls, spec: Mapping[str, Any]) -> "Blend":
+        """The blend that `to_json` spelled out.
+
+        Raises:
+            BlendError: a field is missing, or the blender is unknown.
+        """
+        try:
+            blend = cls(
+                method=spec["method"],
+                models=tuple(spec["models"]),
+                classes=tuple(spec["classes"]),
+                parameters=spec["parameters"],
+            )
+        except KeyError as error:
+            raise BlendError(f"blend.json: there is no {error}; run `heads blend` again") from error
+        find_blender(blend.method)
+        return blend
+
+
+def find_blender(name: str) -> Blender:
+    """The blender called `name`.
+
+    Raises:
+        BlendError: there is none.
+    """
+    if name not in BLENDERS:
+        raise BlendError(f"there is no blender '{name}'; choose one of {', '.join(BLENDERS)}")
+    return BLENDERS[name]
+
+
+def fit_blend(blender: Blender, oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Blend:
+    """Fit a blender on all out-of-fold predictions; what it fitted must be scored by `nested_predict`.
+
+    Raises:
+        BlendError: the models predict different clips, or none at all.
+    """
+    classes = blend_classes(oof, labels)
+    stack, first = stack_predictions(oof, classes)
+    parameters = blender.fit(stack, _values(labels, first.ids, classes), folds.of(first.ids))
+    models = tuple(each.model for each in oof)
+    return Blend(method=blender.name, models=models, classes=classes, parameters=parameters)
+
+
+def nested_predict(blender: Blender, oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Predictions:
+    """Predictions of a blender where each fold is blended by a fit on the other folds.
+
+    Returns:
+        Predictions of every clip, whose score is honest: no clip, and no group, is on both sides.
+
+    Raises:
+        BlendError: the models predict different clips, or none at all.
+    """
+    classes = blend_classes(oof, labels)
+    stack, first = stack_predictions(oof, classes)
+    values, fold = _values(labels, first.ids, classes), folds.of(first.ids)
+    probabilities = np.full((len(first.ids), len(classes)), np.nan)
+    for number in np.unique(fold):
+        scored = fold == number
+        parameters = blender.fit(stack[:, ~scored], values[~scored], fold[~scored])
+        probabilities[scored] = blender.combine(stack[:, scored], parameters)
+    return Predictions(
+        ids=first.ids,
+        classes=classes,
+        probabilities=probabilities,
+        fold=fold,
+        provenance={"model": blender.name, "blend_of": [each.model for each in oof]},
+    )
+
+
+def blend_classes(oof: Sequence[Predictions], labels: LabelTable) -> tuple[str, ...]:
+    """The labels' classes that at least one model knows, in the labels' order."""
+    known = {name for each in oof for name in each.classes}
+    return tuple(name for name in labels.classes if name in known)
+
+
+def stack_predictions(
+    predictions: Sequence[Predictions], classes: Sequence[str]
+) -> tuple[NDArray[np.float64], Predictions]:
+    """Lay predictions of the same clips over each other.
+
+    Returns:
+        (M, N, C) float64, NaN where a model lacks a class; and the first predictions, whose clip order it follows.
+
+    Raises:
+        BlendError: there is no prediction, two have one name, or two predict different clips.
+    """
+    if not predictions:
+        raise BlendError("there is nothing to blend; train at least one head")
+    names = [each.model for each in predictions]
+    if len(set(names)) != len(names):
+        raise BlendError(f"two models share a name ({', '.join(names)}); a blend finds models by name, rename one")
+    first = predictions[0]
+    stack = np.full((len(predictions), len(first.ids), len(classes)), np.nan)
+    for layer, each in zip(stack, predictions, strict=True):
+        aligned = _same_clips(each, first)
+        for column, name in enumerate(classes):
+            if name in aligned.classes:
+                layer[:, column] = aligned.column(name)
+    return stack, first
+
+
+def _same_clips(each: Predictions, first: Predictions) -> Predictions:
+    odd = set(each.ids) ^ set(first.ids)
+    if odd:
+        raise BlendError(
+            f"'{each.model}' and '{first.model}' predict different clips: {len(odd)} are in one only, such as "
+            f"{name_a_few(sorted(odd))}; train or predict both on the same clips"
+        )
+    return each.select(first.ids)
+
+
+def _values(labels: LabelTable, ids: Sequence[str], classes: Sequence[str]) -> NDArray[np.uint8]:
+    columns = [labels.classes.index(name) for name in classes]
+    return labels.select(ids).values[:, columns]

@@ -1,0 +1,6 @@
+"""Blenders: ways to make one table of probabilities out of several models' tables."""
+
+from heads.blenders.protocol import Blender
+from heads.blenders.registry import BLENDERS
+
+__all__ = ["BLENDERS", "Blender"]

@@ -1,0 +1,28 @@
+"""Between probabilities and logits, and over models of which some lack a class."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_EPS = 1e-6
+
+
+def to_logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(p / (1 - p)) of probabilities clipped to [1e-6, 1 - 1e-6], so that no single model can be infinitely sure."""
+    clipped = np.clip(probabilities, _EPS, 1 - _EPS)
+    logits: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
+    return logits
+
+
+def to_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-logit)), without overflow."""
+    bounded = np.clip(logits, -50.0, 50.0)
+    probabilities: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-bounded))
+    return probabilities
+
+
+def mean_over_models(stack: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of (M, N, C) over the models that are not NaN, (N, C); NaN where all are."""
+    known = ~np.isnan(stack[:, :1, :])
+    count = known.sum(axis=0)
+    total = np.where(known, stack, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,40 @@
+"""Blends that fit nothing: the mean of probabilities and the mean of logits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.blenders.logits import mean_over_models, to_logits, to_probabilities
+from heads.blenders.protocol import Stack
+
+
+class Mean:
+    """The plain mean of the models' probabilities."""
+
+    name = "mean"
+    complexity = 0
+
+    def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
+        """Nothing is fitted."""
+        return {}
+
+    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+        """The mean over the models that know the class."""
+        return mean_over_models(stack)
+
+
+class MeanOfLogits:
+    """The mean of the models' logits: a model that is sure counts for more than in the plain mean."""
+
+    name = "mean_of_logits"
+    complexity = 0
+
+    def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
+        """Nothing is fitted."""
+        return {}
+
+    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+        """The mean over the models that know the class, on the scale of logits."""
+        return to_probabilities(mean_over_models(to_logits(stack)))

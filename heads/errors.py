@@ -1,0 +1,27 @@
+"""The errors of the heads package: one base, and a builtin parent each that callers would catch anyway."""
+
+from store.errors import TraplineError
+
+
+class HeadsError(TraplineError):
+    """Base class of the errors of heads, blends and reports."""
+
+
+class LabelError(HeadsError, ValueError):
+    """A label or site table does not say what it must say."""
+
+
+class FoldError(HeadsError, ValueError):
+    """The clips cannot be dealt into the folds that were asked for."""
+
+
+class PredictionError(HeadsError, ValueError):
+    """A table of predictions is malformed or does not belong to the clips or classes at hand."""
+
+
+class BlendError(HeadsError, ValueError):
+    """A blend cannot be fitted to, or applied to, the predictions it was given."""
+
+
+class RunError(HeadsError, FileNotFoundError):
+    """A run directory lacks a piece, or holds one that cannot be read."""

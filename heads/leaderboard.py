@@ -1,0 +1,83 @@
+"""`heads blend`: score every head and every blend honestly, keep the best blend, and say how they rank."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from heads.blend import find_blender, fit_blend, nested_predict
+from heads.blenders import BLENDERS
+from heads.folds import Folds
+from heads.labels import LabelTable
+from heads.metrics import evaluate
+from heads.predictions import Predictions
+from heads.run import BLEND, RunDirectory
+
+PRIOR = "training prior"
+_METRICS_VERSION = 1
+
+
+def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, Any]]:
+    """Blend the heads of a run; writes oof/blend.csv, blend.json and metrics.json.
+
+    Args:
+        run: a run with at least one trained head.
+        method: name of the blender to keep; the one with the best nested log loss if not given.
+
+    Returns:
+        The leaderboard, best first: `name`, `kind` (head, blend, baseline), `chosen`, `n_classes`, `mean_log_loss`,
+        `map`, `macro_f1`, `fold_spread`.
+
+    Raises:
+        RunError: the run has no trained head.
+        BlendError: `method` is unknown, or the heads predict different clips.
+    """
+    if method is not None:
+        find_blender(method)
+    oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
+    blends = {name: nested_predict(blender, oof, labels, folds) for name, blender in BLENDERS.items()}
+    metrics: dict[str, Any] = {
+        "version": _METRICS_VERSION,
+        "heads": {each.model: evaluate(labels, each, folds) for each in oof},
+        "blends": {name: evaluate(labels, each, folds) for name, each in blends.items()},
+        "baselines": {PRIOR: evaluate(labels, prior_predictions(labels, folds, oof[0].ids), folds)},
+    }
+    chosen = method or min(blends, key=lambda name: metrics["blends"][name]["mean_log_loss"])
+    metrics["chosen"] = chosen
+    run.write_oof(BLEND, blends[chosen])
+    run.write_blend(fit_blend(BLENDERS[chosen], oof, labels, folds).to_json())
+    run.write_metrics(metrics)
+    return leaderboard(metrics)
+
+
+def prior_predictions(labels: LabelTable, folds: Folds, ids: Sequence[str]) -> Predictions:
+    """What knowing nothing scores: each class's share of a fold's training part, predicted for the whole fold."""
+    values, fold = labels.select(ids).values, folds.of(ids)
+    probabilities = np.zeros(values.shape)
+    for number in np.unique(fold):
+        probabilities[fold == number] = values[fold != number].mean(axis=0)
+    return Predictions(
+        ids=tuple(ids), classes=labels.classes, probabilities=probabilities, fold=fold, provenance={"model": PRIOR}
+    )
+
+
+def leaderboard(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of `blend_run` out of what it wrote to metrics.json; models that know fewer classes come last."""
+    kinds = (("head", "heads"), ("blend", "blends"), ("baseline", "baselines"))
+    rows = [
+        _row(name, kind, scores, chosen=kind == "blend" and name == metrics["chosen"])
+        for kind, group in kinds
+        for name, scores in metrics[group].items()
+    ]
+    return sorted(rows, key=lambda row: (-row["n_classes"], row["mean_log_loss"], row["name"]))
+
+
+def _row(name: str, kind: str, scores: Mapping[str, Any], *, chosen: bool) -> dict[str, Any]:
+    shown = ("mean_log_loss", "map", "macro_f1", "top_1", "top_3", "ece", "fold_spread")
+    return {
+        "name": name,
+        "kind": kind,
+        "chosen": chosen,
+        "n_classes": len(scores["classes"]),
+        **{key: scores[key] for key in shown},
+    }

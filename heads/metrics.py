@@ -1,0 +1,168 @@
+"""Scores of out-of-fold predictions: the competition's log loss first, then what ecologists ask for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.folds import Folds
+from heads.labels import LabelTable
+from heads.predictions import Predictions
+
+EPS = 1e-5
+_ECE_BINS = 15
+
+Labels = NDArray[np.uint8]
+Probabilities = NDArray[np.float64]
+
+
+def log_loss_per_class(labels: Labels, probabilities: Probabilities, eps: float = EPS) -> NDArray[np.float64]:
+    """The binary log loss of each class.
+
+    Args:
+        labels: (N, C) 0 or 1.
+        probabilities: (N, C), 0 to 1; clipped to [eps, 1 - eps].
+        eps: how sure a prediction may count at most.
+
+    Returns:
+        (C,) mean over clips, in nats.
+    """
+    clipped = np.clip(probabilities, eps, 1 - eps)
+    losses: NDArray[np.float64] = -np.log(np.where(labels == 1, clipped, 1 - clipped)).mean(axis=0)
+    return losses
+
+
+def mean_log_loss(labels: Labels, probabilities: Probabilities, eps: float = EPS) -> float:
+    """The mean over classes of `log_loss_per_class`."""
+    return float(log_loss_per_class(labels, probabilities, eps).mean())
+
+
+def average_precision(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+    """The average precision of each class, (C,); NaN for a class without a positive clip."""
+    from sklearn.metrics import average_precision_score
+
+    scores = np.full(labels.shape[1], np.nan)
+    for column in np.flatnonzero(labels.any(axis=0)):
+        scores[column] = average_precision_score(labels[:, column], probabilities[:, column])
+    return scores
+
+
+def f1_per_class(labels: Labels, probabilities: Probabilities, threshold: float = 0.5) -> NDArray[np.float64]:
+    """The F1 score of each class at `threshold`, (C,); NaN for a class without a positive clip."""
+    said, true = probabilities >= threshold, labels == 1
+    hits = (said & true).sum(axis=0)
+    scores = 2 * hits / np.maximum(said.sum(axis=0) + true.sum(axis=0), 1)
+    return np.where(true.any(axis=0), scores, np.nan)
+
+
+def top_share(labels: Labels, probabilities: Probabilities, k: int) -> float:
+    """The share of labelled clips with a true class among the `k` most probable; NaN if no clip has a label."""
+    rows = labels.any(axis=1)
+    if not rows.any():
+        return float("nan")
+    strongest = np.argsort(-probabilities[rows], axis=1, kind="stable")[:, :k]
+    return float(np.take_along_axis(labels[rows], strongest, axis=1).any(axis=1).mean())
+
+
+def reliability(labels: Labels, probabilities: Probabilities, n_bins: int = _ECE_BINS) -> list[dict[str, float]]:
+    """What happened where the model said p, over all classes together, in equal steps of p.
+
+    Returns:
+        A dict for each step that holds a prediction: `count`, `predicted` (mean probability), `observed` (share true).
+    """
+    said, true = probabilities.ravel(), labels.ravel()
+    step = np.minimum((said * n_bins).astype(np.int64), n_bins - 1)
+    count = np.bincount(step, minlength=n_bins)
+    predicted = np.bincount(step, weights=said, minlength=n_bins)
+    observed = np.bincount(step, weights=true, minlength=n_bins)
+    return [
+        {"count": int(count[b]), "predicted": predicted[b] / count[b], "observed": observed[b] / count[b]}
+        for b in np.flatnonzero(count)
+    ]
+
+
+def expected_calibration_error(labels: Labels, probabilities: Probabilities, n_bins: int = _ECE_BINS) -> float:
+    """The mean distance between predicted and observed share over the steps of `reliability`, weighted by count."""
+    steps = reliability(labels, probabilities, n_bins)
+    total = sum(step["count"] for step in steps)
+    return float(sum(step["count"] * abs(step["predicted"] - step["observed"]) for step in steps) / total)
+
+
+def evaluate(labels: LabelTable, predictions: Predictions, folds: Folds) -> dict[str, Any]:
+    """Every score of one model's out-of-fold predictions, as JSON values (None where a score does not exist).
+
+    The predictions decide which clips are scored; classes the model does not know are left out, and `classes` says
+    which were in. Classes without a positive clip are left out of `map` and `macro_f1` (`classes_without_positives`).
+
+    Raises:
+        UnknownClipError: a predicted clip has no label or no fold.
+        PredictionError: a predicted class is not among the labels'.
+    """
+    values = matching_values(labels, predictions)
+    probabilities = predictions.probabilities
+    fold = folds.of(predictions.ids)
+    fold_losses = [
+        mean_log_loss(values[fold == number], probabilities[fold == number]) if (fold == number).any() else None
+        for number in range(folds.n_folds)
+    ]
+    scores = _per_class(values, probabilities, predictions.classes)
+    aps = [row["ap"] for row in scores.values() if row["ap"] is not None]
+    f1s = [row["f1"] for row in scores.values() if row["f1"] is not None]
+    return {
+        "n_clips": len(predictions.ids),
+        "classes": list(predictions.classes),
+        "classes_without_positives": [name for name, row in scores.items() if row["support"] == 0],
+        "mean_log_loss": mean_log_loss(values, probabilities),
+        "map": float(np.mean(aps)) if aps else None,
+        "macro_f1": float(np.mean(f1s)) if f1s else None,
+        "top_1": _number(top_share(values, probabilities, 1)),
+        "top_3": _number(top_share(values, probabilities, 3)),
+        "ece": expected_calibration_error(values, probabilities),
+        "fold_log_loss": fold_losses,
+        "fold_spread": _spread([loss for loss in fold_losses if loss is not None]),
+        "per_class": scores,
+    }
+
+
+def matching_values(labels: LabelTable, predictions: Predictions) -> Labels:
+    """The labels of the predicted clips and classes, (N, C) uint8, in the order of `predictions`.
+
+    Raises:
+        UnknownClipError: a predicted clip has no label.
+        PredictionError: a predicted class is not among the labels'.
+    """
+    from heads.errors import PredictionError
+
+    unknown = [name for name in predictions.classes if name not in labels.classes]
+    if unknown:
+        raise PredictionError(
+            f"{predictions.where}: class '{unknown[0]}' is not in {labels.origin}; rename or drop the column"
+        )
+    columns = [labels.classes.index(name) for name in predictions.classes]
+    return labels.select(predictions.ids).values[:, columns]
+
+
+def _per_class(values: Labels, probabilities: Probabilities, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    losses = log_loss_per_class(values, probabilities)
+    precisions = average_precision(values, probabilities)
+    f1s = f1_per_class(values, probabilities)
+    total = float(losses.sum())
+    return {
+        name: {
+            "support": int(values[:, column].sum()),
+            "log_loss": float(losses[column]),
+            "share": float(losses[column]) / total if total else 0.0,
+            "ap": _number(precisions[column]),
+            "f1": _number(f1s[column]),
+        }
+        for column, name in enumerate(classes)
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _spread(losses: Sequence[float]) -> float | None:
+    return float(np.std(losses, ddof=1)) if len(losses) > 1 else None

@@ -1,0 +1,158 @@
+"""Predictions: a table of probabilities, joined with everything else by clip id."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from heads.errors import PredictionError
+from store.ids import name_a_few, normalise_clip_id, require_known, require_unique
+
+ID_COLUMN = "clip_id"
+FOLD_COLUMN = "fold"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions:
+    """What one model says about clips.
+
+    Attributes:
+        ids: (N) clip ids, each once.
+        classes: (C) class names; a model may know fewer than the labels hold.
+        probabilities: (N, C) float64, 0 to 1.
+        fold: (N,) int64, the fold whose model made each row (it had not seen the clip), or None for new clips.
+        provenance: where it comes from, JSON values; `model` is the name that blends and reports use.
+    """
+
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    fold: NDArray[np.int64] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", tuple(self.ids))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "probabilities", np.asarray(self.probabilities, np.float64))
+        require_unique(self.ids, self.where)
+        _require_shape(self)
+        _require_range(self)
+
+    @property
+    def model(self) -> str:
+        """The model's name, "" if it has none."""
+        return str(self.provenance.get("model", ""))
+
+    @property
+    def where(self) -> str:
+        """How messages name these predictions."""
+        return f"predictions of '{self.model}'" if self.model else "predictions"
+
+    def select(self, ids: Sequence[str]) -> "Predictions":
+        """The rows of `ids`, in that order.
+
+        Raises:
+            UnknownClipError: one of `ids` has no prediction.
+        """
+        if tuple(ids) == self.ids:
+            return self
+        require_known(ids, self.ids, self.where, "predict these clips too, or leave them out")
+        place = {clip_id: row for row, clip_id in enumerate(self.ids)}
+        rows = np.array([place[clip_id] for clip_id in ids], np.int64)
+        fold = None if self.fold is None else self.fold[rows]
+        return replace(self, ids=tuple(ids), probabilities=self.probabilities[rows], fold=fold)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """The (N,) probabilities of one class.
+
+        Raises:
+            PredictionError: the model does not know the class.
+        """
+        if name not in self.classes:
+            raise PredictionError(f"{self.where}: there is no class '{name}', only {name_a_few(self.classes)}")
+        return self.probabilities[:, self.classes.index(name)]
+
+    def write_csv(self, path: Path) -> None:
+        """Write clip_id, fold (if known) and a column a class, with every digit that a float holds."""
+        frame = pd.DataFrame(self.probabilities, columns=list(self.classes))
+        frame.insert(0, ID_COLUMN, list(self.ids))
+        if self.fold is not None:
+            frame.insert(1, FOLD_COLUMN, self.fold)
+        frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def read_csv(path: Path, *, model: str | None = None) -> Predictions:
+    """Read what `write_csv` wrote, or any CSV of that shape.
+
+    Args:
+        path: the file.
+        model: the model's name; the file's name without its ending if not given.
+
+    Raises:
+        PredictionError: the file is missing or not such a table.
+        DuplicateClipError: a clip stands twice.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError as error:
+        raise PredictionError(f"{path}: there is no such file; name a CSV of predictions that exists") from error
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise PredictionError(f"{path.name}: not a CSV table in UTF-8 ({error}); export it again") from error
+    if ID_COLUMN not in frame.columns:
+        raise PredictionError(
+            f"{path.name}: there is no column '{ID_COLUMN}', found {name_a_few(map(str, frame.columns))}; "
+            f"expected clip_id, optionally fold, and a column a class"
+        )
+    classes = [str(name) for name in frame.columns if name not in (ID_COLUMN, FOLD_COLUMN)]
+    columns = [_numbers(path, frame, name, float) for name in classes]
+    return Predictions(
+        ids=tuple(normalise_clip_id(clip_id) for clip_id in frame[ID_COLUMN]),
+        classes=tuple(classes),
+        probabilities=np.array(columns, np.float64).T.reshape(len(frame), len(classes)),
+        fold=np.array(_numbers(path, frame, FOLD_COLUMN, int), np.int64) if FOLD_COLUMN in frame.columns else None,
+        provenance={"model": path.stem if model is None else model, "file": path.name},
+    )
+
+
+def _numbers(path: Path, frame: pd.DataFrame, name: str, number: type[int] | type[float]) -> list[float]:
+    """The cells of a column, each parsed by Python itself: pandas' own parsers may lose the last digit."""
+    values: list[float] = []
+    for cell in frame[name].tolist():
+        try:
+            values.append(number(cell))
+        except ValueError as error:
+            expected = "a fold number" if number is int else "a probability from 0 to 1"
+            raise PredictionError(
+                f"{path.name}, line {len(values) + 2}, clip '{frame[ID_COLUMN].iloc[len(values)]}': '{name}' is "
+                f"'{cell}', expected {expected}"
+            ) from error
+    return values
+
+
+def _require_shape(predictions: Predictions) -> None:
+    expected = (len(predictions.ids), len(predictions.classes))
+    if predictions.probabilities.shape != expected:
+        raise PredictionError(
+            f"{predictions.where}: probabilities are {predictions.probabilities.shape}, expected {expected} "
+            f"(clips, classes)"
+        )
+    if len(set(predictions.classes)) != len(predictions.classes):
+        raise PredictionError(f"{predictions.where}: a class stands twice; name each class once")
+    if predictions.fold is not None and predictions.fold.shape != (len(predictions.ids),):
+        raise PredictionError(
+            f"{predictions.where}: {predictions.fold.shape} folds for {len(predictions.ids)} clips; expected one a clip"
+        )
+
+
+def _require_range(predictions: Predictions) -> None:
+    wrong = ~((predictions.probabilities >= 0) & (predictions.probabilities <= 1))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise PredictionError(
+            f"{predictions.where}: clip '{predictions.ids[row]}', class '{predictions.classes[column]}' is "
+            f"{predictions.probabilities[row, column]}, expected a probability from 0 to 1"
+        )

@@ -1,0 +1,247 @@
+"""A run directory: everything that training, blending and reporting leave behind, and nothing else.
+
+config.yaml             the resolved recipe
+labels.csv  folds.csv   what was learnt from, and in which fold each clip was scored
+clips.csv               the clips that did not decode cleanly, with the reason
+heads/<name>/           head.json and fold<k>.keras
+oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those of the blend
+metrics.json blend.json report.html predictions/
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from heads.atomic import atomic_path, write_json, write_text
+from heads.errors import PredictionError, RunError
+from heads.folds import Folds
+from heads.labels import LabelTable, load_labels
+from heads.predictions import Predictions, read_csv
+
+BLEND = "blend"
+CLIP_COLUMNS = ("clip_id", "source", "status", "reason")
+_TRAIN = "heads train --run {run} ..."
+_BLEND = "heads blend --run {run}"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths of a run, and readers and writers of its pieces; every write is atomic.
+
+    Every reader raises RunError, naming the command that makes the piece, if it is not there.
+    """
+
+    path: Path
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved recipe, YAML."""
+        return self.path / "config.yaml"
+
+    @property
+    def labels_path(self) -> Path:
+        """The labels that were used, one-hot CSV."""
+        return self.path / "labels.csv"
+
+    @property
+    def folds_path(self) -> Path:
+        """clip_id, fold, group."""
+        return self.path / "folds.csv"
+
+    @property
+    def clips_path(self) -> Path:
+        """Clips that are not ok: clip_id, source, status, reason."""
+        return self.path / "clips.csv"
+
+    @property
+    def metrics_path(self) -> Path:
+        """The scores of every head and blend, JSON."""
+        return self.path / "metrics.json"
+
+    @property
+    def blend_path(self) -> Path:
+        """The chosen blend, JSON."""
+        return self.path / "blend.json"
+
+    @property
+    def report_path(self) -> Path:
+        """The report, one HTML file."""
+        return self.path / "report.html"
+
+    @property
+    def predictions_folder(self) -> Path:
+        """Where predictions of new clips go."""
+        return self.path / "predictions"
+
+    def head_folder(self, name: str) -> Path:
+        """Where the head called `name` keeps its files."""
+        return self.path / "heads" / _plain(name)
+
+    def head_path(self, name: str) -> Path:
+        """What is known of a head: feature key, settings, metadata, seconds, versions; JSON."""
+        return self.head_folder(name) / "head.json"
+
+    def model_path(self, name: str, fold: int) -> Path:
+        """The model of a head that has not seen the clips of `fold`."""
+        return self.head_folder(name) / f"fold{fold}.keras"
+
+    def oof_path(self, name: str) -> Path:
+        """The out-of-fold probabilities of a head, or of the blend (`blend`), CSV."""
+        return self.path / "oof" / f"{_plain(name)}.csv"
+
+    def head_names(self) -> tuple[str, ...]:
+        """The names of the heads that have out-of-fold predictions, sorted."""
+        return tuple(sorted(path.stem for path in (self.path / "oof").glob("[!.]*.csv") if path.stem != BLEND))
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the resolved recipe."""
+        write_text(self.config_path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+    def read_config(self) -> dict[str, Any]:
+        """The resolved recipe."""
+        return dict(yaml.safe_load(self._text(self.config_path, _TRAIN)))
+
+    def write_labels(self, labels: LabelTable) -> None:
+        """Write the labels that the run uses, one-hot, with the site of each clip if it is known."""
+        frame = pd.DataFrame(labels.values, columns=list(labels.classes))
+        frame.insert(0, "filename", list(labels.ids))
+        if labels.sites is not None:
+            frame.insert(1, "site", list(labels.sites))
+        self._write_frame(self.labels_path, frame)
+
+    def read_labels(self) -> LabelTable:
+        """The labels that the run uses."""
+        self._require(self.labels_path, _TRAIN)
+        return load_labels(self.labels_path, allow_empty_classes=True)
+
+    def write_folds(self, folds: Folds) -> None:
+        """Write the fold and group of each clip.
+
+        Raises:
+            ValueError: the folds were made without ids.
+        """
+        if len(folds.ids) != len(folds.fold):
+            raise ValueError("these folds have no clip ids; give `ids` to assign_folds")
+        frame = pd.DataFrame({"clip_id": list(folds.ids), "fold": folds.fold, "group": list(folds.groups)})
+        self._write_frame(self.folds_path, frame)
+
+    def read_folds(self) -> Folds:
+        """The fold and group of each clip."""
+        frame = self._frame(self.folds_path, _TRAIN, ("clip_id", "fold", "group"))
+        fold = np.array(frame["fold"], dtype=np.int64)
+        return Folds(
+            ids=tuple(frame["clip_id"]), fold=fold, groups=tuple(frame["group"]), n_folds=int(fold.max(initial=-1)) + 1
+        )
+
+    def write_clips(self, clips: pd.DataFrame) -> None:
+        """Write the clips that are not ok, with the columns clip_id, source, status, reason."""
+        self._write_frame(self.clips_path, clips[list(CLIP_COLUMNS)])
+
+    def read_clips(self) -> pd.DataFrame:
+        """The clips that are not ok, all columns text; no rows if none was recorded."""
+        if not self.clips_path.exists():
+            return pd.DataFrame({name: pd.Series(dtype=str) for name in CLIP_COLUMNS})
+        return self._frame(self.clips_path, _TRAIN, CLIP_COLUMNS)
+
+    def write_head(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Write what is known of a head."""
+        write_json(self.head_path(name), facts)
+
+    def read_head(self, name: str) -> dict[str, Any]:
+        """What is known of a head."""
+        return self._json(self.head_path(name), _TRAIN)
+
+    def write_oof(self, name: str, predictions: Predictions) -> None:
+        """Write the out-of-fold probabilities of a head or blend."""
+        with atomic_path(self.oof_path(name)) as temporary:
+            predictions.write_csv(temporary)
+
+    def read_oof(self, name: str) -> Predictions:
+        """The out-of-fold probabilities of a head or blend.
+
+        Raises:
+            PredictionError: the file has no folds.
+        """
+        path = self.oof_path(name)
+        self._require(path, _BLEND if name == BLEND else _TRAIN)
+        predictions = read_csv(path, model=name)
+        if predictions.fold is None:
+            raise PredictionError(f"{path.name}: there is no column 'fold', so these are not out-of-fold predictions")
+        return predictions
+
+    def read_all_oof(self) -> list[Predictions]:
+        """The out-of-fold probabilities of every head, by name.
+
+        Raises:
+            RunError: there is none.
+        """
+        names = self.head_names()
+        if not names:
+            raise RunError(f"{self.path}: no head is trained here; run `{_TRAIN.format(run=self.path)}` first")
+        return [self.read_oof(name) for name in names]
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write the scores of every head and blend."""
+        write_json(self.metrics_path, metrics)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """The scores of every head and blend."""
+        return self._json(self.metrics_path, _BLEND)
+
+    def write_blend(self, blend: Mapping[str, Any]) -> None:
+        """Write the chosen blend."""
+        write_json(self.blend_path, blend)
+
+    def read_blend(self) -> dict[str, Any]:
+        """The chosen blend."""
+        return self._json(self.blend_path, _BLEND)
+
+    def write_report(self, html: str) -> None:
+        """Write the report."""
+        write_text(self.report_path, html)
+
+    def _write_frame(self, path: Path, frame: pd.DataFrame) -> None:
+        with atomic_path(path) as temporary:
+            frame.to_csv(temporary, index=False, lineterminator="\n")
+
+    def _frame(self, path: Path, command: str, columns: tuple[str, ...]) -> pd.DataFrame:
+        self._require(path, command)
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        missing = [name for name in columns if name not in frame.columns]
+        if missing:
+            raise RunError(f"{path}: there is no column '{missing[0]}'; run `{command.format(run=self.path)}` again")
+        return frame
+
+    def _json(self, path: Path, command: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._text(path, command)))
+        except json.JSONDecodeError as error:
+            raise RunError(f"{path}: not JSON ({error}); run `{command.format(run=self.path)}` again") from error
+
+    def _text(self, path: Path, command: str) -> str:
+        self._require(path, command)
+        return path.read_text(encoding="utf-8")
+
+    def _require(self, path: Path, command: str) -> None:
+        if not self.path.is_dir():
+            raise RunError(f"{self.path}: there is no such run; make it with `{_TRAIN.format(run=self.path)}`")
+        if not path.is_file():
+            name = path.relative_to(self.path).as_posix()
+            raise RunError(f"{self.path}: there is no {name} yet; run `{command.format(run=self.path)}` first")
+
+
+def _plain(name: str) -> str:
+    """`name`, if it is safe as a file name.
+
+    Raises:
+        RunError: it could lead out of the run directory.
+    """
+    if not name or name.startswith(".") or any(letter in name for letter in '/\\:*?"<>|'):
+        raise RunError(f"'{name}' cannot name a head: it becomes a file name; use letters, digits, '-', '_', '+', '.'")
+    return name

@@ -1,0 +1,110 @@
+"""CSV tables as people save them: read strictly, so that an error can name the file and the line."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from heads.errors import LabelError
+from store.ids import normalise_clip_id
+
+ID_COLUMNS = ("filename", "filepath", "clip_id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTable:
+    """The cells of a CSV file as text.
+
+    Attributes:
+        name: file name, for messages.
+        columns: header cells, stripped.
+        rows: one list of stripped cells a row, as many as there are columns.
+        lines: line number in the file (the header is 1) on which each row ends.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+    lines: Sequence[int]
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column."""
+        place = self.columns.index(name)
+        return [row[place] for row in self.rows]
+
+    @property
+    def id_column(self) -> str:
+        """The name of the column that holds clip ids.
+
+        Raises:
+            LabelError: there is none.
+        """
+        for name in ID_COLUMNS:
+            if name in self.columns:
+                return name
+        raise LabelError(
+            f"{self.name}: there is no column of clips, expected one of {_quoted(ID_COLUMNS)}, "
+            f"found {_quoted(self.columns)}; name the clips' column in the first line (comma separated)"
+        )
+
+    def clip_ids(self) -> list[str]:
+        """The clip id of every row, normalised.
+
+        Raises:
+            LabelError: there is no column of clips, or a cell of it is empty.
+        """
+        ids = [normalise_clip_id(cell) for cell in self.column(self.id_column)]
+        for line, clip_id in zip(self.lines, ids, strict=True):
+            if not clip_id:
+                raise LabelError(f"{self.name}, line {line}: the column '{self.id_column}' is empty; name the clip")
+        return ids
+
+
+def read_table(path: Path) -> TextTable:
+    """Read a comma-separated UTF-8 file with a header line; blank lines are skipped, a byte order mark is ignored.
+
+    Raises:
+        LabelError: the file is missing, not UTF-8, empty, ragged, or names a column twice.
+    """
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            for row in reader:
+                if any(cell.strip() for cell in row):
+                    rows.append([cell.strip() for cell in row])
+                    lines.append(reader.line_num)
+    except FileNotFoundError as error:
+        raise LabelError(f"{path}: there is no such file; name a CSV file that exists") from error
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path.name}: not a UTF-8 text file ({error.reason}); save it as CSV UTF-8") from error
+    except csv.Error as error:
+        raise LabelError(f"{path.name}: not a CSV file ({error}); save it as comma-separated CSV UTF-8") from error
+    if len(rows) < 2:
+        raise LabelError(f"{path.name}: the table is empty, expected a header line and at least one row")
+    header = _checked_header(path.name, rows[0])
+    _require_even_rows(path.name, header, rows[1:], lines[1:])
+    return TextTable(name=path.name, columns=header, rows=rows[1:], lines=lines[1:])
+
+
+def _checked_header(name: str, header: Sequence[str]) -> tuple[str, ...]:
+    repeated = sorted({column for column in header if header.count(column) > 1})
+    if repeated:
+        raise LabelError(f"{name}: the header names {_quoted(repeated)} more than once; give each column its own name")
+    if "" in header:
+        raise LabelError(f"{name}: column {header.index('') + 1} of the header has no name; name it or remove it")
+    return tuple(header)
+
+
+def _require_even_rows(name: str, header: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[int]) -> None:
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(header):
+            raise LabelError(
+                f"{name}, line {line}: {len(row)} cells, expected {len(header)} as in the header; "
+                f"quote cells that hold a comma"
+            )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

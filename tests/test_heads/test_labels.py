@@ -1,0 +1,148 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heads.errors import LabelError
+from heads.labels import LabelTable, load_labels, load_sites, sites_from_pattern
+from store.errors import DuplicateClipError, UnknownClipError
+
+
+def write(tmp_path: Path, text: str, name: str = "labels.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    return path
+
+
+def test_one_hot_table(tmp_path: Path) -> None:
+    labels = load_labels(
+        write(tmp_path, "filename,blank,hog,small cat\na.mp4,0.0,1.0,1\n./b/c.mp4,1,0,0\nd.mp4,0,0,0\n")
+    )
+    assert labels.ids == ("a.mp4", "b/c.mp4", "d.mp4")
+    assert labels.classes == ("blank", "hog", "small cat")
+    assert labels.values.tolist() == [[0, 1, 1], [1, 0, 0], [0, 0, 0]]
+    assert labels.values.dtype == np.uint8
+    assert labels.sites is None
+
+
+def test_long_table_joins_rows_of_one_clip_and_ignores_other_columns(tmp_path: Path) -> None:
+    text = "filepath,label,split,site\nx/a.mp4,hog,train,s1\nb.mp4,blank,val,s2\nx/a.mp4,duiker,train,s1\n"
+    labels = load_labels(write(tmp_path, text))
+    assert labels.ids == ("x/a.mp4", "b.mp4")
+    assert labels.classes == ("blank", "duiker", "hog")
+    assert labels.values.tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert labels.sites == ("s1", "s2")
+
+
+def test_both_forms_say_the_same(tmp_path: Path) -> None:
+    one_hot = load_labels(write(tmp_path, "filename,blank,hog\na,0,1\nb,1,0\n"))
+    long = load_labels(write(tmp_path, "clip_id,label\na,hog\nb,blank\n", "long.csv"))
+    assert (one_hot.ids, one_hot.classes) == (long.ids, long.classes)
+    assert np.array_equal(one_hot.values, long.values)
+
+
+def test_byte_order_mark_blank_lines_and_decomposed_letters(tmp_path: Path) -> None:
+    text = "\ufefffilename,hog\r\n\r\nTai\u0308/a.mp4,1\r\n\r\nb.mp4,0\r\n"
+    assert load_labels(write(tmp_path, text)).ids == ("Ta\u00ef/a.mp4", "b.mp4")
+
+
+def test_sites_file_takes_precedence_and_may_hold_more_clips(tmp_path: Path) -> None:
+    labels = write(tmp_path, "filename,site,hog\na,old,1\nb,old,0\n")
+    sites = write(tmp_path, "filename,site,infrared\nb,s2,1\na,s1,0\nc,s3,0\n", "sites.csv")
+    assert load_labels(labels).sites == ("old", "old")
+    assert load_labels(labels, sites=sites).sites == ("s1", "s2")
+    assert load_sites(sites) == {"a": "s1", "b": "s2", "c": "s3"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("filename,hog\na,2\n", r"labels.csv, line 2, clip 'a': 'hog' is '2', expected 0 or 1"),
+        ("filename,hog\na,1\nb,\n", r"line 3, clip 'b': 'hog' is '', expected 0 or 1"),
+        ("filename,hog\na,nan\n", r"clip 'a': 'hog' is 'nan'"),
+        ("filename,hog\na,1\nb,0\na,1\n", r"line 4: clip 'a' stands already in line 2"),
+        ("filename,hog,lion\na,1,0\n", r"no clip shows 'lion'"),
+        ("filename,blank,hog\na,1,1\nb,1,0\n", r"1 clips are labelled 'blank' and a species at once: 'a'"),
+        ("filename,hog\n", r"the table is empty"),
+        ("", r"the table is empty"),
+        (
+            "name,hog\na,1\n",
+            r"no column of clips, expected one of 'filename', 'filepath', 'clip_id', found 'name', 'hog'",
+        ),
+        ("filename\na\n", r"no class column"),
+        ("filename,hog,hog\na,1,1\n", r"names 'hog' more than once"),
+        ("filename,hog,\na,1,1\n", r"column 3 of the header has no name"),
+        ("filename,hog\na,1,1\n", r"line 2: 3 cells, expected 2"),
+        ("filename,hog\n,1\n", r"line 2: the column 'filename' is empty"),
+        ("filename,fold\na,1\n", r"a class cannot be called 'fold'"),
+        ("filename;hog\na;1\n", r"found 'filename;hog'; .*comma separated"),
+        ("filepath,label\na,hog\na,hog\n", r"line 3: clip 'a' with label 'hog' stands already in line 2"),
+        ("filepath,label\na,\n", r"line 2, clip 'a': the label is empty"),
+        ("filepath,label\na,blank\na,hog\n", r"labelled 'blank' and a species"),
+        ("filepath,label,site\na,hog,s1\na,duiker,s2\n", r"clip 'a': site 's2', but 's1' further up"),
+        ("filepath,label,site\na,hog,\n", r"clip 'a': the site is empty"),
+        ('filename,hog\n"a,1\n', r"not a CSV file"),
+    ],
+)
+def test_wrong_tables_get_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(LabelError, match=message) as caught:
+        load_labels(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_not_utf8_and_missing_files(tmp_path: Path) -> None:
+    path = tmp_path / "latin.csv"
+    path.write_bytes("filename,hog\nTa\u00ef.mp4,1\n".encode("latin-1"))
+    with pytest.raises(LabelError, match=r"latin.csv: not a UTF-8 text file"):
+        load_labels(path)
+    with pytest.raises(LabelError, match="no such file"):
+        load_labels(tmp_path / "none.csv")
+
+
+def test_wrong_sites(tmp_path: Path) -> None:
+    labels = write(tmp_path, "filename,hog\na,1\nb,0\n")
+    with pytest.raises(
+        UnknownClipError, match=r"sites.csv: 1 clip ids are unknown: 'b'; every labelled clip needs a site"
+    ):
+        load_labels(labels, sites=write(tmp_path, "filename,site\na,s1\n", "sites.csv"))
+    with pytest.raises(LabelError, match="no column 'site'"):
+        load_sites(write(tmp_path, "filename,place\na,s1\n", "sites.csv"))
+    with pytest.raises(LabelError, match="stands already in line 2"):
+        load_sites(write(tmp_path, "filename,site\na,s1\na,s1\n", "sites.csv"))
+
+
+def test_unknown_clips_are_named() -> None:
+    labels = LabelTable(ids=("a", "b"), classes=("hog",), values=np.array([[1], [0]], np.uint8), origin="labels.csv")
+    labels.check_against(["b", "a", "c"])
+    with pytest.raises(UnknownClipError, match=r"labels.csv: 1 clip ids are unknown: 'b'; featurize"):
+        labels.check_against(["a"])
+
+
+def test_select_follows_the_ids() -> None:
+    values = np.array([[1, 0], [0, 1], [0, 0]], np.uint8)
+    labels = LabelTable(ids=("a", "b", "c"), classes=("hog", "lion"), values=values, sites=("s", "t", "u"))
+    chosen = labels.select(["c", "a"])
+    assert chosen.ids == ("c", "a")
+    assert chosen.values.tolist() == [[0, 0], [1, 0]]
+    assert chosen.sites == ("u", "s")
+    with pytest.raises(UnknownClipError, match="'z'"):
+        labels.select(["z"])
+    with pytest.raises(DuplicateClipError, match="'a'"):
+        labels.select(["a", "a"])
+
+
+def test_a_part_of_a_table_may_lack_a_class(tmp_path: Path) -> None:
+    labels = load_labels(write(tmp_path, "filename,hog,lion\na,1,0\n"), allow_empty_classes=True)
+    assert labels.values.sum(axis=0).tolist() == [1, 0]
+
+
+def test_sites_from_the_path() -> None:
+    ids = ("taï/cam 1/a.mp4", "taï/cam 2/b.mp4")
+    assert list(sites_from_pattern(ids, r"^[^/]+/([^/]+)/").values()) == ["cam 1", "cam 2"]
+    assert list(sites_from_pattern(ids, r"(x)?(?P<site>cam \d)").values()) == ["cam 1", "cam 2"]
+    with pytest.raises(LabelError, match=r"no site in 1 clip ids: 'c.mp4'"):
+        sites_from_pattern((*ids, "c.mp4"), "^(.+)/")
+    with pytest.raises(LabelError, match="there is no group"):
+        sites_from_pattern(ids, "cam")
+    with pytest.raises(LabelError, match="not a regular expression"):
+        sites_from_pattern(ids, "(")

@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from heads.atomic import atomic_path, write_json
+from heads.errors import PredictionError, RunError
+from heads.folds import Folds
+from heads.labels import LabelTable
+from heads.predictions import Predictions
+from heads.run import RunDirectory
+
+
+def labels() -> LabelTable:
+    values = np.array([[1, 0], [0, 0]], np.uint8)
+    return LabelTable(ids=("a b.mp4", "c,d.mp4"), classes=("hog", "lion"), values=values, sites=("s1", "s2"))
+
+
+def oof(fold: list[int] | None) -> Predictions:
+    return Predictions(
+        ids=("a b.mp4", "c,d.mp4"),
+        classes=("hog", "lion"),
+        probabilities=np.array([[0.1, 1 / 3], [0.7, 2e-17]]),
+        fold=None if fold is None else np.array(fold),
+    )
+
+
+def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.write_config({"seed": 0, "heads": [{"name": "größe"}]})
+    run.write_labels(labels())
+    run.write_folds(Folds(ids=labels().ids, fold=np.array([1, 0]), groups=("s1", "007"), n_folds=2))
+    run.write_oof("attention-lite0", oof([1, 0]))
+    run.write_head("attention-lite0", {"seconds": 1.5})
+    run.write_clips(pd.DataFrame([{"clip_id": "x", "source": "lite0", "status": "failed", "reason": 'no, "really"'}]))
+    run.write_metrics({"chosen": "mean"})
+    run.write_blend({"method": "mean"})
+    run.write_report("<p>ü</p>")
+    assert run.read_config() == {"seed": 0, "heads": [{"name": "größe"}]}
+    read = run.read_labels()
+    assert (read.ids, read.classes, read.sites) == (labels().ids, labels().classes, labels().sites)
+    assert np.array_equal(read.values, labels().values)
+    folds = run.read_folds()
+    assert (folds.ids, folds.fold.tolist(), folds.groups, folds.n_folds) == (labels().ids, [1, 0], ("s1", "007"), 2)
+    assert run.head_names() == ("attention-lite0",)
+    [read_oof] = run.read_all_oof()
+    assert read_oof.model == "attention-lite0"
+    assert np.array_equal(read_oof.probabilities, oof([1, 0]).probabilities)
+    assert run.read_head("attention-lite0") == {"seconds": 1.5}
+    assert run.read_clips().loc[0, "reason"] == 'no, "really"'
+    assert run.read_metrics() == {"chosen": "mean"}
+    assert run.read_blend() == {"method": "mean"}
+    assert run.report_path.read_text(encoding="utf-8") == "<p>ü</p>"
+
+
+def test_missing_pieces_name_the_command(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(RunError, match="there is no such run; make it with `heads train"):
+        run.read_labels()
+    run.path.mkdir()
+    with pytest.raises(RunError, match=r"there is no folds.csv yet; run `heads train --run .* first"):
+        run.read_folds()
+    with pytest.raises(RunError, match=r"there is no metrics.json yet; run `heads blend --run"):
+        run.read_metrics()
+    with pytest.raises(RunError, match=r"there is no oof/blend.csv yet; run `heads blend"):
+        run.read_oof("blend")
+    with pytest.raises(RunError, match="no head is trained here"):
+        run.read_all_oof()
+    assert run.read_clips().empty
+
+
+def test_broken_pieces_are_named(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.metrics_path.write_text("{")
+    with pytest.raises(RunError, match="not JSON"):
+        run.read_metrics()
+    run.folds_path.write_text("clip_id,fold\na,0\n")
+    with pytest.raises(RunError, match="no column 'group'"):
+        run.read_folds()
+    run.write_oof("m", oof(None))
+    with pytest.raises(PredictionError, match="not out-of-fold"):
+        run.read_oof("m")
+
+
+def test_folds_without_ids_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no clip ids"):
+        RunDirectory(tmp_path).write_folds(Folds(ids=(), fold=np.array([0, 1]), groups=("a", "b"), n_folds=2))
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "a\\b", ".hidden", "a:b"])
+def test_names_cannot_lead_out_of_the_run(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="cannot name a head"):
+        RunDirectory(tmp_path).oof_path(name)
+
+
+def fail_half_way(path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("half way")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "metrics.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    with pytest.raises(RuntimeError, match="half way"):
+        fail_half_way(path)
+    assert path.read_text() == '{\n  "a": 1\n}\n'
+    assert [each.name for each in path.parent.iterdir()] == ["metrics.json"]
+
+
+def test_the_temporary_file_keeps_its_ending(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "fold0.keras") as temporary:
+        assert temporary.suffix == ".keras"
+        temporary.write_bytes(b"model")
+    assert (tmp_path / "fold0.keras").read_bytes() == b"model"

@@ -1,7 +1,10 @@
 """The shell that all commands share: one-sentence errors, JSON on stdout, everything else on stderr."""
 
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from store.errors import TraplineError
@@ -32,3 +35,26 @@ def stderr_console() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+@contextlib.contextmanager
+def native_chatter(*, shown: bool) -> Iterator[None]:
+    """Drop what compiled libraries write to stderr past Python while they are imported, unless `shown`.
+
+    Python's own errors still come through as exceptions.
+    """
+    if shown:
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

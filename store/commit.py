@@ -1,0 +1,105 @@
+"""Committing: a file appears under its name whole and on disk, or not at all."""
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+from store.errors import StoreWriteError
+from store.partnames import temporary_name
+
+HEADER_BYTES = 4096
+_HASHED_BEHIND = 256
+_MAGIC = b"trapline part\nsha256 of the bytes after the first 4096: "
+
+
+def commit_bytes(path: Path, content: bytes) -> None:
+    """Write a small file at `path`, atomically and durably.
+
+    Raises:
+        StoreWriteError: the disk refused; nothing is at `path` that was not there before.
+    """
+    _commit(path, lambda descriptor: _write_all(descriptor, [content]))
+
+
+def commit_part(path: Path, body: Iterable[memoryview]) -> None:
+    """Write a part at `path`, atomically and durably: a header that seals the body, then the body.
+
+    The header is an HDF5 user block of 4096 bytes, which HDF5 tools skip; it holds the sha256 of all bytes after it.
+
+    Args:
+        path: final name of the part; its folder must exist.
+        body: the HDF5 bytes, in order, in pieces of any size.
+
+    Raises:
+        StoreWriteError: the disk refused; there is no part at `path`.
+    """
+    _commit(path, lambda descriptor: _write_sealed(descriptor, body))
+
+
+def sealed_digest(header: bytes) -> str | None:
+    """The sha256, in hex, that `header` (the first 4096 bytes of a part) promises; None if it is no such header."""
+    if len(header) != HEADER_BYTES or not header.startswith(_MAGIC):
+        return None
+    return header[len(_MAGIC) : len(_MAGIC) + 64].decode("ascii", "replace")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _commit(path: Path, write: Callable[[int], None]) -> None:
+    temporary = path.parent / temporary_name()
+    try:
+        _write_durably(temporary, write)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreWriteError(
+            f"{path}: could not be written ({error.strerror or error}); what was committed before is intact: "
+            "make space or restore access, then run the same command again"
+        ) from error
+    finally:
+        # After a successful rename there is nothing left under this name.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _write_durably(path: Path, write: Callable[[int], None]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        write(descriptor)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_sealed(descriptor: int, body: Iterable[memoryview]) -> None:
+    """Write the body, hashing beside the writing and the waiting for the disk; then fill in the header."""
+    digest = sha256()
+    os.lseek(descriptor, HEADER_BYTES, os.SEEK_SET)
+    with ThreadPoolExecutor(max_workers=1) as hasher:
+        behind: deque[Future[None]] = deque()
+        for piece in body:
+            behind.append(hasher.submit(digest.update, piece))
+            _write_all(descriptor, [piece])
+            if len(behind) > _HASHED_BEHIND:
+                behind.popleft().result()
+        os.fsync(descriptor)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    _write_all(descriptor, [(_MAGIC + digest.hexdigest().encode() + b"\n").ljust(HEADER_BYTES, b"\0")])
+
+
+def _write_all(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
+    for piece in pieces:
+        rest = memoryview(piece).cast("B")
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]

@@ -1,0 +1,147 @@
+"""A part of features: rows of clips to HDF5 bytes, and the row columns back."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from store.columns import read_column, read_text, status_column, text_column
+from store.errors import CorruptPartError
+from store.image import build_image
+from store.key import FORMAT_VERSION, FeatureKey
+from store.partfile import open_part
+from store.records import ClipFeatures
+
+KIND = "trapline features"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturePart:
+    """What a part says about its rows; the features themselves stay on the disk.
+
+    Attributes:
+        path: the file.
+        size_bytes: its size.
+        clip_ids: (N) clip ids, in row order.
+        fingerprints: (N) content fingerprints.
+        statuses: (N) uint8 codes of `columns.STATUS_CODES`.
+        reasons: (N) reasons.
+        offsets: (N + 1,) int64; row i has the frames [offsets[i], offsets[i + 1]).
+        dtype: float16 or float32, of the features.
+        features_at: where the features' (F, D) block begins in the file; 0 if there is no frame.
+        times_at: where the (F,) float64 block of times begins in the file; 0 if there is no frame.
+    """
+
+    path: Path
+    size_bytes: int
+    clip_ids: list[str]
+    fingerprints: list[str]
+    statuses: NDArray[np.uint8]
+    reasons: list[str]
+    offsets: NDArray[np.int64]
+    dtype: np.dtype[Any]
+    features_at: int
+    times_at: int
+
+
+def encode_features(key: FeatureKey, rows: Sequence[ClipFeatures]) -> Iterator[memoryview]:
+    """The HDF5 bytes of a part of `rows` (valid, and alike in their per-frame names and shapes), in pieces."""
+    dtype = np.result_type(*(row.features.dtype for row in rows)).newbyteorder("<")
+    lengths = np.array([len(row.times_s) for row in rows], dtype=np.int64)
+    head, tail = build_image(
+        attributes=_attributes(key),
+        columns=_columns(rows, lengths),
+        block=("features", (int(lengths.sum()), key.dim), dtype, _tap_attributes(key)),
+    )
+    yield memoryview(head)
+    for row in rows:
+        if len(row.features):
+            yield np.ascontiguousarray(row.features, dtype=dtype).data.cast("B")
+    yield memoryview(tail)
+
+
+def load_feature_part(path: Path, key: FeatureKey) -> FeaturePart:
+    """Read the row columns of the part at `path`.
+
+    Raises:
+        CorruptPartError: it is damaged or belongs to another key.
+        FileNotFoundError: it is gone.
+    """
+    with open_part(path, KIND) as file:
+        if file.attrs["key_digest"] != key.digest:
+            raise CorruptPartError(f"it belongs to the key {file.attrs['key_digest'][:12]}, expected {key.digest[:12]}")
+        part = _read_rows(path, file)
+        _require_consistent(part, file["features"], key)
+        return part
+
+
+def _read_rows(path: Path, file: h5py.File) -> FeaturePart:
+    features = h5py.h5d.open(file.id, b"features")
+    return FeaturePart(
+        path=path,
+        size_bytes=path.stat().st_size,
+        clip_ids=read_text(file, "clip_id"),
+        fingerprints=read_text(file, "fingerprint"),
+        statuses=read_column(file, "status"),
+        reasons=read_text(file, "reason"),
+        offsets=read_column(file, "offsets"),
+        dtype=features.dtype,
+        features_at=features.get_offset() or 0,
+        times_at=h5py.h5d.open(file.id, b"times_s").get_offset() or 0,
+    )
+
+
+def _require_consistent(part: FeaturePart, features: h5py.Dataset, key: FeatureKey) -> None:
+    """What must hold for a row to be found; `verify` checks the rest."""
+    count = len(part.clip_ids)
+    lengths = [count, len(part.fingerprints), len(part.statuses), len(part.reasons), len(part.offsets) - 1]
+    if any(length != count for length in lengths):
+        raise CorruptPartError(f"its row columns have the lengths {lengths}, expected equal ones")
+    if features.ndim != 2 or features.shape[1] != key.dim:
+        raise CorruptPartError(f"its features have the shape {features.shape}, expected (frames, {key.dim})")
+    if part.offsets[0] != 0 or part.offsets[-1] != features.shape[0] or np.any(np.diff(part.offsets) < 0):
+        raise CorruptPartError(f"its offsets do not rise from 0 to its {features.shape[0]} frames")
+    if features.dtype not in (np.float16, np.float32):
+        raise CorruptPartError(f"its features are {features.dtype}, expected float16 or float32")
+    if part.features_at + features.size * features.dtype.itemsize > part.size_bytes:
+        raise CorruptPartError(f"it ends at byte {part.size_bytes}, before its features do")
+
+
+def _attributes(key: FeatureKey) -> dict[str, Any]:
+    return {
+        "format": KIND,
+        "format_version": FORMAT_VERSION,
+        "key": json.dumps(key.to_json(), sort_keys=True, ensure_ascii=False),
+        "key_digest": key.digest,
+        "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def _tap_attributes(key: FeatureKey) -> dict[str, Any]:
+    taps = key.tap_columns
+    return {
+        "tap_names": np.array([tap.name for tap in taps], dtype=h5py.string_dtype()),
+        "tap_starts": np.array([tap.start for tap in taps], dtype="<i8"),
+        "tap_stops": np.array([tap.stop for tap in taps], dtype="<i8"),
+    }
+
+
+def _columns(rows: Sequence[ClipFeatures], lengths: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {
+        "clip_id": text_column([row.clip_id for row in rows]),
+        "fingerprint": text_column([row.fingerprint for row in rows]),
+        "status": status_column([row.status for row in rows]),
+        "reason": text_column([row.reason for row in rows]),
+        "offsets": np.concatenate([[0], np.cumsum(lengths)]).astype("<i8"),
+        "times_s": np.concatenate([row.times_s for row in rows]).astype("<f8"),
+    }
+    with_frames = [row for row in rows if len(row.times_s)]
+    for name in with_frames[0].per_frame if with_frames else ():
+        columns[f"per_frame/{name}"] = np.concatenate([row.per_frame[name] for row in with_frames]).astype("<f4")
+    return columns

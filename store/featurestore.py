@@ -1,0 +1,201 @@
+"""FeatureStore: a directory of immutable parts, and what can be asked of it."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from store.clippart import ClipPart, load_clip_part
+from store.commit import commit_bytes, sync_folder
+from store.errors import CorruptPartError, StoreNotFoundError
+from store.featurepart import FeaturePart, load_feature_part
+from store.index import FAILED_CODE, FeatureIndex, PartCache, build_index
+from store.key import FeatureKey
+from store.reader import FeatureReader
+from store.records import ClipFacts, ClipFeatures, Status
+from store.writer import PartWriter, facts_writer, feature_writer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CLIPS_PER_PART = 256
+MAX_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyInfo:
+    """What a store holds under one key.
+
+    Attributes:
+        clips: clips with a row.
+        frames: frames of these.
+        bytes: size of the part files.
+        parts: number of part files.
+        statuses: number of clips by status; every status is there.
+        superseded: rows that no longer count.
+    """
+
+    clips: int
+    frames: int
+    bytes: int
+    parts: int
+    statuses: Mapping[Status, int]
+    superseded: int
+
+
+class FeatureStore:
+    """A store at a directory; open it with `FeatureStore.open`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._features: dict[str, PartCache[FeaturePart]] = {}
+        self._clips: PartCache[ClipPart] = PartCache(root / "clips", load_clip_part)
+
+    @classmethod
+    def open(cls, root: Path | str, create: bool = False) -> "FeatureStore":
+        """The store at `root`; with `create`, an empty one is made if there is none.
+
+        Raises:
+            StoreNotFoundError: there is no store there, and `create` is not set.
+        """
+        root = Path(root)
+        if create:
+            make_folder(root / "features")
+            make_folder(root / "clips")
+        elif not (root / "features").is_dir() and not (root / "clips").is_dir():
+            raise StoreNotFoundError(
+                f"{root}: there is no store here (expected folders `features` and `clips`); "
+                "check --store, or make one with `featurize`"
+            )
+        return cls(root)
+
+    def keys(self) -> list[FeatureKey]:
+        """The keys of the store, by folder name.
+
+        Raises:
+            CorruptPartError: a key's spec.json is damaged.
+        """
+        specs = sorted((self.root / "features").glob("*/spec.json"))
+        return [_read_spec(spec) for spec in specs]
+
+    def find(self, source: str) -> FeatureKey:
+        """The one key that `source` means: a key's source name, or its folder name or the beginning of it.
+
+        Raises:
+            StoreNotFoundError: none or several fit; they are named.
+        """
+        keys = self.keys()
+        for fits in (
+            [key for key in keys if key.folder == source],
+            [key for key in keys if key.source == source],
+            [key for key in keys if source and key.folder.startswith(source)],
+        ):
+            if len(fits) == 1:
+                return fits[0]
+            if fits:
+                names = ", ".join(key.folder for key in fits)
+                raise StoreNotFoundError(
+                    f"{self.root}: {source!r} may mean {names}; give the folder name of one of them"
+                )
+        names = ", ".join(f"{key.source} ({key.folder})" for key in keys) or "none"
+        raise StoreNotFoundError(
+            f"{self.root}: there are no features {source!r}; there are: {names}; featurize it first"
+        )
+
+    def info(self, key: FeatureKey) -> KeyInfo:
+        """What the store holds under `key`."""
+        index = self.index(key)
+        rows = sum(len(part.clip_ids) for part in index.parts)
+        counts = Counter(index.statuses)
+        return KeyInfo(
+            clips=len(index.ids),
+            frames=int(index.lengths.sum()),
+            bytes=sum(part.size_bytes for part in index.parts),
+            parts=len(index.parts),
+            statuses={status: counts[status] for status in Status},
+            superseded=rows - len(index.ids),
+        )
+
+    def missing(self, key: FeatureKey, clips: Mapping[str, str], *, retry_failed: bool = False) -> list[str]:
+        """Which of `clips` (fingerprint by id) have no row of that content, in the order given.
+
+        Failed rows count as present unless `retry_failed`.
+        """
+        index = self.index(key)
+        usable = index.codes != FAILED_CODE if retry_failed else np.ones(len(index.ids), dtype=bool)
+        present = {
+            clip_id: fingerprint
+            for clip_id, fingerprint, counts in zip(index.ids, index.fingerprints, usable.tolist(), strict=True)
+            if counts
+        }
+        return [clip_id for clip_id, fingerprint in clips.items() if present.get(clip_id) != fingerprint]
+
+    def writer(
+        self, key: FeatureKey, *, clips_per_part: int = CLIPS_PER_PART, max_seconds: float = MAX_SECONDS
+    ) -> PartWriter[ClipFeatures]:
+        """A writer of features of `key`; use it in a `with` statement.
+
+        Args:
+            key: what the features are; its folder is made if it is new.
+            clips_per_part: rows after which a part is committed.
+            max_seconds: seconds after which a part is committed, looked at when a row is added.
+        """
+        folder = self.folder(key)
+        if not (folder / "spec.json").exists():
+            make_folder(folder)
+            commit_bytes(folder / "spec.json", json.dumps(key.to_json(), indent=2, ensure_ascii=False).encode())
+        return feature_writer(folder, key, clips_per_part=clips_per_part, max_seconds=max_seconds)
+
+    def clip_writer(
+        self, *, clips_per_part: int = CLIPS_PER_PART, max_seconds: float = MAX_SECONDS
+    ) -> PartWriter[ClipFacts]:
+        """A writer of clip facts; use it in a `with` statement."""
+        make_folder(self.root / "clips")
+        return facts_writer(self.root / "clips", clips_per_part=clips_per_part, max_seconds=max_seconds)
+
+    def clips(self) -> "pd.DataFrame":
+        """The clip table: one row a clip, indexed by `clip_id` (sorted), a column a field of ClipFacts."""
+        from store.cliptable import clip_table
+
+        return clip_table(self._clips.parts())
+
+    def reader(self, key: FeatureKey) -> FeatureReader:
+        """A reader of the features of `key`, as they are now.
+
+        Raises:
+            StoreNotFoundError: the store has nothing under this key.
+        """
+        if not self.folder(key).is_dir():
+            raise StoreNotFoundError(f"{self.root}: there are no features {key.folder}; featurize them first")
+        return FeatureReader(key, self.index(key), lambda: self.index(key))
+
+    def index(self, key: FeatureKey) -> FeatureIndex:
+        """Which rows count under `key`, and where they are, as of now."""
+        cache = self._features.get(key.folder)
+        if cache is None:
+            cache = self._features[key.folder] = PartCache(self.folder(key), lambda path: load_feature_part(path, key))
+        return build_index(cache.parts())
+
+    def folder(self, key: FeatureKey) -> Path:
+        """The folder of `key`'s parts."""
+        return self.root / "features" / key.folder
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` and the folders above it, durably."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
+
+
+def _read_spec(path: Path) -> FeatureKey:
+    try:
+        return FeatureKey.from_json(json.loads(path.read_bytes()))
+    except (ValueError, CorruptPartError) as error:
+        raise CorruptPartError(f"{path}: is damaged ({error}); run `store repair`") from error

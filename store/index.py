@@ -1,0 +1,110 @@
+"""The index of a key: its parts' row columns in memory, and which row of each clip counts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.columns import STATUS_CODES, STATUSES
+from store.featurepart import FeaturePart
+from store.partnames import list_parts
+from store.records import Status
+from store.rows import valid_rows
+
+Part = TypeVar("Part")
+Number = TypeVar("Number", np.int64, np.uint8)
+
+FAILED_CODE = STATUS_CODES[Status.FAILED]
+
+
+class PartCache(Generic[Part]):
+    """The parts of one folder as they are now; what was read once is kept, since a part never changes."""
+
+    def __init__(self, folder: Path, load: Callable[[Path], Part]) -> None:
+        self._folder = folder
+        self._load = load
+        self._loaded: dict[str, Part] = {}
+
+    def parts(self) -> list[Part]:
+        """All parts, oldest first.
+
+        The folder is listed again after reading, until nothing changed: one listing may miss both a merged part
+        (made behind its back) and the parts that went into it (removed before it came to them).
+        """
+        names = list_parts(self._folder)
+        while True:
+            loaded = {name: self._loaded.get(name) or self._try(name) for name in names}
+            self._loaded = {name: part for name, part in loaded.items() if part is not None}
+            again = list_parts(self._folder)
+            if again == list(self._loaded):
+                return list(self._loaded.values())
+            names = again
+
+    def _try(self, name: str) -> Part | None:
+        try:
+            return self._load(self._folder / name)
+        except FileNotFoundError:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureIndex:
+    """Where the features of each clip are; N clips, sorted by id.
+
+    Attributes:
+        parts: the parts, oldest first.
+        ids: (N) clip ids.
+        fingerprints: (N) content fingerprints.
+        codes: (N,) uint8 status codes.
+        reasons: (N) reasons.
+        part_of: (N,) int64 index into `parts`.
+        row_of: (N,) int64 row within that part.
+        starts: (N,) int64 first frame within that part.
+        lengths: (N,) int64 number of frames.
+    """
+
+    parts: list[FeaturePart]
+    ids: list[str]
+    fingerprints: list[str]
+    codes: NDArray[np.uint8]
+    reasons: list[str]
+    part_of: NDArray[np.int64]
+    row_of: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    @property
+    def statuses(self) -> list[Status]:
+        """(N) statuses."""
+        return [STATUSES[code] for code in self.codes.tolist()]
+
+
+def build_index(parts: list[FeaturePart]) -> FeatureIndex:
+    """The index over `parts` (oldest first)."""
+    rows = valid_rows(((part.clip_ids, part.fingerprints, part.statuses) for part in parts), FAILED_CODE)
+    places = np.array(list(rows.values()), dtype=np.int64).reshape(-1, 2)
+    part_of, row_of = places[:, 0], places[:, 1]
+    # All parts' rows one after the other; `flat` is where each clip's row stands among them.
+    first_row = np.cumsum([0, *(len(part.clip_ids) for part in parts)])
+    flat = first_row[part_of] + row_of
+    starts = _joined([part.offsets[:-1] for part in parts], np.int64)[flat]
+    stops = _joined([part.offsets[1:] for part in parts], np.int64)[flat]
+    return FeatureIndex(
+        parts=parts,
+        ids=list(rows),
+        fingerprints=[parts[part].fingerprints[row] for part, row in rows.values()],
+        codes=_joined([part.statuses for part in parts], np.uint8)[flat],
+        reasons=[parts[part].reasons[row] for part, row in rows.values()],
+        part_of=part_of,
+        row_of=row_of,
+        starts=starts,
+        lengths=stops - starts,
+    )
+
+
+def _joined(arrays: list[NDArray[Number]], dtype: type[Number]) -> NDArray[Number]:
+    """The arrays one after the other; an empty one if there are none."""
+    return np.concatenate([np.empty(0, dtype), *arrays], dtype=dtype)

@@ -1,0 +1,47 @@
+"""Opening a part: whatever is wrong with the file comes out as one error that names it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from store.errors import CorruptPartError, StoreError, StoreReadError
+from store.key import FORMAT_VERSION
+
+
+@contextmanager
+def open_part(path: Path, kind: str) -> Iterator[h5py.File]:
+    """The part at `path`, opened for reading without HDF5's file locks (a part never changes).
+
+    Args:
+        path: the part.
+        kind: what its `format` attribute must say.
+
+    Raises:
+        FileNotFoundError: it is gone, for instance merged by another process.
+        CorruptPartError: it is not what the format promises.
+        StoreReadError: the machine refused.
+    """
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            _require_format(file, kind)
+            yield file
+    except (StoreError, FileNotFoundError) as error:
+        if isinstance(error, CorruptPartError):
+            raise CorruptPartError(f"{path}: {error}; run `store repair`, then the command that made it") from error
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise StoreReadError(f"{path}: could not be read ({error}); restore access and try again") from error
+        raise CorruptPartError(
+            f"{path}: is damaged ({error}); run `store repair`, then the command that made it"
+        ) from error
+
+
+def _require_format(file: h5py.File, kind: str) -> None:
+    found, version = file.attrs.get("format"), file.attrs.get("format_version")
+    if found != kind:
+        raise CorruptPartError(f"its format is {found!r}, expected {kind!r}")
+    if version is None or int(version) > FORMAT_VERSION:
+        raise CorruptPartError(f"its format version is {version}, this Trapline reads up to {FORMAT_VERSION}")

@@ -1,0 +1,157 @@
+"""Reading features: any clips in any order, at the speed of the page cache, without holding the store in memory."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.blocks import BlockReader
+from store.errors import StoreRequestError
+from store.ids import require_known
+from store.index import FeatureIndex
+from store.key import FeatureKey
+from store.moments import stream_moments
+from store.records import Status
+
+Features = NDArray[np.float16] | NDArray[np.float32]
+Single = NDArray[np.float32]
+
+
+class FeatureReader:
+    """The features of one key as they were when the reader was opened: N clips, sorted by id, one row each.
+
+    Failed clips are among them, with no frames. Parts that are added later are not seen; parts that are merged
+    meanwhile do no harm. A reader may be used from several threads at once.
+
+    Attributes:
+        key: the settings that made the features.
+        ids: (N) clip ids, sorted.
+        status: (N) statuses.
+        reasons: (N) why a clip is not OK, "" if it is.
+        fingerprints: (N) content fingerprints.
+        lengths: (N,) int64 number of frames.
+        dtype: float16, or float32 if any part holds values that float16 cannot.
+    """
+
+    def __init__(self, key: FeatureKey, index: FeatureIndex, reload: Callable[[], FeatureIndex]) -> None:
+        self.key = key
+        self.ids = index.ids
+        self.status: list[Status] = index.statuses
+        self.reasons = index.reasons
+        self.fingerprints = index.fingerprints
+        self.lengths = index.lengths
+        self.dtype = np.result_type(np.float16, *{part.dtype for part in index.parts})
+        self._blocks = BlockReader(index, key.dim, reload)
+        self._places: dict[str, int] | None = None
+
+    def __len__(self) -> int:
+        """N, the number of clips."""
+        return len(self.ids)
+
+    @property
+    def dim(self) -> int:
+        """D, the number of feature columns."""
+        return self.key.dim
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The names of the taps, in column order."""
+        return tuple(tap.name for tap in self.key.tap_columns)
+
+    def index_of(self, ids: Iterable[str]) -> NDArray[np.int64]:
+        """The index of each of `ids`.
+
+        Raises:
+            UnknownClipError: some are not there; the first few are named.
+        """
+        if self._places is None:
+            self._places = {clip_id: place for place, clip_id in enumerate(self.ids)}
+        wanted = list(ids)
+        require_known(wanted, self._places, f"features of {self.key.source}", "featurize these clips first")
+        return np.array([self._places[clip_id] for clip_id in wanted], dtype=np.int64)
+
+    def batch(
+        self,
+        indices: Sequence[int] | NDArray[np.integer[Any]],
+        taps: Sequence[str] | None = None,
+        pad_to: int | None = None,
+    ) -> tuple[Features, NDArray[np.bool_]]:
+        """The features of some clips, padded with zeros behind each clip's last frame.
+
+        Args:
+            indices: (B,) indices of clips, in any order, repeats allowed.
+            taps: names of the taps whose columns are wanted, in the order wanted; None for all.
+            pad_to: T; None for the longest of the batch.
+
+        Returns:
+            features (B, T, D) of `dtype`, and mask (B, T), true where there is a frame.
+
+        Raises:
+            StoreRequestError: a tap is unknown, or `pad_to` is shorter than the longest clip.
+            CorruptPartError: a part is not as long as it was.
+        """
+        chosen = np.asarray(indices, dtype=np.int64)
+        lengths = self.lengths[chosen]
+        frames = self._padded_length(lengths, pad_to)
+        columns = self._columns(taps)
+        width = self.dim if columns is None else len(columns)
+        features: Features = np.empty((len(chosen), frames, width), dtype=self.dtype)
+        for rows, clip, length in zip(features, chosen.tolist(), lengths.tolist(), strict=True):
+            self._fill(clip, rows[:length], columns)
+            rows[length:] = 0
+        return features, np.arange(frames) < lengths[:, None]
+
+    def times(self, index: int) -> NDArray[np.float64]:
+        """(T,) the presentation time of each frame of a clip, in seconds."""
+        return self._blocks.read_times(index)
+
+    def per_frame(self, name: str, index: int) -> NDArray[np.float32] | None:
+        """(T, ...) the per-frame numbers `name` of a clip; None if they were not stored with it."""
+        return self._blocks.read_per_frame(index, name)
+
+    def moments(self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None) -> tuple[Single, Single]:
+        """Mean and standard deviation of each feature column over all frames of some clips.
+
+        Args:
+            indices: indices of clips; None for all.
+
+        Returns:
+            mean, std: (D,) float32 each.
+
+        Raises:
+            StoreRequestError: these clips have no frame.
+        """
+        chosen = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
+        return stream_moments(self, chosen)
+
+    def _fill(self, clip: int, rows: NDArray[Any], columns: NDArray[np.int64] | None) -> None:
+        """Read a clip's frames into `rows`, straight if nothing must be cast or left out."""
+        stored = self._blocks.stored_dtype(clip)
+        if columns is None and stored == rows.dtype:
+            self._blocks.read_features(clip, rows)
+            return
+        whole = np.empty((len(rows), self.dim), dtype=stored)
+        self._blocks.read_features(clip, whole)
+        rows[:] = whole if columns is None else whole[:, columns]
+
+    def _columns(self, taps: Sequence[str] | None) -> NDArray[np.int64] | None:
+        if taps is None:
+            return None
+        known = {tap.name: np.arange(tap.start, tap.stop) for tap in self.key.tap_columns}
+        unknown = [tap for tap in taps if tap not in known]
+        if unknown or not taps:
+            raise StoreRequestError(
+                f"features of {self.key.source}: taps {list(taps)} were asked for, there are {list(known)}; "
+                "name some of these"
+            )
+        return np.concatenate([known[tap] for tap in taps])
+
+    def _padded_length(self, lengths: NDArray[np.int64], pad_to: int | None) -> int:
+        longest = int(lengths.max(initial=0))
+        if pad_to is not None and pad_to < longest:
+            raise StoreRequestError(
+                f"features of {self.key.source}: the longest clip has {longest} frames, pad_to is {pad_to}; "
+                "nothing is cut silently: pad to at least that"
+            )
+        return longest if pad_to is None else pad_to

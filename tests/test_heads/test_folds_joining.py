@@ -1,0 +1,137 @@
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from heads.errors import FoldError
+from heads.folds import assign_folds
+from heads.joining import Looks, join_duplicates
+from store.errors import UnknownClipError
+
+BUSY = 0x5A3C_96E1_0FD2_B478
+
+
+def looks(hashes: list[int], brightness: list[float] | None = None, motion: list[float] | None = None) -> Looks:
+    n_clips = len(hashes)
+    return Looks(
+        image_hash=tuple(f"{value:016x}" for value in hashes),
+        brightness=np.array(brightness or [0.4] * n_clips),
+        contrast=np.full(n_clips, 0.2),
+        motion=np.array(motion or [0.05] * n_clips),
+    )
+
+
+def unique(n_clips: int) -> list[str]:
+    return [f"print {row}" for row in range(n_clips)]
+
+
+def test_equal_files_join_their_sites() -> None:
+    assert join_duplicates(["a", "a", "b", "c"], ["1", "2", "2", "3"]) == ("a + b", "a + b", "a + b", "c")
+
+
+def test_joining_is_transitive_and_long_names_are_cut() -> None:
+    joined = join_duplicates(["e", "a", "b", "b", "c", "c", "d", "d"], ["1", "1", "1", "2", "2", "3", "3", "4"])
+    assert set(joined) == {"a + b + c + 2 more"}
+
+
+def test_unknown_fingerprints_join_nothing() -> None:
+    assert join_duplicates(["a", "b"], ["", ""]) == ("a", "b")
+
+
+def test_a_copy_that_was_encoded_again_joins() -> None:
+    assert join_duplicates(["a", "b"], unique(2), looks([BUSY, BUSY ^ 0b101])) == ("a + b", "a + b")
+
+
+@pytest.mark.parametrize("bit", range(63))
+def test_two_flipped_bits_are_found_wherever_they_are(bit: int) -> None:
+    other = BUSY ^ (1 << bit) ^ (1 << 63)
+    assert len(set(join_duplicates(["a", "b"], unique(2), looks([BUSY, other])))) == 1
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        looks([BUSY, BUSY ^ 0b111]),
+        looks([BUSY, BUSY], brightness=[0.4, 0.42]),
+        looks([BUSY, BUSY], motion=[0.05, 0.06]),
+        looks([BUSY, BUSY], brightness=[0.4, float("nan")]),
+        looks([0, 0]),
+        looks([0x8001, 0x8001]),
+    ],
+    ids=["three bits", "brightness", "motion", "unknown brightness", "no structure", "hardly any structure"],
+)
+def test_clips_that_share_a_background_only_stay_apart(different: Looks) -> None:
+    assert join_duplicates(["a", "b"], unique(2), different) == ("a", "b")
+
+
+def brute_force(groups: list[str], facts: Looks) -> list[set[str]]:
+    values = np.array([int(text, 16) for text in facts.image_hash], np.uint64)
+    joined = [{group} for group in sorted(set(groups))]
+    for one in range(len(groups)):
+        for other in range(one):
+            bits = int(values[one] ^ values[other]).bit_count()
+            bright = abs(facts.brightness[one] - facts.brightness[other]) <= 0.01 * max(
+                facts.brightness[one], facts.brightness[other], 0.02
+            )
+            if bits <= 2 and bright:
+                left = next(part for part in joined if groups[one] in part)
+                right = next(part for part in joined if groups[other] in part)
+                if left is not right:
+                    joined.remove(right)
+                    left |= right
+    return joined
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_quick_search_finds_what_comparing_all_pairs_finds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = [f"site {number:02d}" for number in rng.integers(0, 40, 300)]
+    scenes = rng.integers(0, 1 << 63, 12)
+    hashes = [int(scenes[rng.integers(12)]) ^ sum(1 << int(bit) for bit in set(rng.integers(0, 64, 3))) for _ in groups]
+    facts = looks(hashes, brightness=rng.uniform(0.1, 0.9, 300).tolist())
+    joined = join_duplicates(groups, unique(300), facts)
+    parts: dict[str, set[str]] = {}
+    for name, group in zip(joined, groups, strict=True):
+        parts.setdefault(name, set()).add(group)
+    assert sorted(map(sorted, parts.values())) == sorted(map(sorted, brute_force(groups, facts)))
+
+
+def leaky_labels() -> tuple[NDArray[np.int64], list[str], list[str]]:
+    """Forty sites in pairs: the second of each pair holds copies of the first one's clips."""
+    rng = np.random.default_rng(0)
+    labels = np.tile((rng.random((100, 3)) < 0.4).astype(np.int64), (2, 1))
+    groups = [f"site {row // 5}" for row in range(200)]
+    return labels, groups, [f"print {row % 100}" for row in range(200)]
+
+
+def test_planted_copies_across_sites_never_cross_folds() -> None:
+    labels, groups, fingerprints = leaky_labels()
+    careless = assign_folds(labels, groups, 5, 0).fold
+    careful = assign_folds(labels, join_duplicates(groups, fingerprints), 5, 0).fold
+    assert (careless[:100] != careless[100:]).any()  # the leak is there to be caught
+    assert np.array_equal(careful[:100], careful[100:])
+
+
+def test_looks_come_from_the_clip_table_by_id() -> None:
+    table = pd.DataFrame(
+        {
+            "image_hash": ["aa", ""],
+            "brightness_mean": [0.1, 0.2],
+            "brightness_std": [0.3, 0.4],
+            "motion_mean": [0, 1.0],
+        },
+        index=["x", "y"],
+    )
+    found = Looks.from_clip_table(table, ["y", "x"])
+    assert found.image_hash == ("", "aa")
+    assert found.brightness.tolist() == [0.2, 0.1]
+    with pytest.raises(UnknownClipError, match="'z'"):
+        Looks.from_clip_table(table, ["z"])
+
+
+def test_wrong_input_gets_one_sentence() -> None:
+    with pytest.raises(FoldError, match="2 groups, but 1 fingerprints"):
+        join_duplicates(["a", "b"], ["1"])
+    bad = Looks(image_hash=("xyz",), brightness=np.zeros(1), contrast=np.zeros(1), motion=np.zeros(1))
+    with pytest.raises(FoldError, match="image hash 'xyz' is not 16 hex digits"):
+        join_duplicates(["a"], ["1"], bad)

@@ -1,0 +1,1 @@
+"""Architectures that keras.applications does not have, and the readers of their weights."""

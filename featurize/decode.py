@@ -1,0 +1,226 @@
+"""From a file to sampled frames, in the sizes that were asked for.
+
+A video is decoded by ffmpeg in a subprocess of its own: a decoder that crashes or hangs on a damaged file takes nothing
+else with it. A picture is read by Pillow and is a clip of one frame. What cannot be decoded comes back as FAILED with
+its reason; nothing is ever made up for it.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from featurize.discover import is_image
+from featurize.facts import LOW_FPS, LOW_WIDTH_PX, PictureFacts, picture_facts
+from featurize.ffmpeg import FrameStream, Probe, probe, stream_frames
+from featurize.resize import Canvas
+from featurize.sampling import Sampling, SamplingPlan
+from store.records import Status
+
+DECODE_TIMEOUT_S = 180.0
+_LFS_POINTER = b"version https://git-lfs"
+# Exact rounding: the same pixels on every machine, at a few per cent of the decoder's time.
+_SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """The sampled frames of one clip.
+
+    Attributes:
+        pixels: per canvas, (T, H, W, 3) uint8.
+        times_s: (T,) presentation times in seconds, from the clip's start.
+        status: how decoding went.
+        reason: why it was not OK, one sentence; "" if it was.
+        source: what the container says.
+        picture: brightness, colour and motion.
+    """
+
+    pixels: Mapping[Canvas, NDArray[np.uint8]]
+    times_s: NDArray[np.float64]
+    status: Status
+    reason: str
+    source: Probe
+    picture: PictureFacts
+
+
+def decode(
+    path: Path, sampling: Sampling, canvases: Sequence[Canvas], *, timeout_s: float = DECODE_TIMEOUT_S
+) -> Frames:
+    """The sampled frames of the clip at `path`, each in every canvas of `canvases`.
+
+    Args:
+        path: a video or an image.
+        sampling: which frames.
+        canvases: the sizes in which they are wanted.
+        timeout_s: seconds until the decoder is killed; what it gave until then is kept.
+
+    Returns:
+        The frames; status FAILED, no frames and a reason where there are none to be had.
+    """
+    try:
+        obstacle = _obstacle(path)
+    except OSError as error:
+        obstacle = f"the file cannot be read: {error.strerror}"
+    if obstacle:
+        return _failed(obstacle, Probe())
+    if is_image(path):
+        return _decode_image(path, canvases)
+    return _decode_video(path, sampling, canvases, timeout_s)
+
+
+def _obstacle(path: Path) -> str:
+    """Why the file cannot be a clip, from its first bytes; "" if nothing speaks against it."""
+    with path.open("rb") as file:
+        head = file.read(len(_LFS_POINTER))
+    if not head:
+        return "the file is empty (0 bytes)"
+    if head == _LFS_POINTER:
+        return "a Git LFS pointer stands in place of the clip; fetch the content with `git lfs pull`"
+    return ""
+
+
+def _failed(reason: str, source: Probe) -> Frames:
+    return Frames(
+        pixels={}, times_s=np.empty(0), status=Status.FAILED, reason=reason, source=source, picture=PictureFacts()
+    )
+
+
+def _decode_image(path: Path, canvases: Sequence[Canvas]) -> Frames:
+    """A still picture as a clip of one frame, turned upright as its EXIF says."""
+    try:
+        with Image.open(path) as image:
+            container = (image.format or "").lower()
+            recorded_at = str(image.getexif().get(ExifTags.Base.DateTime, ""))
+            frame = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        return _failed(f"the image cannot be decoded: {_one_line(error)}", Probe())
+    height, width = frame.shape[:2]
+    low_size = (LOW_WIDTH_PX, max(1, round(height * LOW_WIDTH_PX / width)))
+    low = np.asarray(Image.fromarray(frame).resize(low_size, Image.Resampling.BOX))
+    return Frames(
+        pixels={canvas: canvas.fit(frame)[None] for canvas in canvases},
+        times_s=np.zeros(1),
+        status=Status.OK,
+        reason="",
+        source=Probe(container=container, codec=container, width=width, height=height, recorded_at=recorded_at),
+        picture=picture_facts(low[None]),
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _decode_video(path: Path, sampling: Sampling, canvases: Sequence[Canvas], timeout_s: float) -> Frames:
+    source = probe(path)
+    if not source.codec:
+        return _failed(_why_no_frames(source.errors), source)
+    if not np.isfinite(source.duration_s):
+        source = probe(path, count_packets=True)
+        if sampling.needs_duration and not np.isfinite(source.duration_s):
+            return _failed("the clip's duration is unknown, so frames cannot be spread evenly; use --fps", source)
+    plan = sampling.plan(source.duration_s, source.fps)
+    with tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
+        low_path = Path(scratch) / "low.rgb"
+        stream = FrameStream()
+        frames = stream_frames(_arguments(path, plan, low_path), stream, timeout_s=timeout_s)
+        pixels, first_shape = _resize_all(frames, canvases)
+        low = _read_low(low_path, first_shape)
+    return _judge(pixels, low, stream, plan, source, timeout_s)
+
+
+def _arguments(path: Path, plan: SamplingPlan, low_path: Path) -> list[str]:
+    """The arguments of ffmpeg: sampled frames in full resolution to the pipe, low-resolution frames to a file."""
+    low_plan = SamplingPlan(bins_per_s=LOW_FPS, expected=0, limit=0)
+    graph = (
+        f"[0:v:0]scale=w=iw*sar:h=ih:flags={_SCALE_FLAGS},setsar=1,split[full][small];"
+        f"[full]{plan.select_filter},scale=flags={_SCALE_FLAGS},format=rgb24,showinfo=checksum=0[sampled];"
+        f"[small]{low_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24[low]"
+    )
+    pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
+    file = ["-map", "[low]", "-f", "rawvideo", "-y", str(low_path)]
+    passthrough = ["-fps_mode", "passthrough"]
+    return [
+        "-i",
+        str(path),
+        "-filter_complex",
+        graph,
+        *pipe[:2],
+        *passthrough,
+        *pipe[2:],
+        *file[:2],
+        *passthrough,
+        *file[2:],
+    ]
+
+
+def _resize_all(
+    frames: Iterator[NDArray[np.uint8]], canvases: Sequence[Canvas]
+) -> tuple[dict[Canvas, NDArray[np.uint8]], tuple[int, int] | None]:
+    """Every frame in every canvas, and the (H, W) of the first one; a frame is let go of as soon as it is resized."""
+    fitted: dict[Canvas, list[NDArray[np.uint8]]] = {canvas: [] for canvas in canvases}
+    shape: tuple[int, int] | None = None
+    for frame in frames:
+        shape = shape or (frame.shape[0], frame.shape[1])
+        for canvas, kept in fitted.items():
+            kept.append(canvas.fit(frame))
+    return {canvas: np.stack(kept) for canvas, kept in fitted.items() if kept}, shape
+
+
+def _read_low(low_path: Path, shape: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """The low-resolution frames (L, h, w, 3) that ffmpeg wrote; the height follows from the frame's shape."""
+    content = np.fromfile(low_path, np.uint8) if low_path.exists() else np.empty(0, np.uint8)
+    if shape is None or not content.size:
+        return np.empty((0, 0, 0, 3), np.uint8)
+    height = 2 * round(shape[0] * LOW_WIDTH_PX / shape[1] / 2)
+    frame_bytes = height * LOW_WIDTH_PX * 3
+    whole = content.size // frame_bytes
+    return content[: whole * frame_bytes].reshape(whole, height, LOW_WIDTH_PX, 3)
+
+
+def _judge(
+    pixels: dict[Canvas, NDArray[np.uint8]],
+    low: NDArray[np.uint8],
+    stream: FrameStream,
+    plan: SamplingPlan,
+    source: Probe,
+    timeout_s: float,
+) -> Frames:
+    """Put the frames together with what became of the decode."""
+    taken = len(next(iter(pixels.values()))) if pixels else 0
+    times_s = np.array(stream.times_s()[:taken])
+    broken = _why_broken(stream, timeout_s)
+    if taken == 0:
+        return _failed(broken or _why_no_frames(stream.errors), source)
+    status, reason = Status.OK, ""
+    if broken:
+        status, reason = Status.PARTIAL, f"{broken}; {taken} frames were kept"
+    elif taken < plan.expected:
+        slow = source.fps < plan.bins_per_s
+        why = f"the clip has {source.fps:g} a second" if slow else "the clip holds no more"
+        status, reason = Status.SHORT, f"{taken} of {plan.expected} frames that were asked for: {why}"
+    return Frames(
+        pixels=pixels, times_s=times_s, status=status, reason=reason, source=source, picture=picture_facts(low)
+    )
+
+
+def _why_no_frames(errors: Sequence[str]) -> str:
+    return (
+        f"no frame could be decoded: {errors[0]}" if errors else "no frame could be decoded: there is no video stream"
+    )
+
+
+def _why_broken(stream: FrameStream, timeout_s: float) -> str:
+    """What went wrong while decoding, "" if nothing did."""
+    if stream.timed_out:
+        return f"the decoder did not finish in {timeout_s:g} s and was stopped"
+    if stream.return_code:
+        return f"the decoder stopped with an error: {stream.errors[0] if stream.errors else stream.return_code}"
+    if stream.errors:
+        return f"the decoder met damaged data: {stream.errors[0]}"
+    return ""

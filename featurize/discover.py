@@ -1,0 +1,86 @@
+"""Finds the clips below the folders (or among the files) that a person names."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from featurize.errors import SourceError
+from store.ids import clip_id_from_path, name_a_few, require_unique
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".avi", ".asf", ".wmv", ".mov", ".mkv", ".mts", ".m2ts", ".webm", ".m4v", ".mpg", ".mpeg", ".3gp"}
+)
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A file that is going to be decoded.
+
+    Attributes:
+        clip_id: its path relative to the root that was named.
+        path: where it is.
+        size_bytes: file size.
+        mtime_ns: modification time in nanoseconds.
+    """
+
+    clip_id: str
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+
+
+def is_image(path: Path) -> bool:
+    """Whether the file is a still picture, going by its suffix."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def discover(roots: Sequence[Path]) -> list[Clip]:
+    """All clips below `roots`, sorted by id; a root may also be a single file.
+
+    Hidden files and folders (their name starts with a dot) are passed over: cameras and operating systems leave
+    half-files like `._IMG_0001.AVI` there.
+
+    Raises:
+        SourceError: a root does not exist, or there is no clip below any of them.
+        DuplicateClipError: two roots give the same id.
+    """
+    clips: list[Clip] = []
+    for root in roots:
+        if not root.exists():
+            raise SourceError(f"{root}: there is no such file or folder; name the folder that holds the clips")
+        clips += [_describe(path, root) for path in _files(root)]
+    if not clips:
+        suffixes = " ".join(sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES))
+        raise SourceError(f"{name_a_few(map(str, roots))}: no clip found there, expected files that end in {suffixes}")
+    clips.sort(key=lambda clip: clip.clip_id)
+    require_unique([clip.clip_id for clip in clips], "the folders that were named")
+    return clips
+
+
+def _files(root: Path) -> Iterator[Path]:
+    if root.is_file():
+        yield root
+        return
+    seen = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        # A link that leads back to a folder above it would be walked for ever.
+        subfolders[:] = sorted(
+            name for name in subfolders if not name.startswith(".") and os.path.realpath(Path(folder, name)) not in seen
+        )
+        for name in names:
+            path = Path(folder, name)
+            if not name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+                yield path
+
+
+def _describe(path: Path, root: Path) -> Clip:
+    """The clip at `path`; one that cannot be stated (a dangling link) has size -1 and fails when it is decoded."""
+    clip_id = clip_id_from_path(path, root.parent if root.is_file() else root)
+    try:
+        stat = path.stat()
+    except OSError:
+        return Clip(clip_id=clip_id, path=path, size_bytes=-1, mtime_ns=-1)
+    return Clip(clip_id=clip_id, path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)

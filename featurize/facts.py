@@ -1,0 +1,64 @@
+"""Cheap facts about a clip's picture, from a low-resolution copy of it: no network is involved.
+
+The copy has a fixed size and rate, so that the facts do not depend on how a backbone samples the clip.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+LOW_WIDTH_PX = 128
+LOW_FPS = 4.0
+# A frame counts as infrared where its mean chroma (largest minus smallest channel) is below this share of its mean
+# grey level: relative, so that a dark frame in colour does not pass for one.
+_INFRARED_CHROMA = 0.05
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFacts:
+    """Brightness, colour and motion of a clip; see `ClipFacts` for units. NaN where there is no frame."""
+
+    brightness_mean: float = float("nan")
+    brightness_std: float = float("nan")
+    saturation_mean: float = float("nan")
+    infrared_share: float = float("nan")
+    motion_mean: float = float("nan")
+    image_hash: str = ""
+
+
+def picture_facts(low: NDArray[np.uint8]) -> PictureFacts:
+    """The facts of a low-resolution copy.
+
+    Args:
+        low: (L, h, w, 3) uint8 frames, evenly spaced in time; L may be 0.
+    """
+    if len(low) == 0:
+        return PictureFacts()
+    colour = low.astype(np.float32) / 255
+    grey = colour @ _GREY
+    largest, smallest = colour.max(-1), colour.min(-1)
+    chroma = largest - smallest
+    saturation = np.divide(chroma, largest, out=np.zeros_like(chroma), where=largest > 0)
+    motion = float(np.abs(np.diff(grey, axis=0)).mean()) if len(low) > 1 else float("nan")
+    return PictureFacts(
+        brightness_mean=float(grey.mean()),
+        brightness_std=float(grey.std(axis=(1, 2)).mean()),
+        saturation_mean=float(saturation.mean()),
+        infrared_share=float((chroma.mean(axis=(1, 2)) <= _INFRARED_CHROMA * grey.mean(axis=(1, 2))).mean()),
+        motion_mean=motion,
+        image_hash=difference_hash(np.median(grey, axis=0)),
+    )
+
+
+def difference_hash(grey: NDArray[np.float32]) -> str:
+    """The 64-bit difference hash of a grey picture, as 16 hex digits.
+
+    Each bit says whether a cell of a 9 x 8 reduction is darker than its right neighbour. Source: N. Krawetz, "Kind of
+    like that" (2013).
+    """
+    small = Image.fromarray((grey * 255).astype(np.uint8)).resize((9, 8), Image.Resampling.BOX)
+    cells = np.asarray(small, np.int16)
+    return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes().hex()

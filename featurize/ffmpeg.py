@@ -1,0 +1,203 @@
+"""ffmpeg as a subprocess: what it says about a file, and frames out of it.
+
+The binary is the one that imageio-ffmpeg brings. It has no ffprobe, so the facts are read from what ffmpeg prints.
+"""
+
+import functools
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+_PROBE_TIMEOUT_S = 30.0
+_MOST_LOG_BYTES = 8 * 2**20
+_DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_INPUT = re.compile(r"Input #0, ([^ ]+), from ")
+_VIDEO = re.compile(r"Stream #0:\d+[^\n]*?: Video: (?P<codec>\w+)(?P<rest>[^\n]*)")
+_SIZE = re.compile(r", (\d{1,5})x(\d{1,5})[\s,]")
+_FPS = re.compile(r", ([\d.]+)(k?) fps")
+_RECORDED = re.compile(r"^\[info\]\s+(?:creation_time|date|DateTimeOriginal)\s*: (\S.*?)\s*$", re.MULTILINE)
+# Containers that never were told the time state the start of their epoch.
+_UNSET_CLOCK = ("1970-01-01", "1904-01-01")
+_PROGRESS_TIME = re.compile(r"time=(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_ERROR_LINE = re.compile(
+    r"^(?:\[(?P<where>[^\]@]+?)(?: @ [^\]]*)?\] )?\[(?:error|fatal|panic)\] (?P<what>.*)$", re.MULTILINE
+)
+
+
+@functools.cache
+def ffmpeg_binary() -> str:
+    """The path of the ffmpeg that decodes."""
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What the container says of itself; NaN, "" or -1 where it says nothing.
+
+    Attributes:
+        container: ffmpeg's name of the format.
+        codec: ffmpeg's name of the video codec, "" if there is no picture.
+        width: pixels as coded.
+        height: pixels as coded.
+        fps: frames a second.
+        duration_s: seconds.
+        has_audio: whether there is an audio stream.
+        recorded_at: recording time, as the container writes it.
+        errors: what ffmpeg complained about, each once.
+    """
+
+    container: str = ""
+    codec: str = ""
+    width: int = -1
+    height: int = -1
+    fps: float = float("nan")
+    duration_s: float = float("nan")
+    has_audio: bool = False
+    recorded_at: str = ""
+    errors: tuple[str, ...] = ()
+
+
+@dataclass
+class FrameStream:
+    """A running decode: iterate for frames, then ask how it ended.
+
+    Attributes:
+        return_code: ffmpeg's exit code once the frames are used up.
+        timed_out: whether it was killed for taking too long.
+        log: what it printed.
+    """
+
+    return_code: int = 0
+    timed_out: bool = False
+    log: str = field(default="", repr=False)
+
+    def times_s(self, filter_name: str = "showinfo") -> list[float]:
+        """The presentation times that the showinfo filter printed, in order."""
+        return [float(time) for time in re.findall(rf"\[Parsed_{filter_name}[^\n]*pts_time:\s*(-?[\d.]+)", self.log)]
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """What ffmpeg complained about, each once."""
+        return error_lines(self.log)
+
+
+def error_lines(log: str) -> tuple[str, ...]:
+    """The complaints in a log of ffmpeg's, without memory addresses, each once, in order."""
+    return tuple(dict.fromkeys(match["what"].strip().rstrip(".") for match in _ERROR_LINE.finditer(log)))
+
+
+def probe(path: Path, *, count_packets: bool = False, timeout_s: float = _PROBE_TIMEOUT_S) -> Probe:
+    """What ffmpeg prints about `path`.
+
+    Args:
+        path: a video file.
+        count_packets: read the whole file, without decoding it, for the duration of a container that states none.
+        timeout_s: seconds until ffmpeg is killed.
+    """
+    command = [*_base_command(), "-i", str(path)]
+    if count_packets:
+        command += ["-map", "0:v:0", "-c", "copy", "-f", "null", "-"]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Probe(errors=(f"ffmpeg did not answer in {timeout_s:g} s",))
+    return parse_probe(done.stderr.decode("utf-8", "replace"))
+
+
+def parse_probe(log: str) -> Probe:
+    """The facts in what ffmpeg printed about its input; it is separate so that it can be tested on text."""
+    container = _INPUT.search(log)
+    video = _VIDEO.search(log)
+    rest = video["rest"] + "," if video else ""
+    size = _SIZE.search(rest)
+    fps = _FPS.search(rest)
+    recorded = _RECORDED.search(log)
+    return Probe(
+        container=container[1].rstrip(",") if container else "",
+        codec=video["codec"] if video else "",
+        width=int(size[1]) if size else -1,
+        height=int(size[2]) if size else -1,
+        fps=float(fps[1]) * (1000 if fps[2] else 1) if fps else float("nan"),
+        duration_s=_last_time(log),
+        has_audio=": Audio: " in log,
+        recorded_at=recorded[1] if recorded and not recorded[1].startswith(_UNSET_CLOCK) else "",
+        errors=error_lines(log),
+    )
+
+
+def _last_time(log: str) -> float:
+    """The duration that the header states, else the time of the last packet that was counted, else NaN."""
+    found = _DURATION.search(log) or ([None, *_PROGRESS_TIME.finditer(log)][-1])
+    if found is None:
+        return float("nan")
+    seconds = int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
+    return seconds if seconds > 0 else float("nan")
+
+
+def _base_command() -> list[str]:
+    return [ffmpeg_binary(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", "-threads", "1"]
+
+
+def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: float) -> Iterator[NDArray[np.uint8]]:
+    """Run ffmpeg so that it writes PPM pictures to its standard output, and yield them as they come.
+
+    Args:
+        arguments: everything after the global options; the output must be `-f image2pipe -c:v ppm pipe:1`.
+        stream: filled in with how it ended.
+        timeout_s: seconds until ffmpeg is killed.
+
+    Yields:
+        (H, W, 3) uint8 pictures; a picture that was cut off is not among them.
+    """
+    with tempfile.TemporaryFile() as log_file:
+        process = subprocess.Popen(
+            [*_base_command(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log_file
+        )
+        timer = threading.Timer(timeout_s, _kill, (process, stream))
+        timer.daemon = True
+        timer.start()
+        try:
+            if process.stdout is not None:
+                with process.stdout as pipe:
+                    yield from _ppm_frames(pipe)
+            stream.return_code = process.wait()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            log_file.seek(0)
+            stream.log = log_file.read(_MOST_LOG_BYTES).decode("utf-8", "replace")
+
+
+def _kill(process: "subprocess.Popen[bytes]", stream: FrameStream) -> None:
+    stream.timed_out = True
+    process.kill()
+
+
+def _ppm_frames(pipe: IO[bytes]) -> Iterator[NDArray[np.uint8]]:
+    """The whole pictures of a stream of binary PPM files."""
+    while pipe.readline() == b"P6\n":
+        width, height = map(int, pipe.readline().split())
+        pipe.readline()
+        size = width * height * 3
+        content = pipe.read(size)
+        if len(content) < size:
+            return
+        yield np.frombuffer(content, np.uint8).reshape(height, width, 3)

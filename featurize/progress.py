@@ -1,0 +1,127 @@
+"""What featurize tells a person while it works and when it is done."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from featurize.extract import Progress
+from featurize.plan import Forecast, Plan
+from store import Status
+
+_LINE_EVERY_S = 30.0
+
+
+def human_bytes(size: float) -> str:
+    """`size` in the unit that reads best, decimal."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def human_seconds(seconds: float) -> str:
+    """`seconds` as h:mm:ss, or as seconds where they are few."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+@contextmanager
+def reporter(console: Console, total: int) -> Iterator[Callable[[Progress], None]]:
+    """A function that shows progress: a live bar on a terminal, a line every half minute elsewhere."""
+    if not console.is_terminal:
+        yield _line_reporter(console, total)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[rates]}"))
+    with Bar(*columns, console=console) as bar:
+        task = bar.add_task("clips", total=total, rates="starting")
+        yield lambda progress: bar.update(task, completed=progress.clips, rates=_rates(progress, total))
+
+
+def _line_reporter(console: Console, total: int) -> Callable[[Progress], None]:
+    last = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _LINE_EVERY_S:
+            last = time.monotonic()
+            console.print(f"{progress.clips} of {total} clips, {_rates(progress, total)}")
+
+    return report
+
+
+def _rates(progress: Progress, total: int) -> str:
+    seconds = max(progress.seconds, 1e-9)
+    left = (total - progress.clips) * seconds / max(progress.clips, 1)
+    return (
+        f"{progress.clips / seconds:.2f} clips/s, {progress.frames / seconds:.0f} frames/s, "
+        f"{progress.wait_s / seconds:.0%} waiting for decode, {human_seconds(left)} left"
+    )
+
+
+def forecast_facts(plan: Plan, expected: Forecast, seconds: float | None) -> dict[str, Any]:
+    """A forecast as plain values; `seconds` None where it was not measured."""
+    return {
+        "clips": plan.clips,
+        "to_do": len(plan.tasks),
+        "skipped": plan.skipped,
+        "frames": expected.frames,
+        "disk_bytes": expected.disk_bytes,
+        "seconds": None if seconds is None else round(seconds, 1),
+        "keys": [key.folder for key in plan.keys.values()],
+    }
+
+
+def print_forecast(console: Console, facts: dict[str, Any]) -> None:
+    """One or two lines that say what is about to be done."""
+    console.print(
+        f"{facts['clips']} clips: {facts['to_do']} to do, {facts['skipped']} done already; "
+        f"about {facts['frames']} frames and {human_bytes(facts['disk_bytes'])} of disk"
+        + (f", roughly {human_seconds(facts['seconds'])}" if facts["seconds"] is not None else "")
+    )
+    for folder in facts["keys"]:
+        console.print(f"  features/{folder}", highlight=False)
+
+
+def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
+    """The outcome of a run as plain values."""
+    seconds = max(progress.seconds, 1e-9)
+    return {
+        "store": store,
+        "clips": plan.clips,
+        "skipped": plan.skipped,
+        "done": progress.clips - progress.statuses[Status.FAILED],
+        **{status.value: count for status, count in progress.statuses.items()},
+        "frames": progress.frames,
+        "seconds": round(seconds, 2),
+        "clips_per_s": round(progress.clips / seconds, 3),
+        "frames_per_s": round(progress.frames / seconds, 2),
+        "share_waiting_for_decode": round(progress.wait_s / seconds, 3),
+        "failures": [{"clip_id": clip_id, "reason": reason} for clip_id, reason in progress.failures],
+    }
+
+
+def print_summary(facts: dict[str, Any]) -> None:
+    """The outcome for a person, on stdout."""
+    console = Console(highlight=False)
+    console.print(
+        f"{facts['done']} clips done ({facts['ok']} ok, {facts['short']} short, {facts['partial']} partial), "
+        f"{facts['failed']} failed, {facts['skipped']} done before; {facts['frames']} frames in "
+        f"{human_seconds(facts['seconds'])} ({facts['clips_per_s']:.2f} clips/s, {facts['frames_per_s']:.0f} frames/s, "
+        f"{facts['share_waiting_for_decode']:.0%} waiting for decode)",
+        soft_wrap=True,
+    )
+    if facts["failures"]:
+        table = Table("failed clip", "reason", box=None, pad_edge=False)
+        for failure in facts["failures"]:
+            table.add_row(failure["clip_id"], failure["reason"])
+        console.print(table)
+    console.print(f"store: {facts['store']}", soft_wrap=True)

@@ -1,0 +1,73 @@
+"""How a frame is brought to the size that a network sees.
+
+One rule serves so far: `equal_area` keeps the shape of the picture and gives it about as many pixels as the
+network's square input has. Animals stand at the edges of a trap's picture, so nothing is cut off, and a network that
+ends in global pooling takes any grid. The sides are multiples of 16 px, so that a store of many cameras still makes few
+grids; the pair is taken that errs least in aspect and, with a quarter of the weight, in area. At a nominal 224 px, 4:3
+becomes 192 x 256 (exact) and 16:9 becomes 160 x 288 (1.2 % off). Pictures longer than 4:1 are squeezed to 4:1.
+"""
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featurize.errors import SettingsError
+
+RESIZE_RULES = ("equal_area",)
+# Bicubic with antialiasing; the source is box-averaged first where it is more than this many times too large.
+_REDUCING_GAP = 2.0
+_STEP_PX = 16
+_AREA_WEIGHT = 0.25
+_MAX_ASPECT = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canvas:
+    """The size that frames are brought to.
+
+    Attributes:
+        px: nominal side of the network's input.
+        rule: name of the resize rule.
+    """
+
+    px: int
+    rule: str = "equal_area"
+
+    def __post_init__(self) -> None:
+        if self.rule not in RESIZE_RULES:
+            raise SettingsError(f"resize rule {self.rule!r} is unknown, expected one of {', '.join(RESIZE_RULES)}")
+        if not _STEP_PX <= self.px <= 2048:
+            raise SettingsError(f"input size {self.px} px is outside {_STEP_PX} to 2048")
+
+    @functools.cache  # noqa: B019
+    def shape_for(self, width: int, height: int) -> tuple[int, int]:
+        """(H, W) in pixels for a picture of `width` x `height`."""
+        return _equal_area_shape(self.px, width, height)
+
+    def fit(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """`frame` (H, W, 3) uint8 as the network will see it, (H', W', 3) uint8."""
+        rows, columns = self.shape_for(frame.shape[1], frame.shape[0])
+        if frame.shape[:2] == (rows, columns):
+            return np.array(frame)
+        image = Image.fromarray(frame)
+        return np.asarray(image.resize((columns, rows), Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP))
+
+
+@functools.lru_cache(maxsize=4096)
+def _equal_area_shape(px: int, width: int, height: int) -> tuple[int, int]:
+    """The (H, W) on the 16 px grid that is nearest to the picture's aspect and to `px` squared in area."""
+    aspect = min(max(width / height, 1 / _MAX_ASPECT), _MAX_ASPECT)
+    longest = int(px * math.sqrt(_MAX_ASPECT)) + _STEP_PX
+    sides = range(_STEP_PX, longest + 1, _STEP_PX)
+
+    def misfit(side: tuple[int, int]) -> float:
+        rows, columns = side
+        of_aspect = abs(math.log(columns / rows / aspect))
+        return of_aspect + _AREA_WEIGHT * abs(math.log(rows * columns / px**2))
+
+    return min(itertools.product(sides, sides), key=misfit)

@@ -1,0 +1,97 @@
+"""Which frames of a clip are taken.
+
+Time is cut into equal bins and the first frame of each bin is taken, so that no frame is ever taken twice: a clip that
+holds fewer frames than there are bins gives what it has.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from featurize.errors import SettingsError
+
+# Container times are rounded to a tick; a frame that stands this close before a bin's start belongs to the bin.
+_BIN_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Frames at `fps` a second, at most `max_frames` of them; or `frames` evenly spaced over the clip.
+
+    With `fps`, a clip too long for `max_frames` is sampled more thinly over its whole length, never cut.
+
+    Attributes:
+        fps: frames a second, or None.
+        frames: frames a clip, or None. Exactly one of the two is given.
+        max_frames: most frames of one clip under `fps`.
+    """
+
+    fps: float | None = None
+    frames: int | None = None
+    max_frames: int = 180
+
+    def __post_init__(self) -> None:
+        if (self.fps is None) == (self.frames is None):
+            raise SettingsError("sampling: give either frames a second (--fps) or frames a clip (--frames), not both")
+        for name, value, low, high in (
+            ("--fps", self.fps, 0.01, 120),
+            ("--frames", self.frames, 1, 4096),
+            ("--max-frames", self.max_frames, 1, 4096),
+        ):
+            if value is not None and not low <= value <= high:
+                raise SettingsError(f"sampling: {name} is {value:g}, expected {low:g} to {high:g}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as they stand in a feature key."""
+        if self.frames is not None:
+            return {"mode": "frames", "frames": self.frames}
+        return {"mode": "fps", "fps": self.fps, "max_frames": self.max_frames}
+
+    @property
+    def needs_duration(self) -> bool:
+        """Whether the bins cannot be laid without knowing how long the clip is."""
+        return self.frames is not None
+
+    def plan(self, duration_s: float, source_fps: float) -> "SamplingPlan":
+        """The bins for a clip.
+
+        Args:
+            duration_s: length of the clip in seconds; NaN where it is unknown.
+            source_fps: frames a second of the clip; NaN where it is unknown.
+        """
+        known = math.isfinite(duration_s) and duration_s > 0
+        if self.frames is not None:
+            if not known:
+                raise SettingsError("sampling: frames evenly spaced need the clip's duration, which is unknown")
+            return SamplingPlan(bins_per_s=self.frames / duration_s, expected=self.frames, limit=self.frames)
+        asked = float(self.fps or 0)
+        if not known:
+            return SamplingPlan(bins_per_s=asked, expected=0, limit=self.max_frames)
+        rate = min(asked, self.max_frames / duration_s)
+        gap_s = 1 / source_fps if math.isfinite(source_fps) and source_fps > 0 else 1 / rate
+        last_frame_s = max(0.0, duration_s - gap_s)
+        expected = math.floor(last_frame_s * rate + _BIN_TOLERANCE) + 1
+        return SamplingPlan(bins_per_s=rate, expected=min(expected, self.max_frames), limit=self.max_frames)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingPlan:
+    """The bins of one clip.
+
+    Attributes:
+        bins_per_s: bins a second.
+        expected: frames that were asked for; 0 where the clip's length is unknown.
+        limit: most frames to take.
+    """
+
+    bins_per_s: float
+    expected: int
+    limit: int
+
+    @property
+    def select_filter(self) -> str:
+        """The `select` filter of ffmpeg that passes the first frame of each bin."""
+        rate = repr(float(self.bins_per_s))
+        now = f"floor(t*{rate}+{_BIN_TOLERANCE})"
+        before = f"floor(prev_selected_t*{rate}+{_BIN_TOLERANCE})"
+        return f"select='isnan(prev_selected_t)+gt({now}\\,{before})'"

@@ -65,7 +65,8 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
     console = stderr_console()
     store = FeatureStore.open(request.root, create=True)
     plan = _plan(request, store)
-    print_forecast(console, forecast_facts(plan, forecast(plan, request.sampling), None))
+    if plan.tasks:
+        print_forecast(console, forecast_facts(plan, forecast(plan, request.sampling), None))
     try:
         with reporter(console, len(plan.tasks)) as report:
             progress = extract(

@@ -108,7 +108,7 @@ def extract(
 
 
 def _runner(source: FeatureSource, runtime: RuntimeName) -> Runner:
-    """The network of a source, ready to run; only here is TensorFlow imported, so that having nothing to do is quick."""
+    """The network of a source, ready to run. TensorFlow is imported only here: having nothing to do is quick."""
     from featurize.compile import choose_runtime, make_runner
     from featurize.extractor import build_extractor
 

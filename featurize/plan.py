@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pandas as pd
@@ -12,7 +12,7 @@ from featurize.discover import Clip, is_image
 from featurize.ffmpeg import Probe, probe
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
-from store import FeatureStore
+from store import FeatureStore, Status
 from store.digest import file_fingerprint
 from store.key import FeatureKey
 
@@ -38,11 +38,13 @@ class Plan:
         tasks: clips that lack something, in order of their ids.
         clips: how many clips were named.
         keys: the feature key of each source.
+        failed_before: clips among those that are there already that could not be decoded.
     """
 
     tasks: tuple[Task, ...]
     clips: int
     keys: Mapping[FeatureSource, FeatureKey]
+    failed_before: int = 0
 
     @property
     def skipped(self) -> int:
@@ -51,7 +53,7 @@ class Plan:
 
     def limited(self, limit: int | None) -> "Plan":
         """The same plan with at most `limit` clips to do."""
-        return self if limit is None else Plan(tasks=self.tasks[:limit], clips=self.clips, keys=self.keys)
+        return self if limit is None else replace(self, tasks=self.tasks[:limit])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +88,16 @@ def make_plan(
     if store is None:
         tasks = tuple(Task(clip=clip, sources=tuple(sources)) for clip in clips)
         return Plan(tasks=tasks, clips=len(clips), keys=keys)
-    fingerprints = _known_fingerprints(clips, store.clips())
+    table = store.clips()
+    fingerprints = _known_fingerprints(clips, table)
     lacking: dict[str, list[FeatureSource]] = {}
     for source, key in keys.items():
         for clip_id in store.missing(key, fingerprints, retry_failed=retry_failed):
             lacking.setdefault(clip_id, []).append(source)
     tasks = tuple(Task(clip=clip, sources=tuple(lacking[clip.clip_id])) for clip in clips if clip.clip_id in lacking)
-    return Plan(tasks=tasks, clips=len(clips), keys=keys)
+    failed = set(table.index[table["status"] == Status.FAILED]) - lacking.keys()
+    failed_before = sum(clip.clip_id in failed for clip in clips)
+    return Plan(tasks=tasks, clips=len(clips), keys=keys, failed_before=failed_before)
 
 
 def _known_fingerprints(clips: Sequence[Clip], table: pd.DataFrame) -> dict[str, str]:

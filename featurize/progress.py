@@ -98,6 +98,7 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
         "store": store,
         "clips": plan.clips,
         "skipped": plan.skipped,
+        "failed_before": plan.failed_before,
         "done": progress.clips - progress.statuses[Status.FAILED],
         **{status.value: count for status, count in progress.statuses.items()},
         "frames": progress.frames,
@@ -112,6 +113,11 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
 def print_summary(facts: dict[str, Any]) -> None:
     """The outcome for a person, on stdout."""
     console = Console(highlight=False)
+    if facts["failed_before"]:
+        console.print(f"{facts['failed_before']} clips had failed before; --retry-failed does them again")
+    if not facts["done"] and not facts["failed"]:
+        console.print(f"nothing to do: {facts['skipped']} of {facts['clips']} clips were done before")
+        return
     console.print(
         f"{facts['done']} clips done ({facts['ok']} ok, {facts['short']} short, {facts['partial']} partial), "
         f"{facts['failed']} failed, {facts['skipped']} done before; {facts['frames']} frames in "

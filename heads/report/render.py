@@ -1,0 +1,61 @@
+"""Rendering: the run's facts into one self-contained HTML page."""
+
+from datetime import UTC, datetime
+from importlib.resources import files
+
+import yaml
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from heads.report import words
+from heads.report.charts import fold_chart, reliability_chart, species_chart
+from heads.report.run_facts import RunFacts, read_run
+from heads.report.run_tables import bad_clips_table, balance_rows, settings_tables, worst_clips_table
+from heads.report.score_tables import fold_scores_table, leaderboard_table, species_table
+from heads.run import RunDirectory
+
+
+def render_report(run: RunDirectory) -> str:
+    """The report of a blended run, as one HTML page that needs nothing but itself.
+
+    Raises:
+        RunError: the run is not blended yet; the message names the command.
+    """
+    facts = read_run(run)
+    environment = Environment(
+        loader=FunctionLoader(_package_text),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("template.html").render(
+        facts=facts,
+        made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        style=Markup(_package_text("style.css")),
+        script=Markup(_package_text("script.js")),
+        summary=_summary(facts),
+        fold_chart=fold_chart(facts),
+        species_chart=species_chart(facts),
+        reliability_chart=reliability_chart(facts),
+        leaderboard=leaderboard_table(facts),
+        species=species_table(facts),
+        fold_scores=fold_scores_table(facts),
+        balance=balance_rows(facts),
+        worst=worst_clips_table(facts),
+        bad_clips=bad_clips_table(facts),
+        settings=settings_tables(facts),
+        config=yaml.safe_dump(dict(facts.config), sort_keys=False, allow_unicode=True) if facts.config else "",
+    )
+
+
+def _summary(facts: RunFacts) -> list[tuple[str, list[str]]]:
+    return [
+        ("Which model is best?", words.best_model(facts)),
+        ("Can the numbers be trusted?", words.trust(facts)),
+        ("What to look at", words.look_at(facts)),
+    ]
+
+
+def _package_text(name: str) -> str:
+    return files("heads.report").joinpath(name).read_text(encoding="utf-8")

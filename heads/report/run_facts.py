@@ -1,0 +1,104 @@
+"""What a report is made of, read from a run directory once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from heads.folds import Folds, balance_table
+from heads.labels import LabelTable
+from heads.leaderboard import PRIOR, leaderboard
+from heads.predictions import Predictions
+from heads.run import BLEND, RunDirectory
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunFacts:
+    """The pieces of a run that a report shows.
+
+    Attributes:
+        name: the run directory's name.
+        labels: labels of the scored clips, in the order of `blend`.
+        folds: folds of all labelled clips.
+        balance: how the folds spread the classes.
+        metrics: scores of heads, blends and baselines, as in metrics.json.
+        rows: the leaderboard.
+        oof: out-of-fold predictions of every head.
+        blend: nested out-of-fold predictions of the chosen blend.
+        heads: head.json of each head that has one.
+        clips: the clips that did not decode cleanly.
+        config: the resolved recipe; empty if the run has none.
+    """
+
+    name: str
+    labels: LabelTable
+    folds: Folds
+    balance: pd.DataFrame
+    metrics: Mapping[str, Any]
+    rows: list[dict[str, Any]]
+    oof: list[Predictions]
+    blend: Predictions
+    heads: Mapping[str, Mapping[str, Any]]
+    clips: pd.DataFrame
+    config: Mapping[str, Any]
+
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """The scores of the chosen blend."""
+        scores: Mapping[str, Any] = self.metrics["blends"][self.metrics["chosen"]]
+        return scores
+
+    @property
+    def prior(self) -> Mapping[str, Any]:
+        """The scores of predicting each class's share."""
+        scores: Mapping[str, Any] = self.metrics["baselines"][PRIOR]
+        return scores
+
+    @property
+    def full_heads(self) -> dict[str, Mapping[str, Any]]:
+        """The scores of the heads that know every class, best first."""
+        heads = self.metrics["heads"]
+        full = [name for name in heads if heads[name]["classes"] == list(self.blend.classes)]
+        return {name: heads[name] for name in sorted(full, key=lambda name: heads[name]["mean_log_loss"])}
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each clip of `blend`."""
+        return self.folds.group_of(self.blend.ids)
+
+    @property
+    def has_sites(self) -> bool:
+        """Whether groups hold more than single clips."""
+        return len(set(self.folds.groups)) < len(self.folds.groups)
+
+    @property
+    def values(self) -> NDArray[np.uint8]:
+        """The labels as the blend's columns stand, (N, C)."""
+        return self.labels.values[:, [self.labels.classes.index(name) for name in self.blend.classes]]
+
+
+def read_run(run: RunDirectory) -> RunFacts:
+    """Read a run that was blended.
+
+    Raises:
+        RunError: a piece is missing; the message names the command that makes it.
+    """
+    metrics, labels, folds = run.read_metrics(), run.read_labels(), run.read_folds()
+    blend = run.read_oof(BLEND)
+    oof = run.read_all_oof()
+    return RunFacts(
+        name=run.path.resolve().name,
+        labels=labels.select(blend.ids),
+        folds=folds,
+        balance=balance_table(labels.select(folds.ids).values, folds, labels.classes),
+        metrics=metrics,
+        rows=leaderboard(metrics),
+        oof=oof,
+        blend=blend,
+        heads={each.model: run.read_head(each.model) for each in oof if run.head_path(each.model).is_file()},
+        clips=run.read_clips(),
+        config=run.read_config() if run.config_path.is_file() else {},
+    )

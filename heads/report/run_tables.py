@@ -1,0 +1,130 @@
+"""The tables about the run itself: fold balance, clips that decoded badly, settings."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from heads.report.run_facts import RunFacts
+from heads.report.table import Column, Row, Table, columns, number, percent, text
+
+_MOST_ROWS = 1000
+_WORST = 50
+_SURE = 1e-5
+
+
+def balance_rows(facts: RunFacts) -> Table:
+    """How many clips of each species each fold holds."""
+    frame = facts.balance
+    folds = [f"fold_{fold}" for fold in range(facts.folds.n_folds)]
+    rows = [
+        Row(
+            cells=(
+                text(name),
+                number(row["clips"]),
+                number(row["groups"]),
+                *(number(row[fold]) for fold in folds),
+                percent(row["largest_share"]),
+                text("rare" if row["rare"] else "", tone="bad" if row["untrained_folds"] else "quiet"),
+            )
+        )
+        for name, row in zip(frame.index.tolist(), frame.to_dict("records"), strict=True)
+    ]
+    return Table(
+        key="balance",
+        caption="Clips of each species in each fold",
+        columns=(
+            *columns(("Species", "", "text"), ("Clips", "", "number"), ("Sites", "Sites (groups) with it", "number")),
+            *(Column(label=f"Fold {fold}") for fold in range(facts.folds.n_folds)),
+            *columns(
+                ("Largest share", "Of its clips in one fold; even is 1 / folds", "number"),
+                ("", "rare: at fewer sites than there are folds, so some fold cannot score it", "text"),
+            ),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def worst_clips_table(facts: RunFacts) -> Table:
+    """The clips on which the blend is most wrong: hard ones, and wrong labels."""
+    values, probabilities = facts.values, np.clip(facts.blend.probabilities, _SURE, 1 - _SURE)
+    losses = -np.log(np.where(values == 1, probabilities, 1 - probabilities))
+    total = losses.sum(axis=1)
+    rows = [_worst_row(facts, int(clip), float(total[clip])) for clip in np.argsort(-total, kind="stable")[:_WORST]]
+    return Table(
+        key="worst",
+        caption=f"The {len(rows)} clips on which the chosen blend is most wrong",
+        columns=columns(
+            ("Clip", "", "text"),
+            ("Labelled", "", "text"),
+            ("Predicted", "The most probable species and its probability", "text"),
+            ("P(labelled)", "Lowest probability given to a species that is labelled", "number"),
+            ("Loss", "Sum of its log losses over species", "number"),
+            ("Site", "", "text"),
+        ),
+        rows=tuple(rows),
+        filter_label="Filter clips",
+    )
+
+
+def _worst_row(facts: RunFacts, clip: int, loss: float) -> Row:
+    classes, said = facts.blend.classes, facts.blend.probabilities[clip]
+    true = [column for column in range(len(classes)) if facts.values[clip, column]]
+    top = int(np.argmax(said))
+    site = facts.groups[clip] if facts.has_sites else ""
+    return Row(
+        cells=(
+            text(facts.blend.ids[clip]),
+            text(", ".join(classes[column] for column in true) or "none of the classes"),
+            text(f"{classes[top]} {said[top]:.2f}"),
+            number(float(said[true].min()) if true else None, 3),
+            number(loss, 2),
+            text(site, tone="quiet"),
+        )
+    )
+
+
+def bad_clips_table(facts: RunFacts) -> Table:
+    """The clips that did not decode cleanly, with the reason."""
+    rows = [
+        Row(
+            cells=(
+                text(record["clip_id"]),
+                text(record["status"], tone="bad" if record["status"] == "failed" else ""),
+                text(record["reason"]),
+                text(record["source"], tone="quiet"),
+            )
+        )
+        for record in facts.clips.head(_MOST_ROWS).to_dict("records")
+    ]
+    left_out = len(facts.clips) - len(rows)
+    return Table(
+        key="clips",
+        caption=f"{len(facts.clips):,} entries",
+        columns=columns(("Clip", "", "text"), ("Status", "", "text"), ("Reason", "", "text"), ("Source", "", "text")),
+        rows=tuple(rows),
+        filter_label="Filter clips",
+        note=f"{left_out:,} further entries are in the run's clips.csv." if left_out else "",
+    )
+
+
+def settings_tables(facts: RunFacts) -> list[Table]:
+    """What each head was made from, key by key."""
+    return [
+        Table(
+            key=f"head-{place}",
+            caption=name,
+            columns=columns(("Setting", "", "text"), ("Value", "", "text")),
+            rows=tuple(Row(cells=(text(key), text(value))) for key, value in _flat(head)),
+        )
+        for place, (name, head) in enumerate(facts.heads.items())
+    ]
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)

@@ -1,0 +1,42 @@
+"use strict";
+
+/* Sorting: a click on a heading sorts by it, numbers from high to low first; empty cells always stay last. */
+function sortRows(heading) {
+  const table = heading.closest("table");
+  const body = table.tBodies[0];
+  const column = heading.cellIndex;
+  const numeric = heading.classList.contains("number");
+  const before = heading.getAttribute("aria-sort");
+  const descending = before === "none" ? numeric : before === "ascending";
+  for (const other of heading.parentNode.cells) other.setAttribute("aria-sort", "none");
+  heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
+  const direction = descending ? -1 : 1;
+  const keyed = Array.from(body.rows, (row) => ({ row, value: row.cells[column].dataset.value }));
+  keyed.sort((one, other) => {
+    if (one.value === "" || other.value === "") return (one.value === "") - (other.value === "");
+    const order = numeric ? Number(one.value) - Number(other.value) : one.value.localeCompare(other.value);
+    return direction * order;
+  });
+  body.append(...keyed.map(({ row }) => row));
+}
+
+/* Filtering: a row stays if it holds every word that was typed. */
+function filterRows(input) {
+  const rows = document.querySelectorAll(`[id="${input.dataset.filter}"] tbody tr`);
+  const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  for (const row of rows) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+    shown += row.hidden ? 0 : 1;
+  }
+  const note = document.querySelector(`[data-count="${input.dataset.filter}"]`);
+  note.textContent = words.length ? `${shown} of ${rows.length} rows` : "";
+}
+
+for (const button of document.querySelectorAll("thead button")) {
+  button.addEventListener("click", () => sortRows(button.closest("th")));
+}
+for (const input of document.querySelectorAll("input[data-filter]")) {
+  input.addEventListener("input", () => filterRows(input));
+}

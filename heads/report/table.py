@@ -1,0 +1,88 @@
+"""Tables as the template draws them: every cell knows its text and the value it sorts by."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["text", "number"]
+Tone = Literal["", "good", "bad", "quiet"]
+Mark = Literal["", "chosen", "baseline"]
+_ABSENT = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column heading; `hint` explains it in a sentence, and `kind` says how its cells are set and sorted."""
+
+    label: str
+    hint: str = ""
+    kind: Kind = "number"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell: what is shown, what it sorts by, and how long a bar is drawn in it (0 to 1; None for no bar)."""
+
+    text: str
+    value: str
+    bar: float | None = None
+    tone: Tone = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row; `mark` sets it off (the chosen blend, a baseline)."""
+
+    cells: tuple[Cell, ...]
+    mark: Mark = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table; `key` is its id in the page, `filter_label` names its filter box ("" for none)."""
+
+    key: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    filter_label: str = ""
+    note: str = ""
+
+
+def text(value: str, *, tone: Tone = "") -> Cell:
+    """A cell of words."""
+    return Cell(text=value, value=value.casefold(), tone=tone)
+
+
+def number(value: float | None, digits: int = 0, *, bar: float | None = None, tone: Tone = "") -> Cell:
+    """A cell of a number with `digits` decimals; None is shown as a dash and sorts last."""
+    if value is None or math.isnan(value):
+        return Cell(text=_ABSENT, value="")
+    return Cell(text=f"{value:,.{digits}f}", value=repr(float(value)), bar=bar, tone=tone)
+
+
+def percent(value: float | None, digits: int = 0, *, bar: float | None = None) -> Cell:
+    """A cell of a share, shown in percent."""
+    if value is None or math.isnan(value):
+        return Cell(text=_ABSENT, value="")
+    return Cell(text=f"{100 * value:.{digits}f} %", value=repr(float(value)), bar=bar)
+
+
+def change(value: float | None, digits: int = 4) -> Cell:
+    """A cell of a difference where less is better: signed, and toned by its direction."""
+    if value is None or math.isnan(value):
+        return Cell(text=_ABSENT, value="")
+    rounded = round(value, digits)
+    shown = f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
+    return Cell(text=shown, value=repr(float(value)), tone="good" if rounded < 0 else "bad" if rounded > 0 else "quiet")
+
+
+def columns(*specs: tuple[str, str, Kind]) -> tuple[Column, ...]:
+    """Column headings from (label, hint, kind) triples."""
+    return tuple(Column(label=label, hint=hint, kind=kind) for label, hint, kind in specs)
+
+
+def longest(values: Sequence[float | None]) -> float:
+    """The largest of `values`, to scale bars by; 1 if there is none above 0."""
+    return max((value for value in values if value is not None), default=0.0) or 1.0

@@ -1,0 +1,97 @@
+"""The summary: what a report says in plain words to somebody who knows animals better than log losses."""
+
+from collections.abc import Sequence
+
+from heads.report.run_facts import RunFacts
+
+_CLEARLY_USEFUL = 0.85  # of the baseline's loss
+_POOR_AP = 0.3
+
+
+def best_model(facts: RunFacts) -> list[str]:
+    """Which model to use, and how much better it is than the alternatives."""
+    chosen, name = facts.chosen, facts.metrics["chosen"]
+    ratio = chosen["mean_log_loss"] / facts.prior["mean_log_loss"]
+    sentences = [
+        f"The chosen blend is “{name}” of {_count(len(facts.oof), 'model')}. Its mean log loss is "
+        f"{chosen['mean_log_loss']:.4f}; predicting nothing but each species' share would score "
+        f"{facts.prior['mean_log_loss']:.4f}, so {_saved(ratio)}."
+    ]
+    if facts.full_heads:
+        single, scores = next(iter(facts.full_heads.items()))
+        gain = 1 - chosen["mean_log_loss"] / scores["mean_log_loss"]
+        verdict = f"{100 * abs(gain):.1f} % {'lower' if gain > 0 else 'higher'}"
+        sentences.append(
+            f"The best single model, {single}, scores {scores['mean_log_loss']:.4f}: the blend's loss is {verdict}."
+            + ("" if gain > 0 else " Blending does not help here; the single model would do.")
+        )
+    if chosen["top_1"] is not None:
+        sentences.append(f"Its most probable class is right for {100 * chosen['top_1']:.0f} % of the labelled clips.")
+    return sentences
+
+
+def trust(facts: RunFacts) -> list[str]:
+    """Whether the numbers can be believed."""
+    folds, chosen = facts.folds, facts.chosen
+    if facts.has_sites:
+        split = (
+            f"Every clip was scored by models that never saw its site: {len(set(folds.groups)):,} sites in "
+            f"{folds.n_folds} folds. The scores are what to expect at a new site of the same kind."
+        )
+    else:
+        split = (
+            f"Clips were dealt into {folds.n_folds} folds one by one, without sites. Clips of one camera then stand on "
+            "both sides of the split, and the scores flatter: expect worse at a new site. Train with --sites."
+        )
+    sentences = [split]
+    if chosen["fold_spread"] is not None:
+        sentences.append(
+            f"From fold to fold the log loss varies by {chosen['fold_spread']:.4f} (standard deviation); differences "
+            "between models that are much smaller than this deserve no trust unless they show in every fold."
+        )
+    rare = [str(name) for name, is_rare in facts.balance["rare"].items() if is_rare]
+    if rare:
+        sentences.append(
+            f"{_sentence(_listed(rare))} {'is' if len(rare) == 1 else 'are'} at fewer sites than there are folds: read "
+            f"{'its' if len(rare) == 1 else 'their'} scores as anecdotes."
+        )
+    return sentences
+
+
+def look_at(facts: RunFacts) -> list[str]:
+    """Where work would pay."""
+    scores = facts.chosen["per_class"]
+    largest = sorted(scores, key=lambda name: -scores[name]["share"])[:3]
+    share = sum(scores[name]["share"] for name in largest)
+    sentences = [f"{_sentence(_listed(largest))} make up {100 * share:.0f} % of the loss: look there first."]
+    worse = [name for name in scores if scores[name]["log_loss"] > facts.prior["per_class"][name]["log_loss"]]
+    if worse:
+        sentences.append(f"For {_listed(worse)} the blend is no better than guessing the species' share.")
+    poor = [name for name in scores if scores[name]["ap"] is not None and scores[name]["ap"] < _POOR_AP]
+    if poor:
+        sentences.append(f"Ranked lists of {_listed(poor)} hold more false finds than true ones.")
+    failed = facts.clips.loc[facts.clips["status"] == "failed", "clip_id"].nunique()
+    if failed:
+        sentences.append(f"{_count(failed, 'clip')} could not be decoded and took no part; see the clips below.")
+    return sentences
+
+
+def _saved(ratio: float) -> str:
+    if ratio >= 1:
+        return "the models have learnt nothing that holds on unseen clips"
+    strength = "clearly" if ratio < _CLEARLY_USEFUL else "a little"
+    return f"the models have {strength} learnt something ({100 * (1 - ratio):.0f} % of that loss is gone)"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more species"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,139 @@
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from heads.errors import RunError
+from heads.report import render_report
+from heads.run import RunDirectory
+
+MakeRun = Callable[..., RunDirectory]
+NASTY = ("blank", '<script>alert("x")</script>', "a & b's $x^2$", "größe", "</title><b>")
+
+
+class Reader(HTMLParser):
+    """The page as a browser's parser sees it: tags with their attributes, and the text of table cells."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[str] = []
+        self._in_cell = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag in ("td", "th"):
+            self.cells.append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_cell = self._in_cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._in_cell:
+            self.cells[-1] += data
+
+
+def test_every_model_species_and_bad_clip_is_in(make_run: MakeRun) -> None:
+    run = make_run(narrow_head=True)
+    cells = Reader(render_report(run)).cells
+    for name in (*run.head_names()[:-1], "blank-concat (1 of 9 classes)", "training prior", *run.read_labels().classes):
+        assert any(cell.startswith(name) for cell in cells), name
+    for clip_id, reason in run.read_clips()[["clip_id", "reason"]].to_numpy():
+        assert clip_id in cells
+        assert reason in cells
+    score = run.read_metrics()["heads"][run.head_names()[0]]["mean_log_loss"]
+    assert f"{score:.4f}" in cells
+    assert "579344248a93e230" in cells
+
+
+def test_nothing_is_fetched(make_run: MakeRun) -> None:
+    page = render_report(make_run())
+    reader = Reader(page)
+    for tag, attributes in reader.tags:
+        assert tag not in ("iframe", "object", "embed", "base")
+        assert "src" not in attributes
+        for name in ("href", "xlink:href", "action"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:,")), (tag, attributes)
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+    [policy] = [attributes for tag, attributes in reader.tags if attributes.get("http-equiv")]
+    assert str(policy["content"]).startswith("default-src 'none'")
+
+
+def test_names_are_escaped(make_run: MakeRun) -> None:
+    run = make_run(classes=NASTY, heads=("plain", "a&b"))
+    page = render_report(run)
+    reader = Reader(page)
+    for name in NASTY:
+        assert name in reader.cells
+    assert sum(tag == "script" for tag, _ in reader.tags) == 1
+    assert "<b>" not in page
+    assert 'old/<b>&"odd" name.avi' in reader.cells
+
+
+def test_charts_are_sound_and_speak(make_run: MakeRun) -> None:
+    page = render_report(make_run(classes=NASTY))
+    drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(drawings) >= 3
+    ids: list[str] = []
+    for drawing in drawings:
+        root = ElementTree.fromstring(drawing)
+        ids += [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+        title, description = root[0], root[1]
+        assert (title.text, description.text) != (None, None)
+        assert root.attrib["role"] == "img"
+        assert root.attrib["aria-labelledby"] == f"{title.attrib['id']} {description.attrib['id']}"
+        assert "#0a0a0" not in drawing
+    assert len(ids) == len(set(ids))
+
+
+def test_ids_are_unique_and_links_lead_somewhere(make_run: MakeRun) -> None:
+    tags = Reader(render_report(make_run())).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in tags:
+        for name in ("href", "xlink:href"):
+            target = attributes.get(name)
+            assert not target or not target.startswith("#") or target[1:] in ids
+
+
+def test_it_says_whether_sites_were_kept_apart(make_run: MakeRun, tmp_path: Path) -> None:
+    with_sites = render_report(make_run(tmp_path / "with"))
+    without = render_report(make_run(tmp_path / "without", sites=False))
+    assert "models that never saw its site: 20 sites in 5 folds" in with_sites
+    assert "the scores flatter" in without
+    assert "the scores flatter" not in with_sites
+
+
+def test_a_run_that_is_not_blended_is_refused(make_run: MakeRun) -> None:
+    run = make_run()
+    run.metrics_path.unlink()
+    with pytest.raises(RunError, match=r"no metrics.json yet; run `heads blend"):
+        render_report(run)
+
+
+def test_a_run_of_foreign_predictions_needs_no_settings(make_run: MakeRun) -> None:
+    run = make_run()
+    run.config_path.unlink()
+    run.clips_path.unlink()
+    for name in run.head_names():
+        run.head_path(name).unlink()
+    page = render_report(run)
+    assert "brought in from outside" in page
+    assert "Every clip decoded cleanly" in page
+
+
+def test_one_head_is_enough(make_run: MakeRun) -> None:
+    assert "attention-efficientnet_lite0" in render_report(make_run(heads=("attention-efficientnet_lite0",)))
+
+
+@pytest.mark.slow
+def test_a_large_run_stays_small(make_run: MakeRun) -> None:
+    classes = ("blank", *(f"species {number:02d}" for number in range(23)))
+    run = make_run(n_clips=10_000, classes=classes, heads=tuple(f"attention-{number:02d}" for number in range(20)))
+    assert len(render_report(run).encode()) < 5_000_000

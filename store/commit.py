@@ -2,9 +2,8 @@
 
 import contextlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from store.errors import StoreWriteError
 from store.partnames import temporary_name
 
 HEADER_BYTES = 4096
-_HASHED_BEHIND = 256
+_WRITE_BYTES = 64 * 2**20
+_MOST_PIECES = 512
 _MAGIC = b"trapline part\nsha256 of the bytes after the first 4096: "
 
 
@@ -87,19 +87,32 @@ def _write_sealed(descriptor: int, body: Iterable[memoryview]) -> None:
     digest = sha256()
     os.lseek(descriptor, HEADER_BYTES, os.SEEK_SET)
     with ThreadPoolExecutor(max_workers=1) as hasher:
-        behind: deque[Future[None]] = deque()
-        for piece in body:
-            behind.append(hasher.submit(digest.update, piece))
-            _write_all(descriptor, [piece])
-            if len(behind) > _HASHED_BEHIND:
-                behind.popleft().result()
+        behind: list[Future[None]] = []
+        for pieces in _batched(body):
+            wait(behind)
+            behind = [hasher.submit(digest.update, piece) for piece in pieces]
+            _write_all(descriptor, pieces)
         os.fsync(descriptor)
     os.lseek(descriptor, 0, os.SEEK_SET)
     _write_all(descriptor, [(_MAGIC + digest.hexdigest().encode() + b"\n").ljust(HEADER_BYTES, b"\0")])
 
 
-def _write_all(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
+def _batched(pieces: Iterable[memoryview]) -> Iterator[list[memoryview]]:
+    """The pieces in lists of about 64 MB; the page cache keeps what is written in large calls in large pages."""
+    batch: list[memoryview] = []
     for piece in pieces:
-        rest = memoryview(piece).cast("B")
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        batch.append(piece)
+        if len(batch) >= _MOST_PIECES or sum(each.nbytes for each in batch) >= _WRITE_BYTES:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _write_all(descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
+    rest = [piece for piece in pieces if len(piece)]
+    while rest:
+        written = os.writev(descriptor, rest)
+        while rest and written >= len(rest[0]):
+            written -= len(rest.pop(0))
+        if rest:
+            rest[0] = memoryview(rest[0])[written:]

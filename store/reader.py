@@ -12,7 +12,7 @@ from store.ids import require_known
 from store.index import FeatureIndex
 from store.key import FeatureKey
 from store.moments import stream_moments
-from store.records import Status
+from store.records import ClipFeatures, Status
 
 Features = NDArray[np.float16] | NDArray[np.float32]
 Single = NDArray[np.float32]
@@ -97,9 +97,11 @@ class FeatureReader:
         columns = self._columns(taps)
         width = self.dim if columns is None else len(columns)
         features: Features = np.empty((len(chosen), frames, width), dtype=self.dtype)
-        for rows, clip, length in zip(features, chosen.tolist(), lengths.tolist(), strict=True):
-            self._fill(clip, rows[:length], columns)
+        filled = []
+        for rows, length in zip(features, lengths.tolist(), strict=True):
+            filled.append(rows[:length])
             rows[length:] = 0
+        self._blocks.read_features(chosen.tolist(), filled, columns)
         return features, np.arange(frames) < lengths[:, None]
 
     def times(self, index: int) -> NDArray[np.float64]:
@@ -108,7 +110,21 @@ class FeatureReader:
 
     def per_frame(self, name: str, index: int) -> NDArray[np.float32] | None:
         """(T, ...) the per-frame numbers `name` of a clip; None if they were not stored with it."""
-        return self._blocks.read_per_frame(index, name)
+        return self._blocks.read_per_frame(index).get(name)
+
+    def row(self, index: int) -> ClipFeatures:
+        """The whole row of a clip, as it would be written again."""
+        features = np.empty((int(self.lengths[index]), self.dim), dtype=self._blocks.stored_dtype(index))
+        self._blocks.read_features([index], [features])
+        return ClipFeatures(
+            clip_id=self.ids[index],
+            fingerprint=self.fingerprints[index],
+            status=self.status[index],
+            reason=self.reasons[index],
+            times_s=self.times(index),
+            features=features,
+            per_frame=self._blocks.read_per_frame(index),
+        )
 
     def moments(self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None) -> tuple[Single, Single]:
         """Mean and standard deviation of each feature column over all frames of some clips.
@@ -124,16 +140,6 @@ class FeatureReader:
         """
         chosen = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
         return stream_moments(self, chosen)
-
-    def _fill(self, clip: int, rows: NDArray[Any], columns: NDArray[np.int64] | None) -> None:
-        """Read a clip's frames into `rows`, straight if nothing must be cast or left out."""
-        stored = self._blocks.stored_dtype(clip)
-        if columns is None and stored == rows.dtype:
-            self._blocks.read_features(clip, rows)
-            return
-        whole = np.empty((len(rows), self.dim), dtype=stored)
-        self._blocks.read_features(clip, whole)
-        rows[:] = whole if columns is None else whole[:, columns]
 
     def _columns(self, taps: Sequence[str] | None) -> NDArray[np.int64] | None:
         if taps is None:

@@ -1,0 +1,50 @@
+"""Predictions for new clips as the file that somebody wants: our own table, or a given template's rows and columns."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from heads.atomic import atomic_path
+from heads.errors import PredictionError
+from heads.predict import NewPredictions
+from heads.tables import TextTable, read_table
+from store.ids import name_a_few
+
+
+def write_predictions(path: Path, new: NewPredictions, template: TextTable | None = None) -> None:
+    """Write predictions as CSV.
+
+    Without a template the columns are `clip_id`, `status` and one a class. With one, they are the template's, in its
+    order, and so are the rows; a template has no place for a status.
+
+    Raises:
+        PredictionError: the template has a column that is no class of the run.
+    """
+    predictions = new.predictions
+    frame = pd.DataFrame(predictions.probabilities, columns=list(predictions.classes))
+    if template is None:
+        frame.insert(0, "clip_id", list(predictions.ids))
+        frame.insert(1, "status", [status.value for status in new.status])
+    else:
+        frame = _in_template_order(frame, template)
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False)
+
+
+def read_template(path: Path) -> TextTable:
+    """The template at `path`: a table whose first column of clips and whose header are to be kept."""
+    return read_table(path)
+
+
+def _in_template_order(frame: pd.DataFrame, template: TextTable) -> pd.DataFrame:
+    """The class columns of the template, with the clips as the template writes them."""
+    id_column = template.id_column
+    wanted = [name for name in template.columns if name != id_column]
+    unknown = [name for name in wanted if name not in frame.columns]
+    if unknown:
+        raise PredictionError(
+            f"{template.name}: the run does not predict {name_a_few(unknown)}; it knows {name_a_few(frame.columns)}"
+        )
+    ordered = frame[wanted]
+    ordered.insert(template.columns.index(id_column), id_column, template.column(id_column))
+    return ordered

@@ -1,0 +1,24 @@
+"""What the `heads` commands print for a person."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_leaderboard(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the leaderboard to stdout, best first; the blend that is kept has a star."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model")
+    table.add_column("kind")
+    for name in ("log loss", "fold spread", "mAP", "macro F1"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        numbers = [_number(row[name]) for name in ("mean_log_loss", "fold_spread", "map", "macro_f1")]
+        table.add_row(row["name"] + (" *" if row["chosen"] else ""), row["kind"], *numbers)
+    Console(highlight=False).print(table)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

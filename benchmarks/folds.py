@@ -1,6 +1,6 @@
 """How evenly folds spread species, beside the `iterative-stratification` library, and how long large tables take.
 
-    python benchmarks/folds.py        (needs `pip install iterative-stratification`)
+    python -m benchmarks.folds        (needs `pip install iterative-stratification`)
 
 Prints one JSON line. `misfit` is the mean distance of a fold's count of a class from an even share, in clips, over
 classes, folds and tables; `ratio` is ours divided by the library's: below 1, ours is better balanced. Both deal single

@@ -7,9 +7,10 @@ import numpy as np
 
 from heads.blend import find_blender, fit_blend, nested_predict
 from heads.blenders import BLENDERS
+from heads.choice import AUTO, choose_blend, compare_blends
 from heads.folds import Folds
 from heads.labels import LabelTable
-from heads.metrics import evaluate
+from heads.metrics import evaluate, matching_values
 from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
 
@@ -22,7 +23,8 @@ def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, An
 
     Args:
         run: a run with at least one trained head.
-        method: name of the blender to keep; the one with the best nested log loss if not given.
+        method: name of the blender to keep; `auto`, or None, for the simplest of those whose nested log loss is within
+            one standard error of the best.
 
     Returns:
         The leaderboard, best first: `name`, `kind` (head, blend, baseline), `chosen`, `n_classes`, `mean_log_loss`,
@@ -32,8 +34,8 @@ def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, An
         RunError: the run has no trained head.
         BlendError: `method` is unknown, or the heads predict different clips.
     """
-    if method is not None:
-        find_blender(method)
+    if method not in (None, AUTO):
+        find_blender(str(method))
     oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
     blends = {name: nested_predict(blender, oof, labels, folds) for name, blender in BLENDERS.items()}
     metrics: dict[str, Any] = {
@@ -42,7 +44,10 @@ def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, An
         "blends": {name: evaluate(labels, each, folds) for name, each in blends.items()},
         "baselines": {PRIOR: evaluate(labels, prior_predictions(labels, folds, oof[0].ids), folds)},
     }
-    chosen = method or min(blends, key=lambda name: metrics["blends"][name]["mean_log_loss"])
+    any_blend = next(iter(blends.values()))
+    values = matching_values(labels, any_blend)
+    metrics["comparison"] = compare_blends(blends, values, folds.group_of(any_blend.ids))
+    chosen = choose_blend(metrics["comparison"]) if method in (None, AUTO) else str(method)
     metrics["chosen"] = chosen
     run.write_oof(BLEND, blends[chosen])
     run.write_blend(fit_blend(BLENDERS[chosen], oof, labels, folds).to_json())

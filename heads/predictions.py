@@ -97,7 +97,7 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
         DuplicateClipError: a clip stands twice.
     """
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame = pd.read_csv(path, dtype={ID_COLUMN: str}, keep_default_na=False)
     except FileNotFoundError as error:
         raise PredictionError(f"{path}: there is no such file; name a CSV of predictions that exists") from error
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -108,29 +108,32 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
             f"expected clip_id, optionally fold, and a column a class"
         )
     classes = [str(name) for name in frame.columns if name not in (ID_COLUMN, FOLD_COLUMN)]
-    columns = [_numbers(path, frame, name, float) for name in classes]
+    for name in classes:
+        _require_numbers(path, frame, name, whole=False)
+    if FOLD_COLUMN in frame.columns:
+        _require_numbers(path, frame, FOLD_COLUMN, whole=True)
     return Predictions(
         ids=tuple(normalise_clip_id(clip_id) for clip_id in frame[ID_COLUMN]),
         classes=tuple(classes),
-        probabilities=np.array(columns, np.float64).T.reshape(len(frame), len(classes)),
-        fold=np.array(_numbers(path, frame, FOLD_COLUMN, int), np.int64) if FOLD_COLUMN in frame.columns else None,
+        probabilities=frame[classes].to_numpy(np.float64),
+        fold=frame[FOLD_COLUMN].to_numpy(np.int64) if FOLD_COLUMN in frame.columns else None,
         provenance={"model": path.stem if model is None else model, "file": path.name},
     )
 
 
-def _numbers(path: Path, frame: pd.DataFrame, name: str, number: type[int] | type[float]) -> list[float]:
-    """The cells of a column, each parsed by Python itself: pandas' own parsers may lose the last digit."""
-    values: list[float] = []
-    for cell in frame[name].tolist():
-        try:
-            values.append(number(cell))
-        except ValueError as error:
-            expected = "a fold number" if number is int else "a probability from 0 to 1"
-            raise PredictionError(
-                f"{path.name}, line {len(values) + 2}, clip '{frame[ID_COLUMN].iloc[len(values)]}': '{name}' is "
-                f"'{cell}', expected {expected}"
-            ) from error
-    return values
+def _require_numbers(path: Path, frame: pd.DataFrame, name: str, *, whole: bool) -> None:
+    """Raise, naming the first wrong cell, unless a column was read as numbers (as whole numbers)."""
+    column = frame[name]
+    is_right = pd.api.types.is_integer_dtype(column) if whole else pd.api.types.is_numeric_dtype(column)
+    if is_right or len(frame) == 0:
+        return
+    numbers = pd.to_numeric(column, errors="coerce")
+    row = int(np.argmax((numbers.isna() | (numbers % 1 != 0) if whole else numbers.isna()).to_numpy()))
+    expected = "a fold number" if whole else "a probability from 0 to 1"
+    raise PredictionError(
+        f"{path.name}, line {row + 2}, clip '{frame[ID_COLUMN].iloc[row]}': '{name}' is '{column.iloc[row]}', "
+        f"expected {expected}"
+    )
 
 
 def _require_shape(predictions: Predictions) -> None:

@@ -26,3 +26,18 @@ def mean_over_models(stack: NDArray[np.float64]) -> NDArray[np.float64]:
     count = known.sum(axis=0)
     total = np.where(known, stack, 0.0).sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def losses_of_logits(
+    logits: NDArray[np.float64] | NDArray[np.float32], labels: NDArray[np.uint8] | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The binary log loss of logits, the mean over the first axis (clips), without overflow."""
+    surprise = np.abs(logits)
+    np.negative(surprise, out=surprise)
+    np.exp(surprise, out=surprise)
+    surprise += 1
+    np.log(surprise, out=surprise)
+    surprise += np.maximum(logits, 0)
+    surprise -= logits * labels
+    losses: NDArray[np.float64] = surprise.mean(axis=0, dtype=np.float64)
+    return losses

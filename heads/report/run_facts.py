@@ -71,8 +71,8 @@ class RunFacts:
 
     @property
     def has_sites(self) -> bool:
-        """Whether groups hold more than single clips."""
-        return len(set(self.folds.groups)) < len(self.folds.groups)
+        """Whether it is known where clips were taken, so that sites were kept whole."""
+        return self.labels.sites is not None
 
     @property
     def values(self) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """A run directory as training and blending leave it, made up from a known model of how wrong models are."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         rng = np.random.default_rng(0)
         run = RunDirectory(tmp_path / "Taï 2026" if path is None else path)
         labels = made_up_labels(n_clips, classes, n_sites, rng)
-        folds = assign_folds(labels.values, labels.sites if sites else None, 5, 0, ids=labels.ids, classes=classes)
+        labels = labels if sites else replace(labels, sites=None)
+        folds = assign_folds(labels.values, labels.sites, 5, 0, ids=labels.ids, classes=classes)
         run.write_labels(labels)
         run.write_folds(folds)
         shared = rng.normal(0, 1, labels.values.shape)

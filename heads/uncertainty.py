@@ -1,0 +1,41 @@
+"""How sure a difference between two models is, when clips of one site are no independent witnesses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.metrics import EPS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The mean of something over clips, and its standard error with sites as the units."""
+
+    mean: float
+    standard_error: float
+
+
+def clip_losses(labels: NDArray[np.uint8], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The log loss of each clip, (N,), the mean over classes; their mean is the mean log loss."""
+    clipped = np.clip(probabilities, EPS, 1 - EPS)
+    losses: NDArray[np.float64] = -np.log(np.where(labels == 1, clipped, 1 - clipped)).mean(axis=1)
+    return losses
+
+
+def clustered_mean(values: NDArray[np.float64], groups: Sequence[str]) -> Difference:
+    """The mean of (N,) `values` and its cluster-robust standard error.
+
+    Deviations are summed within each group before they are squared, and the sum is scaled by G / (G - 1) for G groups;
+    the error is NaN for a single group.
+
+    Source: the sandwich estimator for a mean, as in K.-Y. Liang and S. Zeger (Biometrika, 1986).
+    """
+    _, unit = np.unique(np.array(groups, dtype=object), return_inverse=True)
+    mean = float(values.mean())
+    sums = np.bincount(unit, weights=values - mean)
+    if len(sums) < 2:
+        return Difference(mean=mean, standard_error=float("nan"))
+    variance = float((sums**2).sum()) * len(sums) / (len(sums) - 1) / len(values) ** 2
+    return Difference(mean=mean, standard_error=float(np.sqrt(variance)))

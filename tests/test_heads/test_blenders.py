@@ -1,0 +1,184 @@
+"""The blenders that fit something, and the choice among them."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from heads.blend import nested_predict
+from heads.blenders import BLENDERS
+from heads.blenders.logistic import fit_departures
+from heads.blenders.logits import losses_of_logits, to_logits, to_probabilities
+from heads.choice import choose_blend, compare_blends
+from heads.folds import Folds, assign_folds
+from heads.labels import LabelTable
+from heads.leaderboard import prior_predictions
+from heads.metrics import log_loss_per_class, mean_log_loss
+from heads.predictions import Predictions
+from heads.uncertainty import clip_losses, clustered_mean
+
+FITTED = [name for name, blender in BLENDERS.items() if blender.complexity > 0]
+CLASSES = ("hog", "lion", "pig")
+
+
+def labels_of(n_clips: int, seed: int = 0) -> NDArray[np.uint8]:
+    return (np.random.default_rng(seed).random((n_clips, 3)) < (0.4, 0.2, 0.05)).astype(np.uint8)
+
+
+def seen_through_noise(labels: NDArray[np.uint8], noise: float, seed: int) -> NDArray[np.float64]:
+    """Calibrated probabilities of the labels given one noisy look at each."""
+    look = labels + np.random.default_rng(seed).normal(0, noise, labels.shape)
+    prior = labels.mean(axis=0)
+    return to_probabilities((look - 0.5) / noise**2 + np.log(prior / (1 - prior)))
+
+
+def folds_for(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    return assign_folds(labels, None, 4, 0).fold
+
+
+def table(labels: NDArray[np.uint8]) -> tuple[LabelTable, Folds]:
+    ids = tuple(f"c{row:04d}" for row in range(len(labels)))
+    return LabelTable(ids=ids, classes=CLASSES, values=labels), assign_folds(labels, None, 4, 0, ids=ids)
+
+
+def as_predictions(model: str, values: NDArray[np.float64]) -> Predictions:
+    ids = tuple(f"c{row:04d}" for row in range(len(values)))
+    return Predictions(ids=ids, classes=CLASSES, probabilities=values, provenance={"model": model})
+
+
+def test_losses_of_logits_are_log_losses() -> None:
+    labels = labels_of(50)
+    probabilities = np.random.default_rng(1).uniform(0.01, 0.99, labels.shape)
+    assert losses_of_logits(to_logits(probabilities), labels) == pytest.approx(
+        log_loss_per_class(labels, probabilities)
+    )
+    assert losses_of_logits(np.array([[1e4], [-1e4]]), np.array([[0], [1]], np.uint8)) == pytest.approx([1e4])
+
+
+def test_greedy_weights_by_hand() -> None:
+    """Two models that err on different clips and one that is useless: one pick each of the first two, then stop."""
+    labels = np.array([[1], [1], [0], [0]], np.uint8)
+    logits = np.array([[3.0, 0.2, -3.0, 0.0], [0.0, 3.0, 0.2, -3.0], [-4.0, -4.0, 4.0, 4.0]])[:, :, None]
+    fitted = BLENDERS["greedy"].fit(to_probabilities(logits), labels, np.zeros(4, np.int64))
+    by_pick = [losses_of_logits(logit, labels)[0] for logit in logits]
+    assert np.argmin(by_pick) == 0
+    weights = np.array(fitted["weights"])[:, 0]
+    assert weights[2] == 0
+    assert weights.sum() == pytest.approx(1)
+    blended = losses_of_logits(np.einsum("m,mn->n", weights, logits[:, :, 0])[:, None], labels)[0]
+    even = losses_of_logits(logits[:2].mean(axis=0), labels)[0]
+    assert blended <= even + 1e-6 < min(by_pick)
+
+
+def test_greedy_steps_by_hand() -> None:
+    """With one clip and one class, each pick can be followed: 2 alone is best, then 2 and 0.5 stay below it."""
+    labels, logits = np.array([[1]], np.uint8), np.array([[[0.5]], [[2.0]]])
+    fitted = BLENDERS["greedy"].fit(to_probabilities(logits), labels, np.zeros(1, np.int64))
+    assert fitted["weights"] == [[0.0], [1.0]]
+
+
+def test_per_class_weights_follow_each_class() -> None:
+    labels = labels_of(400)
+    good, bad = seen_through_noise(labels, 0.5, 1), seen_through_noise(labels, 3.0, 2)
+    first, second = good.copy(), bad.copy()
+    first[:, 1], second[:, 1] = bad[:, 1], good[:, 1]
+    weights = np.array(
+        BLENDERS["greedy_per_class"].fit(np.stack([first, second]), labels, folds_for(labels))["weights"]
+    )
+    assert weights[0, 0] > 0.7
+    assert weights[1, 1] > 0.7
+
+
+@pytest.mark.parametrize("method", FITTED)
+def test_a_perfect_model_beside_a_random_one_is_recognised(method: str) -> None:
+    labels = labels_of(400)
+    perfect = np.where(labels == 1, 0.999, 0.001)
+    random = np.random.default_rng(3).random(labels.shape)
+    fitted, folds = table(labels)
+    oof = [as_predictions("random", random), as_predictions("perfect", perfect)]
+    blended = nested_predict(BLENDERS[method], oof, fitted, folds).probabilities
+    assert mean_log_loss(labels, blended) < 0.1 * mean_log_loss(labels, (perfect + random) / 2)
+
+
+@pytest.mark.parametrize("method", list(BLENDERS))
+def test_nothing_is_learnt_from_noise(method: str) -> None:
+    """Models that know nothing: the honest score of no blender may beat the prior's by more than chance."""
+    labels = labels_of(600)
+    rng = np.random.default_rng(4)
+    fitted, folds = table(labels)
+    prior = prior_predictions(fitted, folds, fitted.ids)
+    oof = []
+    for model in range(6):
+        noise = to_probabilities(to_logits(prior.probabilities) + rng.normal(0, 0.7, labels.shape))
+        oof.append(as_predictions(f"m{model}", noise))
+    blended = nested_predict(BLENDERS[method], oof, fitted, folds)
+    gain = clip_losses(labels, prior.probabilities) - clip_losses(labels, blended.probabilities)
+    gained = clustered_mean(gain, fitted.ids)
+    assert gained.mean < 2 * gained.standard_error
+
+
+def test_fitting_to_the_scored_clips_would_show_on_noise() -> None:
+    """The counterpart of the test above: without nesting, the stacker does beat the prior on pure noise."""
+    labels = labels_of(60)
+    noise = to_probabilities(np.random.default_rng(5).normal(-1.4, 1, (25, *labels.shape)))
+    logistic = BLENDERS["logistic"]
+    fold = np.zeros(len(labels), np.int64)
+    fold[::2] = 1
+    seen = {"departures": fit_departures(to_logits(noise), labels, 1.0).tolist()}
+    prior = np.broadcast_to(labels.mean(axis=0), labels.shape)
+    assert mean_log_loss(labels, logistic.combine(noise, seen)) < 0.8 * mean_log_loss(labels, prior)
+    assert logistic.fit(noise, labels, fold)["strength"] in (None, 100.0, 1000.0)
+
+
+def test_logistic_stacking_recovers_what_made_the_labels() -> None:
+    rng = np.random.default_rng(6)
+    logits = rng.normal(0, 2, (2, 20_000, 1))
+    truth = to_probabilities(1.5 * logits[0] - 0.5 * logits[1] - 1.0)
+    labels = (rng.random(truth.shape) < truth).astype(np.uint8)
+    fitted = BLENDERS["logistic"].fit(to_probabilities(logits), labels, rng.integers(0, 4, len(labels)))
+    offset, first, second = np.array(fitted["departures"])[0]
+    assert (offset, first + 0.5, second + 0.5) == pytest.approx((-1.0, 1.5, -0.5), abs=0.08)
+
+
+def test_best_single_ignores_models_that_know_less() -> None:
+    labels = labels_of(100)
+    good, narrow = seen_through_noise(labels, 1.0, 7), np.where(labels == 1, 0.99, 0.01)
+    narrow[:, 1:] = np.nan
+    assert BLENDERS["best_single"].fit(np.stack([narrow, good]), labels, folds_for(labels)) == {"model": 1}
+
+
+def test_clustered_mean_by_hand() -> None:
+    # deviations from the mean 2 are -1, -1, +2; group sums -2 and +2; (4 + 4) * 2 / 1 / 9
+    spread = clustered_mean(np.array([1.0, 1.0, 4.0]), ["a", "a", "b"])
+    assert spread.mean == 2.0
+    assert spread.standard_error == pytest.approx(np.sqrt(16 / 9))
+    alone = clustered_mean(np.array([1.0, 2.0, 3.0, 4.0]), ["a", "b", "c", "d"])
+    assert alone.standard_error == pytest.approx(np.std([1, 2, 3, 4], ddof=1) / 2)
+    assert np.isnan(clustered_mean(np.array([1.0, 2.0]), ["a", "a"]).standard_error)
+
+
+def test_of_blends_as_good_the_simplest_is_chosen() -> None:
+    labels = labels_of(300)
+    rng = np.random.default_rng(8)
+    base = seen_through_noise(labels, 0.8, 9)
+    almost = to_probabilities(to_logits(base) + rng.normal(0, 0.02, base.shape))
+    groups = [f"s{row % 30}" for row in range(300)]
+    blends = {"mean": as_predictions("mean", almost), "logistic": as_predictions("logistic", base)}
+    rows = compare_blends(blends, labels, groups)
+    assert [row["name"] for row in rows] == ["mean", "logistic"]
+    assert choose_blend(rows) == "mean"
+    worse = {**blends, "mean": as_predictions("mean", 0.5 * base + 0.25)}
+    rows = compare_blends(worse, labels, groups)
+    assert choose_blend(rows) == "logistic"
+    assert rows[0]["behind"] == pytest.approx(mean_log_loss(labels, 0.5 * base + 0.25) - mean_log_loss(labels, base))
+    assert rows[1]["behind"] == rows[1]["standard_error"] == 0.0
+
+
+def test_with_a_single_group_the_best_is_chosen() -> None:
+    labels = labels_of(50)
+    blends = {
+        "mean": as_predictions("mean", np.full(labels.shape, 0.3)),
+        "greedy": as_predictions("greedy", seen_through_noise(labels, 0.5, 1)),
+    }
+    rows = compare_blends(blends, labels, ["one"] * 50)
+    assert rows[0]["standard_error"] is None
+    assert choose_blend(rows) == "greedy"

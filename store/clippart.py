@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from store.columns import read_column, read_text, status_column, text_column
+from store.columns import STATUSES, read_column, read_text, status_column, text_column
 from store.errors import CorruptPartError
 from store.image import build_image
 from store.key import FORMAT_VERSION
@@ -29,10 +29,12 @@ class ClipPart:
         path: the file.
         columns: by field of ClipFacts, N values each: lists of str, or arrays of int64, float64, bool, or uint8 for
             the codes of `columns.STATUS_CODES`.
+        foreign: whether the file holds columns that this version does not know.
     """
 
     path: Path
     columns: dict[str, Any]
+    foreign: bool
 
 
 def encode_clips(rows: Sequence[ClipFacts]) -> Iterator[memoryview]:
@@ -61,7 +63,14 @@ def load_clip_part(path: Path) -> ClipPart:
         for name, column in columns.items():
             if len(column) != count:
                 raise CorruptPartError(f"its column {name} has {len(column)} rows, expected {count}")
-        return ClipPart(path=path, columns=columns)
+        return ClipPart(path=path, columns=columns, foreign=not set(file) <= set(columns))
+
+
+def clip_row(part: ClipPart, row: int) -> ClipFacts:
+    """One row of `part` as it would be written again."""
+    values = {name: column[row] for name, column in part.columns.items()}
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+    return ClipFacts(**(plain | {"status": STATUSES[plain["status"]]}))
 
 
 def _encode(field: Field[Any], values: list[Any]) -> NDArray[Any]:

@@ -40,11 +40,9 @@ def commit_part(path: Path, body: Iterable[memoryview]) -> None:
     _commit(path, lambda descriptor: _write_sealed(descriptor, body))
 
 
-def sealed_digest(header: bytes) -> str | None:
-    """The sha256, in hex, that `header` (the first 4096 bytes of a part) promises; None if it is no such header."""
-    if len(header) != HEADER_BYTES or not header.startswith(_MAGIC):
-        return None
-    return header[len(_MAGIC) : len(_MAGIC) + 64].decode("ascii", "replace")
+def header_of(digest: str) -> bytes:
+    """The first 4096 bytes of a part whose other bytes have the sha256 `digest` (hex)."""
+    return (_MAGIC + digest.encode() + b"\n").ljust(HEADER_BYTES, b"\0")
 
 
 def sync_folder(folder: Path) -> None:
@@ -94,7 +92,7 @@ def _write_sealed(descriptor: int, body: Iterable[memoryview]) -> None:
             _write_all(descriptor, pieces)
         os.fsync(descriptor)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    _write_all(descriptor, [(_MAGIC + digest.hexdigest().encode() + b"\n").ljust(HEADER_BYTES, b"\0")])
+    _write_all(descriptor, [header_of(digest.hexdigest())])
 
 
 def _batched(pieces: Iterable[memoryview]) -> Iterator[list[memoryview]]:

@@ -15,6 +15,7 @@ from store.errors import CorruptPartError, StoreNotFoundError
 from store.featurepart import FeaturePart, load_feature_part
 from store.index import FAILED_CODE, FeatureIndex, PartCache, build_index
 from store.key import FeatureKey
+from store.partnames import list_parts
 from store.reader import FeatureReader
 from store.records import ClipFacts, ClipFeatures, Status
 from store.writer import PartWriter, facts_writer, feature_writer
@@ -79,8 +80,7 @@ class FeatureStore:
         Raises:
             CorruptPartError: a key's spec.json is damaged.
         """
-        specs = sorted((self.root / "features").glob("*/spec.json"))
-        return [_read_spec(spec) for spec in specs]
+        return [read_spec(folder) for folder in key_folders(self.root)]
 
     def find(self, source: str) -> FeatureKey:
         """The one key that `source` means: a key's source name, or its folder name or the beginning of it.
@@ -147,7 +147,7 @@ class FeatureStore:
         folder = self.folder(key)
         if not (folder / "spec.json").exists():
             make_folder(folder)
-            commit_bytes(folder / "spec.json", json.dumps(key.to_json(), indent=2, ensure_ascii=False).encode())
+            commit_bytes(folder / "spec.json", spec_bytes(key))
         return feature_writer(folder, key, clips_per_part=clips_per_part, max_seconds=max_seconds)
 
     def clip_writer(
@@ -161,7 +161,11 @@ class FeatureStore:
         """The clip table: one row a clip, indexed by `clip_id` (sorted), a column a field of ClipFacts."""
         from store.cliptable import clip_table
 
-        return clip_table(self._clips.parts())
+        return clip_table(self.clip_parts())
+
+    def clip_parts(self) -> list[ClipPart]:
+        """The parts of the clip table, oldest first."""
+        return self._clips.parts()
 
     def reader(self, key: FeatureKey) -> FeatureReader:
         """A reader of the features of `key`, as they are now.
@@ -185,6 +189,12 @@ class FeatureStore:
         return self.root / "features" / key.folder
 
 
+def key_folders(root: Path) -> list[Path]:
+    """The folders of keys in the store at `root`; one that a dead writer left with nothing in it is none."""
+    folders = sorted(entry for entry in (root / "features").glob("*") if entry.is_dir())
+    return [folder for folder in folders if (folder / "spec.json").exists() or list_parts(folder)]
+
+
 def make_folder(path: Path) -> None:
     """Make `path` and the folders above it, durably."""
     if path.is_dir():
@@ -194,8 +204,24 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def _read_spec(path: Path) -> FeatureKey:
+def spec_bytes(key: FeatureKey) -> bytes:
+    """The content of a key's spec.json."""
+    return json.dumps(key.to_json(), indent=2, ensure_ascii=False).encode()
+
+
+def read_spec(folder: Path) -> FeatureKey:
+    """The key of a key's folder, from its spec.json.
+
+    Raises:
+        CorruptPartError: spec.json is missing, damaged, or belongs to another folder.
+    """
+    path = folder / "spec.json"
     try:
-        return FeatureKey.from_json(json.loads(path.read_bytes()))
+        key = FeatureKey.from_json(json.loads(path.read_bytes()))
+    except FileNotFoundError as error:
+        raise CorruptPartError(f"{path}: is missing; run `store repair`") from error
     except (ValueError, CorruptPartError) as error:
         raise CorruptPartError(f"{path}: is damaged ({error}); run `store repair`") from error
+    if key.folder != folder.name:
+        raise CorruptPartError(f"{path}: describes {key.folder}, expected {folder.name}; run `store repair`")
+    return key

@@ -4,6 +4,7 @@ HDF5 itself copes badly with a full disk: a file that cannot be flushed cannot b
 """
 
 import io
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,14 +72,14 @@ def build_image(
     *,
     attributes: Mapping[str, Any],
     columns: Mapping[str, NDArray[Any]],
-    block: tuple[str, tuple[int, int], np.dtype[Any], Mapping[str, Any]] | None = None,
+    block: tuple[str, tuple[int, ...], np.dtype[Any], Mapping[str, Any]] | None = None,
 ) -> tuple[bytes, bytes]:
     """The bytes of an HDF5 file before and after its one large block, whose own bytes the caller has.
 
     Args:
         attributes: attributes of the root group.
         columns: datasets by path, stored contiguously and little-endian.
-        block: (name, (F, D), dtype, attributes) of the large dataset; its bytes go between the two results.
+        block: (name, shape, dtype, attributes) of the large dataset; its bytes go between the two results.
 
     Returns:
         head, tail: what stands before the block (without the user block) and after it; `tail` may be empty.
@@ -96,7 +97,7 @@ def build_image(
     return sparse.extract(HEADER_BYTES, start), sparse.extract(stop, max(stop, sparse.size))
 
 
-def _reserve(file: h5py.File, block: tuple[str, tuple[int, int], np.dtype[Any], Mapping[str, Any]]) -> tuple[int, int]:
+def _reserve(file: h5py.File, block: tuple[str, tuple[int, ...], np.dtype[Any], Mapping[str, Any]]) -> tuple[int, int]:
     """Allocate the large dataset without writing it: the byte range it takes, or (-1, -1) if it is empty."""
     name, shape, dtype, attributes = block
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -109,4 +110,4 @@ def _reserve(file: h5py.File, block: tuple[str, tuple[int, int], np.dtype[Any], 
     if 0 in shape:
         return -1, -1
     start = identifier.get_offset()
-    return start, start + dtype.itemsize * shape[0] * shape[1]
+    return start, start + dtype.itemsize * math.prod(shape)

@@ -14,7 +14,9 @@ from ulid import ULID
 _PART = re.compile(r"part-([0-9A-HJKMNP-TV-Z]{26})\.h5")
 _TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{16}")
 _STALE_AFTER_S = 24 * 3600.0
+# A ULID is a time in milliseconds and 80 random bits: a merged part stays within the millisecond of its newest input.
 _MERGE_GAP_BITS = 32
+_ONE_MILLISECOND = 1 << 80
 
 
 def list_parts(folder: Path) -> list[str]:
@@ -35,7 +37,7 @@ def new_part_name(folder: Path) -> str:
     present = list_parts(folder)
     now = ULID()
     newest = _ulid_of(present[-1]) if present else None
-    return _name(now if newest is None or now > newest else _following(newest))
+    return _name(now if newest is None or now > newest else ULID.from_int(int(newest) + _ONE_MILLISECOND))
 
 
 def merged_part_name(newest_input: str) -> str:
@@ -44,7 +46,7 @@ def merged_part_name(newest_input: str) -> str:
     It sorts directly after that part: before everything that was committed later, so that merging never makes a row
     newer than one that replaced it.
     """
-    return _name(_following(_ulid_of(newest_input)))
+    return _name(ULID.from_int(int(_ulid_of(newest_input)) + 1 + secrets.randbits(_MERGE_GAP_BITS)))
 
 
 def temporary_name() -> str:
@@ -113,7 +115,3 @@ def _ulid_of(part_name: str) -> ULID:
     if match is None:
         raise ValueError(f"{part_name!r} is not the name of a part")
     return ULID.from_str(match[1])
-
-
-def _following(ulid: ULID) -> ULID:
-    return ULID.from_int(int(ulid) + 1 + secrets.randbits(_MERGE_GAP_BITS))

@@ -26,6 +26,7 @@ class FeatureReader:
 
     Attributes:
         key: the settings that made the features.
+        index: where the rows were when the reader was opened.
         ids: (N) clip ids, sorted.
         status: (N) statuses.
         reasons: (N) why a clip is not OK, "" if it is.
@@ -36,6 +37,7 @@ class FeatureReader:
 
     def __init__(self, key: FeatureKey, index: FeatureIndex, reload: Callable[[], FeatureIndex]) -> None:
         self.key = key
+        self.index = index
         self.ids = index.ids
         self.status: list[Status] = index.statuses
         self.reasons = index.reasons
@@ -112,12 +114,12 @@ class FeatureReader:
         """(T, ...) the per-frame numbers `name` of a clip; None if they were not stored with it."""
         return self._blocks.read_per_frame(index).get(name)
 
-    def row(self, index: int) -> ClipFeatures:
-        """The whole row of a clip, as it would be written again."""
+    def row(self, index: int, clip_id: str | None = None) -> ClipFeatures:
+        """The whole row of a clip, as it would be written again, under another id if one is given."""
         features = np.empty((int(self.lengths[index]), self.dim), dtype=self._blocks.stored_dtype(index))
         self._blocks.read_features([index], [features])
         return ClipFeatures(
-            clip_id=self.ids[index],
+            clip_id=self.ids[index] if clip_id is None else clip_id,
             fingerprint=self.fingerprints[index],
             status=self.status[index],
             reason=self.reasons[index],

@@ -18,7 +18,7 @@ from store.precision import to_stored
 from store.records import ClipFacts, ClipFeatures
 from store.validate import require_valid_facts, require_valid_features
 
-_MAX_PART_BYTES = 256 * 2**20
+MAX_PART_BYTES = 256 * 2**20
 
 Row = TypeVar("Row", bound=ClipFeatures | ClipFacts)
 
@@ -57,7 +57,7 @@ class PartWriter(Generic[Row]):
             StoreWriteError: the disk refused; the rows stay pending.
         """
         row = self._prepare(row)
-        layout = _per_frame_layout(row)
+        layout = per_frame_layout(row)
         if layout is not None and self._layout not in (None, layout):
             self.commit()
         if not self._pending:
@@ -81,7 +81,7 @@ class PartWriter(Generic[Row]):
     def _is_due(self) -> bool:
         return (
             len(self._pending) >= self._clips_per_part
-            or self._pending_bytes >= _MAX_PART_BYTES
+            or self._pending_bytes >= MAX_PART_BYTES
             or time.monotonic() - self._since >= self._max_seconds
         )
 
@@ -138,7 +138,7 @@ def remove_abandoned(folder: Path) -> list[Path]:
     return removed
 
 
-def _per_frame_layout(row: ClipFeatures | ClipFacts) -> Any:
+def per_frame_layout(row: ClipFeatures | ClipFacts) -> Any:
     """Names and shapes of the per-frame extras, which all clips of one part share; None if the row has no frame."""
     if not isinstance(row, ClipFeatures) or len(row.times_s) == 0:
         return None

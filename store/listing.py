@@ -1,0 +1,105 @@
+"""What the `store` command prints: plain JSON values, and the same as lines of text."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from store.compact import Compaction
+from store.featurestore import FeatureStore
+from store.repair import Repair
+
+Row = dict[str, Any]
+
+
+def store_facts(store: FeatureStore) -> Row:
+    """The store's keys, with counts, and the number of clips in the clip table."""
+    clips = {clip_id for part in store.clip_parts() for clip_id in part.columns["clip_id"]}
+    return {"root": str(store.root), "clip_table": {"clips": len(clips)}, "keys": key_rows(store)}
+
+
+def key_rows(store: FeatureStore) -> list[Row]:
+    """A row a key: names, dimensions, counts."""
+    keys = store.keys()
+    return [
+        {
+            "source": key.source,
+            "folder": key.folder,
+            "dim": key.dim,
+            "taps": dict(key.taps),
+            **asdict(store.info(key)),
+        }
+        for key in keys
+    ]
+
+
+def clip_rows(store: FeatureStore, source: str) -> list[Row]:
+    """A row a clip of one key: id, status, frames, reason."""
+    reader = store.reader(store.find(source))
+    columns = zip(reader.ids, reader.status, reader.lengths.tolist(), reader.reasons, strict=True)
+    return [
+        {"clip_id": clip_id, "status": status, "frames": frames, "reason": reason}
+        for clip_id, status, frames, reason in columns
+    ]
+
+
+def describe_store(facts: Row) -> str:
+    """`store_facts` as text."""
+    return "\n".join([f"{facts['root']}: {facts['clip_table']['clips']} clips known", *key_lines(facts["keys"])])
+
+
+def key_lines(rows: Iterable[Row]) -> list[str]:
+    """`key_rows` as text."""
+    return [
+        f"{row['folder']}  D {row['dim']}  {row['clips']} clips ({_counts(row['statuses'])})  {row['frames']} frames  "
+        f"{human_bytes(row['bytes'])} in {row['parts']} parts  {row['superseded']} superseded rows"
+        for row in rows
+    ]
+
+
+def clip_lines(rows: Iterable[Row]) -> list[str]:
+    """`clip_rows` as text, separated by tabs."""
+    return [f"{row['clip_id']}\t{row['status']}\t{row['frames']}\t{row['reason']}".rstrip() for row in rows]
+
+
+def repair_facts(done: Repair) -> Row:
+    """What repairing did."""
+    return {
+        "quarantined": [{"from": str(old), "to": str(new), "problem": why} for old, new, why in done.quarantined],
+        "restored": [str(path) for path in done.restored],
+        "removed": [str(path) for path in done.removed],
+        "unresolved": [problem.problem for problem in done.unresolved],
+    }
+
+
+def describe_repair(facts: Row) -> str:
+    """`repair_facts` as text."""
+    lines = [f"set aside {row['from']} as {row['to']}: {row['problem']}" for row in facts["quarantined"]]
+    lines += [f"restored {path}" for path in facts["restored"]]
+    lines += [f"removed leftover {path}" for path in facts["removed"]]
+    lines += [f"left alone: {problem}" for problem in facts["unresolved"]]
+    return "\n".join(lines or ["nothing to repair"])
+
+
+def compaction_facts(done: Mapping[str, Compaction]) -> list[Row]:
+    """What compacting did to each folder."""
+    return [{"name": name, **asdict(compaction)} for name, compaction in done.items()]
+
+
+def compaction_lines(rows: Iterable[Row]) -> list[str]:
+    """`compaction_facts` as text."""
+    return [
+        f"{row['name']}: {row['parts_before']} parts -> {row['parts_after']}, {row['rows_dropped']} rows dropped"
+        for row in rows
+    ]
+
+
+def human_bytes(count: int) -> str:
+    """A number of bytes in the largest unit that keeps it at or above one."""
+    power = int(np.log2(count) // 10) if count else 0
+    return f"{count / 1024**power:.3g} {['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'][power]}"
+
+
+def _counts(statuses: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in statuses.items() if count) or "none"

@@ -1,15 +1,19 @@
 """`heads blend`: score every head and every blend honestly, keep the best blend, and say how they rank."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from heads.blend import find_blender, fit_blend, nested_predict
+from heads.blank_removal import blank_removal
+from heads.blend import find_blender, fit_blend, nested_predict, stack_predictions
 from heads.blenders import BLENDERS
 from heads.choice import AUTO, choose_blend, compare_blends
+from heads.contribution import error_correlation, leave_one_out
 from heads.folds import Folds
-from heads.labels import LabelTable
+from heads.labels import BLANK, LabelTable
 from heads.metrics import evaluate, matching_values
 from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
@@ -45,14 +49,46 @@ def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, An
         "baselines": {PRIOR: evaluate(labels, prior_predictions(labels, folds, oof[0].ids), folds)},
     }
     any_blend = next(iter(blends.values()))
-    values = matching_values(labels, any_blend)
-    metrics["comparison"] = compare_blends(blends, values, folds.group_of(any_blend.ids))
+    values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)
+    metrics["comparison"] = compare_blends(blends, values, groups)
     chosen = choose_blend(metrics["comparison"]) if method in (None, AUTO) else str(method)
     metrics["chosen"] = chosen
+    metrics["contributions"] = _contributions(oof, any_blend, values, groups)
+    metrics["blank_removal"] = _blank_removal(blends[chosen], values, folds)
     run.write_oof(BLEND, blends[chosen])
     run.write_blend(fit_blend(BLENDERS[chosen], oof, labels, folds).to_json())
     run.write_metrics(metrics)
     return leaderboard(metrics)
+
+
+def _contributions(
+    oof: Sequence[Predictions], blend: Predictions, values: NDArray[np.uint8], groups: Sequence[str]
+) -> dict[str, Any] | None:
+    """What each model that knows every class adds, and how their errors correlate; None if there are not two."""
+    full = [each for each in oof if set(each.classes) == set(blend.classes)]
+    if len(full) < 2:
+        return None
+    stack, _ = stack_predictions([full[0].select(blend.ids), *full[1:]], blend.classes)
+    models = [each.model for each in full]
+    return {
+        "models": models,
+        "left_out": leave_one_out(stack, models, values, groups),
+        "error_correlation": error_correlation(stack, values),
+    }
+
+
+def _blank_removal(blend: Predictions, values: NDArray[np.uint8], folds: Folds) -> list[dict[str, Any]] | None:
+    """How many blanks can be dropped; None without a class `blank` or without clips of both kinds."""
+    if BLANK not in blend.classes:
+        return None
+    is_blank = values[:, blend.classes.index(BLANK)] == 1
+    if is_blank.all() or not is_blank.any():
+        return None
+    removals = blank_removal(blend.column(BLANK), is_blank, folds.of(blend.ids), folds.group_of(blend.ids))
+    return [
+        {**asdict(removal), "threshold": removal.threshold if np.isfinite(removal.threshold) else None}
+        for removal in removals
+    ]
 
 
 def prior_predictions(labels: LabelTable, folds: Folds, ids: Sequence[str]) -> Predictions:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
+from heads.blank_removal import removal_curve
+from heads.labels import BLANK
 from heads.metrics import reliability
 from heads.report.run_facts import RunFacts
 from heads.report.svg import ACCENT, INK, SECOND, chart_style, inline_svg
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MOST_LOST = 20.0  # percent of animal clips
+_MOST_POINTS = 400
 _MOST_MODELS = 15
 _MOST_SPECIES = 30
 _ROW_INCHES = 0.27
@@ -40,7 +44,7 @@ def fold_chart(facts: RunFacts) -> Markup:
             f"Log loss of {len(rows)} models and blends by fold. Lowest: {best['name']}, {best['mean_log_loss']:.4f}. "
             f"Highest: {worst['name']}, {worst['mean_log_loss']:.4f}. The table below has every number."
         )
-        return inline_svg(figure, "folds", "Log loss by fold", described)
+        return inline_svg(figure, "folds-chart", "Log loss by fold", described)
 
 
 def species_chart(facts: RunFacts) -> Markup:
@@ -62,7 +66,7 @@ def species_chart(facts: RunFacts) -> Markup:
             f"Part of the mean log loss by species, largest first. {first} makes up {100 * scores[first]['share']:.0f} "
             f"percent of it. The table of species below has every number."
         )
-        return inline_svg(figure, "species", "Where the loss comes from", described)
+        return inline_svg(figure, "species-chart", "Where the loss comes from", described)
 
 
 def reliability_chart(facts: RunFacts) -> Markup:
@@ -79,8 +83,28 @@ def reliability_chart(facts: RunFacts) -> Markup:
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="share that was true")
         listed = "; ".join(f"said {said:.2f}, true {true:.2f}" for said, true in zip(predicted, observed, strict=True))
         return inline_svg(
-            figure, "reliability", "Reliability of the blend's probabilities", f"All species together: {listed}."
+            figure, "reliability-chart", "Reliability of the blend's probabilities", f"All species together: {listed}."
         )
+
+
+def removal_chart(facts: RunFacts) -> Markup:
+    """How many blanks go for how many animals."""
+    place = facts.blend.classes.index(BLANK)
+    curve = removal_curve(facts.blend.probabilities[:, place], facts.values[:, place] == 1)
+    lost, dropped = 100 * curve.animals_lost, 100 * curve.blanks_dropped
+    shown = np.searchsorted(lost, _MOST_LOST, side="right")
+    thinned = np.unique(np.linspace(0, shown - 1, _MOST_POINTS).astype(int))
+    with chart_style("removal"):
+        figure, axes = _square(4.2)
+        axes.step(lost[thinned], dropped[thinned], where="post", color=ACCENT, linewidth=1.6)
+        for row in facts.metrics["blank_removal"]:
+            axes.scatter([100 * row["accepted"]], [100 * row["dropped"]], s=30, color=SECOND, linewidths=0, zorder=3)
+        axes.set(xlim=(0, _MOST_LOST), ylim=(0, 101), xlabel="clips with an animal lost, %", ylabel="blanks dropped, %")
+        said = "; ".join(
+            f"{100 * row['dropped']:.0f} percent of blanks for {100 * row['accepted']:.0f} percent of animal clips"
+            for row in facts.metrics["blank_removal"]
+        )
+        return inline_svg(figure, "removal-curve", "Blanks dropped for animals lost", f"{said}.")
 
 
 def _plot(width: float, n_rows: int) -> tuple["Figure", "Axes"]:

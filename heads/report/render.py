@@ -8,7 +8,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from heads.report import words
-from heads.report.charts import fold_chart, reliability_chart, species_chart
+from heads.report.charts import fold_chart, reliability_chart, removal_chart, species_chart
+from heads.report.model_tables import comparison_table, contribution_tables, removal_table
 from heads.report.run_facts import RunFacts, read_run
 from heads.report.run_tables import bad_clips_table, balance_rows, settings_tables, worst_clips_table
 from heads.report.score_tables import fold_scores_table, leaderboard_table, species_table
@@ -38,6 +39,10 @@ def render_report(run: RunDirectory) -> str:
         fold_chart=fold_chart(facts),
         species_chart=species_chart(facts),
         reliability_chart=reliability_chart(facts),
+        removal_chart=removal_chart(facts) if facts.metrics["blank_removal"] else "",
+        comparison=comparison_table(facts),
+        contributions=contribution_tables(facts),
+        removal=removal_table(facts),
         leaderboard=leaderboard_table(facts),
         species=species_table(facts),
         fold_scores=fold_scores_table(facts),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heads.blend import Blend
 from heads.folds import Folds, balance_table
 from heads.labels import LabelTable
 from heads.leaderboard import PRIOR, leaderboard
@@ -28,6 +29,7 @@ class RunFacts:
         rows: the leaderboard.
         oof: out-of-fold predictions of every head.
         blend: nested out-of-fold predictions of the chosen blend.
+        fitted: the chosen blend, fitted on all folds.
         heads: head.json of each head that has one.
         clips: the clips that did not decode cleanly.
         config: the resolved recipe; empty if the run has none.
@@ -41,6 +43,7 @@ class RunFacts:
     rows: list[dict[str, Any]]
     oof: list[Predictions]
     blend: Predictions
+    fitted: Blend
     heads: Mapping[str, Mapping[str, Any]]
     clips: pd.DataFrame
     config: Mapping[str, Any]
@@ -98,6 +101,7 @@ def read_run(run: RunDirectory) -> RunFacts:
         rows=leaderboard(metrics),
         oof=oof,
         blend=blend,
+        fitted=Blend.from_json(run.read_blend()),
         heads={each.model: run.read_head(each.model) for each in oof if run.head_path(each.model).is_file()},
         clips=run.read_clips(),
         config=run.read_config() if run.config_path.is_file() else {},

@@ -22,11 +22,12 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One cell: what is shown, what it sorts by, and how long a bar is drawn in it (0 to 1; None for no bar)."""
+    """One cell: what is shown, what it sorts by, the length of its bar and the depth of its shade (0 to 1)."""
 
     text: str
     value: str
     bar: float | None = None
+    shade: float | None = None
     tone: Tone = ""
 
 
@@ -59,7 +60,7 @@ def number(value: float | None, digits: int = 0, *, bar: float | None = None, to
     """A cell of a number with `digits` decimals; None is shown as a dash and sorts last."""
     if value is None or math.isnan(value):
         return Cell(text=_ABSENT, value="")
-    return Cell(text=f"{value:,.{digits}f}", value=repr(float(value)), bar=bar, tone=tone)
+    return Cell(text=f"{value:,.{digits}f}".replace("-", "−"), value=repr(float(value)), bar=bar, tone=tone)
 
 
 def percent(value: float | None, digits: int = 0, *, bar: float | None = None) -> Cell:

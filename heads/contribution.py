@@ -1,0 +1,67 @@
+"""What each model adds to the others, and how alike their errors are."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.blenders.logits import to_logits, to_probabilities
+from heads.uncertainty import clip_losses, clustered_mean
+
+_SURE = 1.96  # standard errors either side, for 95 %
+
+
+def leave_one_out(
+    stack: NDArray[np.float64], models: Sequence[str], labels: NDArray[np.uint8], groups: Sequence[str]
+) -> list[dict[str, Any]]:
+    """How much the mean of logits loses when a model is left out of it; nothing is fitted, so nothing can leak.
+
+    Args:
+        stack: (M, N, C) out-of-fold probabilities of models that know every class; M is at least 2.
+        models: (M) their names.
+        labels: (N, C) 0 or 1.
+        groups: (N) the group of each clip.
+
+    Returns:
+        A dict a model: `name`, `adds` (mean log loss without it minus with it: positive if it helps), `low` and `high`
+        (95 % interval with groups as the units; None if there is a single group).
+    """
+    logits = to_logits(stack)
+    total = logits.sum(axis=0)
+    with_all = clip_losses(labels, to_probabilities(total / len(stack)))
+    rows = []
+    for name, own in zip(models, logits, strict=True):
+        without = clip_losses(labels, to_probabilities((total - own) / (len(stack) - 1)))
+        adds = clustered_mean(without - with_all, groups)
+        margin = _SURE * adds.standard_error
+        known = bool(np.isfinite(margin))
+        rows.append(
+            {
+                "name": name,
+                "adds": adds.mean,
+                "low": adds.mean - margin if known else None,
+                "high": adds.mean + margin if known else None,
+            }
+        )
+    return rows
+
+
+def error_correlation(stack: NDArray[np.float64], labels: NDArray[np.uint8]) -> list[list[float]]:
+    """The correlation of the models' errors (probability minus label) over clips and classes.
+
+    Args:
+        stack: (M, N, C) out-of-fold probabilities of models that know every class.
+        labels: (N, C) 0 or 1.
+
+    Returns:
+        (M, M), 1 on the diagonal; models that err in the same places have little to give each other.
+    """
+    errors = (stack - labels).reshape(len(stack), -1)
+    errors -= errors.mean(axis=1, keepdims=True)
+    size = np.sqrt((errors**2).sum(axis=1))
+    size[size == 0] = 1.0
+    correlation = errors @ errors.T / np.outer(size, size)
+    np.fill_diagonal(correlation, 1.0)
+    listed: list[list[float]] = correlation.round(6).tolist()
+    return listed

@@ -1,0 +1,141 @@
+"""The tables that compare models: which blend was chosen, what each model adds, what dropping blanks costs."""
+
+from dataclasses import replace
+from typing import Any
+
+from heads.blend import Blend
+from heads.report.run_facts import RunFacts
+from heads.report.table import Column, Row, Table, columns, number, percent, text
+
+
+def comparison_table(facts: RunFacts) -> Table:
+    """The blends, simplest first, and how far each is behind the best."""
+    chosen = facts.metrics["chosen"]
+    rows = [
+        Row(
+            cells=(
+                text(f"{row['name']} · chosen" if row["name"] == chosen else row["name"]),
+                number(row["mean_log_loss"], 4),
+                number(row["behind"], 5),
+                number(row["standard_error"], 5),
+                text("equal" if row["as_good"] else "behind", tone="" if row["as_good"] else "quiet"),
+            ),
+            mark="chosen" if row["name"] == chosen else "",
+        )
+        for row in facts.metrics["comparison"]
+    ]
+    return Table(
+        key="comparison",
+        caption="Ways to blend, simplest first",
+        columns=columns(
+            ("Blend", "", "text"),
+            ("Log loss", "Each fold blended by a fit on the other folds", "number"),
+            ("Behind best", "Its loss minus the lowest", "number"),
+            ("Standard error", "Of that difference, with sites as the units", "number"),
+            ("Verdict", "Equal to the best: behind it by no more than one standard error", "text"),
+        ),
+        rows=tuple(rows),
+        note="Unless told otherwise, the simplest of the blends that are equal to the best one is chosen.",
+    )
+
+
+def contribution_tables(facts: RunFacts) -> list[Table]:
+    """What each model adds and how their errors correlate; empty if fewer than two models know every class."""
+    found = facts.metrics["contributions"]
+    return [] if found is None else [_left_out_table(facts, found), _correlation_table(found)]
+
+
+def _left_out_table(facts: RunFacts, found: dict[str, Any]) -> Table:
+    weights = _mean_weights(facts.fitted)
+    heads = facts.metrics["heads"]
+    rows = [
+        Row(
+            cells=(
+                text(row["name"]),
+                number(heads[row["name"]]["mean_log_loss"], 4),
+                number(row["adds"], 5),
+                number(row["low"], 5),
+                number(row["high"], 5),
+                number(weights.get(row["name"]), 2),
+            )
+        )
+        for row in sorted(found["left_out"], key=lambda row: -row["adds"])
+    ]
+    return Table(
+        key="left-out",
+        caption="Loss if a model is left out",
+        columns=columns(
+            ("Model", "", "text"),
+            ("Alone", "Its own mean log loss", "number"),
+            ("Adds", "Mean log loss of the mean of logits without it, minus with it", "number"),
+            ("From", "Lower end of the 95 % interval, with sites as the units", "number"),
+            ("To", "Upper end of the 95 % interval", "number"),
+            ("Weight", "In the chosen blend, mean over species, where it has weights", "number"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _mean_weights(blend: Blend) -> dict[str, float]:
+    """The weight of each model in a blend that has weights, mean over classes; even for the plain means."""
+    if blend.method in ("mean", "mean_of_logits"):
+        return dict.fromkeys(blend.models, 1 / len(blend.models))
+    weights = blend.parameters.get("weights")
+    if weights is None:
+        return {}
+    return {model: sum(own) / len(own) for model, own in zip(blend.models, weights, strict=True)}
+
+
+def _correlation_table(found: dict[str, Any]) -> Table:
+    models, matrix = found["models"], found["error_correlation"]
+    rows = [
+        Row(cells=(text(f"{place} {name}"), *(_shaded(value) for value in row)))
+        for place, (name, row) in enumerate(zip(models, matrix, strict=True), start=1)
+    ]
+    return Table(
+        key="correlation",
+        caption="Correlation of errors",
+        columns=(
+            Column(label="Model", kind="text"),
+            *(Column(label=str(place), hint=name) for place, name in enumerate(models, start=1)),
+        ),
+        rows=tuple(rows),
+        note="Errors are probability minus label, over all clips and species. Columns are numbered like the rows.",
+    )
+
+
+def _shaded(value: float) -> Any:
+    return replace(number(value, 2), shade=max(value, 0.0))
+
+
+def removal_table(facts: RunFacts) -> Table | None:
+    """What dropping blanks costs; None if there is nothing to drop."""
+    removals = facts.metrics["blank_removal"]
+    if removals is None:
+        return None
+    rows = [
+        Row(
+            cells=(
+                text(f"{100 * row['accepted']:.0f} %"),
+                number(row["threshold"], 3),
+                percent(row["dropped"], 1),
+                text(f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %", tone="quiet"),
+                percent(row["honest_lost"], 1),
+                percent(row["honest_dropped"], 1),
+            )
+        )
+        for row in removals
+    ]
+    return Table(
+        key="removal",
+        caption="Blanks dropped for animals lost",
+        columns=columns(
+            ("Animals lost at most", "Share of clips with an animal", "text"),
+            ("Threshold", "Drop clips whose probability of blank is at least this", "number"),
+            ("Blanks dropped", "Share of blank clips", "number"),
+            ("95 % interval", "From resampling sites", "text"),
+            ("Animals really lost", "With the threshold set on other folds", "number"),
+            ("Blanks really dropped", "With the threshold set on other folds", "number"),
+        ),
+        rows=tuple(rows),
+    )

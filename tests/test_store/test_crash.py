@@ -1,0 +1,251 @@
+"""Killed at any instant, or refused by the disk: the store stays readable and keeps every committed clip."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store import ClipFeatures, FeatureKey, FeatureStore, commit
+from store.compact import compact_features
+from store.errors import StoreWriteError
+from store.partnames import abandoned_files
+from store.verify import verify_store
+
+MakeFeatures = Callable[..., ClipFeatures]
+
+# Writes two clips a part for ever, and says after each commit which clips are safe. Argument 2 names the system call
+# of the commit at which to die (or "none"), argument 3 whether before or after it, argument 4 in which commit.
+_WRITER = """
+import os, signal, sys, json
+from pathlib import Path
+import numpy as np
+from store import ClipFeatures, FeatureKey, FeatureStore, Status
+import store.commit
+
+root, call, moment, fatal = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+key = FeatureKey.from_json(json.loads(sys.argv[5]))
+first = int(sys.argv[6])
+commits = 0
+
+def deadly(function):
+    def wrapper(*args, **kwargs):
+        if commits == fatal and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*args, **kwargs)
+        if commits == fatal and moment == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return wrapper
+
+if call == "replace":
+    Path.replace = deadly(Path.replace)
+elif call == "sync_folder":
+    store.commit.sync_folder = deadly(store.commit.sync_folder)
+elif call != "none":
+    setattr(os, call, deadly(getattr(os, call)))
+
+opened = FeatureStore.open(root)
+with opened.writer(key, clips_per_part=2) as writer:
+    print("ready", flush=True)
+    for number in range(first, first + 100_000):
+        writer.add(ClipFeatures(
+            clip_id=f"clip{number:06d}", fingerprint="a", status=Status.OK, reason="", times_s=np.arange(2.0),
+            features=np.full((2, key.dim), number % 1000, np.float16),
+        ))
+        if number % 2:
+            commits += 1
+            print(number, flush=True)
+"""
+
+
+def start_writer(
+    store: FeatureStore, key: FeatureKey, call: str = "none", moment: str = "", fatal: int = 0, first: int = 0
+) -> "subprocess.Popen[str]":
+    import json
+
+    arguments = [str(store.root), call, moment, str(fatal), json.dumps(key.to_json()), str(first)]
+    return subprocess.Popen([sys.executable, "-c", _WRITER, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def last_committed(output: str) -> int:
+    """The last clip that the writer said was safe; -1 if none."""
+    complete = [line for line in output.splitlines(keepends=True) if line.endswith("\n") and line != "ready\n"]
+    return int(complete[-1]) if complete else -1
+
+
+def require_sound(store: FeatureStore, key: FeatureKey, committed: int, *, verify: bool = True) -> int:
+    """Every committed clip is there and right, and nothing is half there; the number of the next clip."""
+    assert not verify or verify_store(store.root).problems == []
+    reader = FeatureStore.open(store.root).reader(key)
+    numbers = [int(clip_id.removeprefix("clip")) for clip_id in reader.ids]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) > committed
+    assert len(numbers) % 2 == 0
+    features, _ = reader.batch(np.arange(len(numbers)))
+    np.testing.assert_array_equal(features[:, 0, 0], np.array(numbers) % 1000)
+    return len(numbers)
+
+
+@pytest.mark.slow
+def test_killed_a_hundred_times_at_random(store: FeatureStore, key: FeatureKey) -> None:
+    with store.writer(key):
+        pass
+    rng, done = random.Random(0), 0
+    for turn in range(100):
+        process = start_writer(store, key, first=done)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(rng.uniform(0, 0.06))
+        process.kill()
+        output, _ = process.communicate()
+        done = require_sound(store, key, last_committed(output), verify=turn % 10 == 9)
+        if turn % 10 == 9:
+            compact_features(store, key)
+    assert done > 100
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("call", ["open", "writev", "fsync", "lseek", "close", "replace", "sync_folder"])
+def test_killed_at_every_step_of_a_commit(store: FeatureStore, key: FeatureKey, call: str, moment: str) -> None:
+    with store.writer(key):
+        pass
+    process = start_writer(store, key, call, moment, fatal=2)
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == -signal.SIGKILL
+    assert last_committed(output) == 3
+    count = require_sound(store, key, 3)
+    assert count == (
+        6 if (call, moment) in [("replace", "after"), ("sync_folder", "before"), ("sync_folder", "after")] else 4
+    )
+    with store.writer(key):
+        pass
+    assert not list(store.folder(key).glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
+@pytest.mark.parametrize("call", ["open", "writev", "fsync", "close", "replace", "sync_folder"])
+def test_a_disk_that_refuses_ends_in_one_sentence_and_loses_nothing(
+    store: FeatureStore,
+    key: FeatureKey,
+    make_features: MakeFeatures,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    code: int,
+) -> None:
+    with store.writer(key) as writer:
+        writer.add(make_features("safe"))
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        if call == "close":
+            close(args[0])  # type: ignore[arg-type]
+        raise OSError(code, os.strerror(code))
+
+    close = os.close
+    writer = store.writer(key)
+    writer.add(make_features("late"))
+    with monkeypatch.context() as patch:
+        if call == "replace":
+            patch.setattr(Path, "replace", refuse)
+        else:
+            patch.setattr(commit if call == "sync_folder" else os, call, refuse)
+        with pytest.raises(StoreWriteError) as caught:
+            writer.commit()
+
+    message = str(caught.value)
+    assert os.strerror(code) in message
+    assert "what was committed before is intact" in message
+    assert "\n" not in message
+    assert not list(store.folder(key).glob(".tmp-*"))
+    assert verify_store(store.root).problems == []
+    assert "safe" in store.reader(key).ids
+    writer.commit()
+    assert store.reader(key).ids == ["late", "safe"]
+
+
+def test_a_short_write_goes_on_where_it_stopped(
+    store: FeatureStore, key: FeatureKey, make_features: MakeFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writev = os.writev
+
+    def dribble(descriptor: int, pieces: list[memoryview]) -> int:
+        return writev(descriptor, [memoryview(pieces[0])[:700]])
+
+    monkeypatch.setattr(os, "writev", dribble)
+    with store.writer(key) as writer:
+        writer.add(make_features("a", 30))
+    assert verify_store(store.root).problems == []
+    np.testing.assert_array_equal(store.reader(key).batch([0])[0][0], make_features("a", 30).features)
+
+
+def test_a_folder_that_is_gone_is_one_sentence(
+    store: FeatureStore, key: FeatureKey, make_features: MakeFeatures
+) -> None:
+    writer = store.writer(key)
+    writer.add(make_features("a"))
+    store.folder(key).rename(store.root / "elsewhere")
+    with pytest.raises(StoreWriteError, match="No such file or directory"):
+        writer.commit()
+
+
+def test_a_commit_that_fails_while_another_error_leaves_does_not_hide_it(
+    store: FeatureStore, key: FeatureKey, make_features: MakeFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fail() -> None:
+        with store.writer(key) as writer:
+            writer.add(make_features("a"))
+            monkeypatch.setattr(os, "fsync", refuse)
+            raise ZeroDivisionError("the real cause")
+
+    with pytest.raises(ZeroDivisionError, match="the real cause") as caught:
+        fail()
+    assert "No space left on device" in caught.value.__notes__[0]
+
+
+def test_the_file_of_a_writer_that_was_killed_is_recognised(store: FeatureStore, key: FeatureKey) -> None:
+    with store.writer(key):
+        pass
+    process = start_writer(store, key, "fsync", "before", fatal=0)
+    process.communicate(timeout=60)
+    (leftover,) = abandoned_files(store.folder(key))
+    assert f"-{process.pid}-" in leftover.name
+
+
+@pytest.mark.slow
+def test_four_writers_and_a_reader_at_once(store: FeatureStore, key: FeatureKey) -> None:
+    with store.writer(key):
+        pass
+    # Two pairs with the same clips, and all overlapping.
+    writers = [start_writer(store, key, first=first) for first in (0, 0, 100, 200)]
+    ends = time.monotonic() + 3
+    seen = 0
+    while time.monotonic() < ends:
+        reader = FeatureStore.open(store.root).reader(key)
+        if len(reader):
+            features, mask = reader.batch(np.arange(len(reader)))
+            numbers = np.array([int(clip_id.removeprefix("clip")) for clip_id in reader.ids])
+            assert mask.all()
+            np.testing.assert_array_equal(features[:, :, 0], np.repeat(numbers[:, None] % 1000, 2, axis=1))
+            assert len(reader) >= seen
+            seen = len(reader)
+    committed = []
+    for process, first in zip(writers, (0, 0, 100, 200), strict=True):
+        process.kill()
+        committed.append((first, last_committed(process.communicate()[0])))
+    assert verify_store(store.root).problems == []
+    ids = store.reader(key).ids
+    assert len(set(ids)) == len(ids)
+    safe = {f"clip{number:06d}" for first, last in committed for number in range(first, last + 1)}
+    assert safe <= set(ids)
+    assert min(last - first for first, last in committed) >= 1

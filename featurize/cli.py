@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from store.console import native_chatter, run
+from store.console import run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,6 +38,7 @@ FramesPerClip = Annotated[int | None, typer.Option(help="Frames a clip, evenly s
 MaxFrames = Annotated[int, typer.Option(help="With --fps: a clip that would give more is sampled more thinly.")]
 RuntimeChoice = Annotated[Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
+ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Do at most so many clips.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Do clips again that failed before.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs; keep nothing.")]
@@ -58,6 +59,7 @@ def featurize(
     runtime: RuntimeChoice = Runtime.auto,
     workers: Workers = None,
     limit: Limit = None,
+    clips_per_part: ClipsPerPart = 256,
     retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
     list_backbones: ListBackbones = False,
@@ -76,9 +78,9 @@ def featurize(
         return
     if not videos or store is None or not backbone:
         raise typer.BadParameter("name the clips, and give --backbone and --store")
-    with native_chatter(shown=verbose):
-        from featurize import command
-        from featurize.sampling import Sampling
+    from featurize import command
+    from featurize.sampling import Sampling
+
     request = command.Request(
         videos=videos,
         root=store,
@@ -89,6 +91,8 @@ def featurize(
         workers=workers,
         limit=limit,
         retry_failed=retry_failed,
+        clips_per_part=clips_per_part,
+        verbose=verbose,
     )
     if dry_run:
         command.dry_run(request, as_json=as_json)

@@ -16,7 +16,7 @@ from featurize.runtime import RuntimeName
 from featurize.sampling import Sampling
 from featurize.source import pretrained_source
 from store import FeatureStore
-from store.console import print_json, stderr_console
+from store.console import native_chatter, print_json, stderr_console
 from store.errors import StoreNotFoundError
 
 _TIMED_CLIPS = 6
@@ -36,6 +36,8 @@ class Request:
         workers: decoding threads, None for as many as processors.
         limit: most clips to do, None for all.
         retry_failed: whether clips that failed before are done again.
+        clips_per_part: clips after which a part is committed.
+        verbose: whether the network libraries may print.
     """
 
     videos: Sequence[Path]
@@ -47,6 +49,8 @@ class Request:
     workers: int | None
     limit: int | None
     retry_failed: bool
+    clips_per_part: int
+    verbose: bool
 
 
 def dry_run(request: Request, *, as_json: bool) -> None:
@@ -66,11 +70,18 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
     store = FeatureStore.open(request.root, create=True)
     plan = _plan(request, store)
     if plan.tasks:
+        _import_networks(request)
         print_forecast(console, forecast_facts(plan, forecast(plan, request.sampling), None))
     try:
         with reporter(console, len(plan.tasks)) as report:
             progress = extract(
-                plan, request.sampling, store, runtime=request.runtime, workers=request.workers, report=report
+                plan,
+                request.sampling,
+                store,
+                runtime=request.runtime,
+                workers=request.workers,
+                clips_per_part=request.clips_per_part,
+                report=report,
             )
     except KeyboardInterrupt:
         console.print("stopped; what was finished is in the store, and the same command continues from there")
@@ -78,6 +89,12 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
     outcome = summary_facts(plan, progress, str(request.root))
     print_json(outcome) if as_json else print_summary(outcome)
     return len(progress.failures)
+
+
+def _import_networks(request: Request) -> None:
+    """Import TensorFlow, which takes seconds and talks, once it is known that there is something to do."""
+    with native_chatter(shown=request.verbose):
+        import featurize.compile  # noqa: F401
 
 
 def _plan(request: Request, store: FeatureStore | None) -> Plan:
@@ -96,6 +113,7 @@ def _measure_seconds(plan: Plan, request: Request) -> float:
     sample = replace(plan, tasks=tuple(spread(plan.tasks, _TIMED_CLIPS)))
     if not sample.tasks:
         return 0.0
+    _import_networks(request)
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         store = FeatureStore.open(Path(folder), create=True)
         progress: Progress = extract(sample, request.sampling, store, runtime=request.runtime, workers=request.workers)

@@ -67,6 +67,7 @@ def extract(
     *,
     runtime: RuntimeName = "auto",
     workers: int | None = None,
+    clips_per_part: int = 256,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Progress:
     """Carry out `plan`: decode each clip once, run every source that it lacks, and commit parts as they fill.
@@ -80,6 +81,7 @@ def extract(
         store: where features and clip facts go.
         runtime: what runs the networks.
         workers: decoding threads; as many as there are processors if None.
+        clips_per_part: clips after which a part is committed, if a minute has not passed before.
         report: called after every clip.
 
     Returns:
@@ -89,8 +91,11 @@ def extract(
     progress = Progress()
     with ExitStack() as stack:
         # The last to enter is the first to commit: facts go before features, and a clip without facts is done again.
-        writers = {source: stack.enter_context(store.writer(plan.keys[source])) for source in runners}
-        facts = stack.enter_context(store.clip_writer())
+        writers = {
+            source: stack.enter_context(store.writer(plan.keys[source], clips_per_part=clips_per_part))
+            for source in runners
+        }
+        facts = stack.enter_context(store.clip_writer(clips_per_part=clips_per_part))
         lines = {
             source: _Line(source, FrameBatcher(run, source.backbone.dim), writers[source])
             for source, run in runners.items()

@@ -28,9 +28,9 @@ _RECORDED = re.compile(r"^\[info\]\s+(?:creation_time|date|DateTimeOriginal)\s*:
 # Containers that never were told the time state the start of their epoch.
 _UNSET_CLOCK = ("1970-01-01", "1904-01-01")
 _PROGRESS_TIME = re.compile(r"time=(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-_ERROR_LINE = re.compile(
-    r"^(?:\[(?P<where>[^\]@]+?)(?: @ [^\]]*)?\] )?\[(?:error|fatal|panic)\] (?P<what>.*)$", re.MULTILINE
-)
+# What it says when it is run only for what it prints about a file.
+_ABOUT_THE_COMMAND = "At least one output file must be specified"
+_COMPLAINT = re.compile(r"^(?:\[[^\]]+\] )?\[(?P<level>error|fatal|panic|warning)\] (?P<what>.*)$", re.MULTILINE)
 
 
 @functools.cache
@@ -91,8 +91,14 @@ class FrameStream:
 
 
 def error_lines(log: str) -> tuple[str, ...]:
-    """The complaints in a log of ffmpeg's, without memory addresses, each once, in order."""
-    return tuple(dict.fromkeys(match["what"].strip().rstrip(".") for match in _ERROR_LINE.finditer(log)))
+    """The complaints in a log of ffmpeg's, each once, in order; of its warnings, those of corrupt data only."""
+    found = (
+        match["what"].strip().rstrip(".")
+        for match in _COMPLAINT.finditer(log)
+        if _ABOUT_THE_COMMAND not in match["what"]
+        and (match["level"] != "warning" or "corrupt" in match["what"].lower())
+    )
+    return tuple(dict.fromkeys(found))
 
 
 def probe(path: Path, *, count_packets: bool = False, timeout_s: float = _PROBE_TIMEOUT_S) -> Probe:

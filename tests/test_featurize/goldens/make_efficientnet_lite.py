@@ -6,6 +6,7 @@ global average of every tap and the 1000 logits on two images of fixed pseudo-ra
 that "same" padding is exercised on an even and an uneven grid), in float32.
 """
 
+import functools
 import importlib
 from pathlib import Path
 
@@ -42,9 +43,10 @@ def main() -> None:
             model = EfficientNet.from_name(name, image_size=None)
             model.load_state_dict(torch.load(path, weights_only=True))
             model.eval()
-            taps = {}
+            taps: dict[int, torch.Tensor] = {}
             for block in blocks:
-                model._blocks[block].register_forward_hook(lambda _m, _i, out, block=block: taps.update({block: out}))
+                keep = functools.partial(taps.__setitem__, block)
+                model._blocks[block].register_forward_hook(lambda _model, _inputs, output, keep=keep: keep(output))
             image = torch.from_numpy(pixels(height, width).astype(np.float32)).permute(2, 0, 1)[None]
             with torch.no_grad():
                 scaled = (image - 127) / 128

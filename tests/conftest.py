@@ -1,0 +1,16 @@
+"""What every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_REAL_DATA = Path(os.environ.get("TRAPLINE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real clips, or a skip with the reason where it is missing."""
+    if not (_REAL_DATA / "README.md").is_file():
+        pytest.skip(f"no real clips at {_REAL_DATA}; set TRAPLINE_DATA to their folder")
+    return _REAL_DATA

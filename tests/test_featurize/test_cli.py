@@ -1,0 +1,146 @@
+"""The `featurize` command as a person meets it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from indexed_clips import write_indexed_clip
+
+from store import FeatureStore
+
+FEATURIZE = [sys.executable, "-c", "from featurize.cli import main; main()"]
+
+
+def featurize(*words: object, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
+    command = [*FEATURIZE, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for index in range(24):
+        write_indexed_clip(folder / f"site {index % 3}" / f"{index:02d}.mp4", 2 + index % 5, fps=2)
+    (folder / "broken.avi").write_bytes(b"RIFF" + bytes(100))
+    return folder
+
+
+def lite(store: Path) -> list[object]:
+    return ["--backbone", "efficientnet_lite0", "--store", store, "--fps", "2", "--clips-per-part", "3"]
+
+
+def test_help_needs_no_network_library() -> None:
+    check = "import sys; from featurize.cli import app; import typer.main; typer.main.get_command(app); "
+    check += "print(sorted({'tensorflow', 'keras', 'numpy', 'openvino', 'pandas', 'h5py'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout == "[]\n"
+    shown = featurize("--help")
+    assert shown.returncode == 0
+    assert "--retry-failed" in shown.stdout
+
+
+def test_backbones_are_listed_for_people_and_machines() -> None:
+    rows = json.loads(featurize("--list-backbones", "--json").stdout)
+    lite0 = next(row for row in rows if row["name"] == "efficientnet_lite0")
+    assert lite0["dim"] == 1752 == sum(tap["channels"] for tap in lite0["taps"])
+    assert lite0["weights_available"] is True
+    assert "efficientnet_lite2" in featurize("--list-backbones").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["CLIPS"], 2, "give --backbone and --store"),
+        (["CLIPS", "--backbone", "resnet", "--store", "S"], 1, "error: backbone 'resnet' is unknown"),
+        (["GONE", "--backbone", "efficientnet_lite0", "--store", "S"], 1, "there is no such file or folder"),
+        (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--fps", "0"], 1, "--fps is 0, expected"),
+        (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--fps", "1", "--frames", "3"], 1, "not both"),
+        (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--view", "side"], 1, "view 'side' is unknown"),
+    ],
+)
+def test_wrong_words_get_one_sentence(clips: Path, tmp_path: Path, words: list[str], code: int, expected: str) -> None:
+    places = {"CLIPS": str(clips), "GONE": str(tmp_path / "gone"), "S": str(tmp_path / "store")}
+    done = featurize(*(places.get(word, word) for word in words))
+    assert done.returncode == code
+    assert expected in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_tells_what_it_will_do_does_it_and_does_nothing_the_second_time(clips: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    outlook = featurize(clips, *lite(store), "--dry-run", "--json")
+    told = json.loads(outlook.stdout)
+    assert (told["clips"], told["to_do"]) == (25, 25)
+    assert told["seconds"] > 0
+    assert not store.exists()
+    first = featurize(clips, *lite(store), "--json")
+    done = json.loads(first.stdout)
+    assert first.returncode == 3
+    assert (done["done"], done["failed"], done["frames"]) == (24, 1, told["frames"])
+    assert done["failures"][0]["clip_id"] == "broken.avi"
+    second = featurize(clips, *lite(store))
+    assert second.returncode == 0
+    assert "nothing to do: 25 of 25 clips were done before" in second.stdout
+    assert "1 clips had failed before; --retry-failed" in second.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_killed_at_random_it_always_resumes_to_the_same_bits(clips: Path, tmp_path: Path) -> None:
+    """Twenty times in a row the process is killed at a random moment; then it may finish."""
+    chance = random.Random(7)
+    store = tmp_path / "killed"
+    seen = [0]
+    for _ in range(20):
+        process = subprocess.Popen(
+            [*FEATURIZE, str(clips), *map(str, lite(store)), "--limit", "6", "--workers", "1"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        _wait_for_networks(process)
+        time.sleep(chance.uniform(0, 1.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        seen.append(_clips_of(store))
+        assert seen[-1] >= seen[-2], "a committed clip was lost"
+    assert featurize(clips, *lite(store)).returncode in (0, 3)
+    undisturbed = tmp_path / "undisturbed"
+    assert featurize(clips, *lite(undisturbed)).returncode == 3
+    assert _contents(store) == _contents(undisturbed)
+
+
+def _wait_for_networks(process: "subprocess.Popen[bytes]") -> None:
+    """Let the process get as far as having its network: until then there is nothing that a kill could harm."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            mapped = Path(f"/proc/{process.pid}/maps").read_text()
+        except OSError:
+            return
+        if "libopenvino_intel_cpu_plugin" in mapped:
+            return
+        time.sleep(0.05)
+
+
+def _clips_of(root: Path) -> int:
+    if not (root / "features").is_dir():
+        return 0
+    store = FeatureStore.open(root)
+    return sum(store.info(key).clips for key in store.keys())
+
+
+def _contents(root: Path) -> list[tuple[str, str, list[float], bytes]]:
+    store = FeatureStore.open(root)
+    (key,) = store.keys()
+    reader = store.reader(key)
+    return [
+        (clip_id, reader.status[place].value, reader.times(place).tolist(), reader.batch([place])[0].tobytes())
+        for place, clip_id in enumerate(reader.ids)
+    ]

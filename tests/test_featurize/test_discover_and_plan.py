@@ -1,0 +1,114 @@
+import os
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from indexed_clips import write_indexed_clip
+from tiny_backbone import tiny_source
+
+from featurize.discover import discover
+from featurize.errors import SourceError
+from featurize.extract import extract
+from featurize.plan import forecast, make_plan
+from featurize.sampling import Sampling
+from store import FeatureStore
+from store.errors import DuplicateClipError
+
+SAMPLING = Sampling(fps=2)
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+def test_clips_are_found_in_depth_whatever_their_names_look_like(tmp_path: Path) -> None:
+    names = ["b.MP4", "a/x y.avi", "a/Taï/c.Asf", "d.webm", "e.jpg", "f.MTS"]
+    for name in [*names, "notes.txt", ".hidden.mp4", ".trash/g.mp4", "._b.MP4"]:
+        touch(tmp_path / name)
+    assert [clip.clip_id for clip in discover([tmp_path])] == sorted(names)
+
+
+def test_names_are_composed(tmp_path: Path) -> None:
+    touch(tmp_path / unicodedata.normalize("NFD", "Taï/é.mp4"))
+    assert discover([tmp_path])[0].clip_id == unicodedata.normalize("NFC", "Taï/é.mp4")
+
+
+def test_a_single_file_is_named_by_its_file_name(tmp_path: Path) -> None:
+    assert [clip.clip_id for clip in discover([touch(tmp_path / "a" / "b.mp4")])] == ["b.mp4"]
+
+
+def test_the_same_id_from_two_folders_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "one" / "a.mp4"), touch(tmp_path / "two" / "a.mp4")
+    with pytest.raises(DuplicateClipError, match=r"'a\.mp4'"):
+        discover([tmp_path / "one", tmp_path / "two"])
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "b.mp4")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    assert [clip.clip_id for clip in discover([tmp_path])] == ["a/b.mp4"]
+
+
+def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="there is no such file or folder"):
+        discover([tmp_path / "gone"])
+    touch(tmp_path / "notes.txt")
+    with pytest.raises(SourceError, match=r"no clip found there, expected files that end in .*\.avi"):
+        discover([tmp_path])
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    for index in range(4):
+        write_indexed_clip(tmp_path / "clips" / f"{index}.mp4", 4 + index, fps=2)
+    (tmp_path / "clips" / "bad.mp4").write_bytes(b"")
+    return tmp_path / "clips"
+
+
+def run(clips: Path, root: Path, *names: str) -> list[str]:
+    """Featurize and say which clips were done."""
+    store = FeatureStore.open(root, create=True)
+    plan = make_plan(discover([clips]), [tiny_source(name) for name in names or ("tiny",)], SAMPLING, store)
+    extract(plan, SAMPLING, store, runtime="tensorflow")
+    return [task.clip.clip_id for task in plan.tasks]
+
+
+def test_only_what_is_missing_is_done(clips: Path, tmp_path: Path) -> None:
+    everything = ["0.mp4", "1.mp4", "2.mp4", "3.mp4", "bad.mp4"]
+    assert run(clips, tmp_path / "store") == everything
+    assert run(clips, tmp_path / "store") == []
+    assert run(clips, tmp_path / "store", "tiny", "other") == everything
+    write_indexed_clip(clips / "9.mp4", 3, fps=2)
+    assert run(clips, tmp_path / "store") == ["9.mp4"]
+
+
+def test_failed_clips_are_retried_only_when_asked(clips: Path, tmp_path: Path) -> None:
+    run(clips, tmp_path / "store")
+    store = FeatureStore.open(tmp_path / "store")
+    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
+    assert (len(plan.tasks), plan.failed_before) == (0, 1)
+    again = make_plan(discover([clips]), [tiny_source()], SAMPLING, store, retry_failed=True)
+    assert [task.clip.clip_id for task in again.tasks] == ["bad.mp4"]
+
+
+def test_a_changed_clip_is_done_again_and_a_touched_one_is_not(clips: Path, tmp_path: Path) -> None:
+    run(clips, tmp_path / "store")
+    os.utime(clips / "0.mp4", ns=(1, 1))
+    write_indexed_clip(clips / "1.mp4", 9, fps=2)
+    assert run(clips, tmp_path / "store") == ["1.mp4"]
+    reader = FeatureStore.open(tmp_path / "store").reader(tiny_source().key(SAMPLING))
+    assert reader.lengths[reader.index_of(["1.mp4"])].tolist() == [9]
+
+
+def test_a_forecast_is_near_what_happens(clips: Path, tmp_path: Path) -> None:
+    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, None)
+    expected = forecast(plan, SAMPLING)
+    run(clips, tmp_path / "store")
+    store = FeatureStore.open(tmp_path / "store")
+    frames = int(np.sum(store.reader(tiny_source().key(SAMPLING)).lengths))
+    assert frames == 4 + 5 + 6 + 7
+    assert expected.frames == pytest.approx(frames, rel=0.3)
+    assert expected.disk_bytes == pytest.approx(frames * 10 * 2, rel=0.3)

@@ -1,0 +1,141 @@
+"""The way of frames through batches and networks into the store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from indexed_clips import write_indexed_clip
+from numpy.typing import NDArray
+from tiny_backbone import tiny_backbone, tiny_source
+
+from featurize.batching import FrameBatcher
+from featurize.compile import choose_runtime, make_runner
+from featurize.discover import discover
+from featurize.extract import Progress, extract
+from featurize.extractor import build_extractor
+from featurize.plan import make_plan
+from featurize.runtime import BATCH_FRAMES
+from featurize.sampling import Sampling
+from featurize.source import FeatureSource
+from store import FeatureStore, Status
+
+SAMPLING = Sampling(fps=2)
+
+
+def describe(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A network whose feature is the frame's first pixel."""
+    assert batch.shape[0] == BATCH_FRAMES
+    return batch[:, 0, 0, :1].astype(np.float32)
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.sampled_from([8, 16])), max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_every_clip_comes_out_once_with_its_own_frames(clips: list[tuple[int, int]]) -> None:
+    batcher: FrameBatcher[int] = FrameBatcher(describe, 1)
+    finished: list[tuple[int, NDArray[np.float32]]] = []
+    for number, (length, side) in enumerate(clips):
+        frames = np.zeros((length, side, side, 3), np.uint8)
+        frames[:, 0, 0, 0] = (number * 7 + np.arange(length)) % 256
+        finished += batcher.add(number, frames)
+    finished += batcher.flush()
+    assert sorted(number for number, _ in finished) == list(range(len(clips)))
+    for number, features in finished:
+        np.testing.assert_array_equal(features[:, 0], (number * 7 + np.arange(clips[number][0])) % 256)
+
+
+def test_a_rare_picture_size_is_not_held_back_for_ever() -> None:
+    batcher: FrameBatcher[int] = FrameBatcher(describe, 1)
+    assert not list(batcher.add(-1, np.zeros((1, 4, 4, 3), np.uint8)))
+    out = [token for number in range(100) for token, _ in batcher.add(number, np.zeros((4, 8, 8, 3), np.uint8))]
+    assert -1 in out
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for index in range(7):
+        write_indexed_clip(folder / f"{index}.mp4", 3 + 2 * index, fps=2)
+    (folder / "bad.mp4").write_bytes(b"")
+    return folder
+
+
+def run(clips: Path, root: Path, sources: list[FeatureSource], **settings: object) -> tuple[FeatureStore, Progress]:
+    store = FeatureStore.open(root, create=True)
+    plan = make_plan(discover([clips]), sources, SAMPLING, store)
+    return store, extract(plan, SAMPLING, store, runtime="tensorflow", **settings)  # type: ignore[arg-type]
+
+
+def features(store: FeatureStore, source: FeatureSource) -> Iterator[tuple[str, Status, bytes]]:
+    reader = store.reader(source.key(SAMPLING))
+    for place, clip_id in enumerate(reader.ids):
+        batch, _ = reader.batch([place])
+        yield clip_id, reader.status[place], batch.tobytes()
+
+
+def test_features_are_the_network_s_and_facts_come_along(clips: Path, tmp_path: Path) -> None:
+    source = tiny_source()
+    store, progress = run(clips, tmp_path, [source])
+    assert progress.statuses == {Status.OK: 7, Status.SHORT: 0, Status.PARTIAL: 0, Status.FAILED: 1}
+    assert progress.failures == [("bad.mp4", "the file is empty (0 bytes)")]
+    reader = store.reader(source.key(SAMPLING))
+    assert reader.lengths.tolist() == [3, 5, 7, 9, 11, 13, 15, 0]
+    np.testing.assert_allclose(reader.times(3), np.arange(9) / 2, atol=1e-3)
+    table = store.clips()
+    assert table.loc["3.mp4", "width"] == 64
+    assert table.loc["3.mp4", "duration_s"] == pytest.approx(4.5)
+    assert table.loc["3.mp4", "bit_rate"] == pytest.approx((clips / "3.mp4").stat().st_size * 8 / 4.5)
+    assert table.loc["bad.mp4", "status"] == "failed"
+    assert np.isnan(table.loc["bad.mp4", "brightness_mean"])
+
+
+def test_a_backbone_s_features_do_not_depend_on_which_others_ran(clips: Path, tmp_path: Path) -> None:
+    one, two = tiny_source("tiny"), tiny_source("other", px=96)
+    together, _ = run(clips, tmp_path / "both", [one, two])
+    for source in (one, two):
+        alone, _ = run(clips, tmp_path / source.backbone.name, [source])
+        assert list(features(alone, source)) == list(features(together, source))
+
+
+def test_features_do_not_depend_on_order_or_companions(clips: Path, tmp_path: Path) -> None:
+    source = tiny_source()
+    everything = dict(enumerate(features(run(clips, tmp_path / "all", [source])[0], source)))
+    single = tmp_path / "single"
+    single.mkdir()
+    (single / "4.mp4").write_bytes((clips / "4.mp4").read_bytes())
+    assert list(features(run(single, tmp_path / "one", [source])[0], source)) == [everything[4]]
+
+
+def test_what_was_done_before_an_error_is_kept(clips: Path, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.clips == 5:
+            raise KeyboardInterrupt
+
+    source = tiny_source()
+    with pytest.raises(KeyboardInterrupt):
+        run(clips, tmp_path, [source], report=stop)
+    kept = FeatureStore.open(tmp_path).reader(source.key(SAMPLING)).ids
+    assert 1 <= len(kept) <= 5
+    store, progress = run(clips, tmp_path, [source])
+    assert progress.clips == 8 - len(kept)
+    undisturbed, _ = run(clips, tmp_path / "again", [source])
+    assert list(features(store, source)) == list(features(undisturbed, source))
+
+
+def test_the_runtimes_agree_and_are_blind_to_a_frame_s_place() -> None:
+    extractor = build_extractor(tiny_backbone(), None)
+    pixels = np.random.default_rng(0).integers(0, 255, (BATCH_FRAMES, 48, 64, 3), np.uint8)
+    turned = np.roll(pixels, 5, axis=0)
+    outcomes = {}
+    for runtime in ("tensorflow", "openvino"):
+        run_batch = make_runner(extractor, runtime)  # type: ignore[arg-type]
+        outcomes[runtime] = run_batch(pixels)
+        np.testing.assert_array_equal(run_batch(turned), np.roll(outcomes[runtime], 5, axis=0))
+    np.testing.assert_allclose(outcomes["openvino"], outcomes["tensorflow"], rtol=1e-3, atol=1e-5)
+
+
+def test_auto_is_a_runtime_that_is_there() -> None:
+    assert choose_runtime("auto") in ("openvino", "tensorflow")
+    assert choose_runtime("tensorflow") == "tensorflow"

@@ -1,0 +1,210 @@
+"""Which frames a clip gives, when, and what is said of clips that are not whole."""
+
+import math
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from indexed_clips import index_of, indexed_frames, write_indexed_clip
+from PIL import Image
+
+from featurize.decode import Frames, decode
+from featurize.drawn import Scene, Visit, draw_clip, write_video
+from featurize.errors import SettingsError
+from featurize.ffmpeg import ffmpeg_binary
+from featurize.resize import Canvas
+from featurize.sampling import Sampling
+from store import Status
+
+CANVAS = Canvas(px=64)
+
+
+def frames_of(path: Path, **sampling: float | None) -> Frames:
+    return decode(path, Sampling(**sampling), [CANVAS])  # type: ignore[arg-type]
+
+
+def indices(frames: Frames) -> list[int]:
+    return [index_of(frame) for frame in frames.pixels[CANVAS]]
+
+
+def test_fps_takes_the_first_frame_of_each_bin(tmp_path: Path) -> None:
+    frames = frames_of(write_indexed_clip(tmp_path / "a.mp4", 40, fps=10), fps=2.5)
+    assert indices(frames) == [0, 4, 8, 12, 16, 20, 24, 28, 32, 36]
+    np.testing.assert_allclose(frames.times_s, np.arange(10) * 0.4, atol=1e-3)
+    assert (frames.status, frames.reason) == (Status.OK, "")
+
+
+def test_fps_that_does_not_divide_the_source_takes_no_frame_twice(tmp_path: Path) -> None:
+    frames = frames_of(write_indexed_clip(tmp_path / "a.mp4", 30, fps=10), fps=3)
+    assert indices(frames) == [0, 4, 7, 10, 14, 17, 20, 24, 27]
+    assert frames.status is Status.OK
+
+
+def test_frames_are_spread_over_the_whole_clip(tmp_path: Path) -> None:
+    frames = frames_of(write_indexed_clip(tmp_path / "a.mp4", 40, fps=10), frames=5)
+    assert indices(frames) == [0, 8, 16, 24, 32]
+
+
+def test_a_long_clip_is_thinned_over_its_length_and_never_cut(tmp_path: Path) -> None:
+    frames = frames_of(write_indexed_clip(tmp_path / "a.mp4", 40, fps=10), fps=10, max_frames=4)
+    assert indices(frames) == [0, 10, 20, 30]
+    assert frames.status is Status.OK
+
+
+def test_a_clip_with_fewer_frames_gives_each_once_and_is_short(tmp_path: Path) -> None:
+    frames = frames_of(write_indexed_clip(tmp_path / "a.mp4", 6, fps=2), fps=5)
+    assert indices(frames) == [0, 1, 2, 3, 4, 5]
+    assert frames.status is Status.SHORT
+    assert frames.reason == "6 of 13 frames that were asked for: the clip has 2 a second"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "b.AVI", "c.mov", "d.mkv", "e.webm", "f.mts", "g.ASF", "Taï 1/h é.mp4"])
+def test_containers_and_names(tmp_path: Path, name: str) -> None:
+    frames = frames_of(write_indexed_clip(tmp_path / name, 20, fps=10), fps=5)
+    assert frames.status is Status.OK
+    np.testing.assert_allclose(indices(frames), np.arange(0, 20, 2), atol=1)
+
+
+def test_non_square_pixels_are_undone(tmp_path: Path) -> None:
+    path = write_indexed_clip(tmp_path / "a.mp4", 4, fps=4, arguments=["-vf", "setsar=2/1"])
+    wide = decode(path, Sampling(fps=4), [Canvas(px=224)]).pixels[Canvas(px=224)]
+    plain = decode(write_indexed_clip(tmp_path / "b.mp4", 4, fps=4), Sampling(fps=4), [Canvas(px=224)])
+    assert (
+        wide.shape[2] / wide.shape[1]
+        > 1.8 * plain.pixels[Canvas(px=224)].shape[2] / plain.pixels[Canvas(px=224)].shape[1]
+    )
+
+
+def write_scene(path: Path) -> Path:
+    """A clip with something to see, 60 frames in 6 s, so that damage falls on picture data."""
+    pig = Visit(species="pig", start=0.0, stop=1.0, from_x=0.0, to_x=1.0, ground=0.8, size=0.3)
+    scene = Scene(site=1, infrared=False, visits=(pig,), seed=1)
+    index_first = ["-movflags", "+faststart"] if path.suffix in (".mp4", ".mov") else []
+    write_video(path, draw_clip(scene, frames=60, width=160, height=120), fps=10, arguments=index_first)
+    return path
+
+
+CONTAINERS = [".avi", ".mp4", ".mov", ".mkv", ".asf", ".mts"]
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_a_clip_cut_off_in_the_middle_keeps_what_decoded(tmp_path: Path, suffix: str) -> None:
+    path = write_scene(tmp_path / f"a{suffix}")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    frames = frames_of(path, fps=5)
+    assert frames.status is Status.PARTIAL
+    assert 8 <= len(frames.times_s) <= 16
+    assert len(frames.times_s) == len(frames.pixels[CANVAS])
+    assert f"{len(frames.times_s)} frames were kept" in frames.reason
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_damaged_data_is_partial_and_says_so(tmp_path: Path, suffix: str) -> None:
+    path = write_scene(tmp_path / f"a{suffix}")
+    content = bytearray(path.read_bytes())
+    middle = slice(len(content) // 2, len(content) // 2 + len(content) // 6)
+    content[middle] = np.random.default_rng(0).bytes(middle.stop - middle.start)
+    path.write_bytes(content)
+    frames = frames_of(path, fps=5)
+    assert frames.status is Status.PARTIAL
+    assert "frames were kept" in frames.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.mp4", b"", "the file is empty (0 bytes)"),
+        ("a.mp4", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        ("a.mp4", b"\0\0\0\x18ftypmp42", "no frame could be decoded: "),
+        ("a.avi", b"nonsense" * 100, "no frame could be decoded: "),
+        ("a.jpg", b"nonsense" * 100, "the image cannot be decoded: "),
+    ],
+)
+def test_what_cannot_be_decoded_fails_with_its_reason(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    frames = frames_of(path, fps=3)
+    assert frames.status is Status.FAILED
+    assert reason in frames.reason
+    assert "\n" not in frames.reason
+    assert len(frames.times_s) == 0
+    assert not frames.pixels
+
+
+def test_a_file_that_is_gone_fails_with_its_reason(tmp_path: Path) -> None:
+    frames = frames_of(tmp_path / "gone.mp4", fps=3)
+    assert (frames.status, frames.reason) == (Status.FAILED, "the file cannot be read: No such file or directory")
+
+
+def test_audio_alone_is_no_clip(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    subprocess.run([ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", "sine", "-t", "1", str(path)], check=True)
+    assert frames_of(path, fps=3).reason == "no frame could be decoded: there is no video stream"
+
+
+def test_a_decoder_that_hangs_is_killed_and_its_frames_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    noise = np.random.default_rng(0)
+    write_video(path, (noise.integers(0, 255, (720, 1280, 3), np.uint8) for _ in range(30)), fps=10)
+    frames = decode(path, Sampling(fps=10), [CANVAS], timeout_s=0.25)
+    assert frames.status in (Status.PARTIAL, Status.FAILED)
+    assert "did not finish in 0.25 s and was stopped" in frames.reason
+
+
+def test_an_image_is_a_clip_of_one_frame(tmp_path: Path) -> None:
+    path = tmp_path / "a.JPG"
+    turned = Image.fromarray(np.full((40, 80, 3), 99, np.uint8))
+    exif = turned.getexif()
+    exif[0x0112], exif[0x0132] = 6, "2024:05:06 07:08:09"
+    turned.save(path, exif=exif)
+    frames = frames_of(path, fps=3)
+    assert frames.status is Status.OK
+    assert frames.pixels[CANVAS].shape[0] == 1
+    assert frames.pixels[CANVAS].shape[1] > frames.pixels[CANVAS].shape[2]
+    assert frames.source.recorded_at == "2024:05:06 07:08:09"
+    assert math.isnan(frames.picture.motion_mean)
+
+
+def test_a_truncated_image_is_not_completed_with_grey(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:4000])
+    frames = frames_of(path, fps=3)
+    assert frames.status is Status.FAILED
+    assert "truncated" in frames.reason
+
+
+def test_a_clip_looks_the_same_whatever_else_is_asked_for(tmp_path: Path) -> None:
+    path = write_indexed_clip(tmp_path / "a.mp4", 20, fps=10)
+    other = Canvas(px=224)
+    both = decode(path, Sampling(fps=5), [CANVAS, other])
+    np.testing.assert_array_equal(both.pixels[CANVAS], frames_of(path, fps=5).pixels[CANVAS])
+    np.testing.assert_array_equal(both.pixels[other], decode(path, Sampling(fps=5), [other]).pixels[other])
+
+
+def test_picture_facts_know_infrared_motion_and_light(tmp_path: Path) -> None:
+    grey = frames_of(write_indexed_clip(tmp_path / "a.mp4", 40, fps=4), fps=1).picture
+    assert grey.infrared_share == 1.0
+    assert grey.motion_mean == pytest.approx(4 / 255, rel=0.05)
+    assert grey.brightness_mean == pytest.approx((20 + 4 * 19.5) / 255, rel=0.02)
+    colour = tmp_path / "b.mp4"
+    write_video(colour, (np.full((48, 64, 3), (160, 90, 40), np.uint8) for _ in range(8)), fps=4)
+    facts = frames_of(colour, fps=1).picture
+    assert facts.infrared_share == 0.0
+    assert facts.motion_mean == pytest.approx(0, abs=0.002)
+    assert facts.saturation_mean == pytest.approx(0.75, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"fps": 1.0, "frames": 3}, {"fps": 0.0}, {"fps": -1.0}, {"frames": 0}, {"fps": 1.0, "max_frames": 0}],
+)
+def test_impossible_sampling_is_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match="sampling: "):
+        Sampling(**settings)  # type: ignore[arg-type]
+
+
+def test_indexed_frames_can_be_told_apart() -> None:
+    assert [index_of(frame) for frame in indexed_frames(50)] == list(range(50))

@@ -152,3 +152,7 @@ def _progress() -> Iterator[Callable[[Path], None]]:
     """A line on stderr that names the file being looked at."""
     with stderr_console().status("verifying") as status:
         yield lambda path: status.update(f"verifying {path.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -175,7 +175,7 @@ class FeatureStore:
         """
         if not self.folder(key).is_dir():
             raise StoreNotFoundError(f"{self.root}: there are no features {key.folder}; featurize them first")
-        return FeatureReader(key, self.index(key), lambda: self.index(key))
+        return FeatureReader(key, self.index(key), lambda: self.index(key), self.root / "cache")
 
     def index(self, key: FeatureKey) -> FeatureIndex:
         """Which rows count under `key`, and where they are, as of now."""

@@ -1,17 +1,47 @@
 """Mean and spread of every feature column, in one streaming pass."""
 
+import io
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from store.errors import StoreRequestError
+from store.commit import commit_bytes
+from store.digest import settings_digest
+from store.errors import StoreRequestError, StoreWriteError
 
 if TYPE_CHECKING:
     from store.reader import FeatureReader
 
 _CHUNK_VALUES = 2**20
+_log = logging.getLogger(__name__)
+
+
+def cached_moments(
+    reader: "FeatureReader", indices: NDArray[np.int64], folder: Path
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`stream_moments`, remembered in `folder` for these very contents of these clips under this key.
+
+    The folder is a cache and nothing else: it may be deleted, and a store that cannot be written to does without it.
+    """
+    rows = sorted((reader.ids[clip], reader.fingerprints[clip], int(reader.lengths[clip])) for clip in indices.tolist())
+    path = folder / f"moments-{settings_digest([reader.key.digest, rows])[:32]}.npy"
+    if path.exists():
+        with path.open("rb") as file:
+            mean, std = np.load(file, allow_pickle=False)
+        return mean, std
+    mean, std = stream_moments(reader, indices)
+    content = io.BytesIO()
+    np.save(content, np.stack([mean, std]), allow_pickle=False)
+    try:
+        folder.mkdir(exist_ok=True)
+        commit_bytes(path, content.getvalue())
+    except (OSError, StoreWriteError) as error:
+        _log.info("moments are not remembered: %s", error)
+    return mean, std
 
 
 def stream_moments(

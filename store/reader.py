@@ -1,6 +1,7 @@
 """Reading features: any clips in any order, at the speed of the page cache, without holding the store in memory."""
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from store.errors import StoreRequestError
 from store.ids import require_known
 from store.index import FeatureIndex
 from store.key import FeatureKey
-from store.moments import stream_moments
+from store.moments import cached_moments
 from store.records import ClipFeatures, Status
 
 Features = NDArray[np.float16] | NDArray[np.float32]
@@ -35,7 +36,7 @@ class FeatureReader:
         dtype: float16, or float32 if any part holds values that float16 cannot.
     """
 
-    def __init__(self, key: FeatureKey, index: FeatureIndex, reload: Callable[[], FeatureIndex]) -> None:
+    def __init__(self, key: FeatureKey, index: FeatureIndex, reload: Callable[[], FeatureIndex], cache: Path) -> None:
         self.key = key
         self.index = index
         self.ids = index.ids
@@ -45,6 +46,7 @@ class FeatureReader:
         self.lengths = index.lengths
         self.dtype = np.result_type(np.float16, *{part.dtype for part in index.parts})
         self._blocks = BlockReader(index, key.dim, reload)
+        self._cache = cache
         self._places: dict[str, int] | None = None
 
     def __len__(self) -> int:
@@ -129,7 +131,7 @@ class FeatureReader:
         )
 
     def moments(self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None) -> tuple[Single, Single]:
-        """Mean and standard deviation of each feature column over all frames of some clips.
+        """Mean and standard deviation of each feature column over all frames of some clips, remembered in the store.
 
         Args:
             indices: indices of clips; None for all.
@@ -141,7 +143,7 @@ class FeatureReader:
             StoreRequestError: these clips have no frame.
         """
         chosen = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
-        return stream_moments(self, chosen)
+        return cached_moments(self, chosen, self._cache)
 
     def _columns(self, taps: Sequence[str] | None) -> NDArray[np.int64] | None:
         if taps is None:

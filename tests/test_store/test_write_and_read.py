@@ -231,3 +231,34 @@ def test_an_unused_writer_makes_an_empty_reader(store: FeatureStore, key: Featur
     assert (reader.ids, reader.lengths.tolist(), len(reader)) == ([], [], 0)
     assert reader.batch([])[0].shape == (0, 0, 8)
     assert store.info(key).clips == 0
+
+
+def test_moments_are_remembered_until_a_clip_changes(
+    store: FeatureStore, key: FeatureKey, make_features: MakeFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import store.moments as moments
+
+    passes = []
+    stream = moments.stream_moments
+    monkeypatch.setattr(moments, "stream_moments", lambda *arguments: passes.append(1) or stream(*arguments))
+    fill(store, key, [make_features("a", 3), make_features("b", 2)])
+
+    first = store.reader(key).moments()
+    again = FeatureStore.open(store.root).reader(key).moments(np.array([1, 0]))
+    np.testing.assert_array_equal(first, again)
+    assert len(passes) == 1
+
+    store.reader(key).moments([0])
+    fill(store, key, [make_features("b", 2, "changed")])
+    changed = store.reader(key).moments()
+    assert len(passes) == 3
+    assert not np.array_equal(first, changed)
+
+
+def test_moments_do_without_a_cache_that_cannot_be_written(
+    store: FeatureStore, key: FeatureKey, make_features: MakeFeatures
+) -> None:
+    fill(store, key, [make_features("a", 3)])
+    (store.root / "cache").write_text("in the way")
+    mean, _ = store.reader(key).moments()
+    np.testing.assert_allclose(mean, make_features("a", 3).features.astype(float).mean(axis=0), rtol=1e-6)

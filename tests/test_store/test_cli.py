@@ -1,0 +1,129 @@
+"""The `store` command: text, JSON, exit codes, and help that answers at once."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import pytest
+
+from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore
+from store.cli import main
+from store.partnames import list_parts
+
+MakeFeatures = Callable[..., ClipFeatures]
+MakeFacts = Callable[..., ClipFacts]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["store", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def root(store: FeatureStore, key: FeatureKey, make_features: MakeFeatures, make_facts: MakeFacts) -> str:
+    with store.writer(key, clips_per_part=2) as writer, store.clip_writer() as facts:
+        for clip_id, frames in [("a.mp4", 3), ("b.mp4", 0), ("c d.mp4", 1)]:
+            writer.add(make_features(clip_id, frames))
+            facts.add(make_facts(clip_id))
+    return str(store.root)
+
+
+def test_info_and_ls(run: Run, root: str, key: FeatureKey) -> None:
+    code, out, _ = run("info", "--store", root, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["clip_table"] == {"clips": 3}
+    assert facts["keys"][0]["statuses"] == {"ok": 2, "short": 0, "partial": 0, "failed": 1}
+    assert (facts["keys"][0]["source"], facts["keys"][0]["frames"]) == ("tiny", 4)
+    assert key.folder in run("info", "--store", root)[1]
+    assert key.folder in run("ls", "--store", root)[1]
+    assert run("ls", "--store", root, "tiny")[1].splitlines() == [
+        "a.mp4\tok\t3",
+        "b.mp4\tfailed\t0\tmoov atom not found",
+        "c d.mp4\tok\t1",
+    ]
+    assert [row["clip_id"] for row in json.loads(run("ls", "tiny", "--store", root, "--json")[1])] == [
+        "a.mp4",
+        "b.mp4",
+        "c d.mp4",
+    ]
+
+
+def test_our_errors_are_one_sentence_and_exit_1(run: Run, tmp_path: Path, root: str) -> None:
+    code, out, err = run("info", "--store", str(tmp_path / "nowhere"))
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
+    assert run("ls", "other", "--store", root)[0] == 1
+
+
+def test_usage_errors_exit_2(run: Run, root: str) -> None:
+    assert run("info")[0] == 2
+    assert run("gc", "--store", root)[0] == 2
+
+
+def test_verify_names_a_damaged_part_and_repair_mends(
+    run: Run, root: str, store: FeatureStore, key: FeatureKey
+) -> None:
+    assert run("verify", "--store", root)[:2] == (0, "3 parts, 0 problems\n")
+    part = store.folder(key) / list_parts(store.folder(key))[0]
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    code, out, _ = run("verify", "--store", root, "--json")
+    assert code == 1
+    assert [problem["path"] for problem in json.loads(out)["problems"]] == [str(part)]
+    code, out, _ = run("repair", "--store", root)
+    assert code == 0
+    assert f"set aside {part}" in out
+    assert run("repair", "--store", root)[1] == "nothing to repair\n"
+    assert run("ls", "tiny", "--store", root)[1] == "c d.mp4\tok\t1\n"
+
+
+def test_compact_and_export(run: Run, root: str, key: FeatureKey, tmp_path: Path) -> None:
+    code, out, _ = run("compact", "--store", root, "--json")
+    assert code == 0
+    assert json.loads(out)[0] == {"name": key.folder, "parts_before": 2, "parts_after": 1, "rows_dropped": 0}
+    code, out, _ = run("export", "--store", root, "--out", str(tmp_path / "out"))
+    with h5py.File(out.strip()) as file:
+        assert file["features"].shape == (3, 3, 8)
+
+
+def test_gc_asks_first(run: Run, root: str, store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    arguments = ("gc", "--store", root, "--keep", "something else")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, out, err = run(*arguments)
+    assert (code, out.strip()) == (0, "")
+    assert "tiny-whole" in err
+    assert len(store.keys()) == 1
+    assert json.loads(run(*arguments, "--yes", "--json")[1])["removed"]
+    assert store.keys() == []
+
+
+def test_help_answers_at_once() -> None:
+    best = min(_seconds([sys.executable, "-m", "store.cli", "--help"]) for _ in range(5))
+    assert best < 0.5
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, store.cli; print([name for name in ('numpy', 'h5py', 'pandas') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+
+
+def _seconds(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - start

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders import BLENDERS, Blender
+from heads.blenders import Blender, find_blender
 from heads.errors import BlendError
 from heads.folds import Folds
 from heads.labels import LabelTable
@@ -98,17 +98,6 @@ class Blend:
             raise BlendError(f"blend.json: there is no {error}; run `heads blend` again") from error
         find_blender(blend.method)
         return blend
-
-
-def find_blender(name: str) -> Blender:
-    """The blender called `name`.
-
-    Raises:
-        BlendError: there is none.
-    """
-    if name not in BLENDERS:
-        raise BlendError(f"there is no blender '{name}'; choose one of {', '.join(BLENDERS)}")
-    return BLENDERS[name]
 
 
 def fit_blend(blender: Blender, oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Blend:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders import BLENDERS
+from heads.blenders import find_blender
 from heads.predictions import Predictions
 from heads.uncertainty import clip_losses, clustered_mean
 
@@ -31,7 +31,7 @@ def compare_blends(
     losses = {name: clip_losses(labels, each.probabilities) for name, each in blends.items()}
     best = min(losses, key=lambda name: float(losses[name].mean()))
     rows = []
-    for name in sorted(losses, key=lambda name: (BLENDERS[name].complexity, float(losses[name].mean()))):
+    for name in sorted(losses, key=lambda name: (find_blender(name).complexity, float(losses[name].mean()))):
         behind = clustered_mean(losses[name] - losses[best], groups)
         known = bool(np.isfinite(behind.standard_error))
         rows.append(

@@ -1,6 +1,7 @@
 """`heads blend`: score every head and every blend honestly, keep the best blend, and say how they rank."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -8,18 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blank_removal import blank_removal
-from heads.blend import find_blender, fit_blend, nested_predict, stack_predictions
-from heads.blenders import BLENDERS
+from heads.blend import fit_blend, nested_predict, stack_predictions
+from heads.blenders import BLENDERS, Blender, find_blender
+from heads.blenders.calibrated import SUFFIX
 from heads.choice import AUTO, choose_blend, compare_blends
 from heads.contribution import error_correlation, leave_one_out
 from heads.folds import Folds
 from heads.labels import BLANK, LabelTable
-from heads.metrics import evaluate, matching_values
+from heads.metrics import evaluate, matching_values, mean_log_loss
 from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
 
 PRIOR = "training prior"
 _METRICS_VERSION = 1
+_CALIBRATE_THEMSELVES = frozenset({"logistic"})  # a slope for each model and an offset are fitted already
+_THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
 
 
 def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, Any]]:
@@ -28,7 +32,7 @@ def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, An
     Args:
         run: a run with at least one trained head.
         method: name of the blender to keep; `auto`, or None, for the simplest of those whose nested log loss is within
-            one standard error of the best.
+            one standard error of the best, followed by calibration if that lowers its nested log loss.
 
     Returns:
         The leaderboard, best first: `name`, `kind` (head, blend, baseline), `chosen`, `n_classes`, `mean_log_loss`,
@@ -38,27 +42,54 @@ def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, An
         RunError: the run has no trained head.
         BlendError: `method` is unknown, or the heads predict different clips.
     """
-    if method not in (None, AUTO):
-        find_blender(str(method))
+    told = None if method in (None, AUTO) else find_blender(str(method))
     oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
-    blends = {name: nested_predict(blender, oof, labels, folds) for name, blender in BLENDERS.items()}
-    metrics: dict[str, Any] = {
-        "version": _METRICS_VERSION,
-        "heads": {each.model: evaluate(labels, each, folds) for each in oof},
-        "blends": {name: evaluate(labels, each, folds) for name, each in blends.items()},
-        "baselines": {PRIOR: evaluate(labels, prior_predictions(labels, folds, oof[0].ids), folds)},
-    }
+    blenders = {**BLENDERS, **({} if told is None else {told.name: told})}
+    blends = _nested(blenders.values(), oof, labels, folds)
     any_blend = next(iter(blends.values()))
     values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)
-    metrics["comparison"] = compare_blends(blends, values, groups)
-    chosen = choose_blend(metrics["comparison"]) if method in (None, AUTO) else str(method)
-    metrics["chosen"] = chosen
-    metrics["contributions"] = _contributions(oof, any_blend, values, groups)
-    metrics["blank_removal"] = _blank_removal(blends[chosen], values, folds)
+    chosen = choose_blend(compare_blends(blends, values, groups)) if told is None else told.name
+    if told is None and chosen not in _CALIBRATE_THEMSELVES:
+        calibrated = find_blender(chosen + SUFFIX)
+        blends |= _nested([calibrated], oof, labels, folds)
+        before, after = (mean_log_loss(values, blends[name].probabilities) for name in (chosen, calibrated.name))
+        chosen = calibrated.name if after < before else chosen
+    metrics = {
+        **_scores(oof, blends, labels, folds),
+        "chosen": chosen,
+        "comparison": compare_blends(blends, values, groups),
+        "contributions": _contributions(oof, any_blend, values, groups),
+        "blank_removal": _blank_removal(blends[chosen], values, folds),
+    }
     run.write_oof(BLEND, blends[chosen])
-    run.write_blend(fit_blend(BLENDERS[chosen], oof, labels, folds).to_json())
+    run.write_blend(fit_blend(find_blender(chosen), oof, labels, folds).to_json())
     run.write_metrics(metrics)
     return leaderboard(metrics)
+
+
+def _nested(
+    blenders: Iterable[Blender], oof: Sequence[Predictions], labels: LabelTable, folds: Folds
+) -> dict[str, Predictions]:
+    """The nested predictions of each blender, by name."""
+    with ThreadPoolExecutor(_THREADS) as threads:
+        made = threads.map(lambda blender: (blender.name, nested_predict(blender, oof, labels, folds)), blenders)
+        return dict(made)
+
+
+def _scores(
+    oof: Sequence[Predictions], blends: Mapping[str, Predictions], labels: LabelTable, folds: Folds
+) -> dict[str, Any]:
+    """The scores of every head, blend and baseline, as metrics.json holds them."""
+    prior = prior_predictions(labels, folds, oof[0].ids)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found = list(threads.map(lambda each: evaluate(labels, each, folds), [*oof, *blends.values(), prior]))
+    names = [each.model for each in oof]
+    return {
+        "version": _METRICS_VERSION,
+        "heads": dict(zip(names, found[: len(oof)], strict=True)),
+        "blends": dict(zip(blends, found[len(oof) : -1], strict=True)),
+        "baselines": {PRIOR: found[-1]},
+    }
 
 
 def _contributions(

@@ -35,18 +35,21 @@ class Greedy:
         known = ~np.isnan(logits[:, 0, :])
         logits[np.isnan(logits)] = 0
         picks = np.zeros(known.shape, np.int64)
-        every_class = np.arange(known.shape[1])
-        best_picks, best_loss, waited = picks.copy(), np.full(len(every_class), np.inf), 0
-        while waited < _PATIENCE and picks.max(initial=0) < _ROUNDS:
-            losses = _losses_after(logits, picks * known, known, labels)
-            if not self.per_class:
+        best_picks, best_loss = picks.copy(), np.full(known.shape[1], np.inf)
+        waited = np.zeros(known.shape[1], np.int64)
+        while picks.max(initial=0) < _ROUNDS and (waited < _PATIENCE).any():
+            going = np.flatnonzero(waited < _PATIENCE)
+            losses = _losses_after(logits, picks, known, labels, going)
+            if self.per_class:
+                losses[~known[:, going]] = np.inf
+            else:
                 losses[:] = losses.mean(axis=1, keepdims=True)
-            choice = np.argmin(np.where(known, losses, np.inf) if self.per_class else losses, axis=0)
-            picks[choice, every_class] += 1
-            loss = losses[choice, every_class]
-            better = loss < best_loss - _GAIN
-            best_picks[:, better], best_loss[better] = picks[:, better], loss[better]
-            waited = 0 if better.any() else waited + 1
+            choice = np.argmin(losses, axis=0)
+            picks[choice, going] += 1
+            loss = losses[choice, np.arange(len(going))]
+            better = loss < best_loss[going] - _GAIN
+            best_picks[:, going[better]], best_loss[going[better]] = picks[:, going[better]], loss[better]
+            waited[going] = np.where(better, 0, waited[going] + 1)
         used = best_picks * known
         return {"weights": (used / np.maximum(used.sum(axis=0), 1)).tolist()}
 
@@ -59,17 +62,25 @@ class Greedy:
 
 
 def _losses_after(
-    logits: NDArray[np.float32], picks: NDArray[np.int64], known: NDArray[np.bool_], labels: NDArray[np.uint8]
+    logits: NDArray[np.float32],
+    picks: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    labels: NDArray[np.uint8],
+    columns: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """The loss of each class, (M, C), if model m were picked next; clips are taken in blocks that fit the cache."""
-    losses = np.zeros(known.shape)
-    share = (1 / np.maximum(picks.sum(axis=0) + known, 1)).astype(np.float32)
+    """The loss of the classes in `columns`, (M, len(columns)), if model m were picked next.
+
+    Clips are taken in blocks that fit the processor's cache.
+    """
+    used = (picks * known)[:, columns]
+    losses = np.zeros(used.shape)
+    weight = used.astype(np.float32)
+    share = (1 / np.maximum(used.sum(axis=0) + known[:, columns], 1)).astype(np.float32)
     for start in range(0, len(labels), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        total = np.zeros(labels[block].shape, np.float32)
-        for own, count in zip(logits[:, block], picks.astype(np.float32), strict=True):
-            if count.any():
-                total += own * count
-        for model, own in enumerate(logits[:, block]):
-            losses[model] += losses_of_logits((total + own) * share[model], labels[block]) * len(total)
+        block, true = logits[:, start : start + _BLOCK, columns], labels[start : start + _BLOCK, columns]
+        total = np.zeros(true.shape, np.float32)
+        for picked in np.flatnonzero(used.any(axis=1)):
+            total += block[picked] * weight[picked]
+        for model, own in enumerate(block):
+            losses[model] += losses_of_logits((total + own) * share[model], true) * len(true)
     return losses / len(labels)

@@ -29,7 +29,7 @@ class Logistic:
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Choose the strength, then fit: `departures` is (C, 1 + M), the offset first; `strength` None is infinite."""
         logits = to_logits(stack)
-        strength = _choose_strength(logits, labels, fold)
+        strength = choose_strength(logits, labels, fold)
         if strength is None:
             return {"strength": None, "departures": np.zeros((labels.shape[1], 1 + len(stack))).tolist()}
         return {"strength": strength, "departures": fit_departures(logits, labels, strength).tolist()}
@@ -40,7 +40,7 @@ class Logistic:
         return to_probabilities(_stacked(logits, np.array(parameters["departures"], np.float64)))
 
 
-def _choose_strength(logits: NDArray[np.float64], labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> float | None:
+def choose_strength(logits: NDArray[np.float64], labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> float | None:
     """The strength with the lowest cross-validated loss; None for infinite."""
     every = max(1, -(-len(labels) // _MOST_CLIPS_FOR_CHOICE))
     logits, labels, fold = logits[:, ::every], labels[::every], fold[::every]
@@ -74,12 +74,12 @@ def fit_departures(logits: NDArray[np.float64], labels: NDArray[np.uint8], stren
     for column in range(labels.shape[1]):
         known = ~np.isnan(logits[:, 0, column])
         inputs = np.column_stack([np.ones(len(labels)), logits[known, :, column].T])
-        fitted = _newton(inputs, base[:, column], labels[:, column].astype(np.float64), strength)
+        fitted = newton(inputs, base[:, column], labels[:, column].astype(np.float64), strength)
         departures[column, np.r_[True, known]] = fitted
     return departures
 
 
-def _newton(
+def newton(
     inputs: NDArray[np.float64], base: NDArray[np.float64], labels: NDArray[np.float64], strength: float
 ) -> NDArray[np.float64]:
     """Minimise the summed log loss of base + inputs @ d, plus strength / 2 * |d| squared, from d = 0."""

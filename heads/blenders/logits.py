@@ -8,9 +8,10 @@ _EPS = 1e-6
 
 def to_logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """log(p / (1 - p)) of probabilities clipped to [1e-6, 1 - 1e-6], so that no single model can be infinitely sure."""
-    clipped = np.clip(probabilities, _EPS, 1 - _EPS)
-    logits: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
-    return logits
+    odds = np.clip(probabilities, _EPS, 1 - _EPS)
+    odds /= 1 - odds
+    np.log(odds, out=odds)
+    return odds
 
 
 def to_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from heads.blenders.calibrated import SUFFIX, Calibrated
 from heads.blenders.greedy import Greedy
 from heads.blenders.logistic import Logistic
 from heads.blenders.mean import Mean, MeanOfLogits
 from heads.blenders.protocol import Blender
 from heads.blenders.single import BestSingle
+from heads.errors import BlendError
 
 _ALL: tuple[Blender, ...] = (
     Mean(),
@@ -18,3 +20,15 @@ _ALL: tuple[Blender, ...] = (
     Logistic(),
 )
 BLENDERS: Mapping[str, Blender] = MappingProxyType({blender.name: blender for blender in _ALL})
+
+
+def find_blender(name: str) -> Blender:
+    """The blender called `name`; `<blender>+calibrated` is that blender with calibration after it.
+
+    Raises:
+        BlendError: there is none.
+    """
+    plain = name.removesuffix(SUFFIX)
+    if plain not in BLENDERS:
+        raise BlendError(f"there is no blender '{name}'; choose one of {', '.join(BLENDERS)}, or auto")
+    return BLENDERS[plain] if plain == name else Calibrated(BLENDERS[plain])

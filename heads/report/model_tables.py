@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from heads.blend import Blend
+from heads.blenders.calibrated import SUFFIX
 from heads.report.run_facts import RunFacts
 from heads.report.table import Column, Row, Table, columns, number, percent, text
 
@@ -78,9 +79,9 @@ def _left_out_table(facts: RunFacts, found: dict[str, Any]) -> Table:
 
 def _mean_weights(blend: Blend) -> dict[str, float]:
     """The weight of each model in a blend that has weights, mean over classes; even for the plain means."""
-    if blend.method in ("mean", "mean_of_logits"):
+    if blend.method.removesuffix(SUFFIX) in ("mean", "mean_of_logits"):
         return dict.fromkeys(blend.models, 1 / len(blend.models))
-    weights = blend.parameters.get("weights")
+    weights = blend.parameters.get("blend", blend.parameters).get("weights")
     if weights is None:
         return {}
     return {model: sum(own) / len(own) for model, own in zip(blend.models, weights, strict=True)}

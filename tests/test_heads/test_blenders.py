@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from heads.blend import nested_predict
-from heads.blenders import BLENDERS
+from heads.blenders import BLENDERS, find_blender
+from heads.blenders.calibrated import cool, fit_temperature
 from heads.blenders.logistic import fit_departures
 from heads.blenders.logits import losses_of_logits, to_logits, to_probabilities
 from heads.choice import choose_blend, compare_blends
@@ -16,6 +17,7 @@ from heads.metrics import log_loss_per_class, mean_log_loss
 from heads.predictions import Predictions
 from heads.uncertainty import clip_losses, clustered_mean
 
+METHODS = [*BLENDERS, "mean+calibrated", "greedy+calibrated"]
 FITTED = [name for name, blender in BLENDERS.items() if blender.complexity > 0]
 CLASSES = ("hog", "lion", "pig")
 
@@ -95,11 +97,11 @@ def test_a_perfect_model_beside_a_random_one_is_recognised(method: str) -> None:
     random = np.random.default_rng(3).random(labels.shape)
     fitted, folds = table(labels)
     oof = [as_predictions("random", random), as_predictions("perfect", perfect)]
-    blended = nested_predict(BLENDERS[method], oof, fitted, folds).probabilities
+    blended = nested_predict(find_blender(method), oof, fitted, folds).probabilities
     assert mean_log_loss(labels, blended) < 0.1 * mean_log_loss(labels, (perfect + random) / 2)
 
 
-@pytest.mark.parametrize("method", list(BLENDERS))
+@pytest.mark.parametrize("method", METHODS)
 def test_nothing_is_learnt_from_noise(method: str) -> None:
     """Models that know nothing: the honest score of no blender may beat the prior's by more than chance."""
     labels = labels_of(600)
@@ -110,7 +112,7 @@ def test_nothing_is_learnt_from_noise(method: str) -> None:
     for model in range(6):
         noise = to_probabilities(to_logits(prior.probabilities) + rng.normal(0, 0.7, labels.shape))
         oof.append(as_predictions(f"m{model}", noise))
-    blended = nested_predict(BLENDERS[method], oof, fitted, folds)
+    blended = nested_predict(find_blender(method), oof, fitted, folds)
     gain = clip_losses(labels, prior.probabilities) - clip_losses(labels, blended.probabilities)
     gained = clustered_mean(gain, fitted.ids)
     assert gained.mean < 2 * gained.standard_error
@@ -182,3 +184,50 @@ def test_with_a_single_group_the_best_is_chosen() -> None:
     rows = compare_blends(blends, labels, ["one"] * 50)
     assert rows[0]["standard_error"] is None
     assert choose_blend(rows) == "greedy"
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_the_temperature_of_mis_scaled_logits_is_recovered(temperature: float) -> None:
+    rng = np.random.default_rng(10)
+    truth = to_probabilities(rng.normal(-1, 1.5, (20_000, 3)))
+    labels = (rng.random(truth.shape) < truth).astype(np.uint8)
+    said = to_probabilities(to_logits(truth) * temperature)
+    assert fit_temperature(said, labels) == pytest.approx(temperature, rel=0.05)
+    assert cool(said, temperature) == pytest.approx(truth, abs=0.01)
+
+
+def test_a_temperature_is_never_negative() -> None:
+    labels = labels_of(500)
+    assert fit_temperature(np.where(labels == 1, 0.1, 0.9), labels) == 1.0
+
+
+def test_calibration_mends_a_blend_that_is_too_sure_and_one_biased_class() -> None:
+    labels = labels_of(3000)
+    fitted, folds = table(labels)
+    right = [seen_through_noise(labels, 1.0, seed) for seed in (11, 12)]
+    skewed = [to_probabilities(3 * to_logits(each) + np.array([0, 2.0, 0])) for each in right]
+    oof = [as_predictions(f"m{place}", each) for place, each in enumerate(skewed)]
+    plain, mended = (
+        mean_log_loss(labels, nested_predict(find_blender(name), oof, fitted, folds).probabilities)
+        for name in ("mean_of_logits", "mean_of_logits+calibrated")
+    )
+    honest = mean_log_loss(labels, to_probabilities(np.mean([to_logits(each) for each in right], axis=0)))
+    assert mended < 0.75 * plain
+    assert mended < honest + 0.005
+
+
+def test_a_class_with_two_positives_is_left_where_the_temperature_put_it() -> None:
+    labels = labels_of(800)
+    labels[:, 2] = 0
+    labels[[3, 400], 2] = 1
+    said = seen_through_noise(labels, 1.0, 13)
+    found = find_blender("mean+calibrated").fit(said[None], labels, folds_for(labels))
+    assert np.abs(np.array(found["platt"]["departures"])[2]).max() < 0.5
+
+
+def test_with_one_fold_at_hand_nothing_is_calibrated() -> None:
+    labels = labels_of(60)
+    said = seen_through_noise(labels, 1.0, 14)[None]
+    calibrated = find_blender("mean+calibrated")
+    found = calibrated.fit(said, labels, np.zeros(60, np.int64))
+    assert calibrated.combine(said, found) == pytest.approx(said[0], abs=1e-5)

@@ -1,0 +1,59 @@
+"""Calibration after a blend, as a blender of its own, so that nesting scores blend and calibration together.
+
+First one temperature for all classes, then for each class a slope and an offset of its own (Platt scaling) that depart
+from it only as far as the data insist: a class with few positives stays where the temperature put it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.blenders.logistic import Logistic, newton
+from heads.blenders.logits import to_logits, to_probabilities
+from heads.blenders.protocol import Blender, Stack
+
+SUFFIX = "+calibrated"
+
+
+class Calibrated:
+    """Another blender, calibrated on predictions that it made for folds it was not fitted on."""
+
+    def __init__(self, blender: Blender) -> None:
+        self.blender = blender
+        self.name = f"{blender.name}{SUFFIX}"
+        self.complexity = blender.complexity + 1
+
+    def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
+        """Calibrate on cross-fitted blends, then fit the blend to everything."""
+        folds = np.unique(fold)
+        blend = self.blender.fit(stack, labels, fold)
+        if len(folds) < 2:
+            return {"blend": blend, "temperature": 1.0, "platt": Logistic().fit(stack[:1], labels, fold)}
+        crossed = np.empty(labels.shape)
+        for number in folds:
+            scored = fold == number
+            other = self.blender.fit(stack[:, ~scored], labels[~scored], fold[~scored])
+            crossed[scored] = self.blender.combine(stack[:, scored], other)
+        temperature = fit_temperature(crossed, labels)
+        platt = Logistic().fit(cool(crossed, temperature)[None], labels, fold)
+        return {"blend": blend, "temperature": temperature, "platt": platt}
+
+    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+        """The calibrated blend."""
+        blended = self.blender.combine(stack, parameters["blend"])
+        return Logistic().combine(cool(blended, parameters["temperature"])[None], parameters["platt"])
+
+
+def fit_temperature(probabilities: NDArray[np.float64], labels: NDArray[np.uint8]) -> float:
+    """The number to divide all logits by that makes the (N, C) labels most likely; 1 if there is no such number."""
+    logits = to_logits(probabilities).ravel()
+    departure = newton(logits[:, None], logits, labels.ravel().astype(np.float64), strength=0.0)
+    slope = 1.0 + float(departure[0])
+    return 1.0 / slope if slope > 0 else 1.0
+
+
+def cool(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """The probabilities with their logits divided by `temperature`."""
+    return to_probabilities(to_logits(probabilities) / temperature)

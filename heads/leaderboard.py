@@ -22,7 +22,7 @@ from heads.run import BLEND, RunDirectory
 
 PRIOR = "training prior"
 _METRICS_VERSION = 1
-_CALIBRATE_THEMSELVES = frozenset({"logistic"})  # a slope for each model and an offset are fitted already
+_CALIBRATE_THEMSELVES = frozenset({"logistic", "mean_of_logits+calibrated"})
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
 
 
@@ -51,9 +51,10 @@ def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, An
     chosen = choose_blend(compare_blends(blends, values, groups)) if told is None else told.name
     if told is None and chosen not in _CALIBRATE_THEMSELVES:
         calibrated = find_blender(chosen + SUFFIX)
-        blends |= _nested([calibrated], oof, labels, folds)
-        before, after = (mean_log_loss(values, blends[name].probabilities) for name in (chosen, calibrated.name))
-        chosen = calibrated.name if after < before else chosen
+        if calibrated.name not in blends:
+            blends |= _nested([calibrated], oof, labels, folds)
+        losses = {name: mean_log_loss(values, blends[name].probabilities) for name in (chosen, calibrated.name)}
+        chosen = min(losses, key=lambda name: losses[name])
     metrics = {
         **_scores(oof, blends, labels, folds),
         "chosen": chosen,

@@ -15,6 +15,7 @@ _ALL: tuple[Blender, ...] = (
     Mean(),
     MeanOfLogits(),
     BestSingle(),
+    Calibrated(MeanOfLogits()),
     Greedy(per_class=False),
     Greedy(per_class=True),
     Logistic(),
@@ -28,7 +29,9 @@ def find_blender(name: str) -> Blender:
     Raises:
         BlendError: there is none.
     """
+    if name in BLENDERS:
+        return BLENDERS[name]
     plain = name.removesuffix(SUFFIX)
-    if plain not in BLENDERS:
+    if plain == name or plain not in BLENDERS:
         raise BlendError(f"there is no blender '{name}'; choose one of {', '.join(BLENDERS)}, or auto")
-    return BLENDERS[plain] if plain == name else Calibrated(BLENDERS[plain])
+    return Calibrated(BLENDERS[plain])

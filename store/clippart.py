@@ -63,6 +63,8 @@ def load_clip_part(path: Path) -> ClipPart:
         for name, column in columns.items():
             if len(column) != count:
                 raise CorruptPartError(f"its column {name} has {len(column)} rows, expected {count}")
+        if int(columns["status"].max(initial=0)) >= len(STATUSES):
+            raise CorruptPartError("it has an unknown status code")
         return ClipPart(path=path, columns=columns, foreign=not set(file) <= set(columns))
 
 

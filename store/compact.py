@@ -15,7 +15,7 @@ from store.key import FeatureKey
 from store.partnames import merged_part_name
 from store.records import ClipFacts, ClipFeatures
 from store.rows import valid_rows
-from store.verify import require_sealed
+from store.verify import require_sealed, size_bytes
 from store.writer import MAX_PART_BYTES, per_frame_layout
 
 Row = TypeVar("Row", bound=ClipFeatures | ClipFacts)
@@ -116,7 +116,7 @@ def _groups(parts: Sequence[_Part], clips_per_part: int) -> Iterator[list[_Part]
     for part in parts:
         if part.has_superseded or len(part.counting) * 2 < clips_per_part:
             group.append(part)
-            clips, size = sum(len(each.counting) for each in group), sum(each.path.stat().st_size for each in group)
+            clips, size = sum(len(each.counting) for each in group), sum(size_bytes(each.path) for each in group)
             if clips >= clips_per_part or size >= MAX_PART_BYTES:
                 yield group
                 group = []

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from store.columns import read_column, read_text, status_column, text_column
+from store.columns import STATUSES, read_column, read_text, status_column, text_column
 from store.errors import CorruptPartError
 from store.image import build_image
 from store.key import FORMAT_VERSION, FeatureKey
@@ -103,6 +103,8 @@ def _require_consistent(part: FeaturePart, features: h5py.Dataset, key: FeatureK
     lengths = [count, len(part.fingerprints), len(part.statuses), len(part.reasons), len(part.offsets) - 1]
     if any(length != count for length in lengths):
         raise CorruptPartError(f"its row columns have the lengths {lengths}, expected equal ones")
+    if int(part.statuses.max(initial=0)) >= len(STATUSES):
+        raise CorruptPartError(f"it has the status code {part.statuses.max()}, expected at most {len(STATUSES) - 1}")
     if features.ndim != 2 or features.shape[1] != key.dim:
         raise CorruptPartError(f"its features have the shape {features.shape}, expected (frames, {key.dim})")
     if part.offsets[0] != 0 or part.offsets[-1] != features.shape[0] or np.any(np.diff(part.offsets) < 0):

@@ -1,6 +1,5 @@
 """FeatureStore: a directory of immutable parts, and what can be asked of it."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from store.clippart import ClipPart, load_clip_part
-from store.commit import commit_bytes, sync_folder
-from store.errors import CorruptPartError, StoreNotFoundError
+from store.errors import StoreNotFoundError
 from store.featurepart import FeaturePart, load_feature_part
 from store.index import FAILED_CODE, FeatureIndex, PartCache, build_index
 from store.key import FeatureKey
-from store.partnames import list_parts
+from store.layout import SPEC, key_folders, make_folder, read_spec, write_spec
 from store.reader import FeatureReader
 from store.records import ClipFacts, ClipFeatures, Status
 from store.writer import PartWriter, facts_writer, feature_writer
@@ -145,9 +143,9 @@ class FeatureStore:
             max_seconds: seconds after which a part is committed, looked at when a row is added.
         """
         folder = self.folder(key)
-        if not (folder / "spec.json").exists():
+        if not (folder / SPEC).exists():
             make_folder(folder)
-            commit_bytes(folder / "spec.json", spec_bytes(key))
+            write_spec(folder, key)
         return feature_writer(folder, key, clips_per_part=clips_per_part, max_seconds=max_seconds)
 
     def clip_writer(
@@ -187,41 +185,3 @@ class FeatureStore:
     def folder(self, key: FeatureKey) -> Path:
         """The folder of `key`'s parts."""
         return self.root / "features" / key.folder
-
-
-def key_folders(root: Path) -> list[Path]:
-    """The folders of keys in the store at `root`; one that a dead writer left with nothing in it is none."""
-    folders = sorted(entry for entry in (root / "features").glob("*") if entry.is_dir())
-    return [folder for folder in folders if (folder / "spec.json").exists() or list_parts(folder)]
-
-
-def make_folder(path: Path) -> None:
-    """Make `path` and the folders above it, durably."""
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    path.mkdir(exist_ok=True)
-    sync_folder(path.parent)
-
-
-def spec_bytes(key: FeatureKey) -> bytes:
-    """The content of a key's spec.json."""
-    return json.dumps(key.to_json(), indent=2, ensure_ascii=False).encode()
-
-
-def read_spec(folder: Path) -> FeatureKey:
-    """The key of a key's folder, from its spec.json.
-
-    Raises:
-        CorruptPartError: spec.json is missing, damaged, or belongs to another folder.
-    """
-    path = folder / "spec.json"
-    try:
-        key = FeatureKey.from_json(json.loads(path.read_bytes()))
-    except FileNotFoundError as error:
-        raise CorruptPartError(f"{path}: is missing; run `store repair`") from error
-    except (ValueError, CorruptPartError) as error:
-        raise CorruptPartError(f"{path}: is damaged ({error}); run `store repair`") from error
-    if key.folder != folder.name:
-        raise CorruptPartError(f"{path}: describes {key.folder}, expected {folder.name}; run `store repair`")
-    return key

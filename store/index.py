@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.columns import STATUS_CODES, STATUSES
+from store.errors import StoreReadError
 from store.featurepart import FeaturePart
 from store.partnames import list_parts
 from store.records import Status
@@ -17,6 +18,7 @@ from store.rows import valid_rows
 Part = TypeVar("Part")
 Number = TypeVar("Number", np.int64, np.uint8)
 
+_LISTINGS = 100
 FAILED_CODE = STATUS_CODES[Status.FAILED]
 
 
@@ -33,15 +35,19 @@ class PartCache(Generic[Part]):
 
         The folder is listed again after reading, until nothing changed: one listing may miss both a merged part
         (made behind its back) and the parts that went into it (removed before it came to them).
+
+        Raises:
+            StoreReadError: they keep changing, or cannot be read.
         """
         names = list_parts(self._folder)
-        while True:
+        for _ in range(_LISTINGS):
             loaded = {name: self._loaded.get(name) or self._try(name) for name in names}
             self._loaded = {name: part for name, part in loaded.items() if part is not None}
             again = list_parts(self._folder)
             if again == list(self._loaded):
                 return list(self._loaded.values())
             names = again
+        raise StoreReadError(f"{self._folder}: its parts changed {_LISTINGS} times while they were read; try again")
 
     def _try(self, name: str) -> Part | None:
         try:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ulid import ULID
 
+from store.errors import StoreReadError
+
 _PART = re.compile(r"part-([0-9A-HJKMNP-TV-Z]{26})\.h5")
 _TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{16}")
 _STALE_AFTER_S = 24 * 3600.0
@@ -20,11 +22,19 @@ _ONE_MILLISECOND = 1 << 80
 
 
 def list_parts(folder: Path) -> list[str]:
-    """The names of the parts in `folder`, oldest first; none if the folder is not there."""
+    """The names of the parts in `folder`, oldest first; none if the folder is not there.
+
+    Raises:
+        StoreReadError: the machine refused to list it.
+    """
     try:
         names = [entry.name for entry in folder.iterdir()]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise StoreReadError(
+            f"{folder}: could not be listed ({error.strerror}); restore access and try again"
+        ) from error
     return sorted(name for name in names if _PART.fullmatch(name))
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from store.commit import commit_bytes, sync_folder
 from store.errors import CorruptPartError, StoreWriteError
-from store.featurestore import FeatureStore, make_folder, spec_bytes
+from store.featurestore import FeatureStore
+from store.layout import SPEC, make_folder, write_spec
 from store.partnames import list_parts
 from store.verify import Problem, part_key, verify_store
 from store.writer import remove_abandoned
@@ -42,7 +43,7 @@ def repair_store(store: FeatureStore, progress: Callable[[Path], None] = lambda 
     quarantined = [
         (problem.path, _set_aside(store.root, problem), problem.problem) for problem in damaged if problem.path.exists()
     ]
-    folders = [problem.path.parent for problem in damaged if problem.path.name == "spec.json"]
+    folders = [problem.path.parent for problem in damaged if problem.path.name == SPEC]
     restored = [path for path in map(_restore_spec, folders) if path is not None]
     everywhere = [store.root / "clips", *sorted((store.root / "features").glob("*/"))]
     return Repair(
@@ -75,6 +76,6 @@ def _restore_spec(folder: Path) -> Path | None:
         except CorruptPartError:
             continue  # it would have been set aside, had it been readable when the store was verified
         if key.folder == folder.name:
-            commit_bytes(folder / "spec.json", spec_bytes(key))
-            return folder / "spec.json"
+            write_spec(folder, key)
+            return folder / SPEC
     return None

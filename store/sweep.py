@@ -47,14 +47,16 @@ def unwanted_keys(store: FeatureStore, wanted: Iterable[str]) -> list[FeatureKey
 def remove_key(store: FeatureStore, key: FeatureKey) -> None:
     """Delete all parts of `key`; first the folder is renamed, so that a half-deleted one is never read.
 
+    What an earlier removal left when it was interrupted goes too.
+
     Raises:
         StoreWriteError: the disk refused.
     """
     folder = store.folder(key)
     doomed = store.root / f"{_DOOMED}{folder.name}"
     try:
-        if doomed.exists():
-            shutil.rmtree(doomed)
+        for leftover in store.root.glob(f"{_DOOMED}*"):
+            shutil.rmtree(leftover)
         folder.replace(doomed)
         sync_folder(folder.parent)
         shutil.rmtree(doomed)

@@ -15,9 +15,9 @@ from store.columns import STATUSES
 from store.commit import HEADER_BYTES, header_of
 from store.errors import CorruptPartError, StoreError, StoreReadError
 from store.featurepart import KIND, FeaturePart, load_feature_part
-from store.featurestore import key_folders, read_spec
 from store.ids import name_a_few, normalise_clip_id
 from store.key import FeatureKey
+from store.layout import SPEC, key_folders, read_spec
 from store.partfile import open_part
 from store.partnames import list_parts
 from store.precision import all_finite
@@ -61,9 +61,9 @@ def verify_store(root: Path, progress: Callable[[Path], None] = lambda path: Non
     """Check every file of the store at `root`; `progress` is called with each part before it is read."""
     problems, parts, size = [], 0, 0
     for path, check in _checks(root):
-        if path.name != "spec.json":
+        if path.name != SPEC:
             progress(path)
-            parts, size = parts + 1, size + _size(path)
+            parts, size = parts + 1, size + size_bytes(path)
         try:
             check()
         except FileNotFoundError:
@@ -96,7 +96,7 @@ def require_sealed(path: Path) -> None:
 
 def _checks(root: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
     for folder in key_folders(root):
-        yield folder / "spec.json", partial(read_spec, folder)
+        yield folder / SPEC, partial(read_spec, folder)
         for name in list_parts(folder):
             yield folder / name, partial(_check_feature_part, folder / name)
     for name in list_parts(root / "clips"):
@@ -107,7 +107,6 @@ def _check_clip_part(path: Path) -> None:
     require_sealed(path)
     part = load_clip_part(path)
     _require_ids(path, part.columns["clip_id"])
-    _require(path, int(part.columns["status"].max(initial=0)) < len(STATUSES), "it has an unknown status code")
 
 
 def _check_feature_part(path: Path) -> None:
@@ -116,7 +115,6 @@ def _check_feature_part(path: Path) -> None:
     _require(path, key.folder == path.parent.name, f"it holds features of {key.folder}")
     part = load_feature_part(path, key)
     _require_ids(path, part.clip_ids)
-    _require(path, int(part.statuses.max(initial=0)) < len(STATUSES), "it has an unknown status code")
     for clip_id, code, length in zip(part.clip_ids, part.statuses, np.diff(part.offsets), strict=True):
         failed = STATUSES[code] is Status.FAILED
         _require(path, failed == (length == 0), f"clip {clip_id!r} is {STATUSES[code]} with {length} frames")
@@ -157,5 +155,9 @@ def _require(path: Path, holds: bool, problem: str) -> None:
         raise CorruptPartError(f"{path}: {problem}; run `store repair`, then the command that made it")
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def size_bytes(path: Path) -> int:
+    """The size of a file; 0 if another process removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

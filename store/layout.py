@@ -1,0 +1,64 @@
+"""The folders of a store and what names them: keys and their spec.json."""
+
+import json
+from pathlib import Path
+
+from store.commit import commit_bytes, sync_folder
+from store.errors import CorruptPartError, StoreReadError, StoreWriteError
+from store.key import FeatureKey
+from store.partnames import list_parts
+
+SPEC = "spec.json"
+
+
+def write_spec(folder: Path, key: FeatureKey) -> None:
+    """Write the spec.json of `key` into its folder.
+
+    Raises:
+        StoreWriteError: the disk refused.
+    """
+    commit_bytes(folder / SPEC, json.dumps(key.to_json(), indent=2, ensure_ascii=False).encode())
+
+
+def key_folders(root: Path) -> list[Path]:
+    """The folders of keys in the store at `root`; one that a dead writer left with nothing in it is none."""
+    folders = sorted(entry for entry in (root / "features").glob("*") if entry.is_dir())
+    return [folder for folder in folders if (folder / SPEC).exists() or list_parts(folder)]
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` and the folders above it, durably.
+
+    Raises:
+        StoreWriteError: the disk refused.
+    """
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    try:
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreWriteError(
+            f"{path}: could not be made ({error.strerror}); restore access, then try again"
+        ) from error
+
+
+def read_spec(folder: Path) -> FeatureKey:
+    """The key of a key's folder, from its spec.json.
+
+    Raises:
+        CorruptPartError: spec.json is missing, damaged, or belongs to another folder.
+    """
+    path = folder / SPEC
+    try:
+        key = FeatureKey.from_json(json.loads(path.read_bytes()))
+    except FileNotFoundError as error:
+        raise CorruptPartError(f"{path}: is missing; run `store repair`") from error
+    except OSError as error:
+        raise StoreReadError(f"{path}: could not be read ({error.strerror}); restore access and try again") from error
+    except (ValueError, CorruptPartError) as error:
+        raise CorruptPartError(f"{path}: is damaged ({error}); run `store repair`") from error
+    if key.folder != folder.name:
+        raise CorruptPartError(f"{path}: describes {key.folder}, expected {folder.name}; run `store repair`")
+    return key

@@ -1,0 +1,98 @@
+"""Many parts, many threads, many clips: bounded descriptors, bounded memory, and parts that are merged meanwhile."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store import ClipFeatures, FeatureKey, FeatureReader, FeatureStore
+from store.compact import compact_features
+from store.errors import StoreError, StoreReadError, StoreWriteError
+from store.partnames import list_parts
+
+MakeFeatures = Callable[..., ClipFeatures]
+
+
+@pytest.fixture
+def many(store: FeatureStore, key: FeatureKey, make_features: MakeFeatures) -> FeatureStore:
+    """A hundred clips in as many parts; clip i holds the value i."""
+    with store.writer(key, clips_per_part=1) as writer:
+        for number in range(100):
+            frames = 1 + number % 3
+            values = np.full((frames, key.dim), number, np.float16)
+            writer.add(make_features(f"clip{number:03d}", frames, features=values))
+    return store
+
+
+def check(reader: FeatureReader, indices: np.ndarray) -> None:
+    features, mask = reader.batch(indices)
+    np.testing.assert_array_equal(features, np.where(mask, np.asarray(indices)[:, None], 0)[:, :, None] * np.ones(8))
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+def test_a_reader_holds_few_files_open_and_gives_them_back(many: FeatureStore, key: FeatureKey) -> None:
+    before = descriptors()
+    reader = many.reader(key)
+    assert descriptors() == before
+    check(reader, np.random.default_rng(0).permutation(100))
+    assert 0 < descriptors() - before <= 64
+    del reader
+    assert descriptors() == before
+
+
+def test_threads_read_while_parts_are_merged(many: FeatureStore, key: FeatureKey) -> None:
+    reader = many.reader(key)
+    failures: list[BaseException] = []
+
+    def read(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        try:
+            for _ in range(60):
+                check(reader, rng.integers(0, 100, 16))
+        except (StoreError, AssertionError) as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for clips_per_part in (4, 16, 200):
+        compact_features(FeatureStore.open(many.root), key, clips_per_part)
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(list_parts(many.folder(key))) == 1
+
+
+def test_a_reader_says_so_when_a_clip_was_replaced_and_its_part_is_gone(
+    many: FeatureStore, key: FeatureKey, make_features: MakeFeatures
+) -> None:
+    reader = many.reader(key)
+    with many.writer(key) as writer:
+        writer.add(make_features("clip050", 2, "changed"))
+    compact_features(many, key)
+    with pytest.raises(StoreReadError, match=r"'clip050'.*open it again"):
+        reader.batch(np.arange(100))
+
+
+def test_a_dangling_link_does_not_hang_the_reader(many: FeatureStore, key: FeatureKey) -> None:
+    (many.folder(key) / "part-01M85C237EGJBMRH8ASKRJ2RMG.h5").symlink_to("nowhere")
+    with pytest.raises(StoreReadError, match="changed 100 times"):
+        many.reader(key)
+
+
+def test_what_stands_in_the_way_is_one_sentence(tmp_path: Path, store: FeatureStore, key: FeatureKey) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreWriteError, match="could not be made"):
+        FeatureStore.open(tmp_path / "file" / "store", create=True)
+    (store.root / "clips").rmdir()
+    (store.root / "clips").write_text("")
+    with pytest.raises(StoreReadError, match="could not be listed"):
+        store.clips()
+    with pytest.raises(StoreWriteError, match="could not be made"):
+        store.clip_writer()

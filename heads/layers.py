@@ -8,6 +8,8 @@ from keras import ops
 _PACKAGE = "trapline"
 # Far below any real value, yet finite: the maximum over no frame at all stays a number.
 _LOWEST = -1e30
+# The likeliest frame of a clip weighs one before weights are scaled, so that only a clip without frames has less.
+_SMALLEST_SUM = 0.5
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
@@ -40,7 +42,8 @@ class AttentionPooling(keras.layers.Layer):
     def weights_of(self, features: Any, mask: Any) -> Any:
         """The weight of each frame, (B, T): zero for padding, one in sum over a clip's valid frames."""
         scores = ops.where(mask, ops.matmul(features, self.query), _LOWEST)
-        return ops.where(mask, ops.softmax(scores, axis=-1), 0.0)
+        odds = ops.where(mask, ops.exp(scores - ops.max(scores, axis=-1, keepdims=True)), 0.0)
+        return odds / ops.maximum(ops.sum(odds, axis=-1, keepdims=True), _SMALLEST_SUM)
 
     def call(self, features: Any, mask: Any) -> Any:
         """Pool (B, T, D) to (B, D)."""

@@ -66,10 +66,8 @@ def predict_run(run: RunDirectory, store: FeatureStore, ids: Sequence[str] | Non
     status = _worst_status(readers.values(), ids)
     decoded = [clip_id for clip_id, found in zip(ids, status, strict=True) if found is not Status.FAILED]
     table = store.clips().loc[decoded]
-    per_fold = [
-        [_predict_fold(run, name, number, heads[name], readers[name], table) for name in blend.models]
-        for number in range(_n_folds(heads))
-    ]
+    per_head = [_predict_folds(run, name, heads[name], readers[name], table) for name in blend.models]
+    per_fold = list(zip(*per_head, strict=True))
     blended = blend.apply_to_folds(per_fold) if decoded else None
     probabilities = np.tile(_prior(heads, blend.classes), (len(ids), 1))
     if blended is not None:
@@ -103,24 +101,27 @@ def _worst_status(readers: Iterable[FeatureReader], ids: Sequence[str]) -> tuple
     return tuple(order[code] for code in worst)
 
 
-def _n_folds(heads: Mapping[str, Mapping[str, Any]]) -> int:
-    return min(len(facts["metadata"]) for facts in heads.values())
-
-
-def _predict_fold(
-    run: RunDirectory, name: str, number: int, facts: Mapping[str, Any], reader: FeatureReader, table: pd.DataFrame
-) -> Predictions:
-    """What one fold's model of one head says of the clips in `table`."""
-    model = keras.saving.load_model(run.model_path(name, number), compile=False)
-    metadata = parse_settings(facts["metadata"][number], MetadataTransform, str(run.head_path(name)))
+def _predict_folds(
+    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: FeatureReader, table: pd.DataFrame
+) -> list[Predictions]:
+    """What each fold's model of one head says of the clips in `table`; they share one compiled network."""
     ids = tuple(table.index)
-    examples = Examples(reader=reader, rows=reader.index_of(ids), metadata=metadata.apply(table))
-    return Predictions(
-        ids=ids,
-        classes=tuple(facts["classes"]),
-        probabilities=Predictor(model)(examples),
-        provenance={"model": name},
-    )
+    model = keras.saving.load_model(run.model_path(name, 0), compile=False)
+    predict = Predictor(model)
+    predictions = []
+    for number, settings in enumerate(facts["metadata"]):
+        model.load_weights(run.model_path(name, number))
+        metadata = parse_settings(settings, MetadataTransform, str(run.head_path(name)))
+        examples = Examples(reader=reader, rows=reader.index_of(ids), metadata=metadata.apply(table))
+        predictions.append(
+            Predictions(
+                ids=ids,
+                classes=tuple(facts["classes"]),
+                probabilities=predict(examples),
+                provenance={"model": name},
+            )
+        )
+    return predictions
 
 
 def _prior(heads: Mapping[str, Mapping[str, Any]], classes: Sequence[str]) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """The `featurize` command as a person meets it."""
 
+import contextlib
 import json
 import os
 import random
@@ -82,7 +83,8 @@ def test_a_run_tells_what_it_will_do_does_it_and_does_nothing_the_second_time(cl
     first = featurize(clips, *lite(store), "--json")
     done = json.loads(first.stdout)
     assert first.returncode == 3
-    assert (done["done"], done["failed"], done["frames"]) == (24, 1, told["frames"])
+    assert (done["done"], done["failed"]) == (24, 1)
+    assert told["frames"] == pytest.approx(done["frames"], rel=0.1)
     assert done["failures"][0]["clip_id"] == "broken.avi"
     second = featurize(clips, *lite(store))
     assert second.returncode == 0
@@ -92,11 +94,14 @@ def test_a_run_tells_what_it_will_do_does_it_and_does_nothing_the_second_time(cl
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
-def test_killed_at_random_it_always_resumes_to_the_same_bits(clips: Path, tmp_path: Path) -> None:
+def test_killed_at_random_it_always_resumes_to_the_same_bits(tmp_path: Path) -> None:
     """Twenty times in a row the process is killed at a random moment; then it may finish."""
+    clips = tmp_path / "clips"
+    for index in range(100):
+        write_indexed_clip(clips / f"{index:02d}.mp4", 2 + index % 5, fps=2)
     chance = random.Random(7)
     store = tmp_path / "killed"
-    seen = [0]
+    seen, killed = [0], 0
     for _ in range(20):
         process = subprocess.Popen(
             [*FEATURIZE, str(clips), *map(str, lite(store)), "--limit", "6", "--workers", "1"],
@@ -106,13 +111,16 @@ def test_killed_at_random_it_always_resumes_to_the_same_bits(clips: Path, tmp_pa
         )
         _wait_for_networks(process)
         time.sleep(chance.uniform(0, 1.5))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
         seen.append(_clips_of(store))
         assert seen[-1] >= seen[-2], "a committed clip was lost"
-    assert featurize(clips, *lite(store)).returncode in (0, 3)
+    assert killed >= 10
+    assert 0 < seen[-1] < 100
+    assert featurize(clips, *lite(store)).returncode == 0
     undisturbed = tmp_path / "undisturbed"
-    assert featurize(clips, *lite(undisturbed)).returncode == 3
+    assert featurize(clips, *lite(undisturbed)).returncode == 0
     assert _contents(store) == _contents(undisturbed)
 
 

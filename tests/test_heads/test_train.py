@@ -1,0 +1,242 @@
+"""Training over folds: honest, resumable, and what it writes can be used again."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from made_store import clip_ids, made_key, make_store, sites_of
+
+from heads.fit import train_heads
+from heads.folds import assign_folds
+from heads.labels import LabelTable
+from heads.leaderboard import blend_run
+from heads.metadata import MetadataTransform
+from heads.metrics import mean_log_loss
+from heads.output import read_template, write_predictions
+from heads.predict import PredictError, predict_run
+from heads.recipe import HeadConfig, Recipe
+from heads.run import RunDirectory
+from heads.train import TrainError, train_run
+from store import ClipFacts, FeatureStore, Status
+from store.config import parse_settings
+from store.errors import UnknownClipError
+
+pytestmark = pytest.mark.slow
+
+CLASSES = ("blank", "deer")
+CONFIG = HeadConfig(dense_units=(8,), metadata_units=(4,), epochs=12, batch_clips=16, dropout=0.0, learning_rate=0.01)
+RECIPE = Recipe(folds=3, heads=(CONFIG,))
+
+
+def made_labels(count: int = 90, seed: int = 3) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    deer = np.random.default_rng(seed).integers(0, 2, count)
+    return np.stack([1 - deer, deer], axis=1).astype(np.uint8)
+
+
+def write_labels(path: Path, labels: np.ndarray[Any, Any], **columns: object) -> Path:
+    frame = pd.DataFrame(labels, columns=list(CLASSES)).assign(**columns)
+    frame.insert(0, "filename", clip_ids(len(labels)))
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    ids = clip_ids(90)
+    path = tmp_path_factory.mktemp("sites") / "sites.csv"
+    pd.DataFrame({"filename": ids, "site": sites_of(ids)}).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory, sites: Path) -> Path:
+    """A folder with a store, labels and a trained run: made once, since compiling a head takes seconds."""
+    folder = tmp_path_factory.mktemp("trained")
+    labels = made_labels()
+    store = make_store(folder / "store", labels, ("made", "other"), failed=(7, 11))
+    path = write_labels(folder / "labels.csv", labels)
+    train_run(store, path, RunDirectory(folder / "run"), RECIPE, sites=sites)
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once: Path, tmp_path: Path) -> tuple[FeatureStore, RunDirectory, Path]:
+    """A copy of the trained run, for one test to change."""
+    shutil.copytree(trained_once / "run", tmp_path / "run")
+    return FeatureStore.open(trained_once / "store"), RunDirectory(tmp_path / "run"), trained_once / "labels.csv"
+
+
+def test_a_run_holds_all_that_was_promised(trained: tuple[FeatureStore, RunDirectory, Path]) -> None:
+    _, run, _ = trained
+    assert run.head_names() == ("attention-made", "attention-other")
+    folds = run.read_folds()
+    assert len(folds.ids) == 88
+    assert all(
+        len({group for group, fold in zip(folds.groups, folds.fold, strict=True) if fold == k}) for k in range(3)
+    )
+    for group in set(folds.groups):
+        assert len({fold for name, fold in zip(folds.groups, folds.fold, strict=True) if name == group}) == 1
+    for name in run.head_names():
+        predictions = run.read_oof(name)
+        assert set(predictions.ids) == set(folds.ids)
+        np.testing.assert_array_equal(predictions.fold, folds.of(predictions.ids))
+        labels = run.read_labels().select(predictions.ids).values
+        assert mean_log_loss(labels, predictions.probabilities) < 0.25
+        assert [run.model_path(name, fold).is_file() for fold in range(3)] == [True] * 3
+        facts = run.read_head(name)
+        assert facts["source"]["backbone"] == name.removeprefix("attention-")
+        assert all(loss[-1] < loss[0] for loss in facts["losses"])
+    set_aside = run.read_clips()
+    assert set(set_aside["clip_id"]) == {clip_ids(90)[7], clip_ids(90)[11]}
+    assert set(set_aside["reason"]) == {"made to fail"}
+
+
+def test_a_finished_head_is_not_trained_again(trained: tuple[FeatureStore, RunDirectory, Path], sites: Path) -> None:
+    store, run, labels = trained
+    run.oof_path("attention-other").unlink()
+    kept = run.model_path("attention-made", 0).stat().st_mtime_ns
+    before = run.model_path("attention-other", 0).stat().st_mtime_ns
+    done = train_run(store, labels, run, RECIPE, sites=sites)
+    assert [(head.name, head.resumed) for head in done] == [("attention-made", True), ("attention-other", False)]
+    assert run.model_path("attention-made", 0).stat().st_mtime_ns == kept
+    assert run.model_path("attention-other", 0).stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("changed", ["recipe", "labels", "folds"])
+def test_a_run_is_never_mixed(
+    trained: tuple[FeatureStore, RunDirectory, Path], sites: Path, tmp_path: Path, changed: str
+) -> None:
+    store, run, labels = trained
+    recipe = (
+        RECIPE.model_copy(update={"heads": (CONFIG.model_copy(update={"epochs": 2}),)})
+        if changed == "recipe"
+        else RECIPE
+    )
+    if changed == "labels":
+        labels = write_labels(tmp_path / "other.csv", made_labels(seed=4))
+    with pytest.raises(TrainError, match=f"begun with another {changed}; name a new folder"):
+        train_run(store, labels, run, recipe, sites=None if changed == "folds" else sites)
+
+
+def test_the_same_seed_gives_the_same_predictions(tmp_path: Path) -> None:
+    labels = made_labels()
+    store = make_store(tmp_path / "store", labels)
+    table = LabelTable(ids=tuple(clip_ids(90)), classes=CLASSES, values=labels)
+    folds = assign_folds(labels, sites_of(table.ids), 3, 0, ids=table.ids, classes=CLASSES)
+    reader, facts = store.reader(made_key()), store.clips()
+    config = CONFIG.model_copy(update={"epochs": 3, "dropout": 0.5})
+    one, two = (train_heads(reader, facts, table, folds, config, name="x", seed=5) for _ in range(2))
+    np.testing.assert_array_equal(one.predictions.probabilities, two.predictions.probabilities)
+    other = train_heads(reader, facts, table, folds, config, name="x", seed=6)
+    assert np.abs(other.predictions.probabilities - one.predictions.probabilities).max() > 1e-4
+
+
+def test_labels_of_the_scored_fold_cannot_reach_its_predictions(tmp_path: Path) -> None:
+    """The planted leak: whatever the labels of fold 0 are, the predictions for fold 0 are the same to the last bit."""
+    labels = made_labels()
+    store = make_store(tmp_path / "store", labels)
+    ids = tuple(clip_ids(90))
+    folds = assign_folds(labels, sites_of(ids), 3, 0, ids=ids, classes=CLASSES)
+    turned = labels.copy()
+    turned[folds.fold == 0] = 1 - turned[folds.fold == 0]
+    config = CONFIG.model_copy(update={"epochs": 3})
+    outcomes = []
+    for values in (labels, turned):
+        table = LabelTable(ids=ids, classes=CLASSES, values=values)
+        trained = train_heads(store.reader(made_key()), store.clips(), table, folds, config, name="x")
+        outcomes.append(trained.predictions.probabilities)
+    np.testing.assert_array_equal(outcomes[0][folds.fold == 0], outcomes[1][folds.fold == 0])
+    assert np.abs(outcomes[0][folds.fold == 1] - outcomes[1][folds.fold == 1]).max() > 0.05
+
+
+def test_noise_labels_are_not_predicted(tmp_path: Path, sites: Path) -> None:
+    """Labels that have nothing to do with the features must not score better than their prior."""
+    store = make_store(tmp_path / "store", made_labels(seed=3))
+    noise = made_labels(seed=99)
+    run = RunDirectory(tmp_path / "run")
+    (head,) = train_run(store, write_labels(tmp_path / "labels.csv", noise), run, RECIPE, sites=sites)
+    assert head.mean_log_loss > 0.69
+
+
+def test_copies_of_a_clip_stay_in_one_fold(tmp_path: Path) -> None:
+    labels = made_labels()
+    store = make_store(tmp_path / "store", labels)
+    ids = clip_ids(90)
+    rows = store.clips().loc[ids[3]].to_dict()
+    with store.clip_writer() as writer:
+        for clip_id in (ids[3], ids[4]):
+            writer.add(ClipFacts(clip_id=clip_id, **{**rows, "fingerprint": "the same", "status": Status.OK}))
+    run = RunDirectory(tmp_path / "run")
+    train_run(store, write_labels(tmp_path / "labels.csv", labels), run, RECIPE)
+    folds = run.read_folds().of([ids[3], ids[4]])
+    assert folds[0] == folds[1]
+
+
+def test_a_label_without_features_is_refused_or_left_out(tmp_path: Path, sites: Path) -> None:
+    store = make_store(tmp_path / "store", made_labels()[:80])
+    path = write_labels(tmp_path / "labels.csv", made_labels())
+    with pytest.raises(UnknownClipError, match=r"10 clip ids are unknown: .* featurize these clips"):
+        train_run(store, path, RunDirectory(tmp_path / "run"), RECIPE, sites=sites)
+    train_run(store, path, RunDirectory(tmp_path / "run"), RECIPE, sites=sites, allow_missing=True)
+    assert len(RunDirectory(tmp_path / "run").read_labels().ids) == 80
+
+
+def test_new_clips_get_the_mean_of_the_folds_blends(
+    trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path
+) -> None:
+    store, run, _ = trained
+    blend_run(run, "mean")
+    new = predict_run(run, store)
+    assert new.predictions.ids == tuple(sorted(clip_ids(90)))
+    failed = [place for place, status in enumerate(new.status) if status is Status.FAILED]
+    assert [new.predictions.ids[place] for place in failed] == sorted((clip_ids(90)[7], clip_ids(90)[11]))
+    prior = np.mean(run.read_head("attention-made")["prior"], axis=0)
+    np.testing.assert_allclose(new.predictions.probabilities[failed], [prior, prior])
+    one = clip_ids(90)[0]
+    by_hand = []
+    for name in run.head_names():
+        reader = store.reader(made_key(name.removeprefix("attention-")))
+        features, mask = reader.batch(reader.index_of([one]))
+        for fold in range(3):
+            model = keras.saving.load_model(run.model_path(name, fold), compile=False)
+            transform = parse_settings(run.read_head(name)["metadata"][fold], MetadataTransform, "head.json")
+            metadata = transform.apply(store.clips().loc[[one]])
+            inputs = {"features": features.astype(np.float32), "mask": mask, "metadata": metadata}
+            by_hand.append(keras.ops.convert_to_numpy(model(inputs))[0])
+    np.testing.assert_allclose(
+        new.predictions.probabilities[new.predictions.ids.index(one)], np.mean(by_hand, axis=0), rtol=1e-4, atol=1e-5
+    )
+    write_predictions(tmp_path / "out.csv", new)
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["clip_id", "status", *CLASSES]
+    assert table["status"].value_counts().to_dict() == {"ok": 88, "failed": 2}
+
+
+def test_a_template_s_rows_and_columns_are_kept(
+    trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path
+) -> None:
+    store, run, _ = trained
+    blend_run(run)
+    ids = clip_ids(90)
+    template = tmp_path / "submission_format.csv"
+    template.write_text(f"deer,filename,blank\n0,./{ids[5]},0\n0,{ids[2]},0\n")
+    wanted = read_template(template)
+    write_predictions(tmp_path / "out.csv", predict_run(run, store, wanted.clip_ids()), wanted)
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table.columns) == ["deer", "filename", "blank"]
+    assert list(table["filename"]) == [f"./{ids[5]}", ids[2]]
+    template.write_text(f"filename,unicorn\n{ids[5]},0\n")
+    with pytest.raises(ValueError, match="does not predict 'unicorn'"):
+        write_predictions(tmp_path / "out.csv", predict_run(run, store, [ids[5]]), read_template(template))
+
+
+def test_other_features_are_refused(trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path) -> None:
+    _, run, _ = trained
+    blend_run(run, "mean")
+    other = make_store(tmp_path / "other", made_labels(), ("made",))
+    with pytest.raises(PredictError, match="head attention-other reads features other-whole-"):
+        predict_run(run, other)

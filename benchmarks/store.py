@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 # Run as a script, this file would be found instead of the package of the same name.
 sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
 
-from store import ClipFeatures, FeatureKey, FeatureStore, Status  # noqa: E402
+from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status  # noqa: E402
 
 FRAMES, DIM, CLIPS, BATCH, ROUNDS = 45, 3840, 1500, 64, 5
 Read = Callable[[NDArray[np.int64]], NDArray[np.float16]]
@@ -52,6 +53,21 @@ def row(place: int, features: NDArray[np.float16]) -> ClipFeatures:
         reason="",
         times_s=np.arange(len(features)) / 3,
         features=features,
+    )
+
+
+def facts(place: int) -> ClipFacts:
+    return ClipFacts(
+        clip_id=f"site{place % 97:02d}/clip{place:06d}.mp4",
+        path=f"/videos/site{place % 97:02d}/clip{place:06d}.mp4",
+        size_bytes=10**6 + place,
+        mtime_ns=place,
+        fingerprint=f"{place:032x}",
+        status=Status.OK,
+        reason="",
+        container="mov,mp4",
+        codec="h264",
+        image_hash=f"{place:016x}",
     )
 
 
@@ -181,6 +197,9 @@ def scale(folder: Path) -> dict[str, float]:
                 writer.add(row(place, features[place]))
 
     filled = timed(fill)
+    with store.clip_writer() as writer:
+        for place in range(count):
+            writer.add(facts(place))
     wanted = {row(place, features[place]).clip_id: f"{place:032x}" for place in range(count)}
     # Each on a store object of its own, so that nothing was read before.
     return {
@@ -188,6 +207,10 @@ def scale(folder: Path) -> dict[str, float]:
         "open_s": timed(lambda: FeatureStore.open(store.root).reader(key_of(dim))),
         "missing_s": timed(lambda: FeatureStore.open(store.root).missing(key_of(dim), wanted)),
         "info_s": timed(lambda: FeatureStore.open(store.root).info(key_of(dim))),
+        "clip_table_s": timed(lambda: FeatureStore.open(store.root).clips()),
+        "store_info_command_s": timed(
+            lambda: subprocess.run(["store", "info", "--store", str(store.root)], check=True, stdout=subprocess.DEVNULL)
+        ),
         "parts": FeatureStore.open(store.root).info(key_of(dim)).parts,
     }
 

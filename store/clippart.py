@@ -68,6 +68,17 @@ def load_clip_part(path: Path) -> ClipPart:
         return ClipPart(path=path, columns=columns, foreign=not set(file) <= set(columns))
 
 
+def load_clip_ids(path: Path) -> list[str]:
+    """The clip ids of the part at `path`, and nothing else of it.
+
+    Raises:
+        CorruptPartError: it is damaged.
+        FileNotFoundError: it is gone.
+    """
+    with open_part(path, KIND) as file:
+        return read_text(file, "clip_id")
+
+
 def clip_row(part: ClipPart, row: int) -> ClipFacts:
     """One row of `part` as it would be written again."""
     values = {name: column[row] for name, column in part.columns.items()}

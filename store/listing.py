@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from store.clippart import load_clip_ids
 from store.compact import Compaction
 from store.featurestore import FeatureStore
+from store.index import PartCache
 from store.repair import Repair
 
 Row = dict[str, Any]
@@ -15,7 +17,8 @@ Row = dict[str, Any]
 
 def store_facts(store: FeatureStore) -> Row:
     """The store's keys, with counts, and the number of clips in the clip table."""
-    clips = {clip_id for part in store.clip_parts() for clip_id in part.columns["clip_id"]}
+    parts = PartCache(store.root / "clips", load_clip_ids).parts()
+    clips = {clip_id for clip_ids in parts for clip_id in clip_ids}
     return {"root": str(store.root), "clip_table": {"clips": len(clips)}, "keys": key_rows(store)}
 
 

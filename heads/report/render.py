@@ -11,7 +11,7 @@ from heads.report import words
 from heads.report.charts import fold_chart, reliability_chart, removal_chart, species_chart
 from heads.report.model_tables import comparison_table, contribution_tables, removal_table
 from heads.report.run_facts import RunFacts, read_run
-from heads.report.run_tables import bad_clips_table, balance_rows, settings_tables, worst_clips_table
+from heads.report.run_tables import bad_clips_table, balance_rows, settings_tables, sites_table, worst_clips_table
 from heads.report.score_tables import fold_scores_table, leaderboard_table, species_table
 from heads.run import RunDirectory
 
@@ -47,6 +47,7 @@ def render_report(run: RunDirectory) -> str:
         species=species_table(facts),
         fold_scores=fold_scores_table(facts),
         balance=balance_rows(facts),
+        sites=sites_table(facts),
         worst=worst_clips_table(facts),
         bad_clips=bad_clips_table(facts),
         settings=settings_tables(facts),

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from heads.report.run_facts import RunFacts
 from heads.report.table import Column, Row, Table, columns, number, percent, text
+from heads.uncertainty import clip_losses
 
 _MOST_ROWS = 1000
 _WORST = 50
@@ -43,6 +45,52 @@ def balance_rows(facts: RunFacts) -> Table:
             ),
         ),
         rows=tuple(rows),
+    )
+
+
+def sites_table(facts: RunFacts) -> Table | None:
+    """How well the blend does at each site, worst first; None if sites are not known."""
+    if facts.labels.sites is None:
+        return None
+    losses = clip_losses(facts.values, facts.blend.probabilities)
+    top = facts.values[np.arange(len(losses)), facts.blend.probabilities.argmax(axis=1)]
+    frame = pd.DataFrame({"site": facts.labels.sites, "loss": losses, "right": top, "any": facts.values.any(axis=1)})
+    frame["fold"] = facts.folds.of(facts.blend.ids)
+    sites = frame.groupby("site").agg(
+        clips=("loss", "size"),
+        loss=("loss", "mean"),
+        right=("right", "sum"),
+        labelled=("any", "sum"),
+        fold=("fold", "min"),
+    )
+    shown = sites.sort_values("loss", ascending=False).head(_MOST_ROWS)
+    widest = float(shown["loss"].max()) or 1.0
+    rows = [
+        Row(
+            cells=(
+                text(str(site)),
+                number(row["clips"]),
+                number(row["loss"], 4, bar=row["loss"] / widest),
+                percent(row["right"] / row["labelled"] if row["labelled"] else None),
+                number(row["fold"]),
+            )
+        )
+        for site, row in zip(shown.index.tolist(), shown.to_dict("records"), strict=True)
+    ]
+    left_out = len(sites) - len(rows)
+    return Table(
+        key="sites",
+        caption="Sites under the chosen blend, worst first",
+        columns=columns(
+            ("Site", "", "text"),
+            ("Clips", "", "number"),
+            ("Log loss", "Mean over its clips and all species", "number"),
+            ("Top 1", "Share of its labelled clips whose most probable species is right", "number"),
+            ("Fold", "In which it was scored", "number"),
+        ),
+        rows=tuple(rows),
+        filter_label="Filter sites",
+        note=f"{left_out:,} further sites do better than these." if left_out else "",
     )
 
 

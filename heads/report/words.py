@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from heads.report.run_facts import RunFacts
+from heads.uncertainty import clip_losses, clustered_mean
 
 _CLEARLY_USEFUL = 0.85  # of the baseline's loss
 _POOR_AP = 0.3
+_SURELY = 2.0  # standard errors
 
 
 def best_model(facts: RunFacts) -> list[str]:
@@ -18,16 +20,27 @@ def best_model(facts: RunFacts) -> list[str]:
         f"{facts.prior['mean_log_loss']:.4f}, so {_saved(ratio)}."
     ]
     if facts.full_heads:
-        single, scores = next(iter(facts.full_heads.items()))
-        gain = 1 - chosen["mean_log_loss"] / scores["mean_log_loss"]
-        verdict = f"{100 * abs(gain):.1f} % {'lower' if gain > 0 else 'higher'}"
-        sentences.append(
-            f"The best single model, {single}, scores {scores['mean_log_loss']:.4f}: the blend's loss is {verdict}."
-            + ("" if gain > 0 else " Blending does not help here; the single model would do.")
-        )
+        sentences.append(_against_single(facts))
     if chosen["top_1"] is not None:
         sentences.append(f"Its most probable class is right for {100 * chosen['top_1']:.0f} % of the labelled clips.")
     return sentences
+
+
+def _against_single(facts: RunFacts) -> str:
+    """The blend beside the best single model, and whether the difference is more than chance."""
+    single, scores = next(iter(facts.full_heads.items()))
+    own = next(each for each in facts.oof if each.model == single).select(facts.blend.ids)
+    columns = [own.classes.index(name) for name in facts.blend.classes]
+    values = facts.values
+    gains = clip_losses(values, own.probabilities[:, columns]) - clip_losses(values, facts.blend.probabilities)
+    gain = clustered_mean(gains, facts.groups)
+    share = abs(gain.mean) / scores["mean_log_loss"]
+    score = f"{scores['mean_log_loss']:.4f}"
+    said = f"The best single model, {single}, scores {score}: the blend's loss is {100 * share:.1f} %"
+    if gain.mean <= 0:
+        return f"{said} higher. Blending does not help here; the single model would do."
+    surely = gain.mean > _SURELY * gain.standard_error
+    return f"{said} lower, {'more' if surely else 'not more'} than chance among sites would give."
 
 
 def trust(facts: RunFacts) -> list[str]:

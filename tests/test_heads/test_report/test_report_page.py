@@ -110,6 +110,21 @@ def test_it_says_whether_sites_were_kept_apart(make_run: MakeRun, tmp_path: Path
     assert "the scores flatter" not in with_sites
 
 
+def test_the_blend_is_weighed_against_the_best_single_model(make_run: MakeRun) -> None:
+    run = make_run()
+    scores = run.read_metrics()
+    assert scores["blends"][scores["chosen"]]["mean_log_loss"] < 0.9 * min(
+        head["mean_log_loss"] for head in scores["heads"].values()
+    )
+    assert "lower, more than chance among sites would give" in render_report(run)
+
+
+def test_every_site_has_a_row(make_run: MakeRun) -> None:
+    run = make_run()
+    cells = Reader(render_report(run)).cells
+    assert set(run.read_labels().sites or ()) <= set(cells)
+
+
 def test_a_run_that_is_not_blended_is_refused(make_run: MakeRun) -> None:
     run = make_run()
     run.metrics_path.unlink()

@@ -17,7 +17,7 @@ from heads.blenders.protocol import Stack
 _STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 _NEWTON_STEPS = 12
 _MOST_CLIPS_FOR_CHOICE = 6000
-_SMALL_STEP = 1e-6
+_SMALL_STEP = 1e-5
 
 
 class Logistic:

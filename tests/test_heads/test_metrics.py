@@ -3,6 +3,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
 
 from heads.errors import PredictionError
 from heads.folds import Folds
@@ -40,6 +43,27 @@ def test_log_loss_is_clipped() -> None:
 def test_average_precision_by_hand() -> None:
     # first class, by falling probability: 1 0 1 0 -> (1/1 + 2/3) / 2; second: 0 1 0 0 -> 1/2
     assert average_precision(Y, P) == pytest.approx([(1 + 2 / 3) / 2, 0.5])
+
+
+@given(seed=st.integers(0, 10_000), steps=st.integers(1, 40), n_clips=st.integers(1, 60))
+def test_average_precision_agrees_with_scikit_learn_also_on_ties(seed: int, steps: int, n_clips: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((n_clips, 2)) < 0.3).astype(np.uint8)
+    labels[0] = 1
+    probabilities = rng.integers(0, steps + 1, (n_clips, 2)) / steps
+    expected = [average_precision_score(labels[:, column], probabilities[:, column]) for column in (0, 1)]
+    assert average_precision(labels, probabilities) == pytest.approx(expected)
+
+
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 4))
+def test_top_share_agrees_with_sorting(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((30, 5)) < 0.3).astype(np.uint8)
+    labels[0] = 1
+    probabilities = rng.integers(0, 4, (30, 5)) / 3
+    strongest = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    rows = labels.any(axis=1)
+    assert top_share(labels, probabilities, k) == np.take_along_axis(labels, strongest, axis=1).any(axis=1)[rows].mean()
 
 
 def test_classes_without_positives_have_no_precision() -> None:

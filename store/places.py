@@ -1,6 +1,7 @@
 """Where each clip's blocks are in the part files, and finding them again when parts were merged."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class Places:
         starts: (N) first frame within the part.
         features_at: (N) position in the file of the first feature.
         times_at: (N) position in the file of the first time.
+        dtype: of the features of all parts; None if the parts differ.
         held: descriptors of the parts that are held open, by index into `parts`.
     """
 
@@ -28,6 +30,7 @@ class Places:
     starts: list[int]
     features_at: list[int]
     times_at: list[int]
+    dtype: np.dtype[Any] | None
     held: dict[int, int] = field(default_factory=dict)
 
 
@@ -42,6 +45,7 @@ def places_of(index: FeatureIndex, dim: int, clips: list[int] | slice = slice(No
         part_of=part_of.tolist(),
         starts=starts.tolist(),
         features_at=(features_at[part_of] + starts * frame_bytes[part_of]).tolist(),
+        dtype=index.parts[0].dtype if len({part.dtype for part in index.parts}) == 1 else None,
         times_at=(times_at[part_of] + starts * np.dtype(np.float64).itemsize).tolist(),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.blocks import BlockReader
+from store.buffers import Buffers
 from store.errors import StoreRequestError
 from store.ids import require_known
 from store.index import FeatureIndex
@@ -47,6 +48,7 @@ class FeatureReader:
         self.dtype = np.result_type(np.float16, *{part.dtype for part in index.parts})
         self._blocks = BlockReader(index, key.dim, reload)
         self._cache = cache
+        self._buffers = Buffers()
         self._places: dict[str, int] | None = None
 
     def __len__(self) -> int:
@@ -100,7 +102,7 @@ class FeatureReader:
         frames = self._padded_length(lengths, pad_to)
         columns = self._columns(taps)
         width = self.dim if columns is None else len(columns)
-        features: Features = np.empty((len(chosen), frames, width), dtype=self.dtype)
+        features: Features = self._buffers.take((len(chosen), frames, width), self.dtype)
         filled = []
         for rows, length in zip(features, lengths.tolist(), strict=True):
             filled.append(rows[:length])

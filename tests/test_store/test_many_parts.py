@@ -1,5 +1,7 @@
 """Many parts, many threads, many clips: bounded descriptors, bounded memory, and parts that are merged meanwhile."""
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -96,3 +98,37 @@ def test_what_stands_in_the_way_is_one_sentence(tmp_path: Path, store: FeatureSt
         store.clips()
     with pytest.raises(StoreWriteError, match="could not be made"):
         store.clip_writer()
+
+
+@pytest.mark.parametrize("cached", ["nothing", "part of it", "cannot be told"])
+def test_what_is_not_in_the_page_cache_is_read_all_the_same(
+    many: FeatureStore, key: FeatureKey, monkeypatch: pytest.MonkeyPatch, cached: str
+) -> None:
+    preadv, refused = os.preadv, []
+
+    def cold(descriptor: int, buffers: list[memoryview], position: int, flags: int = 0) -> int:
+        if not flags:
+            return preadv(descriptor, buffers, position)
+        refused.append(position)
+        if cached == "part of it":
+            return preadv(descriptor, [buffers[0].cast("B")[:7]], position)
+        raise BlockingIOError if cached == "nothing" else OSError(errno.EOPNOTSUPP, "not supported")
+
+    reader = many.reader(key)
+    everything = np.random.default_rng(0).permutation(100)
+    check(reader, everything)
+    monkeypatch.setattr(os, "preadv", cold)
+    check(reader, everything)
+    # Asked for without waiting: those whose parts the first batch left open.
+    assert len(refused) == 64
+
+
+def test_a_disk_error_while_reading_is_one_sentence(
+    many: FeatureStore, key: FeatureKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", broken)
+    with pytest.raises(StoreReadError, match="Input/output error"):
+        many.reader(key).batch([0, 1])

@@ -19,12 +19,14 @@ class Examples:
         rows: (N,) indices into the reader.
         metadata: (N, M) float32.
         targets: (N, C) float32, or None where they are not known.
+        pooled: (N, D) float32 a statistic of each clip, for heads that see it in place of the frames; else None.
     """
 
     reader: FeatureReader
     rows: NDArray[np.int64]
     metadata: NDArray[np.float32]
     targets: NDArray[np.float32] | None = None
+    pooled: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """N."""
@@ -40,7 +42,8 @@ class Examples:
     def take(self, places: NDArray[np.int64]) -> "Examples":
         """The examples at `places`, in that order."""
         targets = None if self.targets is None else self.targets[places]
-        return replace(self, rows=self.rows[places], metadata=self.metadata[places], targets=targets)
+        pooled = None if self.pooled is None else self.pooled[places]
+        return replace(self, rows=self.rows[places], metadata=self.metadata[places], targets=targets, pooled=pooled)
 
 
 def batch_dataset(examples: Examples, batch_clips: int, *, shuffle_seed: int | None = None) -> Any:
@@ -52,8 +55,8 @@ def batch_dataset(examples: Examples, batch_clips: int, *, shuffle_seed: int | N
         shuffle_seed: start of the random orders, another one for each pass; None keeps the order.
 
     Returns:
-        Batches of a dict `features` (B, T, D) float32, `mask` (B, T) bool, `metadata` (B, M) if M > 0, where T is the
-        batch's longest clip.
+        Batches of a dict `features` (B, T, D) float32 and `mask` (B, T) bool, where T is the batch's longest clip, or
+        `pooled` (B, D) float32 instead; and `metadata` (B, M) if M > 0.
     """
     import tensorflow as tf
 
@@ -62,6 +65,8 @@ def batch_dataset(examples: Examples, batch_clips: int, *, shuffle_seed: int | N
         "features": tf.TensorSpec((None, None, examples.reader.dim), tf.as_dtype(examples.reader.dtype)),
         "mask": tf.TensorSpec((None, None), tf.bool),
     }
+    if examples.pooled is not None:
+        inputs = {"pooled": tf.TensorSpec((None, examples.reader.dim), tf.float32)}
     if examples.metadata.shape[1]:
         inputs["metadata"] = tf.TensorSpec((None, examples.metadata.shape[1]), tf.float32)
     signature: Any = inputs
@@ -74,7 +79,7 @@ def batch_dataset(examples: Examples, batch_clips: int, *, shuffle_seed: int | N
             yield _batch(examples.take(order[start : start + batch_clips]))
 
     def cast(batch: Any, *targets: Any) -> Any:
-        widened = {**batch, "features": tf.cast(batch["features"], tf.float32)}
+        widened = {name: tf.cast(x, tf.float32) if name == "features" else x for name, x in batch.items()}
         return (widened, *targets) if targets else widened
 
     return tf.data.Dataset.from_generator(batches, output_signature=signature).map(cast).prefetch(2)
@@ -82,8 +87,12 @@ def batch_dataset(examples: Examples, batch_clips: int, *, shuffle_seed: int | N
 
 def _batch(examples: Examples) -> Any:
     """One batch as Keras wants it."""
-    features, mask = examples.reader.batch(examples.rows)
-    inputs: dict[str, NDArray[Any]] = {"features": features, "mask": mask}
+    inputs: dict[str, NDArray[Any]]
+    if examples.pooled is not None:
+        inputs = {"pooled": examples.pooled}
+    else:
+        features, mask = examples.reader.batch(examples.rows)
+        inputs = {"features": features, "mask": mask}
     if examples.metadata.shape[1]:
         inputs["metadata"] = examples.metadata
     return inputs if examples.targets is None else (inputs, examples.targets)

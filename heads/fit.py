@@ -13,6 +13,7 @@ from heads.feed import Examples
 from heads.folds import Folds
 from heads.labels import LabelTable
 from heads.metadata import MetadataTransform
+from heads.model import POOLINGS
 from heads.predictions import Predictions
 from heads.recipe import HeadConfig
 from heads.trainer import HeadTrainer
@@ -98,6 +99,7 @@ def train_heads(
         UnknownClipError: a labelled clip is not in the store.
     """
     rows = reader.index_of(labels.ids)
+    pooled = POOLINGS[config.kind](reader, rows) if config.kind in POOLINGS else None
     table = facts.loc[list(labels.ids)]
     fold = folds.of(labels.ids)
     probabilities = np.zeros(labels.values.shape)
@@ -107,7 +109,11 @@ def train_heads(
         training, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         metadata = MetadataTransform.fit(config.metadata, table.iloc[training])
         examples = Examples(
-            reader=reader, rows=rows, metadata=metadata.apply(table), targets=labels.values.astype(np.float32)
+            reader=reader,
+            rows=rows,
+            metadata=metadata.apply(table),
+            targets=labels.values.astype(np.float32),
+            pooled=pooled,
         )
         if trainer is None:
             trainer = HeadTrainer(config, reader.dim, examples.metadata.shape[1], len(labels.classes))

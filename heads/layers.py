@@ -10,6 +10,8 @@ _PACKAGE = "trapline"
 _LOWEST = -1e30
 # The likeliest frame of a clip weighs one before weights are scaled, so that only a clip without frames has less.
 _SMALLEST_SUM = 0.5
+_LEAST_SPREAD = 1e-3
+_MOST_SPREADS = 8.0
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
@@ -65,3 +67,27 @@ class MaxMinusMin(keras.layers.Layer):
         largest = ops.max(ops.where(valid, features, _LOWEST), axis=1)
         smallest = ops.min(ops.where(valid, features, -_LOWEST), axis=1)
         return ops.where(ops.any(valid, axis=1), largest - smallest, 0.0)
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class Standardise(keras.layers.Layer):
+    """Zero mean and unit spread per column, by moments that are set from the training clips before training starts.
+
+    Values further than 8 spreads from the mean are drawn in to that, so that one odd clip cannot rule a batch.
+
+    Call with (B, D); gives (B, D).
+    """
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make room for the moments of D columns: no change until they are set."""
+        self.mean = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False, name="mean")
+        self.spread = self.add_weight(shape=(shape[-1],), initializer="ones", trainable=False, name="spread")
+
+    def set_moments(self, values: Any) -> None:
+        """Take the moments of `values` (N, D)."""
+        self.mean.assign(values.mean(axis=0))
+        self.spread.assign(values.std(axis=0) + _LEAST_SPREAD)
+
+    def call(self, values: Any) -> Any:
+        """Standardise (B, D)."""
+        return ops.clip((values - self.mean) / self.spread, -_MOST_SPREADS, _MOST_SPREADS)

@@ -13,6 +13,7 @@ from heads.blend import Blend
 from heads.errors import HeadsError
 from heads.feed import Examples
 from heads.metadata import MetadataTransform
+from heads.model import POOLINGS
 from heads.predictions import Predictions
 from heads.run import RunDirectory
 from heads.trainer import Predictor
@@ -108,11 +109,14 @@ def _predict_folds(
     ids = tuple(table.index)
     model = keras.saving.load_model(run.model_path(name, 0), compile=False)
     predict = Predictor(model)
+    rows = reader.index_of(ids)
+    kind = facts["settings"]["kind"]
+    pooled = POOLINGS[kind](reader, rows) if kind in POOLINGS else None
     predictions = []
     for number, settings in enumerate(facts["metadata"]):
         model.load_weights(run.model_path(name, number))
         metadata = parse_settings(settings, MetadataTransform, str(run.head_path(name)))
-        examples = Examples(reader=reader, rows=reader.index_of(ids), metadata=metadata.apply(table))
+        examples = Examples(reader=reader, rows=rows, metadata=metadata.apply(table), pooled=pooled)
         predictions.append(
             Predictions(
                 ids=ids,

@@ -1,5 +1,6 @@
 """A training loop that is compiled once for a head and then run for each of its folds."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,10 +11,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from heads.feed import Examples, batch_dataset
-from heads.model import build_head
+from heads.model import OUTPUT, STANDARDISE, build_head
 from heads.recipe import HeadConfig
 
 _PREDICT_CLIPS = 64
+_SMALLEST_SHARE = 1e-3
 
 
 class HeadTrainer:
@@ -27,7 +29,8 @@ class HeadTrainer:
         self._config = config
         self._build: Callable[[], keras.Model] = lambda: build_head(config, dim, n_metadata, n_classes)
         self.model = self._build()
-        self._optimizer = keras.optimizers.Adam(config.learning_rate)
+        self._optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+        self._optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         self._optimizer.build(self.model.trainable_variables)
         self._loss = keras.losses.BinaryCrossentropy()
         self._step: Callable[[Any, Any], Any] | None = None
@@ -50,6 +53,11 @@ class HeadTrainer:
             seed: of the clips' order.
             report: called with the number of the epoch (from 1) and its loss.
         """
+        if self._config.start_at_prior:
+            share = examples.known_targets.mean(axis=0).clip(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
+            self.model.get_layer(OUTPUT).bias.assign(np.log(share / (1 - share)))
+        if examples.pooled is not None:
+            self.model.get_layer(STANDARDISE).set_moments(examples.pooled)
         batches = batch_dataset(examples, self._config.batch_clips, shuffle_seed=seed)
         if self._step is None:
             self._step = tf.function(self._train_batch, input_signature=batches.element_spec)
@@ -85,11 +93,15 @@ class HeadTrainer:
         return loss
 
     def _follow(self, losses: list[float]) -> None:
-        """Shorten the step when the training loss has not fallen for some epochs.
+        """Shorten the step: along a cosine, or when the training loss has not fallen for some epochs.
 
         The scored fold's loss is not looked at: it would choose the model that it then scores.
         """
         config = self._config
+        if config.schedule == "cosine":
+            done = len(losses) / config.epochs
+            self._optimizer.learning_rate = config.learning_rate * (1 + math.cos(math.pi * done)) / 2
+            return
         best = int(np.argmin(losses))
         flat = len(losses) - 1 - best
         if flat and flat % config.plateau_epochs == 0:

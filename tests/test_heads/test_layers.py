@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.layers import AttentionPooling, MaxMinusMin
+from heads.layers import AttentionPooling, MaxMinusMin, Standardise
 from heads.model import build_head
 from heads.recipe import HeadConfig
 
@@ -132,3 +132,19 @@ def test_a_head_survives_saving(tmp_path: Path, n_metadata: int) -> None:
     again = keras.saving.load_model(tmp_path / "head.keras", compile=False)
     np.testing.assert_array_equal(again(inputs), model(inputs))
     assert again.output_shape == (None, 3)
+
+
+def test_standardising_uses_the_moments_that_were_set_and_bounds_the_rest(tmp_path: Path) -> None:
+    layer = Standardise()
+    values = np.array([[0.0, 1.0], [2.0, 5.0]], np.float32)
+    np.testing.assert_array_equal(layer(values), values)
+    layer.set_moments(values)
+    np.testing.assert_allclose(layer(np.array([[1.0, 5.0], [1e6, -1e6]], np.float32)), [[0, 1], [8, -8]], atol=2e-3)
+
+
+def test_a_head_that_starts_at_the_prior_gives_it_before_it_has_learned() -> None:
+    config = HeadConfig(kind="deviation", dense_units=(4,), start_at_prior=True)
+    model = build_head(config, dim=5, n_metadata=0, n_classes=2)
+    model.get_layer("probabilities").bias.assign(np.log([0.25 / 0.75, 0.1 / 0.9]))
+    given = model({"pooled": RNG.normal(size=(3, 5)).astype(np.float32)})
+    np.testing.assert_allclose(given, [[0.25, 0.1]] * 3, rtol=1e-5)

@@ -17,6 +17,7 @@ from heads.leaderboard import blend_run
 from heads.metadata import MetadataTransform
 from heads.metrics import mean_log_loss
 from heads.output import read_template, write_predictions
+from heads.pooling import max_minus_median
 from heads.predict import PredictError, predict_run
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
@@ -29,6 +30,18 @@ pytestmark = pytest.mark.slow
 
 CLASSES = ("blank", "deer")
 CONFIG = HeadConfig(dense_units=(8,), metadata_units=(4,), epochs=12, batch_clips=16, dropout=0.0, learning_rate=0.01)
+DEVIATION = HeadConfig(
+    kind="deviation",
+    metadata=(),
+    dense_units=(8,),
+    dropout=0.2,
+    epochs=40,
+    batch_clips=16,
+    learning_rate=0.01,
+    weight_decay=0.01,
+    start_at_prior=True,
+    schedule="cosine",
+)
 RECIPE = Recipe(folds=3, heads=(CONFIG,))
 
 
@@ -151,6 +164,26 @@ def test_labels_of_the_scored_fold_cannot_reach_its_predictions(tmp_path: Path) 
         outcomes.append(trained.predictions.probabilities)
     np.testing.assert_array_equal(outcomes[0][folds.fold == 0], outcomes[1][folds.fold == 0])
     assert np.abs(outcomes[0][folds.fold == 1] - outcomes[1][folds.fold == 1]).max() > 0.05
+
+
+def test_a_deviation_head_learns_is_saved_and_predicts_the_same(tmp_path: Path, sites: Path) -> None:
+    labels = made_labels()
+    store = make_store(tmp_path / "store", labels)
+    run = RunDirectory(tmp_path / "run")
+    recipe = Recipe(folds=3, heads=(DEVIATION,))
+    (head,) = train_run(store, write_labels(tmp_path / "labels.csv", labels), run, recipe, sites=sites)
+    assert head.name == "deviation-made"
+    assert head.mean_log_loss < 0.3
+    blend_run(run, "mean")
+    new, folds = predict_run(run, store).predictions, run.read_folds()
+    oof = run.read_oof("deviation-made")
+    reader = store.reader(made_key())
+    for fold in range(3):
+        model = keras.saving.load_model(run.model_path("deviation-made", fold), compile=False)
+        held_out = [clip_id for clip_id, place in zip(folds.ids, folds.fold, strict=True) if place == fold]
+        given = model({"pooled": max_minus_median(reader, reader.index_of(held_out))})
+        np.testing.assert_allclose(given, oof.select(held_out).probabilities, rtol=1e-4, atol=1e-5)
+    assert new.probabilities.shape == (90, 2)
 
 
 def test_noise_labels_are_not_predicted(tmp_path: Path, sites: Path) -> None:

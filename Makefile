@@ -43,7 +43,7 @@ demo: $(STAMP)
 	$(BIN)/heads report --run $(DEMO)/run
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -41,6 +41,7 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", sh
 ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Do at most so many clips.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Do clips again that failed before.")]
+Relink = Annotated[bool, typer.Option("--relink", help="First recognise clips that only moved, by their content.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs; keep nothing.")]
 ListBackbones = Annotated[bool, typer.Option("--list-backbones", help="List the networks there are.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
@@ -61,6 +62,7 @@ def featurize(
     limit: Limit = None,
     clips_per_part: ClipsPerPart = 256,
     retry_failed: RetryFailed = False,
+    relink: Relink = False,
     dry_run: DryRun = False,
     list_backbones: ListBackbones = False,
     as_json: Json = False,
@@ -92,6 +94,7 @@ def featurize(
         limit=limit,
         retry_failed=retry_failed,
         clips_per_part=clips_per_part,
+        relink=relink,
         verbose=verbose,
     )
     if dry_run:

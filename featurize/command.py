@@ -12,9 +12,10 @@ from featurize.extract import Progress, extract
 from featurize.plan import Plan, forecast, make_plan, spread
 from featurize.progress import forecast_facts, print_forecast, print_summary, reporter, summary_facts
 from featurize.registry import find_backbone
+from featurize.relink import relink
 from featurize.runtime import RuntimeName
 from featurize.sampling import Sampling
-from featurize.source import pretrained_source
+from featurize.source import FeatureSource, pretrained_source
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console
 from store.errors import StoreNotFoundError
@@ -37,6 +38,7 @@ class Request:
         limit: most clips to do, None for all.
         retry_failed: whether clips that failed before are done again.
         clips_per_part: clips after which a part is committed.
+        relink: whether clips that only moved are recognised by their content first.
         verbose: whether the network libraries may print.
     """
 
@@ -50,6 +52,7 @@ class Request:
     limit: int | None
     retry_failed: bool
     clips_per_part: int
+    relink: bool
     verbose: bool
 
 
@@ -68,6 +71,10 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
     """Carry out `request`, telling a person how it goes, and return how many clips failed."""
     console = stderr_console()
     store = FeatureStore.open(request.root, create=True)
+    if request.relink:
+        keys = [source.key(request.sampling) for source in _sources(request)]
+        moved = relink(discover(request.videos), keys, store)
+        console.print(f"{moved} clips had moved and were recognised by their content")
     plan = _plan(request, store)
     if plan.tasks:
         _import_networks(request)
@@ -97,14 +104,17 @@ def _import_networks(request: Request) -> None:
         import featurize.compile  # noqa: F401
 
 
-def _plan(request: Request, store: FeatureStore | None) -> Plan:
-    clips = discover(request.videos)
-    sources = [
+def _sources(request: Request) -> list[FeatureSource]:
+    return [
         pretrained_source(find_backbone(name), view)
         for name in dict.fromkeys(request.backbones)
         for view in dict.fromkeys(request.views)
     ]
-    plan = make_plan(clips, sources, request.sampling, store, retry_failed=request.retry_failed)
+
+
+def _plan(request: Request, store: FeatureStore | None) -> Plan:
+    clips = discover(request.videos)
+    plan = make_plan(clips, _sources(request), request.sampling, store, retry_failed=request.retry_failed)
     return plan.limited(request.limit)
 
 

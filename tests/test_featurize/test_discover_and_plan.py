@@ -11,6 +11,7 @@ from featurize.discover import discover
 from featurize.errors import SourceError
 from featurize.extract import extract
 from featurize.plan import forecast, make_plan
+from featurize.relink import relink
 from featurize.sampling import Sampling
 from store import FeatureStore
 from store.errors import DuplicateClipError
@@ -101,6 +102,24 @@ def test_a_changed_clip_is_done_again_and_a_touched_one_is_not(clips: Path, tmp_
     assert run(clips, tmp_path / "store") == ["1.mp4"]
     reader = FeatureStore.open(tmp_path / "store").reader(tiny_source().key(SAMPLING))
     assert reader.lengths[reader.index_of(["1.mp4"])].tolist() == [9]
+
+
+def test_a_moved_folder_is_recognised_by_content(clips: Path, tmp_path: Path) -> None:
+    run(clips, tmp_path / "store", "tiny", "other")
+    before = FeatureStore.open(tmp_path / "store").clips()
+    (clips / "card 2").mkdir()
+    for name in ("0.mp4", "1.mp4"):
+        (clips / name).rename(clips / "card 2" / name)
+    store = FeatureStore.open(tmp_path / "store")
+    keys = [tiny_source(name).key(SAMPLING) for name in ("tiny", "other", "never run")]
+    assert relink(discover([clips]), keys, store) == 2
+    assert run(clips, tmp_path / "store", "tiny", "other") == []
+    reader, table = store.reader(keys[0]), store.clips()
+    old, new = reader.index_of(["1.mp4", "card 2/1.mp4"])
+    np.testing.assert_array_equal(reader.batch([old])[0], reader.batch([new])[0])
+    assert table.loc["card 2/1.mp4", "path"].endswith("card 2/1.mp4")
+    assert table.loc["card 2/1.mp4", "image_hash"] == before.loc["1.mp4", "image_hash"]
+    assert relink(discover([clips]), keys, store) == 0
 
 
 def test_a_forecast_is_near_what_happens(clips: Path, tmp_path: Path) -> None:

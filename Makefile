@@ -37,10 +37,10 @@ endif
 demo: $(STAMP)
 	$(if $(VIDEOS),,test -f $(DEMO)/labels.csv || $(BIN)/python -m featurize.demo $(DEMO))
 	$(BIN)/featurize "$(CLIPS)" --store $(DEMO)/store $(SAMPLING) \
-		--backbone efficientnet_lite0 --backbone efficientnet_lite1 || [ $$? -eq 3 ]
+		--backbone efficientnet_lite0 --backbone efficientnet_lite1 --view whole --view motion || [ $$? -eq 3 ]
 	$(BIN)/heads train --store $(DEMO)/store --labels "$(LABEL_TABLE)" $(SITE_OPTION) --recipe $(RECIPE) --run $(DEMO)/run
 	$(BIN)/heads blend --run $(DEMO)/run
-	$(BIN)/heads report --run $(DEMO)/run
+	$(BIN)/heads report --run $(DEMO)/run --store $(DEMO)/store
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2

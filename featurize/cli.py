@@ -21,6 +21,20 @@ class Runtime(StrEnum):
     openvino = "openvino"
 
 
+class Choose(StrEnum):
+    """Which frames make up --frames."""
+
+    even = "even"
+    motion = "motion"
+
+
+class View(StrEnum):
+    """What part of a frame a network sees."""
+
+    whole = "whole"
+    motion = "motion"
+
+
 def main() -> None:
     """Entry point of the `featurize` command."""
     run(app)
@@ -31,11 +45,37 @@ Videos = Annotated[
     typer.Argument(metavar="VIDEOS...", help="Folders of clips (searched in depth), or single files."),
 ]
 Store = Annotated[Path | None, typer.Option(help="Folder of the feature store; made if it is missing.")]
-Backbones = Annotated[list[str] | None, typer.Option("--backbone", help="Network to run; give it again for more.")]
-Views = Annotated[list[str], typer.Option("--view", help="What part of a frame it sees; give it again for more.")]
+Backbones = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backbone",
+        metavar="NAME",
+        help="Network to run: a name, hub:URL_OR_FOLDER, or keras:FILE.keras; give it again for more.",
+    ),
+]
+Taps = Annotated[str | None, typer.Option(metavar="TAP,TAP", help="Of hub:HANDLE or keras:FILE: what to keep.")]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATH|NAME=PATH", help="Weights file; with several backbones, NAME=PATH for each."),
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]
+InputPx = Annotated[int | None, typer.Option(help="Nominal side of the networks' input.", show_default="each one's")]
+Resize = Annotated[
+    str | None,
+    typer.Option(help="equal_area (keeps the shape), squash, centre_crop or letterbox.", show_default="equal_area"),
+]
+Views = Annotated[
+    list[View],
+    typer.Option("--view", help="whole frames, or squares around what moves; give it again for both."),
+]
 Fps = Annotated[float | None, typer.Option(help="Frames a second.", show_default="3")]
-FramesPerClip = Annotated[int | None, typer.Option(help="Frames a clip, evenly spaced, instead of --fps.")]
+FramesPerClip = Annotated[int | None, typer.Option(help="Frames a clip, instead of --fps.")]
 MaxFrames = Annotated[int, typer.Option(help="With --fps: a clip that would give more is sampled more thinly.")]
+ChooseBy = Annotated[Choose, typer.Option(help="With --frames: evenly spaced, or those that carry most motion.")]
+Preview = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Write a contact sheet a clip, with the boxes of the motion view, and stop."),
+]
 RuntimeChoice = Annotated[Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
 ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]
@@ -44,6 +84,7 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Do clips agai
 Relink = Annotated[bool, typer.Option("--relink", help="First recognise clips that only moved, by their content.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs; keep nothing.")]
 ListBackbones = Annotated[bool, typer.Option("--list-backbones", help="List the networks there are.")]
+ListTaps = Annotated[bool, typer.Option("--list-taps", help="List what each --backbone can be tapped at.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk.")]
 
@@ -53,9 +94,15 @@ def featurize(
     videos: Videos = None,
     store: Store = None,
     backbone: Backbones = None,
-    view: Views = ["whole"],  # noqa: B006 (Typer copies it)
+    taps: Taps = None,
+    weights: Weights = None,
+    offline: Offline = False,
+    input_px: InputPx = None,
+    resize: Resize = None,
+    view: Views = [View.whole],  # noqa: B006 (Typer copies it)
     fps: Fps = None,
     frames: FramesPerClip = None,
+    choose: ChooseBy = Choose.even,
     max_frames: MaxFrames = 180,
     runtime: RuntimeChoice = Runtime.auto,
     workers: Workers = None,
@@ -64,7 +111,9 @@ def featurize(
     retry_failed: RetryFailed = False,
     relink: Relink = False,
     dry_run: DryRun = False,
+    preview: Preview = None,
     list_backbones: ListBackbones = False,
+    list_taps: ListTaps = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -78,17 +127,37 @@ def featurize(
 
         listing.list_backbones(as_json=as_json)
         return
-    if not videos or store is None or not backbone:
+    if list_taps:
+        if not backbone:
+            raise typer.BadParameter("give --backbone, whose taps are to be listed")
+        from featurize import command
+
+        command.list_taps(backbone, offline=offline, verbose=verbose, as_json=as_json)
+        return
+    if not videos or (preview is None and (store is None or not backbone)):
         raise typer.BadParameter("name the clips, and give --backbone and --store")
     from featurize import command
     from featurize.sampling import Sampling
 
+    sampling = Sampling(
+        fps=3.0 if fps is None and frames is None else fps, frames=frames, max_frames=max_frames, choose=choose.value
+    )
+    if preview is not None:
+        if command.write_previews(videos, sampling, preview, workers=workers, limit=limit):
+            raise typer.Exit(_EXIT_SOME_FAILED)
+        return
+
     request = command.Request(
         videos=videos,
-        root=store,
-        backbones=backbone,
-        views=view,
-        sampling=Sampling(fps=3.0 if fps is None and frames is None else fps, frames=frames, max_frames=max_frames),
+        root=store or Path(),
+        backbones=backbone or (),
+        taps=taps,
+        weights=weights or (),
+        offline=offline,
+        input_px=input_px,
+        resize=resize,
+        views=[each.value for each in view],
+        sampling=sampling,
         runtime=runtime.value,
         workers=workers,
         limit=limit,

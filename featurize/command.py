@@ -1,5 +1,6 @@
 """What the `featurize` command does, once its words are parsed."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,15 +8,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from featurize import preview
 from featurize.discover import discover
 from featurize.extract import Progress, extract
+from featurize.named import loads_a_model, named_backbones, tap_choices
 from featurize.plan import Plan, forecast, make_plan, spread
 from featurize.progress import forecast_facts, print_forecast, print_summary, reporter, summary_facts
-from featurize.registry import find_backbone
 from featurize.relink import relink
 from featurize.runtime import RuntimeName
 from featurize.sampling import Sampling
-from featurize.source import FeatureSource, pretrained_source
+from featurize.source import FeatureSource, make_source
+from featurize.weights import RANDOM_WEIGHTS, choose_weights
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console
 from store.errors import StoreNotFoundError
@@ -31,6 +34,11 @@ class Request:
         videos: folders of clips, or single files.
         root: the store's folder.
         backbones: names of networks.
+        taps: the words of --taps, None for each one's own.
+        weights: the words of --weights.
+        offline: whether nothing may be downloaded.
+        input_px: nominal side of the networks' input, None for each one's own.
+        resize: name of the resize rule, None for each one's own.
         views: names of views.
         sampling: which frames.
         runtime: what runs the networks.
@@ -45,6 +53,11 @@ class Request:
     videos: Sequence[Path]
     root: Path
     backbones: Sequence[str]
+    taps: str | None
+    weights: Sequence[str]
+    offline: bool
+    input_px: int | None
+    resize: str | None
     views: Sequence[str]
     sampling: Sampling
     runtime: RuntimeName
@@ -64,7 +77,7 @@ def dry_run(request: Request, *, as_json: bool) -> None:
         store = None
     plan = _plan(request, store)
     outlook = forecast_facts(plan, forecast(plan, request.sampling), _measure_seconds(plan, request))
-    print_json(outlook) if as_json else print_forecast(Console(highlight=False), outlook)
+    print_json(outlook) if as_json else print_forecast(Console(markup=False, highlight=False), outlook)
 
 
 def featurize_folder(request: Request, *, as_json: bool) -> int:
@@ -77,7 +90,7 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
         console.print(f"{moved} clips had moved and were recognised by their content")
     plan = _plan(request, store)
     if plan.tasks:
-        _import_networks(request)
+        _import_networks(request.verbose)
         print_forecast(console, forecast_facts(plan, forecast(plan, request.sampling), None))
     try:
         with reporter(console, len(plan.tasks)) as report:
@@ -98,18 +111,54 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
     return len(progress.failures)
 
 
-def _import_networks(request: Request) -> None:
+def write_previews(
+    videos: Sequence[Path], sampling: Sampling, folder: Path, *, workers: int | None, limit: int | None
+) -> int:
+    """Write a contact sheet per clip into `folder`, saying what each shows, and return how many clips failed."""
+    console = stderr_console()
+    clips = discover(videos)[:limit]
+    failed = preview.write_previews(
+        clips, sampling, folder, workers=workers or os.cpu_count() or 1, report=lambda line: console.print(line)
+    )
+    print(f"{len(clips) - failed} contact sheets in {folder}")
+    return failed
+
+
+def list_taps(words: Sequence[str], *, offline: bool, verbose: bool, as_json: bool) -> None:
+    """Print what can be tapped in each of the backbones that `words` name, to stdout."""
+    if any(loads_a_model(word) for word in words):
+        _import_networks(verbose)
+    found = {word: tap_choices(word, offline=offline) for word in words}
+    if as_json:
+        print_json({word: {name: list(shape) for name, shape in taps.items()} for word, taps in found.items()})
+        return
+    for taps in found.values():
+        for name, shape in taps.items():
+            print(f"{name}  {' x '.join('any' if side is None else str(side) for side in shape)}")
+
+
+def _import_networks(verbose: bool) -> None:
     """Import TensorFlow, which takes seconds and talks, once it is known that there is something to do."""
-    with native_chatter(shown=request.verbose):
+    with native_chatter(shown=verbose):
         import featurize.compile  # noqa: F401
 
 
 def _sources(request: Request) -> list[FeatureSource]:
-    return [
-        pretrained_source(find_backbone(name), view)
-        for name in dict.fromkeys(request.backbones)
-        for view in dict.fromkeys(request.views)
-    ]
+    if any(loads_a_model(word) for word in request.backbones):
+        _import_networks(request.verbose)
+    backbones = named_backbones(request.backbones, request.taps, input_px=request.input_px, offline=request.offline)
+    weights = choose_weights(backbones, request.weights, offline=request.offline)
+    untrained = [name for name, found in weights.items() if found == RANDOM_WEIGHTS]
+    if untrained:
+        stderr_console().print(
+            f"warning: {', '.join(untrained)} untrained (--weights random): the features mean nothing", style="bold red"
+        )
+    sources = (
+        make_source(backbone, weights[backbone.name], view, input_px=request.input_px, resize=request.resize)
+        for backbone in backbones
+        for view in request.views
+    )
+    return list(dict.fromkeys(sources))
 
 
 def _plan(request: Request, store: FeatureStore | None) -> Plan:
@@ -123,7 +172,7 @@ def _measure_seconds(plan: Plan, request: Request) -> float:
     sample = replace(plan, tasks=tuple(spread(plan.tasks, _TIMED_CLIPS)))
     if not sample.tasks:
         return 0.0
-    _import_networks(request)
+    _import_networks(request.verbose)
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         store = FeatureStore.open(Path(folder), create=True)
         progress: Progress = extract(sample, request.sampling, store, runtime=request.runtime, workers=request.workers)

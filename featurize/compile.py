@@ -1,7 +1,9 @@
 """Makes extractors run: by TensorFlow's graphs or by OpenVINO, behind one call."""
 
+import contextlib
 import importlib.util
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.errors import SettingsError
+from featurize.errors import BackboneError, SettingsError
 from featurize.runtime import Runner, RuntimeName
 
 
@@ -33,6 +35,27 @@ def _has_gpu() -> bool:
     import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+@contextlib.contextmanager
+def precision_for(runtime: Literal["tensorflow", "openvino"]) -> Iterator[None]:
+    """Within it, networks are built for mixed precision if TensorFlow is going to run them on a GPU."""
+    if runtime == "tensorflow" and _has_gpu():
+        with mixed_precision():
+            yield
+    else:
+        yield
+
+
+@contextlib.contextmanager
+def mixed_precision() -> Iterator[None]:
+    """Within it, layers are built to compute in float16 and to keep their weights in float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def make_runner(extractor: keras.Model, runtime: Literal["tensorflow", "openvino"]) -> Runner:
@@ -61,6 +84,7 @@ def _openvino_runner(extractor: keras.Model) -> Runner:
         extractor.export(str(path), format="openvino", verbose=False)
         # Read into memory, so that nothing refers to the folder when it goes.
         model = core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+    model = _only_features(model, extractor.output.shape[-1])
     compiled: dict[tuple[int, ...], Any] = {}
 
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -72,3 +96,24 @@ def _openvino_runner(extractor: keras.Model) -> Runner:
         return features
 
     return run
+
+
+def _only_features(model: Any, dim: int) -> Any:
+    """`model` with its features (B, dim) as the only output.
+
+    Activations with a gradient of their own (swish) leave loose ends in TensorFlow's graph, which the conversion takes
+    for outputs.
+    """
+    import openvino
+
+    found = [result for result in model.get_results() if _is_matrix(result, dim)]
+    if len(found) != 1:
+        raise BackboneError(
+            f"OpenVINO finds {len(found)} outputs of {dim} columns, expected 1; use --runtime tensorflow"
+        )
+    return openvino.Model(found, model.get_parameters(), "features")
+
+
+def _is_matrix(result: Any, dim: int) -> bool:
+    shape = result.get_output_partial_shape(0)
+    return bool(shape.rank.get_length() == 2 and shape[1] == dim)

@@ -1,4 +1,4 @@
-"""From a file to sampled frames, in the sizes that were asked for.
+"""From a file to sampled frames, and the pictures of them that networks are shown.
 
 A video is decoded by ffmpeg in a subprocess of its own: a decoder that crashes or hangs on a damaged file takes nothing
 else with it. A picture is read by Pillow and is a clip of one frame. What cannot be decoded comes back as FAILED with
@@ -6,8 +6,9 @@ its reason; nothing is ever made up for it.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from featurize.discover import is_image
-from featurize.facts import LOW_FPS, LOW_WIDTH_PX, PictureFacts, picture_facts
+from featurize.facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, PictureFacts, picture_facts
 from featurize.ffmpeg import FrameStream, Probe, probe, stream_frames
-from featurize.resize import Canvas
+from featurize.motion import NO_MOTION, Motion, find_motion
+from featurize.pictures import PictureMaker
 from featurize.sampling import Sampling, SamplingPlan
+from featurize.view import Look, Pictures
 from store.records import Status
 
 DECODE_TIMEOUT_S = 180.0
@@ -32,31 +35,31 @@ class Frames:
     """The sampled frames of one clip.
 
     Attributes:
-        pixels: per canvas, (T, H, W, 3) uint8.
+        pictures: what each look shows of them.
         times_s: (T,) presentation times in seconds, from the clip's start.
         status: how decoding went.
         reason: why it was not OK, one sentence; "" if it was.
         source: what the container says.
         picture: brightness, colour and motion.
+        motion: where something moves.
     """
 
-    pixels: Mapping[Canvas, NDArray[np.uint8]]
+    pictures: Mapping[Look, Pictures]
     times_s: NDArray[np.float64]
     status: Status
     reason: str
     source: Probe
     picture: PictureFacts
+    motion: Motion
 
 
-def decode(
-    path: Path, sampling: Sampling, canvases: Sequence[Canvas], *, timeout_s: float = DECODE_TIMEOUT_S
-) -> Frames:
-    """The sampled frames of the clip at `path`, each in every canvas of `canvases`.
+def decode(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeout_s: float = DECODE_TIMEOUT_S) -> Frames:
+    """The sampled frames of the clip at `path`, as each of `looks` shows them.
 
     Args:
         path: a video or an image.
         sampling: which frames.
-        canvases: the sizes in which they are wanted.
+        looks: the sizes and views in which they are wanted.
         timeout_s: seconds until the decoder is killed; what it gave until then is kept.
 
     Returns:
@@ -69,8 +72,8 @@ def decode(
     if obstacle:
         return _failed(obstacle, Probe())
     if is_image(path):
-        return _decode_image(path, canvases)
-    return _decode_video(path, sampling, canvases, timeout_s)
+        return _decode_image(path, looks)
+    return _decode_video(path, sampling, looks, timeout_s)
 
 
 def _obstacle(path: Path) -> str:
@@ -86,11 +89,17 @@ def _obstacle(path: Path) -> str:
 
 def _failed(reason: str, source: Probe) -> Frames:
     return Frames(
-        pixels={}, times_s=np.empty(0), status=Status.FAILED, reason=reason, source=source, picture=PictureFacts()
+        pictures={},
+        times_s=np.empty(0),
+        status=Status.FAILED,
+        reason=reason,
+        source=source,
+        picture=PictureFacts(),
+        motion=NO_MOTION,
     )
 
 
-def _decode_image(path: Path, canvases: Sequence[Canvas]) -> Frames:
+def _decode_image(path: Path, looks: Sequence[Look]) -> Frames:
     """A still picture as a clip of one frame, turned upright as its EXIF says."""
     try:
         with Image.open(path) as image:
@@ -102,13 +111,18 @@ def _decode_image(path: Path, canvases: Sequence[Canvas]) -> Frames:
     height, width = frame.shape[:2]
     low_size = (LOW_WIDTH_PX, max(1, round(height * LOW_WIDTH_PX / width)))
     low = np.asarray(Image.fromarray(frame).resize(low_size, Image.Resampling.BOX))
+    times_s = np.zeros(1)
+    with closing(PictureMaker(looks, None)) as maker:
+        maker.take(frame)
+        _, pictures = maker.finish(times_s, NO_MOTION)
     return Frames(
-        pixels={canvas: canvas.fit(frame)[None] for canvas in canvases},
-        times_s=np.zeros(1),
+        pictures=pictures,
+        times_s=times_s,
         status=Status.OK,
         reason="",
         source=Probe(container=container, codec=container, width=width, height=height, recorded_at=recorded_at),
         picture=picture_facts(low[None]),
+        motion=NO_MOTION,
     )
 
 
@@ -116,7 +130,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _decode_video(path: Path, sampling: Sampling, canvases: Sequence[Canvas], timeout_s: float) -> Frames:
+def _decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], timeout_s: float) -> Frames:
     source = probe(path)
     if not source.codec:
         return _failed(_why_no_frames(source.errors), source)
@@ -125,51 +139,46 @@ def _decode_video(path: Path, sampling: Sampling, canvases: Sequence[Canvas], ti
         if sampling.needs_duration and not np.isfinite(source.duration_s):
             return _failed("the clip's duration is unknown, so frames cannot be spread evenly; use --fps", source)
     plan = sampling.plan(source.duration_s, source.fps)
-    with tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
+    stream = FrameStream()
+    keep = sampling.frames if sampling.by_motion else None
+    with closing(PictureMaker(looks, keep)) as maker, tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
         low_path = Path(scratch) / "low.rgb"
-        stream = FrameStream()
-        frames = stream_frames(_arguments(path, plan, low_path), stream, timeout_s=timeout_s)
-        pixels, first_shape = _resize_all(frames, canvases)
-        low = _read_low(low_path, first_shape)
-    return _judge(pixels, low, stream, plan, source, timeout_s)
+        count = 0
+        for frame in stream_frames(_arguments(path, plan, source, low_path), stream, timeout_s=timeout_s):
+            maker.take(frame)
+            count += 1
+        broken = _why_broken(stream, timeout_s)
+        if count == 0:
+            return _failed(broken or _why_no_frames(stream.errors), source)
+        low = _read_low(low_path, maker.shape)
+        motion = find_motion(low, np.array(stream.times_s("low")[: len(low)]))
+        times_s = np.array(stream.times_s("sampled")[:count])
+        taken, pictures = maker.finish(times_s, motion)
+    status, reason = _judge(len(taken), broken, plan, source)
+    return Frames(
+        pictures=pictures,
+        times_s=times_s[taken],
+        status=status,
+        reason=reason,
+        source=source,
+        picture=replace(picture_facts(low), motion_share=motion.share, motion_peak=motion.peak),
+        motion=motion,
+    )
 
 
-def _arguments(path: Path, plan: SamplingPlan, low_path: Path) -> list[str]:
+def _arguments(path: Path, plan: SamplingPlan, source: Probe, low_path: Path) -> list[str]:
     """The arguments of ffmpeg: sampled frames in full resolution to the pipe, low-resolution frames to a file."""
-    low_plan = SamplingPlan(bins_per_s=LOW_FPS, expected=0, limit=0)
+    low_plan = Sampling(fps=LOW_FPS, max_frames=MOST_LOW_FRAMES).plan(source.duration_s, source.fps)
     graph = (
         f"[0:v:0]scale=w=iw*sar:h=ih:flags={_SCALE_FLAGS},setsar=1,split[full][small];"
-        f"[full]{plan.select_filter},scale=flags={_SCALE_FLAGS},format=rgb24,showinfo=checksum=0[sampled];"
-        f"[small]{low_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24[low]"
+        f"[full]{plan.select_filter},scale=flags={_SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
+        f"[small]{low_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
+        "showinfo@low=checksum=0[low]"
     )
-    pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
-    file = ["-map", "[low]", "-f", "rawvideo", "-y", str(low_path)]
     passthrough = ["-fps_mode", "passthrough"]
-    return [
-        "-i",
-        str(path),
-        "-filter_complex",
-        graph,
-        *pipe[:2],
-        *passthrough,
-        *pipe[2:],
-        *file[:2],
-        *passthrough,
-        *file[2:],
-    ]
-
-
-def _resize_all(
-    frames: Iterator[NDArray[np.uint8]], canvases: Sequence[Canvas]
-) -> tuple[dict[Canvas, NDArray[np.uint8]], tuple[int, int] | None]:
-    """Every frame in every canvas, and the (H, W) of the first one; a frame is let go of as soon as it is resized."""
-    fitted: dict[Canvas, list[NDArray[np.uint8]]] = {canvas: [] for canvas in canvases}
-    shape: tuple[int, int] | None = None
-    for frame in frames:
-        shape = shape or (frame.shape[0], frame.shape[1])
-        for canvas, kept in fitted.items():
-            kept.append(canvas.fit(frame))
-    return {canvas: np.stack(kept) for canvas, kept in fitted.items() if kept}, shape
+    pipe = ["-map", "[sampled]", *passthrough, "-frames:v", str(plan.limit), "-f", "image2pipe", "-c:v", "ppm"]
+    file = ["-map", "[low]", *passthrough, "-frames:v", str(low_plan.limit), "-f", "rawvideo", "-y", str(low_path)]
+    return ["-i", str(path), "-filter_complex", graph, *pipe, "pipe:1", *file]
 
 
 def _read_low(low_path: Path, shape: tuple[int, int] | None) -> NDArray[np.uint8]:
@@ -183,30 +192,15 @@ def _read_low(low_path: Path, shape: tuple[int, int] | None) -> NDArray[np.uint8
     return content[: whole * frame_bytes].reshape(whole, height, LOW_WIDTH_PX, 3)
 
 
-def _judge(
-    pixels: dict[Canvas, NDArray[np.uint8]],
-    low: NDArray[np.uint8],
-    stream: FrameStream,
-    plan: SamplingPlan,
-    source: Probe,
-    timeout_s: float,
-) -> Frames:
-    """Put the frames together with what became of the decode."""
-    taken = len(next(iter(pixels.values()))) if pixels else 0
-    times_s = np.array(stream.times_s()[:taken])
-    broken = _why_broken(stream, timeout_s)
-    if taken == 0:
-        return _failed(broken or _why_no_frames(stream.errors), source)
-    status, reason = Status.OK, ""
+def _judge(taken: int, broken: str, plan: SamplingPlan, source: Probe) -> tuple[Status, str]:
+    """The status of a clip of which `taken` frames were kept, and its reason."""
     if broken:
-        status, reason = Status.PARTIAL, f"{broken}; {taken} frames were kept"
-    elif taken < plan.expected:
+        return Status.PARTIAL, f"{broken}; {taken} frames were kept"
+    if taken < plan.expected:
         slow = source.fps < plan.bins_per_s
         why = f"the clip has {source.fps:g} a second" if slow else "the clip holds no more"
-        status, reason = Status.SHORT, f"{taken} of {plan.expected} frames that were asked for: {why}"
-    return Frames(
-        pixels=pixels, times_s=times_s, status=status, reason=reason, source=source, picture=picture_facts(low)
-    )
+        return Status.SHORT, f"{taken} of {plan.expected} frames that were asked for: {why}"
+    return Status.OK, ""
 
 
 def _why_no_frames(errors: Sequence[str]) -> str:

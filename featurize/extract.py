@@ -6,25 +6,20 @@ one machine or on several, into the same store.
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from featurize.batching import FrameBatcher
-from featurize.decode import Frames, decode
+from featurize.ahead import Decoded, decode_ahead
+from featurize.backbone import resolve
 from featurize.discover import Clip
-from featurize.plan import Plan, Task, fingerprint_or_blank
+from featurize.lines import line_for
+from featurize.plan import Plan, Task
 from featurize.runtime import Runner, RuntimeName
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
-from store import ClipFacts, ClipFeatures, FeatureStore, Status
-from store.writer import PartWriter
-
-_CLIPS_AHEAD_PER_WORKER = 2
+from store import ClipFacts, FeatureStore, Status
+from store.ids import writable
 
 
 @dataclass
@@ -37,6 +32,7 @@ class Progress:
         wait_s: seconds in which the networks stood still for want of frames.
         statuses: clips per status.
         failures: (clip id, reason) of each clip that failed.
+        unheard: clips whose picture could be decoded but not their sound, where that was asked for.
         started: `time.monotonic()` when decoding began.
     """
 
@@ -45,19 +41,13 @@ class Progress:
     wait_s: float = 0.0
     statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     failures: list[tuple[str, str]] = field(default_factory=list)
+    unheard: int = 0
     started: float = field(default_factory=time.monotonic)
 
     @property
     def seconds(self) -> float:
         """Seconds since decoding began."""
         return time.monotonic() - self.started
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Decoded:
-    task: Task
-    fingerprint: str
-    frames: Frames
 
 
 def extract(
@@ -96,11 +86,8 @@ def extract(
             for source in runners
         }
         facts = stack.enter_context(store.clip_writer(clips_per_part=clips_per_part))
-        lines = {
-            source: _Line(source, FrameBatcher(run, source.backbone.dim), writers[source])
-            for source, run in runners.items()
-        }
-        decoding = _decode_ahead(plan.tasks, sampling, workers or os.cpu_count() or 1)
+        lines = {source: line_for(source, run, writers[source]) for source, run in runners.items()}
+        decoding = decode_ahead(plan.tasks, sampling, workers or os.cpu_count() or 1)
         for decoded in _timed(decoding, progress):
             facts.add(_facts_row(decoded))
             for source in decoded.task.sources:
@@ -114,10 +101,15 @@ def extract(
 
 def _runner(source: FeatureSource, runtime: RuntimeName) -> Runner:
     """The network of a source, ready to run. TensorFlow is imported only here: having nothing to do is quick."""
-    from featurize.compile import choose_runtime, make_runner
+    if source.backbone.kind != "network":
+        runner: Runner = resolve(source.backbone)(source.backbone)
+        return runner
+    from featurize.compile import choose_runtime, make_runner, precision_for
     from featurize.extractor import build_extractor
 
-    return make_runner(build_extractor(source.backbone, source.weights), choose_runtime(runtime))
+    chosen = choose_runtime(runtime)
+    with precision_for(chosen):
+        return make_runner(build_extractor(source.backbone, source.weights, source.canvas.px), chosen)
 
 
 def _sources(tasks: Sequence[Task]) -> list[FeatureSource]:
@@ -125,49 +117,7 @@ def _sources(tasks: Sequence[Task]) -> list[FeatureSource]:
     return list(dict.fromkeys(source for task in tasks for source in task.sources))
 
 
-@dataclass(frozen=True)
-class _Line:
-    """The way of one source's frames: through its network, into its part."""
-
-    source: FeatureSource
-    batcher: FrameBatcher[_Decoded]
-    writer: PartWriter[ClipFeatures]
-
-    def take(self, decoded: _Decoded) -> None:
-        if decoded.frames.status is Status.FAILED:
-            self.writer.add(_features_row(decoded, np.empty((0, self.source.backbone.dim), np.float32)))
-            return
-        for finished, features in self.batcher.add(decoded, decoded.frames.pixels[self.source.canvas]):
-            self.writer.add(_features_row(finished, features))
-
-    def finish(self) -> None:
-        for finished, features in self.batcher.flush():
-            self.writer.add(_features_row(finished, features))
-
-
-def _decode_ahead(tasks: Sequence[Task], sampling: Sampling, workers: int) -> Iterator[_Decoded]:
-    """Decode `tasks` in threads and yield them in order, holding only a few decoded clips at a time."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        window: deque[Future[_Decoded]] = deque()
-        try:
-            for task in tasks:
-                window.append(pool.submit(_decode_task, task, sampling))
-                if len(window) > workers * _CLIPS_AHEAD_PER_WORKER:
-                    yield window.popleft().result()
-            while window:
-                yield window.popleft().result()
-        finally:
-            for future in window:
-                future.cancel()
-
-
-def _decode_task(task: Task, sampling: Sampling) -> _Decoded:
-    canvases = list(dict.fromkeys(source.canvas for source in task.sources))
-    fingerprint = fingerprint_or_blank(task.clip)
-    return _Decoded(task=task, fingerprint=fingerprint, frames=decode(task.clip.path, sampling, canvases))
-
-
-def _timed(decoding: Iterator[_Decoded], progress: Progress) -> Iterator[_Decoded]:
+def _timed(decoding: Iterator[Decoded], progress: Progress) -> Iterator[Decoded]:
     """Pass decoded clips on, adding up the time that was spent waiting for them."""
     while True:
         asked = time.monotonic()
@@ -178,35 +128,24 @@ def _timed(decoding: Iterator[_Decoded], progress: Progress) -> Iterator[_Decode
         yield decoded
 
 
-def _count(decoded: _Decoded, progress: Progress) -> None:
+def _count(decoded: Decoded, progress: Progress) -> None:
     frames = decoded.frames
     progress.clips += 1
     progress.frames += len(frames.times_s)
     progress.statuses[frames.status] += 1
+    progress.unheard += decoded.sound is not None and not len(decoded.sound.frames)
     if frames.status is Status.FAILED:
         progress.failures.append((decoded.task.clip.clip_id, frames.reason))
 
 
-def _features_row(decoded: _Decoded, features: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -> ClipFeatures:
-    frames = decoded.frames
-    return ClipFeatures(
-        clip_id=decoded.task.clip.clip_id,
-        fingerprint=decoded.fingerprint,
-        status=frames.status,
-        reason=frames.reason,
-        times_s=frames.times_s,
-        features=features,
-    )
-
-
-def _facts_row(decoded: _Decoded) -> ClipFacts:
+def _facts_row(decoded: Decoded) -> ClipFacts:
     """The clip's row in the clip table; a clip that merely is short for this sampling is a sound clip."""
     clip, frames = decoded.task.clip, decoded.frames
     source, picture = frames.source, frames.picture
     sound = frames.status is Status.SHORT
     return ClipFacts(
         clip_id=clip.clip_id,
-        path=str(clip.path.absolute()),
+        path=writable(str(clip.path.absolute())),
         size_bytes=clip.size_bytes,
         mtime_ns=clip.mtime_ns,
         fingerprint=decoded.fingerprint,

@@ -80,9 +80,9 @@ class FrameStream:
     timed_out: bool = False
     log: str = field(default="", repr=False)
 
-    def times_s(self, filter_name: str = "showinfo") -> list[float]:
-        """The presentation times that the showinfo filter printed, in order."""
-        return [float(time) for time in re.findall(rf"\[Parsed_{filter_name}[^\n]*pts_time:\s*(-?[\d.]+)", self.log)]
+    def times_s(self, output: str) -> list[float]:
+        """The presentation times that the filter `showinfo@output` printed, in order."""
+        return [float(time) for time in re.findall(rf"\[showinfo@{output} [^\n]*pts_time:\s*(-?[\d.]+)", self.log)]
 
     @property
     def errors(self) -> tuple[str, ...]:

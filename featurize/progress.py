@@ -102,6 +102,7 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
         "done": progress.clips - progress.statuses[Status.FAILED],
         **{status.value: count for status, count in progress.statuses.items()},
         "frames": progress.frames,
+        "without_sound": progress.unheard,
         "seconds": round(seconds, 2),
         "clips_per_s": round(progress.clips / seconds, 3),
         "frames_per_s": round(progress.frames / seconds, 2),
@@ -112,7 +113,7 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
 
 def print_summary(facts: dict[str, Any]) -> None:
     """The outcome for a person, on stdout."""
-    console = Console(highlight=False)
+    console = Console(markup=False, highlight=False)
     if facts["failed_before"]:
         console.print(f"{facts['failed_before']} clips had failed before; --retry-failed does them again")
     if not facts["done"] and not facts["failed"]:
@@ -125,6 +126,11 @@ def print_summary(facts: dict[str, Any]) -> None:
         f"{facts['share_waiting_for_decode']:.0%} waiting for decode)",
         soft_wrap=True,
     )
+    if facts["without_sound"]:
+        console.print(
+            f"{facts['without_sound']} clips have no sound that could be decoded; their rows of `audio` say why",
+            soft_wrap=True,
+        )
     if facts["failures"]:
         table = Table("failed clip", "reason", box=None, pad_edge=False)
         for failure in facts["failures"]:

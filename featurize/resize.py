@@ -1,10 +1,13 @@
-"""How a frame is brought to the size that a network sees.
+"""How a frame is brought to the size that a network sees: four rules, of which `equal_area` is the default.
 
-One rule serves so far: `equal_area` keeps the shape of the picture and gives it about as many pixels as the
-network's square input has. Animals stand at the edges of a trap's picture, so nothing is cut off, and a network that
-ends in global pooling takes any grid. The sides are multiples of 16 px, so that a store of many cameras still makes few
-grids; the pair is taken that errs least in aspect and, with a quarter of the weight, in area. At a nominal 224 px, 4:3
-becomes 192 x 256 (exact) and 16:9 becomes 160 x 288 (1.2 % off). Pictures longer than 4:1 are squeezed to 4:1.
+`equal_area` keeps the shape of the picture and gives it about as many pixels as the network's square input has. Animals
+stand at the edges of a trap's picture, so nothing is cut off, and a network that ends in global pooling takes any grid.
+The sides are multiples of 16 px, so that a store of many cameras still makes few grids; the pair is taken that errs
+least in aspect and, with a quarter of the weight, in area. At a nominal 224 px, 4:3 becomes 192 x 256 (exact) and 16:9
+becomes 160 x 288 (1.2 % off). Pictures longer than 4:1 are squeezed to 4:1.
+
+The others make the square that networks are trained on: `squash` changes the aspect, `centre_crop` cuts the longer
+side's ends off, `letterbox` fits the whole picture in and leaves the rest black.
 """
 
 import functools
@@ -18,7 +21,9 @@ from PIL import Image
 
 from featurize.errors import SettingsError
 
-RESIZE_RULES = ("equal_area",)
+DEFAULT_RULE = "equal_area"
+SQUARE_RULES = ("squash", "centre_crop", "letterbox")
+RESIZE_RULES = (DEFAULT_RULE, *SQUARE_RULES)
 # Bicubic with antialiasing; the source is box-averaged first where it is more than this many times too large.
 _REDUCING_GAP = 2.0
 _STEP_PX = 16
@@ -36,7 +41,7 @@ class Canvas:
     """
 
     px: int
-    rule: str = "equal_area"
+    rule: str = DEFAULT_RULE
 
     def __post_init__(self) -> None:
         if self.rule not in RESIZE_RULES:
@@ -44,18 +49,39 @@ class Canvas:
         if not _STEP_PX <= self.px <= 2048:
             raise SettingsError(f"input size {self.px} px is outside {_STEP_PX} to 2048")
 
-    @functools.cache  # noqa: B019
     def shape_for(self, width: int, height: int) -> tuple[int, int]:
         """(H, W) in pixels for a picture of `width` x `height`."""
-        return _equal_area_shape(self.px, width, height)
+        return _equal_area_shape(self.px, width, height) if self.rule == DEFAULT_RULE else (self.px, self.px)
 
     def fit(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """`frame` (H, W, 3) uint8 as the network will see it, (H', W', 3) uint8."""
-        rows, columns = self.shape_for(frame.shape[1], frame.shape[0])
-        if frame.shape[:2] == (rows, columns):
+        height, width = frame.shape[:2]
+        rows, columns = self.shape_for(width, height)
+        if (height, width) == (rows, columns):
             return np.array(frame)
         image = Image.fromarray(frame)
-        return np.asarray(image.resize((columns, rows), Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP))
+        if self.rule == "centre_crop":
+            side = min(width, height)
+            left, top = (width - side) / 2, (height - side) / 2
+            return _resized(image, (columns, rows), (left, top, left + side, top + side))
+        if self.rule == "letterbox":
+            return _letterboxed(image, self.px)
+        return _resized(image, (columns, rows), (0, 0, width, height))
+
+
+def _resized(image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
+    """The part of `image` in `box` (left, top, right, bottom) as (H, W, 3) uint8 of `size` (W, H)."""
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=_REDUCING_GAP))
+
+
+def _letterboxed(image: Image.Image, px: int) -> NDArray[np.uint8]:
+    """The whole of `image` in the middle of a black square of `px`."""
+    scale = px / max(image.size)
+    columns, rows = (max(1, round(side * scale)) for side in image.size)
+    left, top = (px - columns) // 2, (px - rows) // 2
+    square = np.zeros((px, px, 3), np.uint8)
+    square[top : top + rows, left : left + columns] = _resized(image, (columns, rows), (0, 0, *image.size))
+    return square
 
 
 @functools.lru_cache(maxsize=4096)

@@ -1,7 +1,7 @@
 """What runs an extractor, as far as the rest of featurize needs to know: no network library is imported here."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,5 +11,5 @@ RuntimeName = Literal["auto", "tensorflow", "openvino"]
 # The features of a frame are the same bits wherever it stands in a batch of one size, but not in batches of another.
 BATCH_FRAMES = 16
 
-Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""uint8 (BATCH_FRAMES, H, W, 3) to float32 (BATCH_FRAMES, D)."""
+Runner = Callable[[NDArray[Any]], NDArray[np.float32]]
+"""uint8 (BATCH_FRAMES, H, W, 3) to float32 (BATCH_FRAMES, D); for sound, float32 windows (S, samples) to (S, D)."""

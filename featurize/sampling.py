@@ -6,17 +6,21 @@ holds fewer frames than there are bins gives what it has.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from featurize.choose import QUIET_SHARE
 from featurize.errors import SettingsError
 
 # Container times are rounded to a tick; a frame that stands this close before a bin's start belongs to the bin.
 _BIN_TOLERANCE = 1e-3
+# Frames are chosen by motion among so many a second, and so many in all.
+CANDIDATES_PER_S = 4.0
+MOST_CANDIDATES = 240
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """Frames at `fps` a second, at most `max_frames` of them; or `frames` evenly spaced over the clip.
+    """Frames at `fps` a second, at most `max_frames` of them; or `frames` a clip, evenly spaced or chosen by motion.
 
     With `fps`, a clip too long for `max_frames` is sampled more thinly over its whole length, never cut.
 
@@ -24,15 +28,19 @@ class Sampling:
         fps: frames a second, or None.
         frames: frames a clip, or None. Exactly one of the two is given.
         max_frames: most frames of one clip under `fps`.
+        choose: "even", or "motion": which ones make up `frames`.
     """
 
     fps: float | None = None
     frames: int | None = None
     max_frames: int = 180
+    choose: Literal["even", "motion"] = "even"
 
     def __post_init__(self) -> None:
         if (self.fps is None) == (self.frames is None):
             raise SettingsError("sampling: give either frames a second (--fps) or frames a clip (--frames), not both")
+        if self.by_motion and self.frames is None:
+            raise SettingsError("sampling: --choose motion needs the number of frames a clip (--frames)")
         for name, value, low, high in (
             ("--fps", self.fps, 0.01, 120),
             ("--frames", self.frames, 1, 4096),
@@ -43,9 +51,22 @@ class Sampling:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as they stand in a feature key."""
+        if self.by_motion:
+            return {
+                "mode": "motion",
+                "frames": self.frames,
+                "candidates_per_s": CANDIDATES_PER_S,
+                "candidates": MOST_CANDIDATES,
+                "quiet_share": QUIET_SHARE,
+            }
         if self.frames is not None:
             return {"mode": "frames", "frames": self.frames}
         return {"mode": "fps", "fps": self.fps, "max_frames": self.max_frames}
+
+    @property
+    def by_motion(self) -> bool:
+        """Whether motion decides which frames are taken."""
+        return self.choose == "motion"
 
     @property
     def needs_duration(self) -> bool:
@@ -63,7 +84,8 @@ class Sampling:
         if self.frames is not None:
             if not known:
                 raise SettingsError("sampling: frames evenly spaced need the clip's duration, which is unknown")
-            return SamplingPlan(bins_per_s=self.frames / duration_s, expected=self.frames, limit=self.frames)
+            bins = max(self.frames, self._candidates(duration_s)) if self.by_motion else self.frames
+            return SamplingPlan(bins_per_s=bins / duration_s, expected=self.frames, limit=bins)
         asked = float(self.fps or 0)
         if not known:
             return SamplingPlan(bins_per_s=asked, expected=0, limit=self.max_frames)
@@ -73,6 +95,10 @@ class Sampling:
         expected = math.floor(last_frame_s * rate + _BIN_TOLERANCE) + 1
         return SamplingPlan(bins_per_s=rate, expected=min(expected, self.max_frames), limit=self.max_frames)
 
+    @staticmethod
+    def _candidates(duration_s: float) -> int:
+        return min(MOST_CANDIDATES, math.ceil(duration_s * CANDIDATES_PER_S))
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingPlan:
@@ -81,7 +107,7 @@ class SamplingPlan:
     Attributes:
         bins_per_s: bins a second.
         expected: frames that were asked for; 0 where the clip's length is unknown.
-        limit: most frames to take.
+        limit: most frames to decode; more than `expected` where some are chosen among them.
     """
 
     bins_per_s: float

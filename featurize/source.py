@@ -1,16 +1,14 @@
 """What features are made of: a backbone, its weights, and what part of the frame it sees."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from featurize.backbone import Backbone
 from featurize.errors import SettingsError
-from featurize.registry import Backbone
-from featurize.resize import Canvas
+from featurize.resize import DEFAULT_RULE, SQUARE_RULES, Canvas
 from featurize.sampling import Sampling
-from featurize.weights import locate_weights
+from featurize.view import WHOLE, Look, view_settings
+from featurize.weights import RANDOM_WEIGHTS, Weights
 from store.key import FeatureKey
-
-VIEWS = ("whole",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,37 +19,58 @@ class FeatureSource:
         backbone: a row of the registry.
         canvas: the size in which it sees frames.
         view: what part of a frame it sees.
-        weights: its weights file; None for an untrained network, in tests only.
+        weights: its weights.
     """
 
     backbone: Backbone
     canvas: Canvas
-    view: str = "whole"
-    weights: Path | None = None
+    view: str = WHOLE
+    weights: Weights = RANDOM_WEIGHTS
+
+    @property
+    def look(self) -> Look:
+        """How it looks at a clip."""
+        return Look(canvas=self.canvas, view=self.view)
 
     def key(self, sampling: Sampling) -> FeatureKey:
         """The feature key of this source under a sampling."""
         return FeatureKey(
             backbone=self.backbone.name,
-            weights_sha256=self.backbone.weights.sha256 if self.weights else "random",
+            weights_sha256=self.weights.sha256,
             taps=tuple((tap.name, tap.channels) for tap in self.backbone.taps),
             input_px=self.canvas.px,
             resize=self.canvas.rule,
             preprocessing=self.backbone.preprocessing.name,
-            view={"name": self.view},
+            view=view_settings(self.view),
             sampling=sampling.to_json(),
         )
 
 
-def pretrained_source(backbone: Backbone, view: str = "whole") -> FeatureSource:
-    """The source of a backbone with its published weights, which are verified.
+def make_source(
+    backbone: Backbone, weights: Weights, view: str = WHOLE, *, input_px: int | None = None, resize: str | None = None
+) -> FeatureSource:
+    """The source of a backbone with some weights.
+
+    Args:
+        backbone: its row.
+        weights: its weights.
+        view: what part of a frame it sees.
+        input_px: nominal side of its input; the registry's if None.
+        resize: how frames are brought to that size; if None, the default rule, or squashing for a network that takes
+            nothing but squares.
 
     Raises:
-        WeightsError: the weights are missing or changed.
-        SettingsError: there is no such view.
+        SettingsError: there is no such view or rule, or the network does not take pictures of that shape.
     """
-    if view not in VIEWS:
-        raise SettingsError(f"view {view!r} is unknown, expected one of {', '.join(VIEWS)}")
+    if backbone.kind == "sound":
+        view, input_px, resize = WHOLE, None, None  # It sees no picture.
+    view_settings(view)
+    rule = resize or (DEFAULT_RULE if backbone.any_shape else SQUARE_RULES[0])
+    if rule == DEFAULT_RULE and not backbone.any_shape:
+        raise SettingsError(
+            f"{backbone.name} takes squares only, and resize rule {rule!r} keeps the picture's shape; "
+            f"expected one of {', '.join(SQUARE_RULES)}"
+        )
     return FeatureSource(
-        backbone=backbone, canvas=Canvas(px=backbone.input_px), view=view, weights=locate_weights(backbone)
+        backbone=backbone, canvas=Canvas(px=input_px or backbone.input_px, rule=rule), view=view, weights=weights
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from store.console import native_chatter, print_json, run
+from store.console import native_chatter, print_json, run, stderr_console
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -27,8 +27,33 @@ RecipePath = Annotated[Path | None, typer.Option(help="YAML recipe.", show_defau
 Sites = Annotated[Path | None, typer.Option(help="CSV filename,site: clips of one site stay in one fold.")]
 SitePattern = Annotated[str | None, typer.Option(help="Regular expression that finds the site in a clip's path.")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Leave out labelled clips without features.")]
+Unlabelled = Annotated[bool, typer.Option("--unlabelled", help="Learn from the store's clips without labels too.")]
+Seed = Annotated[int | None, typer.Option(help="Of weights, dropout, order and folds.", show_default="the recipe's")]
+Deterministic = Annotated[bool, typer.Option("--deterministic", help="The same bits for the same seed, always.")]
+NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave clip facts out, to see what they are worth.")]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files into the run too.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how long it would take, by trying on a few clips.")]
+CompareSplits = Annotated[
+    bool, typer.Option("--compare-splits", help="Score on random folds too: what keeping sites whole costs.")
+]
+Clip = Annotated[str, typer.Option(help="Id of the clip: its path below the folder that was featurized.")]
+HeadName = Annotated[str | None, typer.Option(help="One head of the run.", show_default="all")]
+PictureStore = Annotated[
+    Path | None, typer.Option("--store", help="Feature store: shows clips in pictures.", show_default="no pictures")
+]
+Videos = Annotated[Path | None, typer.Option(help="Folder of the clips.", show_default="where they were featurized")]
+Add = Annotated[
+    list[Path] | None,
+    typer.Option("--add", help="CSV of a foreign model's out-of-fold predictions; NAME.csv becomes model NAME."),
+]
+AddNew = Annotated[
+    list[Path] | None,
+    typer.Option("--add", help="CSV: what a foreign model of the blend, NAME.csv, says of the clips."),
+]
 Method = Annotated[str | None, typer.Option(help="Blender to keep.", show_default="best nested score")]
+Also = Annotated[list[str] | None, typer.Option(help="Blender to score too: network, or lightgbm on a large table.")]
 Out = Annotated[Path, typer.Option(help="CSV file to write.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Add the moments of each clip that its answer came from.")]
 Template = Annotated[Path | None, typer.Option(help="CSV whose rows and columns to keep, in their order.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk.")]
@@ -43,14 +68,21 @@ def train(
     sites: Sites = None,
     site_pattern: SitePattern = None,
     allow_missing: AllowMissing = False,
+    unlabelled: Unlabelled = False,
+    seed: Seed = None,
+    deterministic: Deterministic = False,
+    no_metadata: NoMetadata = False,
+    tensorboard: TensorBoard = False,
+    compare_splits: CompareSplits = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Train the recipe's heads over folds; what a stopped run has finished is kept."""
     with native_chatter(shown=verbose):
-        from heads import command
+        from heads import command_train
 
-    command.train(
+    command_train.train(
         store,
         labels,
         run_folder,
@@ -58,30 +90,38 @@ def train(
         sites=sites,
         site_pattern=site_pattern,
         allow_missing=allow_missing,
+        unlabelled=unlabelled,
+        seed=seed,
+        deterministic=deterministic,
+        no_metadata=no_metadata,
+        tensorboard=tensorboard,
+        compare=compare_splits,
+        dry_run=dry_run,
         as_json=as_json,
     )
 
 
 @app.command()
-def blend(run_folder: Run, method: Method = None, as_json: Json = False) -> None:
+def blend(run_folder: Run, add: Add = None, method: Method = None, also: Also = None, as_json: Json = False) -> None:
     """Blend the heads' out-of-fold predictions and print the leaderboard."""
+    from heads.added import add_predictions
     from heads.leaderboard import blend_run
-    from heads.printing import print_leaderboard
+    from heads.printing import print_added, print_leaderboard
     from heads.run import RunDirectory
 
-    rows = blend_run(RunDirectory(run_folder), method)
+    directory = RunDirectory(run_folder)
+    for path in add or ():
+        print_added(add_predictions(directory, path))
+    rows = blend_run(directory, method, also=also or (), note=stderr_console().print)
     print_json(rows) if as_json else print_leaderboard(rows)
 
 
 @app.command()
-def report(run_folder: Run) -> None:
+def report(run_folder: Run, store: PictureStore = None, videos: Videos = None, verbose: Verbose = False) -> None:
     """Write report.html into the run: one page that needs no network."""
-    from heads.report import render_report
-    from heads.run import RunDirectory
+    from heads import command_report
 
-    directory = RunDirectory(run_folder)
-    directory.write_report(render_report(directory))
-    print(directory.report_path)
+    command_report.report(run_folder, store, videos, verbose=verbose)
 
 
 @app.command()
@@ -90,11 +130,31 @@ def predict(
     store: Store,
     out: Out,
     template: Template = None,
+    add: AddNew = None,
+    explain: Explain = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Give probabilities for a store's clips by the run's blend; a clip that failed gets the training prior."""
     with native_chatter(shown=verbose):
-        from heads import command
+        from heads import command_predict
 
-    command.predict(run_folder, store, out, template_path=template, as_json=as_json)
+    command_predict.predict(
+        run_folder, store, out, template_path=template, added=add or (), explain=explain, as_json=as_json
+    )
+
+
+@app.command()
+def attend(
+    run_folder: Run,
+    store: Store,
+    clip: Clip,
+    head: HeadName = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show which frames of a clip the heads' answers came from."""
+    with native_chatter(shown=verbose):
+        from heads import command_attend
+
+    command_attend.show(run_folder, store, clip, head=head, as_json=as_json)

@@ -1,7 +1,6 @@
 """Trains one head over all folds. Whatever is fitted for a fold has seen that fold's training clips and no others."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -9,30 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.feed import Examples
+from heads.course import Course
+from heads.examples import Examples
 from heads.folds import Folds
+from heads.joined import Reader
 from heads.labels import LabelTable
 from heads.metadata import MetadataTransform
-from heads.model import POOLINGS
+from heads.plan import Member, plan_members
 from heads.predictions import Predictions
+from heads.progress import Epoch, Progress
+from heads.pseudo import Judgement
 from heads.recipe import HeadConfig
-from heads.trainer import HeadTrainer
-from store import FeatureReader
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What is told to the progress display after every epoch.
-
-    Attributes:
-        fold: number of the fold, from 0.
-        epoch: number of the epoch, from 1.
-        loss: mean training loss of the epoch.
-    """
-
-    fold: int
-    epoch: int
-    loss: float
+from heads.seeds import average_models, mean_of_logits
+from heads.statistics import clip_statistics
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,18 +28,18 @@ class FoldModel:
     """A head trained without one fold.
 
     Attributes:
-        model: the trained network.
+        model: the trained network, of all seeds together.
         metadata: how clip facts become its metadata input.
         prior: (C,) the share of each class among its training clips.
-        losses: mean training loss of each epoch.
-        seconds: training time.
+        losses: mean training loss of each epoch, over the fold's seeds.
+        judgement: whether what was learned from unlabelled clips was kept; None where there were none.
     """
 
     model: keras.Model
     metadata: MetadataTransform
     prior: NDArray[np.float64]
     losses: list[float]
-    seconds: float
+    judgement: Judgement | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,14 +49,16 @@ class OutOfFold:
     Attributes:
         folds: one model a fold, in order.
         predictions: of every clip, by the model that has not seen it.
+        epochs: how training went.
     """
 
     folds: list[FoldModel]
     predictions: Predictions
+    epochs: list[Epoch]
 
 
 def train_heads(
-    reader: FeatureReader,
+    reader: Reader,
     facts: pd.DataFrame,
     labels: LabelTable,
     folds: Folds,
@@ -76,72 +66,100 @@ def train_heads(
     *,
     name: str,
     seed: int = 0,
+    unlabelled: Sequence[str] = (),
+    progress: Progress | None = None,
     report: Callable[[Epoch], None] = lambda _: None,
 ) -> OutOfFold:
-    """Train a head once per fold, and predict each fold by the model that has not seen it.
+    """Train a head for all folds at once, and predict each fold by the model that has not seen it.
 
     The number of epochs is fixed and the step size follows the training loss, so that the scored fold decides nothing.
 
     Args:
-        reader: the cached features; must hold every labelled clip.
+        reader: the cached features; must hold every clip.
         facts: the clip table, likewise.
         labels: clips and their classes.
         folds: of these clips.
         config: architecture and training settings.
         name: what the head is called in the predictions' provenance.
-        seed: of initial weights, dropout and shuffling; fold k uses `seed + k`.
+        seed: of initial weights, dropout and shuffling.
+        unlabelled: further clips, to learn from by pseudo-labels if the recipe says so.
+        progress: where training is saved after epochs, and goes on from; nowhere if None.
         report: called after every epoch.
 
     Returns:
         The fold models and out-of-fold predictions, clips in the order of `labels`.
 
     Raises:
-        UnknownClipError: a labelled clip is not in the store.
+        UnknownClipError: a clip is not in the store.
+        StoppedError: Ctrl-C was pressed; the last epoch was finished and saved.
     """
-    rows = reader.index_of(labels.ids)
-    pooled = POOLINGS[config.kind](reader, rows) if config.kind in POOLINGS else None
-    table = facts.loc[list(labels.ids)]
-    fold = folds.of(labels.ids)
-    probabilities = np.zeros(labels.values.shape)
-    trained = []
-    trainer: HeadTrainer | None = None
-    for number in range(folds.n_folds):
-        training, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        metadata = MetadataTransform.fit(config.metadata, table.iloc[training])
-        examples = Examples(
-            reader=reader,
-            rows=rows,
-            metadata=metadata.apply(table),
-            targets=labels.values.astype(np.float32),
-            pooled=pooled,
-        )
-        if trainer is None:
-            trainer = HeadTrainer(config, reader.dim, examples.metadata.shape[1], len(labels.classes))
-        part = _train_fold(trainer, examples.take(training), metadata, number, seed + number, report)
-        probabilities[held_out] = trainer.predict(examples.take(held_out))
-        trained.append(part)
+    fold, values = folds.of(labels.ids), labels.values.astype(np.float32)
+    plan = plan_members(config, folds.n_folds, seed, judged=bool(unlabelled and config.pseudo_epochs))
+    extra = unlabelled if any(member.inner is not None for member in plan) else ()
+    transforms, examples = see_clips(reader, facts, (*labels.ids, *extra), config, plan, fold)
+    course = Course(config, plan, examples, values, fold, progress or Progress(path=None), seed)
+    course.run(report)
+    judgements = course.settle()
+    probabilities = course.predict_held_out()
     predictions = Predictions(
-        ids=labels.ids, classes=labels.classes, probabilities=probabilities, fold=fold, provenance={"model": name}
+        ids=labels.ids,
+        classes=labels.classes,
+        probabilities=_of_each_fold(probabilities, plan, fold),
+        fold=fold,
+        provenance={"model": name},
     )
-    return OutOfFold(folds=trained, predictions=predictions)
+    trained = []
+    for number in range(folds.n_folds):
+        own = [place for place, member in enumerate(plan) if member.fold == number and member.inner is None]
+        trained.append(
+            FoldModel(
+                model=average_models([course.members.heads[place].model for place in own]),
+                metadata=transforms[own[0]],
+                prior=values[plan[own[0]].learns_from(fold)].mean(axis=0).astype(np.float64),
+                losses=[float(np.mean([epoch.losses[place] for place in own])) for epoch in course.progress.epochs],
+                judgement=judgements.get(number),
+            )
+        )
+    return OutOfFold(folds=trained, predictions=predictions, epochs=course.progress.epochs)
 
 
-def _train_fold(
-    trainer: HeadTrainer,
-    examples: Examples,
-    metadata: MetadataTransform,
-    number: int,
-    seed: int,
-    report: Callable[[Epoch], None],
-) -> FoldModel:
-    """Train one fold's model on its training clips."""
-    started = time.monotonic()
-    trainer.restart(seed)
-    losses = trainer.train(examples, seed, lambda epoch, loss: report(Epoch(fold=number, epoch=epoch, loss=loss)))
-    return FoldModel(
-        model=trainer.snapshot(),
-        metadata=metadata,
-        prior=examples.known_targets.mean(axis=0).astype(np.float64),
-        losses=losses,
-        seconds=time.monotonic() - started,
+def see_clips(
+    reader: Reader,
+    facts: pd.DataFrame,
+    ids: Sequence[str],
+    config: HeadConfig,
+    plan: Sequence[Member],
+    fold: NDArray[np.int64],
+) -> tuple[list[MetadataTransform], Examples]:
+    """What the members of a head see of clips: the labelled ones, whose folds are given, then unlabelled ones.
+
+    Returns:
+        Each member's metadata transform, fitted on the clips that it learns from; and the examples.
+    """
+    rows, table = reader.index_of(ids), facts.loc[list(ids)]
+    fitted: dict[tuple[int, ...], MetadataTransform] = {}
+    for member in plan:
+        if member.unseen not in fitted:
+            learned = np.flatnonzero(member.learns_from(fold))
+            fitted[member.unseen] = MetadataTransform.fit(config.metadata, table.iloc[learned])
+    transforms = [fitted[member.unseen] for member in plan]
+    applied = {unseen: transform.apply(table) for unseen, transform in fitted.items()}
+    examples = Examples(
+        reader=reader,
+        rows=rows,
+        statistics=clip_statistics(reader, rows, config.inputs),
+        metadata=np.stack([applied[member.unseen] for member in plan]),
+        sees_frames=config.sees_frames,
     )
+    return transforms, examples
+
+
+def _of_each_fold(
+    probabilities: NDArray[np.float32], plan: Sequence[Member], fold: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(N, C) of each clip by its fold's members, from (K, N, C)."""
+    out = np.zeros(probabilities.shape[1:])
+    for number in np.unique(fold):
+        own = [place for place, member in enumerate(plan) if member.fold == number and member.inner is None]
+        out[fold == number] = mean_of_logits(probabilities[own][:, fold == number])
+    return out

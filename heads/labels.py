@@ -50,6 +50,18 @@ class LabelTable:
         sites = None if self.sites is None else tuple(self.sites[row] for row in rows)
         return replace(self, ids=tuple(ids), values=self.values[rows], sites=sites)
 
+    def only(self, classes: Sequence[str]) -> "LabelTable":
+        """The same clips with these classes, in the order given.
+
+        Raises:
+            LabelError: a class is not there.
+        """
+        unknown = [name for name in classes if name not in self.classes]
+        if unknown:
+            raise LabelError(f"{self.origin}: there is no class '{unknown[0]}', only {name_a_few(self.classes)}")
+        columns = [self.classes.index(name) for name in classes]
+        return replace(self, classes=tuple(classes), values=self.values[:, columns])
+
     def with_sites(self, sites: Mapping[str, str], origin: str) -> "LabelTable":
         """The same table with the site of each clip looked up in `sites`; clips that have no labels are ignored.
 

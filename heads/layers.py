@@ -1,93 +1,205 @@
 """The layers that pool frames into a clip. All of them ignore padding and do not care how many frames there are."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 _PACKAGE = "trapline"
-# Far below any real value, yet finite: the maximum over no frame at all stays a number.
+# Far below any real score, yet finite: a clip without any frame keeps a number.
 _LOWEST = -1e30
 # The likeliest frame of a clip weighs one before weights are scaled, so that only a clip without frames has less.
 _SMALLEST_SUM = 0.5
 _LEAST_SPREAD = 1e-3
 _MOST_SPREADS = 8.0
+_LEAST_CHANCE = 1e-7
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class AttentionPooling(keras.layers.Layer):
-    """A weighted mean over frames, with weights from a learned score of each frame.
+    """Weighted means over frames, one for each of Q learned queries, of features that were standardised.
 
-    One learned vector scores every frame; a softmax over the valid frames turns scores into weights. Unlike the
-    published form there is no bias per time step, so that any number of frames will do and their order does not
-    matter, and no tanh, so that the attention can be as peaked as it needs to be.
+    Each query scores every frame of a clip, divided by a temperature that is learned; a softmax over the valid frames
+    turns scores into weights. Unlike the published form there is no bias per time step, so that any number of frames
+    will do and their order does not matter, and no tanh, so that attention can be as peaked as it needs to be.
 
-    Call with `features` (B, T, D) and `mask` bool (B, T), which is True for valid frames; gives (B, D). A clip without
+    Features are standardised by moments that are set before training, not by those of each batch. That is a linear
+    change, so it is made to the queries and to the means instead of to every frame: a frame is read, never written.
+
+    Call with `features` (B, T, D), `mask` bool (B, T), True for valid frames, and, to pool what deviates from a
+    clip's own background instead of from the mean of all clips, `background` (B, D); gives (B, Q * D). A clip without
     any valid frame gives zeros.
+
+    Args:
+        queries: Q.
 
     Source: third place of DrivenData's Pri-matrix Factorization (attention weighted average).
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, queries: int = 1, **settings: Any) -> None:
         super().__init__(**settings)
+        self.queries = queries
         self.supports_masking = True  # the mask is an input of its own; one that Keras attached is of no interest
+
+    def get_config(self) -> dict[str, Any]:
+        """What `__init__` takes."""
+        return {**super().get_config(), "queries": self.queries}
 
     def compute_mask(self, *_: Any, **__: Any) -> None:
         """Nothing is masked in a pooled clip."""
 
-    def build(self, features_shape: tuple[int | None, ...], mask_shape: tuple[int | None, ...] | None = None) -> None:
-        """Make the scoring vector for D features."""
-        self.query = self.add_weight(
-            shape=(features_shape[-1],), initializer=keras.initializers.RandomNormal(stddev=0.01), name="query"
-        )
+    def compute_output_shape(self, features_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, int]:
+        """(B, Q * D)."""
+        return (features_shape[0], self.queries * int(features_shape[-1] or 0))
+
+    def build(self, features_shape: tuple[int | None, ...], *_: Any) -> None:
+        """Make the queries for D features, and room for moments: no change until they are set."""
+        dim = features_shape[-1]
+        small = keras.initializers.RandomNormal(stddev=0.01)
+        self.query = self.add_weight(shape=(dim, self.queries), initializer=small, name="query")
+        self.log_temperature = self.add_weight(shape=(self.queries,), initializer="zeros", name="log_temperature")
+        self.mean = self.add_weight(shape=(dim,), initializer="zeros", trainable=False, name="mean")
+        self.spread = self.add_weight(shape=(dim,), initializer="ones", trainable=False, name="spread")
+
+    def set_moments(self, mean: Any, spread: Any) -> None:
+        """Take the moments (D,) of the frames, or of their deviations from the background."""
+        self.mean.assign(mean)
+        self.spread.assign(ops.maximum(spread, _LEAST_SPREAD))
+
+    def scale_queries(self) -> Any:
+        """The queries as raw features see them, (D, Q); a shift of all scores of a clip changes no weight."""
+        return self.query * ops.exp(-self.log_temperature) / self.spread[:, None]
 
     def weights_of(self, features: Any, mask: Any) -> Any:
-        """The weight of each frame, (B, T): zero for padding, one in sum over a clip's valid frames."""
-        scores = ops.where(mask, ops.matmul(features, self.query), _LOWEST)
-        odds = ops.where(mask, ops.exp(scores - ops.max(scores, axis=-1, keepdims=True)), 0.0)
-        return odds / ops.maximum(ops.sum(odds, axis=-1, keepdims=True), _SMALLEST_SUM)
+        """The weight of each frame, (B, Q, T): zero for padding, one in sum over a clip's valid frames."""
+        return _softmax(_score(features, self.scale_queries()), mask)
 
-    def call(self, features: Any, mask: Any) -> Any:
-        """Pool (B, T, D) to (B, D)."""
-        return ops.einsum("bt,btd->bd", self.weights_of(features, mask), features)
+    def finish(self, means: Any, mask: Any, background: Any = None) -> Any:
+        """Standardise weighted means (B, Q, D) of raw features, to (B, Q * D)."""
+        centre = self.mean if background is None else background[:, None, :]
+        pooled = ops.where(ops.any(mask, axis=1)[:, None, None], (means - centre) / self.spread, 0.0)
+        return ops.reshape(pooled, (-1, self.queries * pooled.shape[-1]))
+
+    def call(self, features: Any, mask: Any, background: Any = None) -> Any:
+        """Pool (B, T, D) to (B, Q * D)."""
+        return self.finish(ops.matmul(self.weights_of(features, mask), features), mask, background)
 
 
-@keras.saving.register_keras_serializable(package=_PACKAGE)
-class MaxMinusMin(keras.layers.Layer):
-    """How much each feature changes over a clip: its maximum minus its minimum over the valid frames.
+def attend_together(layers: Sequence[AttentionPooling], features: Any, mask: Any) -> list[Any]:
+    """The weighted means (B, Q, D) of each of some layers, which read the frames once between them.
 
-    Call with `features` (B, T, D) and `mask` bool (B, T); gives (B, D). A clip without any valid frame gives zeros.
-
-    Source: third place of DrivenData's Pri-matrix Factorization; it tells clips in which something moves from blanks.
+    Args:
+        layers: of any number of queries; each still has to `finish` its means.
+        features: (B, T, D).
+        mask: (B, T).
     """
+    queries = ops.concatenate([layer.scale_queries() for layer in layers], axis=1)
+    means = ops.matmul(_softmax(_score(features, queries), mask), features)
+    stops = [sum(layer.queries for layer in layers[: place + 1]) for place in range(len(layers))]
+    return [means[:, stop - layer.queries : stop] for layer, stop in zip(layers, stops, strict=True)]
 
-    def call(self, features: Any, mask: Any) -> Any:
-        """Pool (B, T, D) to (B, D)."""
-        valid = ops.expand_dims(mask, -1)
-        largest = ops.max(ops.where(valid, features, _LOWEST), axis=1)
-        smallest = ops.min(ops.where(valid, features, -_LOWEST), axis=1)
-        return ops.where(ops.any(valid, axis=1), largest - smallest, 0.0)
+
+def _score(features: Any, queries: Any) -> Any:
+    """(B, Q, T) from (B, T, D) and (D, Q), as one product."""
+    shape = ops.shape(features)
+    flat = ops.matmul(ops.reshape(features, (-1, features.shape[-1])), queries)
+    return ops.transpose(ops.reshape(flat, (shape[0], shape[1], queries.shape[-1])), (0, 2, 1))
+
+
+def _softmax(scores: Any, mask: Any) -> Any:
+    """Weights (B, Q, T) over the valid frames."""
+    valid = mask[:, None, :]
+    scores = ops.where(valid, scores, _LOWEST)
+    odds = ops.where(valid, ops.exp(scores - ops.max(scores, axis=-1, keepdims=True)), 0.0)
+    return odds / ops.maximum(ops.sum(odds, axis=-1, keepdims=True), _SMALLEST_SUM)
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class Standardise(keras.layers.Layer):
     """Zero mean and unit spread per column, by moments that are set from the training clips before training starts.
 
-    Values further than 8 spreads from the mean are drawn in to that, so that one odd clip cannot rule a batch.
+    Values further than `most` spreads from the mean are drawn in to that, so that one odd clip cannot rule a batch.
 
-    Call with (B, D); gives (B, D).
+    Call with (..., D); gives the same shape.
+
+    Args:
+        most: how many spreads.
     """
+
+    def __init__(self, most: float = _MOST_SPREADS, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.most = most
+        self.supports_masking = True
+
+    def get_config(self) -> dict[str, Any]:
+        """What `__init__` takes."""
+        return {**super().get_config(), "most": self.most}
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make room for the moments of D columns: no change until they are set."""
         self.mean = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False, name="mean")
         self.spread = self.add_weight(shape=(shape[-1],), initializer="ones", trainable=False, name="spread")
 
-    def set_moments(self, values: Any) -> None:
-        """Take the moments of `values` (N, D)."""
-        self.mean.assign(values.mean(axis=0))
-        self.spread.assign(values.std(axis=0) + _LEAST_SPREAD)
+    def set_moments(self, mean: Any, spread: Any) -> None:
+        """Take the moments (D,)."""
+        self.mean.assign(mean)
+        self.spread.assign(ops.maximum(spread, _LEAST_SPREAD))
 
     def call(self, values: Any) -> Any:
-        """Standardise (B, D)."""
-        return ops.clip((values - self.mean) / self.spread, -_MOST_SPREADS, _MOST_SPREADS)
+        """Standardise (..., D)."""
+        return ops.clip((values - self.mean) / self.spread, -self.most, self.most)
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class TurnRound(keras.layers.Layer):
+    """The frames (B, T, ...) of clips in the opposite order, padding first."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.supports_masking = True
+
+    def compute_mask(self, *_: Any, **__: Any) -> None:
+        """Masks are turned round as inputs of their own."""
+
+    def call(self, frames: Any) -> Any:
+        """Turn round."""
+        return ops.flip(frames, axis=1)
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class Competing(keras.layers.Layer):
+    """Probabilities of classes that compete: most clips show one thing, or nothing.
+
+    The logit of a class is its own score minus, times a strength that is learned for each class, the logarithm of the
+    summed exponentials of the other scores and of a zero that stands for nothing. With strength 1 that is a softmax,
+    with 0 each class is on its own; training starts at 1. Rare classes gain most: what speaks for another class
+    speaks against them.
+
+    Call with scores (B, C); gives probabilities (B, C).
+    """
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the strengths for C classes."""
+        self.strength = self.add_weight(shape=(shape[-1],), initializer="ones", name="strength")
+
+    def call(self, scores: Any) -> Any:
+        """Let the classes compete."""
+        n_classes = scores.shape[-1]
+        others = ops.where(ops.eye(n_classes, dtype="bool"), _LOWEST, scores[:, None, :])
+        nothing = ops.zeros_like(others[:, :, :1])
+        against = ops.logsumexp(ops.concatenate([others, nothing], axis=-1), axis=-1)
+        return ops.sigmoid(scores - self.strength * against)
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
+class MeanOfLogits(keras.layers.Layer):
+    """The probability whose logit is the mean of the members' logits.
+
+    Call with a list of probabilities (B, C); gives (B, C).
+    """
+
+    def call(self, probabilities: Any) -> Any:
+        """Average."""
+        kept = ops.clip(ops.stack(probabilities), _LEAST_CHANCE, 1 - _LEAST_CHANCE)
+        return ops.sigmoid(ops.mean(ops.log(kept) - ops.log1p(-kept), axis=0))

@@ -1,6 +1,6 @@
 """`heads blend`: score every head and every blend honestly, keep the best blend, and say how they rank."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from heads.blank_removal import blank_removal
 from heads.blend import fit_blend, nested_predict, stack_predictions
-from heads.blenders import BLENDERS, Blender, find_blender
+from heads.blenders import Blender, blenders_to_try, find_blender
 from heads.blenders.calibrated import SUFFIX
 from heads.choice import AUTO, choose_blend, compare_blends
 from heads.contribution import error_correlation, leave_one_out
@@ -19,20 +19,25 @@ from heads.labels import BLANK, LabelTable
 from heads.metrics import evaluate, matching_values, mean_log_loss
 from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
+from heads.thresholds import WANTED_PRECISION, WANTED_RECALL, species_threshold
 
 PRIOR = "training prior"
-_METRICS_VERSION = 1
+METRICS_VERSION = 2
 _CALIBRATE_THEMSELVES = frozenset({"logistic", "mean_of_logits+calibrated"})
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
 
 
-def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, Any]]:
+def blend_run(
+    run: RunDirectory, method: str | None = None, *, also: Sequence[str] = (), note: Callable[[str], None] | None = None
+) -> list[dict[str, Any]]:
     """Blend the heads of a run; writes oof/blend.csv, blend.json and metrics.json.
 
     Args:
         run: a run with at least one trained head.
         method: name of the blender to keep; `auto`, or None, for the simplest of those whose nested log loss is within
             one standard error of the best, followed by calibration if that lowers its nested log loss.
+        also: names of blenders to score that are otherwise left out.
+        note: is told, a sentence each, which blenders are left out and why.
 
     Returns:
         The leaderboard, best first: `name`, `kind` (head, blend, baseline), `chosen`, `n_classes`, `mean_log_loss`,
@@ -44,7 +49,11 @@ def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, An
     """
     told = None if method in (None, AUTO) else find_blender(str(method))
     oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
-    blenders = {**BLENDERS, **({} if told is None else {told.name: told})}
+    asked = [*also, *([] if told is None else [told.name])]
+    blenders, left_out = blenders_to_try(len(oof[0].ids), asked)
+    for sentence in left_out:
+        if note is not None:
+            note(sentence)
     blends = _nested(blenders.values(), oof, labels, folds)
     any_blend = next(iter(blends.values()))
     values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)
@@ -61,6 +70,7 @@ def blend_run(run: RunDirectory, method: str | None = None) -> list[dict[str, An
         "comparison": compare_blends(blends, values, groups),
         "contributions": _contributions(oof, any_blend, values, groups),
         "blank_removal": _blank_removal(blends[chosen], values, folds),
+        "thresholds": _thresholds(blends[chosen], values, folds),
     }
     run.write_oof(BLEND, blends[chosen])
     run.write_blend(fit_blend(find_blender(chosen), oof, labels, folds).to_json())
@@ -86,7 +96,7 @@ def _scores(
         found = list(threads.map(lambda each: evaluate(labels, each, folds), [*oof, *blends.values(), prior]))
     names = [each.model for each in oof]
     return {
-        "version": _METRICS_VERSION,
+        "version": METRICS_VERSION,
         "heads": dict(zip(names, found[: len(oof)], strict=True)),
         "blends": dict(zip(blends, found[len(oof) : -1], strict=True)),
         "baselines": {PRIOR: found[-1]},
@@ -121,6 +131,19 @@ def _blank_removal(blend: Predictions, values: NDArray[np.uint8], folds: Folds) 
         {**asdict(removal), "threshold": removal.threshold if np.isfinite(removal.threshold) else None}
         for removal in removals
     ]
+
+
+def _thresholds(blend: Predictions, values: NDArray[np.uint8], folds: Folds) -> dict[str, list[dict[str, Any]]]:
+    """For each species the thresholds for the precision and for the recall that are usually wanted."""
+    fold, group = folds.of(blend.ids), np.unique(folds.group_of(blend.ids), return_inverse=True)[1]
+    wanted = (("precision", WANTED_PRECISION), ("recall", WANTED_RECALL))
+    return {
+        name: [
+            asdict(species_threshold(blend.probabilities[:, column], values[:, column] == 1, fold, group, aim, share))
+            for aim, share in wanted
+        ]
+        for column, name in enumerate(blend.classes)
+    }
 
 
 def prior_predictions(labels: LabelTable, folds: Folds, ids: Sequence[str]) -> Predictions:

@@ -1,90 +1,161 @@
-"""The heads' networks."""
+"""The heads' networks: a front that pools frames by what it learns, if there is one, and a dense tail."""
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
-from numpy.typing import NDArray
 
-from heads.layers import AttentionPooling, MaxMinusMin, Standardise
-from heads.pooling import max_minus_median
+from heads.layers import AttentionPooling, Competing, Standardise, TurnRound
 from heads.recipe import HeadConfig
-from store import FeatureReader
 
-OUTPUT = "probabilities"
-STANDARDISE = "standardise"
+OUTPUT = "output"
+FRONT = "front"
+POOLED = "pooled"
+ATTENTION = "attention"
+FRAMES = "frames"
+METADATA = "metadata"
+BACKGROUND = "background"
 
-# The kinds of heads that see a clip through a statistic in which nothing is learned.
-POOLINGS: Mapping[str, Callable[[FeatureReader, NDArray[np.int64]], NDArray[np.float32]]] = {
-    "deviation": max_minus_median,
-}
 
+@dataclass(frozen=True, kw_only=True)
+class HeadShape:
+    """The sizes of a head's inputs and output.
 
-def build_head(config: HeadConfig, dim: int, n_metadata: int, n_classes: int) -> keras.Model:
-    """An untrained head for one source, of the kind that `config` names.
-
-    Args:
-        config: kind, widths, dropout.
+    Attributes:
         dim: D, feature columns.
-        n_metadata: M, metadata columns; 0 leaves the metadata part out.
+        n_metadata: M, metadata columns; 0 for a head without metadata.
         n_classes: C.
-
-    Returns:
-        A model that gives probabilities (B, C). Its inputs are `features` (B, T, D) float32 and `mask` (B, T) bool,
-        or `pooled` (B, D) float32 where the kind has a pooling in `POOLINGS`; and `metadata` (B, M) float32 if M > 0.
     """
-    inputs: dict[str, Any]
-    if config.kind in POOLINGS:
-        inputs = {"pooled": keras.Input((dim,), name="pooled")}
-    else:
-        inputs = {
-            "features": keras.Input((None, dim), name="features"),
-            "mask": keras.Input((None,), dtype="bool", name="mask"),
-        }
-    if n_metadata:
-        inputs["metadata"] = keras.Input((n_metadata,), name="metadata")
-    x = {"attention": _attention_head, "deviation": _deviation_head}[config.kind](config, inputs)
+
+    dim: int
+    n_metadata: int
+    n_classes: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Head:
+    """An untrained head and its parts, which share their weights with it.
+
+    Attributes:
+        model: gives probabilities (B, C). Its inputs are those of `front` and `tail`, but for what is pooled.
+        front: gives (B, P) from `features` (B, T, D) float32, `mask` (B, T) bool and, for attention over deviations,
+            `background` (B, D); None for a head that sees no frames.
+        tail: gives probabilities from `pooled` (B, P) if there is a front, a statistic (B, D) by each name that the
+            recipe lists, and `metadata` (B, M) if M > 0.
+        attention: the layer that weighs frames, if there is one.
+    """
+
+    model: keras.Model
+    front: Any
+    tail: keras.Model
+    attention: AttentionPooling | None
+
+
+def build_head(config: HeadConfig, shape: HeadShape, name: str = "head") -> Head:
+    """An untrained head of the kind that `config` names; its network is called `name`."""
+    inputs: dict[str, Any] = {name: keras.Input((shape.dim,), name=name) for name in config.inputs}
+    if shape.n_metadata:
+        inputs[METADATA] = keras.Input((shape.n_metadata,), name=METADATA)
+    tail_inputs = {name: each for name, each in inputs.items() if name in (*config.statistics, METADATA)}
+    front, pooled = None, None
+    if config.sees_frames:
+        inputs["features"] = keras.Input((None, shape.dim), name="features")
+        inputs["mask"] = keras.Input((None,), dtype="bool", name="mask")
+        front = _recurrent_front(config, shape.dim) if config.kind == "recurrent" else _attention(config, FRONT)
+        pooled = call_front(front, [inputs[name] for name in front_inputs(config)])
+        tail_inputs[POOLED] = keras.Input((pooled.shape[-1],), name=POOLED)
+    tail = keras.Model(tail_inputs, _tail(config, tail_inputs, shape.n_classes), name="tail")
+    probabilities = tail({name: pooled if name == POOLED else inputs[name] for name in tail_inputs})
+    model = keras.Model(inputs, probabilities, name=name)
+    return Head(model=model, front=front, tail=tail, attention=find_attention(front))
+
+
+def front_inputs(config: HeadConfig) -> tuple[str, ...]:
+    """The names of what the front takes, in order."""
+    return ("features", "mask", BACKGROUND) if config.kind == "deviation" else ("features", "mask")
+
+
+def call_front(front: Any, given: list[Any]) -> Any:
+    """What a front, a layer or a small network, makes of its inputs, in the order of `front_inputs`."""
+    return front(*given) if isinstance(front, AttentionPooling) else front(given)
+
+
+def frame_standardiser(head: Head) -> Any:
+    """The layer of a head's front that takes the moments of frames."""
+    return head.front if head.front is head.attention else head.front.get_layer(FRAMES)
+
+
+def find_attention(front: Any) -> AttentionPooling | None:
+    """The layer of a front that weighs frames."""
+    layer: AttentionPooling | None = front
+    return layer if layer is None or isinstance(layer, AttentionPooling) else front.get_layer(ATTENTION)
+
+
+def _attention(config: HeadConfig, name: str) -> AttentionPooling:
+    return AttentionPooling(config.queries, name=name)
+
+
+def _recurrent_front(config: HeadConfig, dim: int) -> Any:
+    """Two recurrent layers that read a clip backwards; they and the features beside each other, pooled by attention.
+
+    Frames are turned round, so that padding is read first and, being masked, changes nothing.
+
+    Source: third place of DrivenData's Pri-matrix Factorization (recurrent variant).
+    """
+    features, mask = keras.Input((None, dim), name="features"), keras.Input((None,), dtype="bool", name="mask")
+    frames = Standardise(name=FRAMES)(features)
+    x = TurnRound(name="turn")(layers.Dropout(config.frame_dropout, name="frame_dropout")(frames))
+    turned = TurnRound(name="turn_mask")(mask)
+    read = []
+    for number in range(2):
+        x = layers.GRU(config.recurrent_units, return_sequences=True, name=f"recurrent{number}")(x, mask=turned)
+        read.append(TurnRound(name=f"turn_back{number}")(x))
+    seen = layers.Concatenate(name="seen")([frames, *read])
+    return keras.Model([features, mask], _attention(config, ATTENTION)(seen, mask), name=FRONT)
+
+
+def _tail(config: HeadConfig, inputs: dict[str, Any], n_classes: int) -> Any:
+    x = _lean_part(config, inputs) if config.kind == "deviation" else _published_part(config, inputs)
     # With nothing but its bias at first, the output is the prior that the trainer puts there.
     initial = "zeros" if config.start_at_prior else "glorot_uniform"
-    probabilities = layers.Dense(n_classes, activation="sigmoid", kernel_initializer=initial, name=OUTPUT)(x)
-    return keras.Model(inputs, probabilities, name=config.kind)
+    if not config.competing:
+        return layers.Dense(n_classes, activation="sigmoid", kernel_initializer=initial, name=OUTPUT)(x)
+    return Competing(name="competing")(layers.Dense(n_classes, kernel_initializer=initial, name=OUTPUT)(x))
 
 
-def _attention_head(config: HeadConfig, inputs: dict[str, Any]) -> Any:
-    """The single-backbone head of the third place of DrivenData's Pri-matrix Factorization, up to its output.
+def _published_part(config: HeadConfig, inputs: dict[str, Any]) -> Any:
+    """What follows pooling in the heads of the third place of DrivenData's Pri-matrix Factorization.
 
-    Features are normalised per column and pooled over frames by attention; beside it stands how much each raw feature
-    changes over the clip, and beside that the metadata through a small dense part; dense layers follow. Padding is
-    masked everywhere, also in the normalisation's statistics; see `AttentionPooling` for where the attention differs.
+    Pooled frames, how much each raw feature changes over the clip, and the metadata through a small dense part;
+    dense layers follow. See `AttentionPooling` for where the attention differs.
     """
-    features, mask = inputs["features"], inputs["mask"]
-    normalised = _batch_norm("feature_norm")(features, mask=mask)
-    pooled = [
-        AttentionPooling(name="attention")(normalised, mask),
-        MaxMinusMin(name="change")(features, mask),
-    ]
-    if "metadata" in inputs:
-        pooled.append(_dense_part(inputs["metadata"], config.metadata_units, config.dropout, "metadata"))
-    x = layers.Concatenate(name="clip")(pooled)
-    x = _batch_norm("clip_norm")(x)
+    clip = [inputs[POOLED], *(inputs[name] for name in config.statistics)]
+    if METADATA in inputs:
+        clip.append(_dense_part(inputs[METADATA], config.metadata_units, config.dropout, METADATA))
+    x = _batch_norm("clip_norm")(layers.Concatenate(name="clip")(clip) if len(clip) > 1 else clip[0])
     x = layers.Dropout(config.dropout, name="clip_dropout")(x)
     return _dense_part(x, config.dense_units, config.dropout, "dense")
 
 
-def _deviation_head(config: HeadConfig, inputs: dict[str, Any]) -> Any:
+def _lean_part(config: HeadConfig, inputs: dict[str, Any]) -> Any:
     """What stands out from the clip's own background, standardised, through one lean dense part.
 
     Most of the features are dropped in training, so that a few hundred clips do not fit a wide head to their places.
     """
-    x = Standardise(name=STANDARDISE)(inputs["pooled"])
+    clip = [Standardise(name=f"standardise_{name}")(inputs[name]) for name in config.statistics]
+    if POOLED in inputs:
+        clip.append(inputs[POOLED])
+    x = layers.Concatenate(name="clip")(clip) if len(clip) > 1 else clip[0]
     x = layers.Dropout(config.dropout, name="clip_dropout")(x)
-    if "metadata" in inputs:
-        x = layers.Concatenate(name="clip")([x, inputs["metadata"]])
-    for index, width in enumerate(config.dense_units):
-        x = layers.Dense(width, activation="gelu", name=f"dense{index}")(x)
-        x = layers.Dropout(config.dense_dropout, name=f"dense_dropout{index}")(x)
+    if METADATA in inputs:
+        facts = inputs[METADATA]
+        for number, width in enumerate(config.metadata_units):
+            facts = layers.Dense(width, activation="gelu", name=f"metadata{number}")(facts)
+        x = layers.Concatenate(name="with_metadata")([x, facts])
+    for number, width in enumerate(config.dense_units):
+        x = layers.Dense(width, activation="gelu", name=f"dense{number}")(x)
+        x = layers.Dropout(config.dense_dropout, name=f"dense_dropout{number}")(x)
     return x
 
 

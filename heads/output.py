@@ -1,5 +1,6 @@
 """Predictions for new clips as the file that somebody wants: our own table, or a given template's rows and columns."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,20 +12,34 @@ from heads.tables import TextTable, read_table
 from store.ids import name_a_few
 
 
-def write_predictions(path: Path, new: NewPredictions, template: TextTable | None = None) -> None:
+def write_predictions(
+    path: Path,
+    new: NewPredictions,
+    template: TextTable | None = None,
+    frames_s: Mapping[str, Sequence[float]] | None = None,
+) -> None:
     """Write predictions as CSV.
 
     Without a template the columns are `clip_id`, `status` and one a class. With one, they are the template's, in its
-    order, and so are the rows; a template has no place for a status.
+    order, and so are the rows; a template has no place for a status, nor for `frames_s`: moments of each clip that
+    count, in seconds, which otherwise become a last column `top_frames_s`, separated by spaces.
 
     Raises:
-        PredictionError: the template has a column that is no class of the run.
+        PredictionError: the template has a column that is no class of the run, or there are frames for a template.
     """
+    if template is not None and frames_s is not None:
+        raise PredictionError(
+            f"{template.name}: --explain adds a column, for which a template has no place; leave one out"
+        )
     predictions = new.predictions
     frame = pd.DataFrame(predictions.probabilities, columns=list(predictions.classes))
     if template is None:
         frame.insert(0, "clip_id", list(predictions.ids))
         frame.insert(1, "status", [status.value for status in new.status])
+        if frames_s is not None:
+            frame["top_frames_s"] = [
+                " ".join(f"{moment:.2f}" for moment in frames_s.get(clip_id, ())) for clip_id in predictions.ids
+            ]
     else:
         frame = _in_template_order(frame, template)
     with atomic_path(path) as temporary:

@@ -9,17 +9,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heads.added import added_predictions
 from heads.blend import Blend
 from heads.errors import HeadsError
-from heads.feed import Examples
+from heads.examples import Examples
+from heads.joined import JoinedReader, Reader
 from heads.metadata import MetadataTransform
-from heads.model import POOLINGS
 from heads.predictions import Predictions
+from heads.recipe import HeadConfig
 from heads.run import RunDirectory
-from heads.trainer import Predictor
-from store import FeatureReader, FeatureStore, Status
+from heads.saved import predict_models
+from heads.statistics import clip_statistics
+from store import FeatureStore, Status
 from store.config import parse_settings
 from store.errors import StoreNotFoundError
+from store.ids import name_a_few
 from store.key import FeatureKey
 
 
@@ -40,7 +44,9 @@ class NewPredictions:
     status: tuple[Status, ...]
 
 
-def predict_run(run: RunDirectory, store: FeatureStore, ids: Sequence[str] | None = None) -> NewPredictions:
+def predict_run(
+    run: RunDirectory, store: FeatureStore, ids: Sequence[str] | None = None, added: Sequence[Predictions] = ()
+) -> NewPredictions:
     """Predict clips of `store` by the blend of `run`.
 
     For each fold the heads' models of that fold predict and are blended; the folds' blends are averaged. A clip that
@@ -50,27 +56,33 @@ def predict_run(run: RunDirectory, store: FeatureStore, ids: Sequence[str] | Non
         run: trained and blended.
         store: holds the features that the run's heads read, under the same settings.
         ids: clips, in the order wanted; all of the store if None.
+        added: predictions of models that were brought into the run, beside those that it holds of them.
 
     Raises:
-        PredictError: the store lacks features of the run's kind, or has no clip under all of them.
+        PredictError: the store lacks features of the run's kind, or has no clip under all of them; or a model that was
+            brought in does not say anything of a clip.
         UnknownClipError: a clip is not in the store.
     """
     blend = Blend.from_json(run.read_blend())
-    heads = {name: run.read_head(name) for name in blend.models}
-    readers = {name: _reader(store, name, facts) for name, facts in heads.items()}
+    outside = {name: added_predictions(run, name, added) for name in blend.models if run.is_added(name)}
+    heads = {name: run.read_head(name) for name in blend.models if name not in outside}
+    readers = {name: head_reader(store, name, facts) for name, facts in heads.items()}
     if ids is None:
-        ids = sorted(set.intersection(*(set(reader.ids) for reader in readers.values())))
+        sources = readers.values() or outside.values()
+        ids = sorted(set.intersection(*(set(source.ids) for source in sources)))
     if not ids:
         raise PredictError(
             f"{store.root}: no clip has the features of all heads of this run; featurize with all of its backbones"
         )
     status = _worst_status(readers.values(), ids)
     decoded = [clip_id for clip_id, found in zip(ids, status, strict=True) if found is not Status.FAILED]
-    table = store.clips().loc[decoded]
-    per_head = [_predict_folds(run, name, heads[name], readers[name], table) for name in blend.models]
-    per_fold = list(zip(*per_head, strict=True))
+    per_head = [
+        _predict_folds(run, name, heads[name], readers[name], store.clips().loc[decoded]) for name in heads if decoded
+    ]
+    from_outside = [_answers(each, decoded) for each in outside.values()]
+    per_fold = [[*own, *from_outside] for own in (zip(*per_head, strict=True) if per_head else [()])]
     blended = blend.apply_to_folds(per_fold) if decoded else None
-    probabilities = np.tile(_prior(heads, blend.classes), (len(ids), 1))
+    probabilities = np.tile(_prior(heads, blend.classes, run), (len(ids), 1))
     if blended is not None:
         places = {clip_id: place for place, clip_id in enumerate(ids)}
         probabilities[[places[clip_id] for clip_id in blended.ids]] = blended.probabilities
@@ -80,19 +92,25 @@ def predict_run(run: RunDirectory, store: FeatureStore, ids: Sequence[str] | Non
     return NewPredictions(predictions=predictions, status=status)
 
 
-def _reader(store: FeatureStore, name: str, facts: Mapping[str, Any]) -> FeatureReader:
-    """The reader of exactly the features that a head was trained on."""
-    key = FeatureKey.from_json(facts["source"])
-    try:
-        return store.reader(key)
-    except StoreNotFoundError as error:
-        raise PredictError(
-            f"{store.root}: head {name} reads features {key.folder}, which are not there; run featurize with "
-            f"--backbone {key.backbone} and the sampling {dict(key.sampling)}"
-        ) from error
+def head_reader(store: FeatureStore, name: str, facts: Mapping[str, Any]) -> Reader:
+    """The reader of exactly the features that a head was trained on.
+
+    Raises:
+        PredictError: the store has not got them.
+    """
+    readers = []
+    for key in (FeatureKey.from_json(source) for source in facts["sources"]):
+        try:
+            readers.append(store.reader(key))
+        except StoreNotFoundError as error:
+            raise PredictError(
+                f"{store.root}: head {name} reads features {key.folder}, which are not there; run featurize with "
+                f"--backbone {key.backbone} and the sampling {dict(key.sampling)}"
+            ) from error
+    return readers[0] if len(readers) == 1 else JoinedReader(readers)
 
 
-def _worst_status(readers: Iterable[FeatureReader], ids: Sequence[str]) -> tuple[Status, ...]:
+def _worst_status(readers: Iterable[Reader], ids: Sequence[str]) -> tuple[Status, ...]:
     """How decoding went for each clip, the worst over all readers."""
     order = list(Status)
     worst = np.zeros(len(ids), np.int64)
@@ -103,35 +121,52 @@ def _worst_status(readers: Iterable[FeatureReader], ids: Sequence[str]) -> tuple
 
 
 def _predict_folds(
-    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: FeatureReader, table: pd.DataFrame
+    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: Reader, table: pd.DataFrame
 ) -> list[Predictions]:
-    """What each fold's model of one head says of the clips in `table`; they share one compiled network."""
+    """What each fold's model of one head says of the clips in `table`, which are read once for all folds."""
     ids = tuple(table.index)
-    model = keras.saving.load_model(run.model_path(name, 0), compile=False)
-    predict = Predictor(model)
-    rows = reader.index_of(ids)
-    kind = facts["settings"]["kind"]
-    pooled = POOLINGS[kind](reader, rows) if kind in POOLINGS else None
-    predictions = []
-    for number, settings in enumerate(facts["metadata"]):
-        model.load_weights(run.model_path(name, number))
-        metadata = parse_settings(settings, MetadataTransform, str(run.head_path(name)))
-        examples = Examples(reader=reader, rows=rows, metadata=metadata.apply(table), pooled=pooled)
-        predictions.append(
-            Predictions(
-                ids=ids,
-                classes=tuple(facts["classes"]),
-                probabilities=predict(examples),
-                provenance={"model": name},
-            )
+    models = [
+        keras.saving.load_model(run.model_path(name, number), compile=False) for number in range(len(facts["metadata"]))
+    ]
+    found = predict_models(models, see_new_clips(run, name, facts, reader, table))
+    return [
+        Predictions(ids=ids, classes=tuple(facts["classes"]), probabilities=each, provenance={"model": name})
+        for each in found
+    ]
+
+
+def see_new_clips(
+    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: Reader, table: pd.DataFrame
+) -> Examples:
+    """What a trained head sees of the clips in `table`, rows of the clip table."""
+    config = parse_settings(facts["settings"], HeadConfig, str(run.head_path(name)))
+    transforms = [parse_settings(each, MetadataTransform, str(run.head_path(name))) for each in facts["metadata"]]
+    rows = reader.index_of(table.index)
+    return Examples(
+        reader=reader,
+        rows=rows,
+        statistics=clip_statistics(reader, rows, config.inputs),
+        metadata=np.stack([transform.apply(table) for transform in transforms]),
+        sees_frames=config.sees_frames,
+    )
+
+
+def _answers(outside: Predictions, ids: Sequence[str]) -> Predictions:
+    """What a model that was brought in says of `ids`."""
+    missing = sorted(set(ids) - set(outside.ids))
+    if missing:
+        raise PredictError(
+            f"the blend needs '{outside.model}', which was brought in and says nothing of {len(missing)} clips, "
+            f"such as {name_a_few(missing)}; give its predictions of them with --add {outside.model}.csv"
         )
-    return predictions
+    return outside.select(ids)
 
 
-def _prior(heads: Mapping[str, Mapping[str, Any]], classes: Sequence[str]) -> NDArray[np.float64]:
-    """The mean training prior of the first head that knows all of `classes`, in their order."""
+def _prior(heads: Mapping[str, Mapping[str, Any]], classes: Sequence[str], run: RunDirectory) -> NDArray[np.float64]:
+    """The mean training prior of the first head that knows all of `classes`, in their order; else the labels' share."""
     for facts in heads.values():
         if set(classes) <= set(facts["classes"]):
             prior = np.mean(facts["prior"], axis=0)
             return np.array([prior[facts["classes"].index(name)] for name in classes])
-    raise PredictError("no head of this run knows all classes of its blend; run `heads blend` again")
+    shares: NDArray[np.float64] = run.read_labels().only(classes).values.mean(axis=0)
+    return shares

@@ -10,10 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.errors import PredictionError
+from heads.tables import ID_COLUMNS
 from store.ids import name_a_few, normalise_clip_id, require_known, require_unique
 
 ID_COLUMN = "clip_id"
 FOLD_COLUMN = "fold"
+STATUS_COLUMN = "status"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +88,9 @@ class Predictions:
 
 
 def read_csv(path: Path, *, model: str | None = None) -> Predictions:
-    """Read what `write_csv` wrote, or any CSV of that shape.
+    """Read what `write_csv` wrote, or any CSV of that shape; the clips' column may be called as in a label table.
+
+    A column `status`, which `heads predict` writes, is passed over.
 
     Args:
         path: the file.
@@ -97,11 +101,13 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
         DuplicateClipError: a clip stands twice.
     """
     try:
-        frame = pd.read_csv(path, dtype={ID_COLUMN: str}, keep_default_na=False)
+        frame = pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), keep_default_na=False)
     except FileNotFoundError as error:
         raise PredictionError(f"{path}: there is no such file; name a CSV of predictions that exists") from error
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise PredictionError(f"{path.name}: not a CSV table in UTF-8 ({error}); export it again") from error
+    other = next((name for name in ID_COLUMNS if name in frame.columns), ID_COLUMN)
+    frame = frame.rename(columns={other: ID_COLUMN}).drop(columns=STATUS_COLUMN, errors="ignore")
     if ID_COLUMN not in frame.columns:
         raise PredictionError(
             f"{path.name}: there is no column '{ID_COLUMN}', found {name_a_few(map(str, frame.columns))}; "

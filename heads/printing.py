@@ -6,18 +6,28 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from heads.added import Added
+
 
 def print_leaderboard(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the leaderboard to stdout, best first; the blend that is kept has a star."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("model")
+    table.add_column("model", overflow="fold")  # a name that is cut off may be that of two models
     table.add_column("kind")
     for name in ("log loss", "fold spread", "mAP", "macro F1"):
         table.add_column(name, justify="right")
     for row in rows:
         numbers = [_number(row[name]) for name in ("mean_log_loss", "fold_spread", "map", "macro_f1")]
         table.add_row(row["name"] + (" *" if row["chosen"] else ""), row["kind"], *numbers)
-    Console(highlight=False).print(table)
+    Console(markup=False, highlight=False).print(table)
+
+
+def print_added(added: Added) -> None:
+    """Say on stderr what was brought in, and what speaks against it."""
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"added {added.name}: {added.n_clips} clips of the run out of fold, {added.n_new} others")
+    for warning in added.warnings:
+        console.print(f"warning: {added.file}: {warning}")
 
 
 def _number(value: float | None) -> str:

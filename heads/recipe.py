@@ -1,11 +1,12 @@
 """Recipes: what `heads train` trains, as strict YAML."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from heads.errors import HeadsError
+from heads.statistics import StatisticName
 from store.config import StrictModel, load_yaml
 
 _FACTS = Literal[
@@ -38,43 +39,97 @@ class RecipeError(HeadsError, ValueError):
 
 
 class HeadConfig(StrictModel):
-    """One kind of head, trained once for each of its sources.
+    """One kind of head, trained once for each of its sources, or once for all of them side by side.
 
     Attributes:
-        kind: the architecture: `attention` as published, or `deviation` (see `heads.model`).
+        kind: the architecture: `attention` and `recurrent` as published, or `deviation` (see `heads.model`).
+        name: what the head is called, before the name of its source; its kind if not given.
         sources: `each` for every source in the store, or a list of them (`backbone` or `backbone+view`).
+        without: sources that `each` leaves out.
+        view: the view that `each` is limited to, where a head suits only one; None for all.
+        joined: whether one head sees all its sources side by side, instead of one head a source.
+        classes: the classes that it tells apart; all of the labels if none is named.
+        statistics: statistics over time that the head sees, in which nothing is learned (see `heads.statistics`).
+        queries: learned attention queries; 0 for a head that does not look at single frames (under `deviation`).
+        recurrent_units: width of each of the two recurrent layers, under `recurrent`.
         metadata: clip facts that the head sees beside the features; none for an empty list.
         dense_units: widths of the dense layers after pooling.
-        metadata_units: widths of the dense layers over the metadata.
-        dropout: share of activations dropped before (and, under `attention`, between) the dense layers.
+        metadata_units: widths of the dense layers over the metadata; none to take the facts as they are.
+        dropout: share of activations dropped before (and, unless under `deviation`, between) the dense layers.
         dense_dropout: share dropped after each dense layer, under `deviation`.
+        frame_dropout: share of features dropped before the recurrent layers.
         epochs: passes over the training clips.
-        batch_clips: clips in a batch.
+        pseudo_epochs: further passes that learn from unlabelled clips too, where there are some.
+        pseudo_clips: how many of a batch's clips are unlabelled in those passes.
+        pseudo_weight: weight of an unlabelled clip in the loss, beside 1 for a labelled one.
+        batch_clips: clips that a member learns from at a step.
+        seeds: members for each fold that differ in their seed only; their logits are averaged.
         learning_rate: Adam's step size at the start.
         weight_decay: what is taken off the weights at each step, as a share of the step size.
+        shrinkage: what weight decay alone would take off the weights over the whole training, as a natural logarithm,
+            however many steps that has; so that a large table is not held back by what a small one needs.
+        averaging: how much of the running average of the weights stays at each step; 0 for no average.
+        competing: whether classes compete for a clip, as they do where most clips show one thing or nothing.
         start_at_prior: whether the untrained head already gives each class its share among the training clips.
         schedule: `plateau` follows the training loss, `cosine` falls to nothing over the epochs.
         plateau_factor: what the step size is multiplied by when the training loss stops falling.
         plateau_epochs: epochs without a lower training loss before that.
-        least_learning_rate: the step size never goes below this.
+        least_learning_rate: `plateau` never goes below this step size.
     """
 
-    kind: Literal["attention", "deviation"] = "attention"
-    sources: Literal["each"] | tuple[str, ...] = EACH_SOURCE
+    kind: Literal["attention", "recurrent", "deviation"] = "attention"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$")] = ""
+    sources: Literal["each"] | Annotated[tuple[str, ...], Field(min_length=1)] = EACH_SOURCE
+    without: tuple[str, ...] = ()
+    view: Literal["whole", "motion"] | None = None
+    joined: bool = False
+    classes: tuple[str, ...] = ()
+    statistics: tuple[StatisticName, ...] = ("change",)
+    queries: Annotated[int, Field(ge=0, le=64)] = 1
+    recurrent_units: Annotated[int, Field(ge=1)] = 512
     metadata: tuple[_FACTS, ...] = DEFAULT_METADATA
     dense_units: tuple[int, ...] = (1024, 1024)
     metadata_units: tuple[int, ...] = (128, 128)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
     dense_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    frame_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.15
     epochs: Annotated[int, Field(ge=1)] = 15
+    pseudo_epochs: Annotated[int, Field(ge=0)] = 0
+    pseudo_clips: Annotated[int, Field(ge=1)] = 20
+    pseudo_weight: Annotated[float, Field(gt=0)] = 1.0
     batch_clips: Annotated[int, Field(ge=2)] = 64
+    seeds: Annotated[int, Field(ge=1, le=32)] = 1
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    shrinkage: Annotated[float, Field(ge=0)] = 0.0
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    competing: bool = False
     start_at_prior: bool = False
     schedule: Literal["plateau", "cosine"] = "plateau"
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.7
     plateau_epochs: Annotated[int, Field(ge=1)] = 2
     least_learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.kind != "deviation" and self.queries < 1:
+            raise ValueError(f"queries: a head of kind {self.kind} pools by attention; ask for at least 1")
+        if self.kind == "deviation" and not (self.queries or self.statistics):
+            raise ValueError("statistics: with neither statistics nor queries there is nothing to see; name one")
+        if self.pseudo_epochs and self.pseudo_clips >= self.batch_clips:
+            raise ValueError("pseudo_clips: a batch must hold labelled clips too; ask for fewer than batch_clips")
+        return self
+
+    @property
+    def sees_frames(self) -> bool:
+        """Whether single frames are read in training; if not, epochs read a row a clip and no more."""
+        return self.kind != "deviation" or self.queries > 0
+
+    @property
+    def inputs(self) -> tuple[StatisticName, ...]:
+        """The statistics that the network takes, in order; attention over deviations needs the background too."""
+        extra: tuple[StatisticName, ...] = ("background",) if self.kind == "deviation" and self.queries else ()
+        return tuple(dict.fromkeys(self.statistics + extra))
 
 
 class Recipe(StrictModel):
@@ -84,11 +139,13 @@ class Recipe(StrictModel):
         folds: number of cross-validation folds.
         seed: of folds, weights and shuffling.
         heads: the heads.
+        made_for: the sources that the recipe was published for, if it was; only for telling which are missing.
     """
 
     folds: Annotated[int, Field(ge=2, le=50)] = 5
     seed: int = 0
     heads: Annotated[tuple[HeadConfig, ...], Field(min_length=1)] = (HeadConfig(),)
+    made_for: tuple[str, ...] = ()
 
 
 def load_recipe(path: Path | None) -> Recipe:

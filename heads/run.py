@@ -2,15 +2,18 @@
 
 config.yaml             the resolved recipe
 labels.csv  folds.csv   what was learnt from, and in which fold each clip was scored
+balance.csv             how the folds spread the classes
 clips.csv               the clips that did not decode cleanly, with the reason
-heads/<name>/           head.json and fold<k>.keras
+heads/<name>/           head.json, fold<k>.keras and epochs.jsonl; state.npz while it is being trained
 oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those of the blend
+added/<name>/           added.json and new.csv of a model that was brought in from outside
 metrics.json blend.json report.html predictions/
+splits.json             scores beside those of random folds, if asked for; random_split/ is the run that they are of
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,13 @@ from heads.errors import PredictionError, RunError
 from heads.folds import Folds
 from heads.labels import LabelTable, load_labels
 from heads.predictions import Predictions, read_csv
+from heads.progress import Epoch
 
 BLEND = "blend"
 CLIP_COLUMNS = ("clip_id", "source", "status", "reason")
 _TRAIN = "heads train --run {run} ..."
 _BLEND = "heads blend --run {run}"
+_ADD = "heads blend --run {run} --add ..."
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,11 @@ class RunDirectory:
     def folds_path(self) -> Path:
         """clip_id, fold, group."""
         return self.path / "folds.csv"
+
+    @property
+    def balance_path(self) -> Path:
+        """How many clips of each class each fold holds."""
+        return self.path / "balance.csv"
 
     @property
     def clips_path(self) -> Path:
@@ -91,12 +101,28 @@ class RunDirectory:
         """The model of a head that has not seen the clips of `fold`."""
         return self.head_folder(name) / f"fold{fold}.keras"
 
+    def epochs_path(self, name: str) -> Path:
+        """How the training of a head went, a JSON line an epoch."""
+        return self.head_folder(name) / "epochs.jsonl"
+
+    def state_path(self, name: str) -> Path:
+        """Where the training of a head stands while it goes on."""
+        return self.head_folder(name) / "state.npz"
+
     def oof_path(self, name: str) -> Path:
         """The out-of-fold probabilities of a head, or of the blend (`blend`), CSV."""
         return self.path / "oof" / f"{_plain(name)}.csv"
 
+    def added_path(self, name: str) -> Path:
+        """Where the predictions of a model from outside came from, and what is wrong with them; JSON."""
+        return self.path / "added" / _plain(name) / "added.json"
+
+    def is_added(self, name: str) -> bool:
+        """Whether a model was brought in from outside."""
+        return self.added_path(name).is_file()
+
     def head_names(self) -> tuple[str, ...]:
-        """The names of the heads that have out-of-fold predictions, sorted."""
+        """The names of the heads, trained here or brought in, that have out-of-fold predictions, sorted."""
         return tuple(sorted(path.stem for path in (self.path / "oof").glob("[!.]*.csv") if path.stem != BLEND))
 
     def write_config(self, config: Mapping[str, Any]) -> None:
@@ -131,6 +157,10 @@ class RunDirectory:
         frame = pd.DataFrame({"clip_id": list(folds.ids), "fold": folds.fold, "group": list(folds.groups)})
         self._write_frame(self.folds_path, frame)
 
+    def write_balance(self, table: pd.DataFrame) -> None:
+        """Write how the folds spread the classes, as `heads.folds.balance_table` gives it."""
+        self._write_frame(self.balance_path, table.reset_index())
+
     def read_folds(self) -> Folds:
         """The fold and group of each clip."""
         frame = self._frame(self.folds_path, _TRAIN, ("clip_id", "fold", "group"))
@@ -156,6 +186,11 @@ class RunDirectory:
     def read_head(self, name: str) -> dict[str, Any]:
         """What is known of a head."""
         return self._json(self.head_path(name), _TRAIN)
+
+    def write_epochs(self, name: str, epochs: Sequence[Epoch]) -> None:
+        """Write how the training of a head went so far."""
+        lines = [json.dumps({"head": name, **asdict(epoch)}, allow_nan=False) for epoch in epochs]
+        write_text(self.epochs_path(name), "".join(f"{line}\n" for line in lines))
 
     def write_oof(self, name: str, predictions: Predictions) -> None:
         """Write the out-of-fold probabilities of a head or blend."""
@@ -186,6 +221,22 @@ class RunDirectory:
             raise RunError(f"{self.path}: no head is trained here; run `{_TRAIN.format(run=self.path)}` first")
         return [self.read_oof(name) for name in names]
 
+    def write_added(self, name: str, new: Predictions, facts: Mapping[str, Any]) -> None:
+        """Write what a model from outside says of clips that are not the run's, and where that came from."""
+        with atomic_path(self.added_path(name).with_name("new.csv")) as temporary:
+            new.write_csv(temporary)
+        write_json(self.added_path(name), facts)
+
+    def read_added(self, name: str) -> Predictions:
+        """What a model from outside says of clips that are not the run's."""
+        path = self.added_path(name).with_name("new.csv")
+        self._require(path, _ADD)
+        return read_csv(path, model=name)
+
+    def read_added_facts(self, name: str) -> dict[str, Any]:
+        """Where the predictions of a model from outside came from."""
+        return self._json(self.added_path(name), _ADD)
+
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write the scores of every head and blend."""
         write_json(self.metrics_path, metrics)
@@ -193,6 +244,15 @@ class RunDirectory:
     def read_metrics(self) -> dict[str, Any]:
         """The scores of every head and blend."""
         return self._json(self.metrics_path, _BLEND)
+
+    def write_splits(self, splits: Mapping[str, Any]) -> None:
+        """Write the heads' scores beside those of random folds."""
+        write_json(self.path / "splits.json", splits)
+
+    def read_splits(self) -> list[dict[str, Any]]:
+        """The heads' scores beside those of random folds, a dict a head; none if they were not asked for."""
+        path = self.path / "splits.json"
+        return list(self._json(path, _TRAIN)["heads"]) if path.is_file() else []
 
     def write_blend(self, blend: Mapping[str, Any]) -> None:
         """Write the chosen blend."""

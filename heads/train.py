@@ -2,45 +2,34 @@
 
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from heads.atomic import atomic_path
 from heads.errors import HeadsError
-from heads.fit import Epoch, OutOfFold, train_heads
-from heads.folds import Folds, assign_folds
+from heads.fit import OutOfFold, train_heads
+from heads.folds import Folds, assign_folds, balance_table
+from heads.joined import Reader
 from heads.joining import Looks, join_duplicates
 from heads.labels import LabelTable, load_labels, sites_from_pattern
 from heads.metrics import mean_log_loss
-from heads.recipe import EACH_SOURCE, HeadConfig, Recipe, RecipeError
+from heads.named import NamedHead, resolve_heads
+from heads.progress import Epoch, Progress
+from heads.recipe import Recipe
 from heads.run import RunDirectory
 from store import FeatureReader, FeatureStore, Status
 from store.digest import settings_digest
 from store.ids import name_a_few
-from store.key import FeatureKey
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
 
 
 class TrainError(HeadsError, ValueError):
     """The store, the labels and the run do not fit together."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NamedHead:
-    """A head of the recipe on one source of the store.
-
-    Attributes:
-        name: what it is called in the run.
-        config: its settings.
-        key: the features that it reads.
-    """
-
-    name: str
-    config: HeadConfig
-    key: FeatureKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +53,13 @@ def train_run(
     sites: Path | None = None,
     site_pattern: str | None = None,
     allow_missing: bool = False,
+    unlabelled: bool = False,
     report: Callable[[str, Epoch], None] = lambda _name, _epoch: None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> list[Trained]:
     """Train every head of `recipe` over folds, and write the run directory.
 
-    A head that the run already holds is not trained again, so that a run that was stopped goes on where it was.
+    A head that the run already holds is not trained again, and one that was stopped goes on after its last epoch.
 
     Args:
         store: the cached features.
@@ -78,7 +69,9 @@ def train_run(
         sites: a table of the site of each clip.
         site_pattern: a pattern that finds the site in the clip id, instead.
         allow_missing: leave out labelled clips that the store does not hold, instead of refusing.
+        unlabelled: learn from the store's clips without labels too, where the recipe says how.
         report: called after every epoch with the head's name.
+        note: called with sentences for the user.
 
     Returns:
         One entry a head, in the recipe's order.
@@ -86,53 +79,78 @@ def train_run(
     Raises:
         TrainError: the run was made with other settings, labels or features, or nothing can be trained.
         UnknownClipError: a labelled clip is not in the store.
+        StoppedError: Ctrl-C was pressed; the last epoch was finished and saved.
     """
-    heads = resolve_heads(recipe, store)
-    readers = {head.key.folder: store.reader(head.key) for head in heads}
-    facts = store.clips()
     labels = load_labels(labels_path, sites=sites)
     if site_pattern is not None:
         labels = labels.with_sites(sites_from_pattern(labels.ids, site_pattern), "--site-pattern")
-    usable, set_aside = _usable_labels(labels, readers, allow_missing=allow_missing)
-    folds = _make_folds(usable, facts, recipe)
-    _begin(run, recipe, heads, usable, folds, set_aside)
+    return train_on(
+        store, labels, run, recipe, allow_missing=allow_missing, unlabelled=unlabelled, report=report, note=note
+    )
+
+
+def train_on(
+    store: FeatureStore,
+    labels: LabelTable,
+    run: RunDirectory,
+    recipe: Recipe,
+    *,
+    allow_missing: bool = False,
+    unlabelled: bool = False,
+    report: Callable[[str, Epoch], None] = lambda _name, _epoch: None,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Trained]:
+    """What `train_run` does, on labels that have been read."""
+    resolved = resolve_heads(recipe, store, labels.classes)
+    for sentence in resolved.notes:
+        note(sentence)
+    readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
+    facts = store.clips()
+    usable, set_aside = usable_labels(labels, readers, allow_missing=allow_missing)
+    folds = make_folds(usable, facts, recipe)
+    for sentence in rare_classes(usable, folds):
+        note(sentence)
+    extra = find_unlabelled(labels, readers) if unlabelled else ()
+    if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
+        note("the recipe has no pseudo_epochs, so the clips without labels are not used")
+    _begin(run, recipe, resolved.heads, usable, folds, set_aside, extra)
     done = []
-    for head in heads:
-        if head.name in run.head_names():
-            seconds, resumed = float(run.read_head(head.name)["seconds"]), True
-        else:
-            seconds, resumed = (
-                _train_one(run, head, readers[head.key.folder], facts, usable, folds, recipe.seed, report),
-                False,
-            )
-        loss = mean_log_loss(usable.values, run.read_oof(head.name).select(usable.ids).probabilities)
+    for head in resolved.heads:
+        resumed = head.name in run.head_names()
+        if not resumed:
+            _train_one(run, head, head.reader(readers), facts, usable, folds, recipe.seed, extra, report)
+        known = usable if not head.config.classes else usable.only(head.config.classes)
+        loss = mean_log_loss(known.values, run.read_oof(head.name).select(usable.ids).probabilities)
+        seconds = float(run.read_head(head.name)["seconds"])
         done.append(Trained(name=head.name, mean_log_loss=loss, seconds=seconds, resumed=resumed))
     return done
 
 
-def resolve_heads(recipe: Recipe, store: FeatureStore) -> list[NamedHead]:
-    """The heads of `recipe` on the sources that `store` holds.
-
-    Raises:
-        RecipeError: two heads would have the same name, or the store is empty.
-        StoreNotFoundError: a named source is not there, or may mean several keys.
-    """
-    held = store.keys()
-    sources = sorted({key.source for key in held})
-    if not sources:
-        raise RecipeError(f"{store.root}: the store holds no features; run `featurize` first")
-    heads = []
-    for config in recipe.heads:
-        for source in sources if config.sources == EACH_SOURCE else config.sources:
-            key = store.find(source)
-            heads.append(NamedHead(name=f"{config.kind}-{key.source}", config=config, key=key))
-    names = [head.name for head in heads]
-    if len(set(names)) < len(names):
-        raise RecipeError(f"the recipe trains {name_a_few(sorted(names))} more than once; name each source once a kind")
-    return heads
+def rare_classes(labels: LabelTable, folds: Folds) -> list[str]:
+    """A sentence on the classes that some fold cannot score, and one on those that some fold cannot learn."""
+    table = balance_table(labels.values, folds, labels.classes)
+    rare = table.index[table["rare"] & (table["untrained_folds"] == 0)]
+    untrained = table.index[table["untrained_folds"] > 0]
+    sentences = []
+    if len(rare):
+        sentences.append(
+            f"{name_a_few(rare)}: seen at fewer sites than there are folds, so that some fold has no clip to score"
+        )
+    if len(untrained):
+        sentences.append(f"{name_a_few(untrained)}: all clips stand in one fold, whose model never sees the class")
+    return sentences
 
 
-def _usable_labels(
+def find_unlabelled(labels: LabelTable, readers: Mapping[str, FeatureReader]) -> tuple[str, ...]:
+    """The clips that have frames under every key and no row among the labels, sorted."""
+    framed = [
+        {clip_id for clip_id, length in zip(reader.ids, reader.lengths.tolist(), strict=True) if length}
+        for reader in readers.values()
+    ]
+    return tuple(sorted(set.intersection(*framed) - set(labels.ids)))
+
+
+def usable_labels(
     labels: LabelTable, readers: Mapping[str, FeatureReader], *, allow_missing: bool
 ) -> tuple[LabelTable, pd.DataFrame]:
     """The labelled clips that have frames under every key, and a table of those that are not OK somewhere."""
@@ -157,7 +175,7 @@ def _usable_labels(
     return usable, pd.DataFrame(rows, columns=["clip_id", "source", "status", "reason"])
 
 
-def _make_folds(labels: LabelTable, facts: pd.DataFrame, recipe: Recipe) -> Folds:
+def make_folds(labels: LabelTable, facts: pd.DataFrame, recipe: Recipe) -> Folds:
     """Folds that keep sites whole, and copies of one clip together."""
     fingerprints = facts.loc[list(labels.ids), "fingerprint"].tolist()
     groups = join_duplicates(labels.sites or labels.ids, fingerprints, Looks.from_clip_table(facts, labels.ids))
@@ -171,13 +189,15 @@ def _begin(
     labels: LabelTable,
     folds: Folds,
     set_aside: pd.DataFrame,
+    unlabelled: Sequence[str],
 ) -> None:
     """Write what the heads are going to share, or make sure that the run was begun with just the same."""
     config = {
         "recipe": recipe.model_dump(mode="json"),
-        "sources": {head.name: head.key.folder for head in heads},
+        "sources": {head.name: [key.folder for key in head.keys] for head in heads},
         "labels_sha256": settings_digest([labels.ids, labels.classes, labels.values.tolist()]),
         "folds_sha256": settings_digest([folds.ids, folds.fold.tolist()]),
+        "unlabelled_sha256": settings_digest(list(unlabelled)),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     if run.config_path.exists():
@@ -185,13 +205,14 @@ def _begin(
         return
     run.write_labels(labels)
     run.write_folds(folds)
+    run.write_balance(balance_table(labels.values, folds, labels.classes))
     run.write_clips(set_aside)
     run.write_config(config)
 
 
 def _require_same(run: RunDirectory, config: Mapping[str, Any]) -> None:
     before = run.read_config()
-    for part in ("recipe", "sources", "labels_sha256", "folds_sha256"):
+    for part in ("recipe", "sources", "labels_sha256", "folds_sha256", "unlabelled_sha256"):
         if before.get(part) != config[part]:
             raise TrainError(
                 f"{run.path}: this run was begun with another {part.removesuffix('_sha256')}; "
@@ -202,42 +223,49 @@ def _require_same(run: RunDirectory, config: Mapping[str, Any]) -> None:
 def _train_one(
     run: RunDirectory,
     head: NamedHead,
-    reader: FeatureReader,
+    reader: Reader,
     facts: pd.DataFrame,
     labels: LabelTable,
     folds: Folds,
     seed: int,
+    unlabelled: Sequence[str],
     report: Callable[[str, Epoch], None],
-) -> float:
+) -> None:
     """Train one head and write it; its out-of-fold table comes last, since that is what says that it is whole."""
+    known = labels if not head.config.classes else labels.only(head.config.classes)
     trained: OutOfFold = train_heads(
         reader,
         facts,
-        labels,
+        known,
         folds,
         head.config,
         name=head.name,
         seed=seed,
+        unlabelled=unlabelled,
+        progress=Progress(path=run.state_path(head.name), log=partial(run.write_epochs, head.name)),
         report=lambda epoch: report(head.name, epoch),
     )
     for number, part in enumerate(trained.folds):
         path = run.model_path(head.name, number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.model.save(path)
-    seconds = sum(part.seconds for part in trained.folds)
-    run.write_head(
-        head.name,
-        {
-            "source": head.key.to_json(),
-            "settings": head.config.model_dump(mode="json"),
-            "classes": list(labels.classes),
-            "metadata": [part.metadata.model_dump(mode="json") for part in trained.folds],
-            "prior": [part.prior.tolist() for part in trained.folds],
-            "losses": [part.losses for part in trained.folds],
-            "parameters": int(trained.folds[0].model.count_params()),
-            "seconds": round(seconds, 2),
-            "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
-        },
-    )
+        with atomic_path(path) as temporary:
+            part.model.save(temporary)
+    run.write_epochs(head.name, trained.epochs)
+    run.write_head(head.name, _facts_of(head, known, trained))
     run.write_oof(head.name, trained.predictions)
-    return seconds
+    run.state_path(head.name).unlink(missing_ok=True)
+
+
+def _facts_of(head: NamedHead, labels: LabelTable, trained: OutOfFold) -> dict[str, Any]:
+    judgements = [None if part.judgement is None else asdict(part.judgement) for part in trained.folds]
+    return {
+        "sources": [key.to_json() for key in head.keys],
+        "settings": head.config.model_dump(mode="json"),
+        "classes": list(labels.classes),
+        "metadata": [part.metadata.model_dump(mode="json") for part in trained.folds],
+        "prior": [part.prior.tolist() for part in trained.folds],
+        "losses": [part.losses for part in trained.folds],
+        "pseudo_labels": judgements if any(judgements) else None,
+        "parameters": int(trained.folds[0].model.count_params()),
+        "seconds": round(sum(epoch.seconds for epoch in trained.epochs), 2),
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+    }

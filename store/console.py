@@ -34,7 +34,7 @@ def stderr_console() -> "Console":
     """A rich console on stderr, for progress and logs."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, markup=False)  # names of clips may hold brackets
 
 
 @contextlib.contextmanager

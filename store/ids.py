@@ -1,5 +1,6 @@
 """Clip ids: the one name that joins features, facts, labels, folds and predictions."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,8 +12,16 @@ _SHOWN = 5
 
 
 def clip_id_from_path(path: PurePath, root: PurePath) -> str:
-    """The id of the clip at `path`: its path relative to `root`, `/` separated, in Unicode NFC."""
-    return normalise_clip_id(path.relative_to(root).as_posix())
+    """The id of the clip at `path`: its path relative to `root`, `/` separated, in Unicode NFC, always writable."""
+    return normalise_clip_id(writable(path.relative_to(root).as_posix()))
+
+
+def writable(path: str) -> str:
+    """`path` with the bytes of it that are not UTF-8, which Python keeps as lone surrogates, as `%` and two hex digits.
+
+    Cards that were written under another locale hold such names; the clips are as good as any.
+    """
+    return re.sub("[\udc80-\udcff]", lambda found: f"%{ord(found[0]) - 0xDC00:02X}", path)
 
 
 def normalise_clip_id(text: str) -> str:

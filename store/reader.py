@@ -35,6 +35,7 @@ class FeatureReader:
         fingerprints: (N) content fingerprints.
         lengths: (N,) int64 number of frames.
         dtype: float16, or float32 if any part holds values that float16 cannot.
+        cache: a folder of the store for what can be computed again from the features; it need not exist.
     """
 
     def __init__(self, key: FeatureKey, index: FeatureIndex, reload: Callable[[], FeatureIndex], cache: Path) -> None:
@@ -47,7 +48,7 @@ class FeatureReader:
         self.lengths = index.lengths
         self.dtype = np.result_type(np.float16, *{part.dtype for part in index.parts})
         self._blocks = BlockReader(index, key.dim, reload)
-        self._cache = cache
+        self.cache = cache
         self._buffers = Buffers()
         self._places: dict[str, int] | None = None
 
@@ -59,6 +60,11 @@ class FeatureReader:
     def dim(self) -> int:
         """D, the number of feature columns."""
         return self.key.dim
+
+    @property
+    def digest(self) -> str:
+        """The digest of the settings that made the features."""
+        return self.key.digest
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -145,7 +151,7 @@ class FeatureReader:
             StoreRequestError: these clips have no frame.
         """
         chosen = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
-        return cached_moments(self, chosen, self._cache)
+        return cached_moments(self, chosen, self.cache)
 
     def _columns(self, taps: Sequence[str] | None) -> NDArray[np.int64] | None:
         if taps is None:

@@ -70,6 +70,9 @@ class ClipFacts:
         saturation_mean: mean HSV saturation, 0 to 1.
         infrared_share: share of frames without colour, 0 to 1.
         motion_mean: mean absolute grey-level change between neighbouring low-resolution frames, 0 to 1.
+        motion_share: share of the low-resolution frames in which something moves against the background, 0 to 1.
+        motion_peak: strongest deviation of any cell of any frame from the background beyond its noise level, in
+            standard deviations of a frame's grey levels.
         image_hash: 64-bit difference hash of the median frame, 16 hex digits, for near-duplicates.
     """
 
@@ -94,4 +97,6 @@ class ClipFacts:
     saturation_mean: float = float("nan")
     infrared_share: float = float("nan")
     motion_mean: float = float("nan")
+    motion_share: float = float("nan")
+    motion_peak: float = float("nan")
     image_hash: str = ""

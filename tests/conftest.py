@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# On a busy machine an example can take any time; tests that mean a time say so themselves.
+settings.register_profile("trapline", deadline=None)
+settings.load_profile("trapline")
 
 _REAL_DATA = Path(os.environ.get("TRAPLINE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -15,6 +15,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from featurize.backbone import Backbone
 from featurize.backbones.torch_checkpoint import read_torch_checkpoint
 
 _BATCH_NORM_EPSILON = 1e-3
@@ -88,6 +89,14 @@ def _round_channels(channels: float, divisor: int = 8) -> int:
     """The multiple of `divisor` nearest to `channels` that loses at most a tenth of them."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def efficientnet_lite_network(backbone: Backbone, weights: Path | None, _side_px: int | None = None) -> keras.Model:
+    """The network of a row of the registry, with the weights of a checkpoint unless that is None."""
+    network = build_efficientnet_lite(backbone.name)
+    if weights is not None:
+        load_torch_weights(network, weights)
+    return network
 
 
 def build_efficientnet_lite(name: str, *, include_top: bool = False) -> keras.Model:

@@ -1,7 +1,8 @@
 """Calibration after a blend, as a blender of its own, so that nesting scores blend and calibration together.
 
 First one temperature for all classes, then for each class a slope and an offset of its own (Platt scaling) that depart
-from it only as far as the data insist: a class with few positives stays where the temperature put it.
+from it only as far as the data insist: a class with few positives stays where the temperature put it. Last come the
+steps of `heads.blenders.steps`, where they help.
 """
 
 from collections.abc import Mapping
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from heads.blenders.logistic import Logistic, newton
 from heads.blenders.logits import to_logits, to_probabilities
 from heads.blenders.protocol import Blender, Stack
+from heads.blenders.steps import apply_steps, fit_steps
 
 SUFFIX = "+calibrated"
+_MOST_CLIPS = 20_000
 
 
 class Calibrated:
@@ -30,7 +33,7 @@ class Calibrated:
         folds = np.unique(fold)
         blend = self.blender.fit(stack, labels, fold)
         if len(folds) < 2:
-            return {"blend": blend, "temperature": 1.0, "platt": Logistic().fit(stack[:1], labels, fold)}
+            return {"blend": blend, "temperature": 1.0, "platt": Logistic().fit(stack[:1], labels, fold), "steps": []}
         crossed = np.empty(labels.shape)
         for number in folds:
             scored = fold == number
@@ -38,18 +41,24 @@ class Calibrated:
             crossed[scored] = self.blender.combine(stack[:, scored], other)
         temperature = fit_temperature(crossed, labels)
         platt = Logistic().fit(cool(crossed, temperature)[None], labels, fold)
-        return {"blend": blend, "temperature": temperature, "platt": platt}
+        steps = fit_steps(Logistic().combine(cool(crossed, temperature)[None], platt), labels, fold)
+        return {"blend": blend, "temperature": temperature, "platt": platt, "steps": steps}
 
     def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The calibrated blend."""
         blended = self.blender.combine(stack, parameters["blend"])
-        return Logistic().combine(cool(blended, parameters["temperature"])[None], parameters["platt"])
+        calibrated = Logistic().combine(cool(blended, parameters["temperature"])[None], parameters["platt"])
+        return apply_steps(calibrated, parameters["steps"])
 
 
 def fit_temperature(probabilities: NDArray[np.float64], labels: NDArray[np.uint8]) -> float:
-    """The number to divide all logits by that makes the (N, C) labels most likely; 1 if there is no such number."""
-    logits = to_logits(probabilities).ravel()
-    departure = newton(logits[:, None], logits, labels.ravel().astype(np.float64), strength=0.0)
+    """The number to divide all logits by that makes the (N, C) labels most likely; 1 if there is no such number.
+
+    Of large tables 20,000 clips are enough for one number.
+    """
+    every = max(1, -(-len(labels) // _MOST_CLIPS))
+    logits = to_logits(probabilities[::every]).ravel()
+    departure = newton(logits[:, None], logits, labels[::every].ravel().astype(np.float64), strength=0.0)
     slope = 1.0 + float(departure[0])
     return 1.0 / slope if slope > 0 else 1.0
 

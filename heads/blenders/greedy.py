@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logits import losses_of_logits, mean_over_models, to_logits, to_probabilities
+from heads.blenders.logits import mean_over_models, to_logits, to_probabilities
 from heads.blenders.protocol import Stack
 
 _ROUNDS = 30
 _PATIENCE = 4
 _GAIN = 1e-7
 _BLOCK = 2048
+_FACTORS = 16
 
 
 class Greedy:
@@ -34,12 +35,13 @@ class Greedy:
         logits = to_logits(stack).astype(np.float32)
         known = ~np.isnan(logits[:, 0, :])
         logits[np.isnan(logits)] = 0
+        right = np.stack([(own * labels).sum(axis=0, dtype=np.float64) for own in logits])
         picks = np.zeros(known.shape, np.int64)
         best_picks, best_loss = picks.copy(), np.full(known.shape[1], np.inf)
         waited = np.zeros(known.shape[1], np.int64)
         while picks.max(initial=0) < _ROUNDS and (waited < _PATIENCE).any():
             going = np.flatnonzero(waited < _PATIENCE)
-            losses = _losses_after(logits, picks, known, labels, going)
+            losses = _losses_after(logits, picks, known, right, going)
             if self.per_class:
                 losses[~known[:, going]] = np.inf
             else:
@@ -65,22 +67,44 @@ def _losses_after(
     logits: NDArray[np.float32],
     picks: NDArray[np.int64],
     known: NDArray[np.bool_],
-    labels: NDArray[np.uint8],
+    right: NDArray[np.float64],
     columns: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """The loss of the classes in `columns`, (M, len(columns)), if model m were picked next.
 
-    Clips are taken in blocks that fit the processor's cache.
+    `right` is each model's logits summed over the clips that show the class, (M, C). Clips are taken in blocks that fit
+    the processor's cache.
     """
     used = (picks * known)[:, columns]
-    losses = np.zeros(used.shape)
     weight = used.astype(np.float32)
     share = (1 / np.maximum(used.sum(axis=0) + known[:, columns], 1)).astype(np.float32)
-    for start in range(0, len(labels), _BLOCK):
-        block, true = logits[:, start : start + _BLOCK, columns], labels[start : start + _BLOCK, columns]
-        total = np.zeros(true.shape, np.float32)
+    surprise = np.zeros(used.shape)
+    for start in range(0, logits.shape[1], _BLOCK):
+        block = logits[:, start : start + _BLOCK]
+        block = block if len(columns) == block.shape[2] else block[:, :, columns]
+        total = np.zeros(block.shape[1:], np.float32)
         for picked in np.flatnonzero(used.any(axis=1)):
             total += block[picked] * weight[picked]
         for model, own in enumerate(block):
-            losses[model] += losses_of_logits((total + own) * share[model], true) * len(true)
-    return losses / len(labels)
+            surprise[model] += _sum_of_softplus((total + own) * share[model])
+    together = (used * right[:, columns]).sum(axis=0) + right[:, columns]
+    losses: NDArray[np.float64] = (surprise - together * share) / logits.shape[1]
+    return losses
+
+
+def _sum_of_softplus(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The sum over clips of log(1 + exp(logit)), (C,); `logits` (N, C) are overwritten.
+
+    log(1 + exp(x)) is max(x, 0) + log(1 + exp(-|x|)); the latter's factors lie between 1 and 2, so that 16 of them are
+    multiplied before a logarithm is taken.
+    """
+    positive = np.maximum(logits, 0).sum(axis=0, dtype=np.float64)
+    np.abs(logits, out=logits)
+    np.negative(logits, out=logits)
+    np.exp(logits, out=logits)
+    logits += 1
+    whole = len(logits) // _FACTORS * _FACTORS
+    products = np.multiply.reduce(logits[:whole].reshape(_FACTORS, -1, logits.shape[1]), axis=0)
+    rest = np.log(logits[whole:]).sum(axis=0, dtype=np.float64)
+    sums: NDArray[np.float64] = positive + np.log(products).sum(axis=0, dtype=np.float64) + rest
+    return sums

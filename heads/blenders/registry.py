@@ -1,15 +1,19 @@
 """The blenders by name, simplest first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from heads.blenders.boosted import Boosted, LightGBM, XGBoost
 from heads.blenders.calibrated import SUFFIX, Calibrated
 from heads.blenders.greedy import Greedy
 from heads.blenders.logistic import Logistic
 from heads.blenders.mean import Mean, MeanOfLogits
+from heads.blenders.network import Network
 from heads.blenders.protocol import Blender
 from heads.blenders.single import BestSingle
 from heads.errors import BlendError
+
+MOST_CLIPS_FOR_TREES = 20_000
 
 _ALL: tuple[Blender, ...] = (
     Mean(),
@@ -20,6 +24,9 @@ _ALL: tuple[Blender, ...] = (
     Greedy(per_class=True),
     Logistic(),
 )
+OPTIONAL: Mapping[str, Boosted | Network] = MappingProxyType(
+    {blender.name: blender for blender in (XGBoost(), LightGBM(), Network())}
+)
 BLENDERS: Mapping[str, Blender] = MappingProxyType({blender.name: blender for blender in _ALL})
 
 
@@ -27,11 +34,46 @@ def find_blender(name: str) -> Blender:
     """The blender called `name`; `<blender>+calibrated` is that blender with calibration after it.
 
     Raises:
-        BlendError: there is none.
+        BlendError: there is none, or the library that it needs is not installed.
     """
     if name in BLENDERS:
         return BLENDERS[name]
     plain = name.removesuffix(SUFFIX)
-    if plain == name or plain not in BLENDERS:
-        raise BlendError(f"there is no blender '{name}'; choose one of {', '.join(BLENDERS)}, or auto")
-    return Calibrated(BLENDERS[plain])
+    if plain in OPTIONAL:
+        missing = OPTIONAL[plain].missing()
+        if missing:
+            raise BlendError(f"blender '{name}': {missing}")
+    found: Blender | None = BLENDERS.get(plain) or OPTIONAL.get(plain)
+    if found is None:
+        raise BlendError(f"there is no blender '{name}'; choose one of {', '.join([*BLENDERS, *OPTIONAL])}, or auto")
+    return found if plain == name else Calibrated(found)
+
+
+def blenders_to_try(n_clips: int, asked: Sequence[str] = ()) -> tuple[dict[str, Blender], list[str]]:
+    """The blenders that `auto` chooses among, and a sentence for each that is left out.
+
+    Boosters are tried where they are installed and the table is small; the network takes minutes, and is tried if it
+    is asked for.
+
+    Args:
+        n_clips: clips to fit to.
+        asked: names of further blenders to try in any case.
+
+    Raises:
+        BlendError: a blender that was asked for is unknown or cannot be used.
+    """
+    tried = {**BLENDERS, **{name: find_blender(name) for name in asked}}
+    notes = []
+    for name, blender in OPTIONAL.items():
+        if name in tried:
+            continue
+        reason = blender.missing()
+        if not reason and name == Network.name:
+            reason = f"it takes minutes; try it with --also {name}"
+        elif not reason and n_clips > MOST_CLIPS_FOR_TREES:
+            reason = f"it is slow on more than {MOST_CLIPS_FOR_TREES:,} clips; try it with --also {name}"
+        if reason:
+            notes.append(f"{name} is left out: {reason}")
+        else:
+            tried[name] = blender
+    return tried, notes

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from importlib.resources import files
+from pathlib import Path
 
 import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -9,15 +10,24 @@ from markupsafe import Markup
 
 from heads.report import words
 from heads.report.charts import fold_chart, reliability_chart, removal_chart, species_chart
+from heads.report.clips import clip_listings
+from heads.report.confusion import confusion_table
 from heads.report.model_tables import comparison_table, contribution_tables, removal_table
 from heads.report.run_facts import RunFacts, read_run
-from heads.report.run_tables import bad_clips_table, balance_rows, settings_tables, sites_table, worst_clips_table
-from heads.report.score_tables import fold_scores_table, leaderboard_table, species_table
+from heads.report.run_tables import bad_clips_table, balance_rows, settings_tables, sites_table, splits_table
+from heads.report.score_tables import fold_scores_table, leaderboard_table, species_table, thresholds_table
+from heads.report.strips import StripMaker
 from heads.run import RunDirectory
+from store import FeatureStore
 
 
-def render_report(run: RunDirectory) -> str:
+def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: Path | None = None) -> str:
     """The report of a blended run, as one HTML page that needs nothing but itself.
+
+    Args:
+        run: the run.
+        store: if given, clips worth a look are shown in pictures, decoded from the files that the store knows of.
+        videos: the folder that clip ids are paths below, if the files are not where they were when featurized.
 
     Raises:
         RunError: the run is not blended yet; the message names the command.
@@ -45,14 +55,23 @@ def render_report(run: RunDirectory) -> str:
         removal=removal_table(facts),
         leaderboard=leaderboard_table(facts),
         species=species_table(facts),
+        confusion=confusion_table(facts),
+        splits=splits_table(facts),
+        thresholds=thresholds_table(facts),
         fold_scores=fold_scores_table(facts),
         balance=balance_rows(facts),
         sites=sites_table(facts),
-        worst=worst_clips_table(facts),
+        listings=clip_listings(facts, _strips(run, facts, store, videos)),
         bad_clips=bad_clips_table(facts),
         settings=settings_tables(facts),
         config=yaml.safe_dump(dict(facts.config), sort_keys=False, allow_unicode=True) if facts.config else "",
     )
+
+
+def _strips(run: RunDirectory, facts: RunFacts, store: FeatureStore | None, videos: Path | None) -> StripMaker | None:
+    if store is None:
+        return None
+    return StripMaker(run, store, videos, [name for name in facts.full_heads if name in facts.heads])
 
 
 def _summary(facts: RunFacts) -> list[tuple[str, list[str]]]:

@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.blend import Blend
+from heads.errors import RunError
 from heads.folds import Folds, balance_table
 from heads.labels import LabelTable
-from heads.leaderboard import PRIOR, leaderboard
+from heads.leaderboard import METRICS_VERSION, PRIOR, leaderboard
 from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
 
@@ -32,6 +33,8 @@ class RunFacts:
         fitted: the chosen blend, fitted on all folds.
         heads: head.json of each head that has one.
         clips: the clips that did not decode cleanly.
+        added: added.json of each model that was brought in from outside.
+        splits: log losses by site-grouped and by random folds, a dict a head; empty if they were not compared.
         config: the resolved recipe; empty if the run has none.
     """
 
@@ -46,6 +49,8 @@ class RunFacts:
     fitted: Blend
     heads: Mapping[str, Mapping[str, Any]]
     clips: pd.DataFrame
+    splits: list[dict[str, Any]]
+    added: Mapping[str, Mapping[str, Any]]
     config: Mapping[str, Any]
 
     @property
@@ -87,9 +92,14 @@ def read_run(run: RunDirectory) -> RunFacts:
     """Read a run that was blended.
 
     Raises:
-        RunError: a piece is missing; the message names the command that makes it.
+        RunError: a piece is missing, or was made by another version; the message names the command that makes it.
     """
     metrics, labels, folds = run.read_metrics(), run.read_labels(), run.read_folds()
+    if metrics.get("version") != METRICS_VERSION:
+        raise RunError(
+            f"{run.metrics_path}: its version is {metrics.get('version')}, expected {METRICS_VERSION}: the run was "
+            f"blended by another version of Trapline; run `heads blend --run {run.path}` again"
+        )
     blend = run.read_oof(BLEND)
     oof = run.read_all_oof()
     return RunFacts(
@@ -104,5 +114,7 @@ def read_run(run: RunDirectory) -> RunFacts:
         fitted=Blend.from_json(run.read_blend()),
         heads={each.model: run.read_head(each.model) for each in oof if run.head_path(each.model).is_file()},
         clips=run.read_clips(),
+        splits=run.read_splits(),
+        added={each.model: run.read_added_facts(each.model) for each in oof if run.is_added(each.model)},
         config=run.read_config() if run.config_path.is_file() else {},
     )

@@ -12,8 +12,6 @@ from heads.report.table import Column, Row, Table, columns, number, percent, tex
 from heads.uncertainty import clip_losses
 
 _MOST_ROWS = 1000
-_WORST = 50
-_SURE = 1e-5
 
 
 def balance_rows(facts: RunFacts) -> Table:
@@ -94,42 +92,24 @@ def sites_table(facts: RunFacts) -> Table | None:
     )
 
 
-def worst_clips_table(facts: RunFacts) -> Table:
-    """The clips on which the blend is most wrong: hard ones, and wrong labels."""
-    values, probabilities = facts.values, np.clip(facts.blend.probabilities, _SURE, 1 - _SURE)
-    losses = -np.log(np.where(values == 1, probabilities, 1 - probabilities))
-    total = losses.sum(axis=1)
-    rows = [_worst_row(facts, int(clip), float(total[clip])) for clip in np.argsort(-total, kind="stable")[:_WORST]]
+def splits_table(facts: RunFacts) -> Table | None:
+    """What scores would be if clips of one site stood on both sides; None if that was not tried."""
+    if not facts.splits:
+        return None
+    rows = [
+        Row(cells=(text(row["head"]), *(number(row[key], 4) for key in ("by_site", "random", "gap"))))
+        for row in facts.splits
+    ]
     return Table(
-        key="worst",
-        caption=f"The {len(rows)} clips on which the chosen blend is most wrong",
+        key="splits",
+        caption="Sites kept whole, and random folds",
         columns=columns(
-            ("Clip", "", "text"),
-            ("Labelled", "", "text"),
-            ("Predicted", "The most probable species and its probability", "text"),
-            ("P(labelled)", "Lowest probability given to a species that is labelled", "number"),
-            ("Loss", "Sum of its log losses over species", "number"),
-            ("Site", "", "text"),
+            ("Model", "", "text"),
+            ("Sites whole", "Log loss at sites that the model never saw", "number"),
+            ("Random", "Log loss with clips of one site on both sides", "number"),
+            ("Gap", "By how much a random split flatters", "number"),
         ),
         rows=tuple(rows),
-        filter_label="Filter clips",
-    )
-
-
-def _worst_row(facts: RunFacts, clip: int, loss: float) -> Row:
-    classes, said = facts.blend.classes, facts.blend.probabilities[clip]
-    true = [column for column in range(len(classes)) if facts.values[clip, column]]
-    top = int(np.argmax(said))
-    site = facts.groups[clip] if facts.has_sites else ""
-    return Row(
-        cells=(
-            text(facts.blend.ids[clip]),
-            text(", ".join(classes[column] for column in true) or "none of the classes"),
-            text(f"{classes[top]} {said[top]:.2f}"),
-            number(float(said[true].min()) if true else None, 3),
-            number(loss, 2),
-            text(site, tone="quiet"),
-        )
     )
 
 
@@ -166,7 +146,7 @@ def settings_tables(facts: RunFacts) -> list[Table]:
             columns=columns(("Setting", "", "text"), ("Value", "", "text")),
             rows=tuple(Row(cells=(text(key), text(value))) for key, value in _flat(head)),
         )
-        for place, (name, head) in enumerate(facts.heads.items())
+        for place, (name, head) in enumerate({**facts.heads, **facts.added}.items())
     ]
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from heads.report.run_facts import RunFacts
-from heads.report.table import Column, Mark, Row, Table, change, columns, longest, number, percent, text
+from heads.report.table import Cell, Column, Mark, Row, Table, change, columns, longest, number, percent, text
 
 _KINDS = {"head": "model", "blend": "blend", "baseline": "baseline"}
 
@@ -99,6 +99,49 @@ def _species_row(facts: RunFacts, name: str, scores: dict[str, Any], widest: flo
             text(best, tone="quiet"),
         )
     )
+
+
+def thresholds_table(facts: RunFacts) -> Table:
+    """From which probability on a find can be trusted, and from which on few are missed."""
+    found = [(name, row) for name, rows in facts.metrics["thresholds"].items() for row in rows]
+    rows = [
+        Row(
+            cells=(
+                text(name),
+                text(f"{row['aim']} {100 * row['wanted']:.0f} %"),
+                number(row["threshold"], 3),
+                percent(row["precision"]),
+                _between(row["precision_interval"]),
+                percent(row["recall"]),
+                _between(row["recall_interval"]),
+                percent(row["honest_precision"]),
+                percent(row["honest_recall"]),
+            )
+        )
+        for name, row in found
+    ]
+    return Table(
+        key="thresholds",
+        caption="Thresholds by species",
+        columns=columns(
+            ("Species", "", "text"),
+            ("Wanted", "The threshold is the one that keeps this and gives most of the other", "text"),
+            ("Threshold", "Probability from which on a clip counts as a find; a dash if none is enough", "number"),
+            ("Precision", "Share of finds that show the species", "number"),
+            ("95 % interval", "From resampling sites", "text"),
+            ("Recall", "Share of the clips with the species that are found", "number"),
+            ("95 % interval", "From resampling sites", "text"),
+            ("Real precision", "With each fold's threshold set on other folds", "number"),
+            ("Real recall", "With each fold's threshold set on other folds", "number"),
+        ),
+        rows=tuple(rows),
+        filter_label="Filter thresholds",
+        note="Where there are few finds, all right or all wrong, the interval is narrower than it should be.",
+    )
+
+
+def _between(interval: list[float] | None) -> Cell:
+    return text("" if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f} %", tone="quiet")
 
 
 def fold_scores_table(facts: RunFacts) -> Table:

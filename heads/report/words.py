@@ -62,6 +62,8 @@ def trust(facts: RunFacts) -> list[str]:
             f"From fold to fold the log loss varies by {chosen['fold_spread']:.4f} (standard deviation); differences "
             "between models that are much smaller than this deserve no trust unless they show in every fold."
         )
+    for name, added in facts.added.items():
+        sentences += [f"{_sentence(name)} was brought in from outside; {warning}." for warning in added["warnings"]]
     rare = [str(name) for name, is_rare in facts.balance["rare"].items() if is_rare]
     if rare:
         sentences.append(

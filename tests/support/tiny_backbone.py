@@ -3,18 +3,18 @@
 import keras
 from keras import layers
 
-from featurize.registry import Backbone, PackagedWeights, Preprocessing, Tap
+from featurize.backbone import Backbone, NoWeights, Preprocessing, Tap
 from featurize.resize import Canvas
 from featurize.source import FeatureSource
 
 
-def build_tiny(name: str) -> keras.Model:
+def build_tiny(backbone: Backbone, *_: object) -> keras.Model:
     """Two convolutions with fixed weights."""
-    keras.utils.set_random_seed(len(name))
+    keras.utils.set_random_seed(len(backbone.name))
     image = keras.Input((None, None, 3))
     x = layers.Conv2D(4, 3, strides=4, padding="same", activation="relu", name="first")(image)
     x = layers.Conv2D(6, 3, strides=4, padding="same", activation="relu", name="second")(x)
-    return keras.Model(image, x, name=name)
+    return keras.Model(image, x, name=backbone.name)
 
 
 def tiny_backbone(name: str = "tiny", **changes: object) -> Backbone:
@@ -27,8 +27,8 @@ def tiny_backbone(name: str = "tiny", **changes: object) -> Backbone:
             Tap(name="second", layer="second", channels=6, stride=16),
         ),
         "builder": "tiny_backbone:build_tiny",
-        "loader": "tiny_backbone:build_tiny",
-        "weights": PackagedWeights(module="none", locator="none", sha256="none", distribution="none"),
+        "weights": NoWeights(version="tiny"),
+        "parameters": 0,
         "licence": "none",
         "reference": "none",
         **changes,

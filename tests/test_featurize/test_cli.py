@@ -61,7 +61,8 @@ def test_backbones_are_listed_for_people_and_machines() -> None:
         (["GONE", "--backbone", "efficientnet_lite0", "--store", "S"], 1, "there is no such file or folder"),
         (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--fps", "0"], 1, "--fps is 0, expected"),
         (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--fps", "1", "--frames", "3"], 1, "not both"),
-        (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--view", "side"], 1, "view 'side' is unknown"),
+        (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--view", "side"], 2, "'side' is not one of"),
+        (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--choose", "motion"], 1, "needs the number of"),
     ],
 )
 def test_wrong_words_get_one_sentence(clips: Path, tmp_path: Path, words: list[str], code: int, expected: str) -> None:
@@ -152,3 +153,11 @@ def _contents(root: Path) -> list[tuple[str, str, list[float], bytes]]:
         (clip_id, reader.status[place].value, reader.times(place).tolist(), reader.batch([place])[0].tobytes())
         for place, clip_id in enumerate(reader.ids)
     ]
+
+
+def test_names_with_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "[red] card").mkdir()
+    (tmp_path / "[red] card" / "x[bold].mp4").touch()
+    done = featurize(tmp_path / "[red] card", *lite(tmp_path / "store"))
+    assert done.returncode == 3
+    assert "x[bold].mp4  the file is empty" in done.stdout

@@ -1,5 +1,6 @@
 """The way of frames through batches and networks into the store."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from featurize.plan import make_plan
 from featurize.runtime import BATCH_FRAMES
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
+from featurize.weights import RANDOM_WEIGHTS
 from store import FeatureStore, Status
 
 SAMPLING = Sampling(fps=2)
@@ -125,7 +127,7 @@ def test_what_was_done_before_an_error_is_kept(clips: Path, tmp_path: Path) -> N
 
 
 def test_the_runtimes_agree_and_are_blind_to_a_frame_s_place() -> None:
-    extractor = build_extractor(tiny_backbone(), None)
+    extractor = build_extractor(tiny_backbone(), RANDOM_WEIGHTS)
     pixels = np.random.default_rng(0).integers(0, 255, (BATCH_FRAMES, 48, 64, 3), np.uint8)
     turned = np.roll(pixels, 5, axis=0)
     outcomes = {}
@@ -139,3 +141,18 @@ def test_the_runtimes_agree_and_are_blind_to_a_frame_s_place() -> None:
 def test_auto_is_a_runtime_that_is_there() -> None:
     assert choose_runtime("auto") in ("openvino", "tensorflow")
     assert choose_runtime("tensorflow") == "tensorflow"
+
+
+def test_a_name_that_is_not_utf_8_is_written_with_its_bytes_in_hex(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    plain = write_indexed_clip(tmp_path / "plain.mp4", 4, fps=4)
+    try:
+        (clips / os.fsdecode(b"caf\xe9.mp4")).write_bytes(plain.read_bytes())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    store, sampling = FeatureStore.open(tmp_path / "store", create=True), Sampling(fps=2)
+    plan = make_plan(discover([clips]), [tiny_source()], sampling, store)
+    assert extract(plan, sampling, store).statuses[Status.OK] == 1
+    assert store.clips().index.tolist() == ["caf%E9.mp4"]
+    assert not make_plan(discover([clips]), [tiny_source()], sampling, store).tasks

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from indexed_clips import index_of, indexed_frames, write_indexed_clip
+from numpy.typing import NDArray
 from PIL import Image
 
 from featurize.decode import Frames, decode
@@ -15,17 +16,24 @@ from featurize.errors import SettingsError
 from featurize.ffmpeg import ffmpeg_binary
 from featurize.resize import Canvas
 from featurize.sampling import Sampling
+from featurize.view import Look
 from store import Status
 
-CANVAS = Canvas(px=64)
+LOOK = Look(canvas=Canvas(px=64))
 
 
 def frames_of(path: Path, **sampling: float | None) -> Frames:
-    return decode(path, Sampling(**sampling), [CANVAS])  # type: ignore[arg-type]
+    return decode(path, Sampling(**sampling), [LOOK])  # type: ignore[arg-type]
+
+
+def pixels_of(frames: Frames, look: Look = LOOK) -> NDArray[np.uint8]:
+    """(T, H, W, 3) the whole frames, which are all of one size."""
+    ((_, pixels),) = frames.pictures[look].groups
+    return pixels
 
 
 def indices(frames: Frames) -> list[int]:
-    return [index_of(frame) for frame in frames.pixels[CANVAS]]
+    return [index_of(frame) for frame in pixels_of(frames)]
 
 
 def test_fps_takes_the_first_frame_of_each_bin(tmp_path: Path) -> None:
@@ -68,12 +76,10 @@ def test_containers_and_names(tmp_path: Path, name: str) -> None:
 
 def test_non_square_pixels_are_undone(tmp_path: Path) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 4, fps=4, arguments=["-vf", "setsar=2/1"])
-    wide = decode(path, Sampling(fps=4), [Canvas(px=224)]).pixels[Canvas(px=224)]
-    plain = decode(write_indexed_clip(tmp_path / "b.mp4", 4, fps=4), Sampling(fps=4), [Canvas(px=224)])
-    assert (
-        wide.shape[2] / wide.shape[1]
-        > 1.8 * plain.pixels[Canvas(px=224)].shape[2] / plain.pixels[Canvas(px=224)].shape[1]
-    )
+    larger = Look(canvas=Canvas(px=224))
+    wide = pixels_of(decode(path, Sampling(fps=4), [larger]), larger)
+    plain = pixels_of(decode(write_indexed_clip(tmp_path / "b.mp4", 4, fps=4), Sampling(fps=4), [larger]), larger)
+    assert wide.shape[2] / wide.shape[1] > 1.8 * plain.shape[2] / plain.shape[1]
 
 
 def write_scene(path: Path) -> Path:
@@ -96,7 +102,7 @@ def test_a_clip_cut_off_in_the_middle_keeps_what_decoded(tmp_path: Path, suffix:
     frames = frames_of(path, fps=5)
     assert frames.status is Status.PARTIAL
     assert 8 <= len(frames.times_s) <= 16
-    assert len(frames.times_s) == len(frames.pixels[CANVAS])
+    assert len(frames.times_s) == len(pixels_of(frames))
     assert f"{len(frames.times_s)} frames were kept" in frames.reason
 
 
@@ -130,7 +136,7 @@ def test_what_cannot_be_decoded_fails_with_its_reason(tmp_path: Path, name: str,
     assert reason in frames.reason
     assert "\n" not in frames.reason
     assert len(frames.times_s) == 0
-    assert not frames.pixels
+    assert not frames.pictures
 
 
 def test_a_file_that_is_gone_fails_with_its_reason(tmp_path: Path) -> None:
@@ -148,7 +154,7 @@ def test_a_decoder_that_hangs_is_killed_and_its_frames_kept(tmp_path: Path) -> N
     path = tmp_path / "a.mp4"
     noise = np.random.default_rng(0)
     write_video(path, (noise.integers(0, 255, (720, 1280, 3), np.uint8) for _ in range(30)), fps=10)
-    frames = decode(path, Sampling(fps=10), [CANVAS], timeout_s=0.25)
+    frames = decode(path, Sampling(fps=10), [LOOK], timeout_s=0.25)
     assert frames.status in (Status.PARTIAL, Status.FAILED)
     assert "did not finish in 0.25 s and was stopped" in frames.reason
 
@@ -161,8 +167,8 @@ def test_an_image_is_a_clip_of_one_frame(tmp_path: Path) -> None:
     turned.save(path, exif=exif)
     frames = frames_of(path, fps=3)
     assert frames.status is Status.OK
-    assert frames.pixels[CANVAS].shape[0] == 1
-    assert frames.pixels[CANVAS].shape[1] > frames.pixels[CANVAS].shape[2]
+    assert pixels_of(frames).shape[0] == 1
+    assert pixels_of(frames).shape[1] > pixels_of(frames).shape[2]
     assert frames.source.recorded_at == "2024:05:06 07:08:09"
     assert math.isnan(frames.picture.motion_mean)
 
@@ -178,10 +184,10 @@ def test_a_truncated_image_is_not_completed_with_grey(tmp_path: Path) -> None:
 
 def test_a_clip_looks_the_same_whatever_else_is_asked_for(tmp_path: Path) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 20, fps=10)
-    other = Canvas(px=224)
-    both = decode(path, Sampling(fps=5), [CANVAS, other])
-    np.testing.assert_array_equal(both.pixels[CANVAS], frames_of(path, fps=5).pixels[CANVAS])
-    np.testing.assert_array_equal(both.pixels[other], decode(path, Sampling(fps=5), [other]).pixels[other])
+    other = Look(canvas=Canvas(px=224))
+    both = decode(path, Sampling(fps=5), [LOOK, other])
+    np.testing.assert_array_equal(pixels_of(both), pixels_of(frames_of(path, fps=5)))
+    np.testing.assert_array_equal(pixels_of(both, other), pixels_of(decode(path, Sampling(fps=5), [other]), other))
 
 
 def test_picture_facts_know_infrared_motion_and_light(tmp_path: Path) -> None:

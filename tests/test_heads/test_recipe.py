@@ -1,13 +1,13 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_store import make_store
+from made_store import made_key, make_store
 
-from heads.recipe import HeadConfig, Recipe, RecipeError, load_recipe
-from heads.run import RunDirectory
-from heads.train import resolve_heads, train_run
+from heads.named import resolve_heads
+from heads.recipe import HeadConfig, Recipe, RecipeError, builtin_recipe, load_recipe
 from store import FeatureStore
 from store.errors import ConfigError
 
@@ -22,7 +22,7 @@ def test_recipes_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         load_recipe(path)
     store = FeatureStore.open(tmp_path / "store", create=True)
     with pytest.raises(RecipeError, match="the store holds no features; run `featurize` first"):
-        train_run(store, tmp_path / "labels.csv", RunDirectory(tmp_path / "run"), RECIPE)
+        resolve_heads(RECIPE, store)
     twice = Recipe(heads=(CONFIG, CONFIG))
     with pytest.raises(RecipeError, match="more than once"):
         resolve_heads(twice, make_store(tmp_path / "s", np.ones((3, 2), np.uint8)))
@@ -33,5 +33,49 @@ def test_the_recipes_that_come_along_are_valid() -> None:
     recipes = {path.stem: load_recipe(path) for path in folder.glob("*.yaml")}
     assert set(recipes) >= {"default", "demo", "third_place"}
     assert load_recipe(None) == recipes["default"]
-    (published,) = recipes["third_place"].heads
-    assert (published.dense_units, published.metadata_units, published.epochs) == ((1024, 1024), (128, 128), 15)
+
+
+def test_the_published_recipe_is_nine_heads_and_shrinks_to_what_a_store_holds(tmp_path: Path) -> None:
+    recipe = load_recipe(builtin_recipe("third_place"))
+    assert {(head.kind, head.epochs, head.pseudo_epochs) for head in recipe.heads} == {
+        ("attention", 15, 5),
+        ("recurrent", 15, 5),
+    }
+    assert all((head.dense_units, head.metadata_units) == ((1024, 1024), (128, 128)) for head in recipe.heads)
+    labels = np.ones((3, 2), np.uint8)
+    whole = resolve_heads(recipe, make_store(tmp_path / "four", labels, recipe.made_for), ("blank", "deer"))
+    assert sorted(head.name for head in whole.heads) == [
+        "attention-inception_resnet_v2",
+        "attention-inception_v4",
+        "attention-nasnet",
+        "attention-resnet152",
+        "concat",
+        "concat-blank",
+        "recurrent-inception_resnet_v2",
+        "recurrent-inception_v4",
+        "recurrent-resnet152",
+    ]
+    assert whole.notes == []
+    assert {len(head.keys) for head in whole.heads if head.config.joined} == {3}
+    other = resolve_heads(recipe, make_store(tmp_path / "one", labels, ("made",)), ("deer",))
+    assert [head.name for head in other.heads] == ["attention-made", "recurrent-made"]
+    assert [note.split(";")[0] for note in other.notes] == [
+        "the recipe was made for nasnet, resnet152, inception_v4, inception_resnet_v2",
+        "head 'concat' is left out: it joins sources, and there is made",
+        "head 'concat-blank' is left out: no clip is labelled 'blank'",
+    ]
+
+
+def test_a_head_can_be_for_one_view_only(tmp_path: Path) -> None:
+    store = make_store(tmp_path, np.ones((3, 2), np.uint8))
+    only_whole = [head.name for head in resolve_heads(load_recipe(None), store).heads]
+    assert only_whole == ["deviation-made"]
+    reader = store.reader(made_key())
+    with store.writer(replace(made_key(), view={"name": "motion"})) as writer:
+        for index in range(len(reader)):
+            writer.add(reader.row(index))
+    heads = resolve_heads(load_recipe(None), store).heads
+    assert {head.name: head.config.view for head in heads} == {
+        "deviation-made": "whole",
+        "deviation-made+motion": "motion",
+    }

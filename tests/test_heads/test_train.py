@@ -17,10 +17,10 @@ from heads.leaderboard import blend_run
 from heads.metadata import MetadataTransform
 from heads.metrics import mean_log_loss
 from heads.output import read_template, write_predictions
-from heads.pooling import max_minus_median
 from heads.predict import PredictError, predict_run
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
+from heads.statistics import clip_statistics
 from heads.train import TrainError, train_run
 from store import ClipFacts, FeatureStore, Status
 from store.config import parse_settings
@@ -32,6 +32,8 @@ CLASSES = ("blank", "deer")
 CONFIG = HeadConfig(dense_units=(8,), metadata_units=(4,), epochs=12, batch_clips=16, dropout=0.0, learning_rate=0.01)
 DEVIATION = HeadConfig(
     kind="deviation",
+    statistics=("deviation",),
+    queries=0,
     metadata=(),
     dense_units=(8,),
     dropout=0.2,
@@ -101,7 +103,7 @@ def test_a_run_holds_all_that_was_promised(trained: tuple[FeatureStore, RunDirec
         assert mean_log_loss(labels, predictions.probabilities) < 0.25
         assert [run.model_path(name, fold).is_file() for fold in range(3)] == [True] * 3
         facts = run.read_head(name)
-        assert facts["source"]["backbone"] == name.removeprefix("attention-")
+        assert facts["sources"][0]["backbone"] == name.removeprefix("attention-")
         assert all(loss[-1] < loss[0] for loss in facts["losses"])
     set_aside = run.read_clips()
     assert set(set_aside["clip_id"]) == {clip_ids(90)[7], clip_ids(90)[11]}
@@ -181,7 +183,7 @@ def test_a_deviation_head_learns_is_saved_and_predicts_the_same(tmp_path: Path, 
     for fold in range(3):
         model = keras.saving.load_model(run.model_path("deviation-made", fold), compile=False)
         held_out = [clip_id for clip_id, place in zip(folds.ids, folds.fold, strict=True) if place == fold]
-        given = model({"pooled": max_minus_median(reader, reader.index_of(held_out))})
+        given = model(clip_statistics(reader, reader.index_of(held_out), ("deviation",)))
         np.testing.assert_allclose(given, oof.select(held_out).probabilities, rtol=1e-4, atol=1e-5)
     assert new.probabilities.shape == (90, 2)
 
@@ -239,6 +241,7 @@ def test_new_clips_get_the_mean_of_the_folds_blends(
             transform = parse_settings(run.read_head(name)["metadata"][fold], MetadataTransform, "head.json")
             metadata = transform.apply(store.clips().loc[[one]])
             inputs = {"features": features.astype(np.float32), "mask": mask, "metadata": metadata}
+            inputs |= clip_statistics(reader, reader.index_of([one]), ("change",))
             by_hand.append(keras.ops.convert_to_numpy(model(inputs))[0])
     np.testing.assert_allclose(
         new.predictions.probabilities[new.predictions.ids.index(one)], np.mean(by_hand, axis=0), rtol=1e-4, atol=1e-5

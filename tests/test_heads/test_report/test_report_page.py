@@ -8,6 +8,8 @@ import pytest
 
 from heads.errors import RunError
 from heads.report import render_report
+from heads.report.confusion import confusion_table
+from heads.report.run_facts import read_run
 from heads.run import RunDirectory
 
 MakeRun = Callable[..., RunDirectory]
@@ -56,7 +58,7 @@ def test_nothing_is_fetched(make_run: MakeRun) -> None:
     reader = Reader(page)
     for tag, attributes in reader.tags:
         assert tag not in ("iframe", "object", "embed", "base")
-        assert "src" not in attributes
+        assert (attributes.get("src") or "data:").startswith("data:")
         for name in ("href", "xlink:href", "action"):
             assert (attributes.get(name) or "#").startswith(("#", "data:,")), (tag, attributes)
     assert "@import" not in page
@@ -125,10 +127,40 @@ def test_every_site_has_a_row(make_run: MakeRun) -> None:
     assert set(run.read_labels().sites or ()) <= set(cells)
 
 
+def test_confusion_by_hand(make_run: MakeRun) -> None:
+    run = make_run()
+    facts = read_run(run)
+    table = confusion_table(facts)
+    assert table is not None
+    [blank] = [row for row in table.rows if row.cells[0].text == "blank"]
+    column = facts.blend.classes.index("blank")
+    alone = (facts.values[:, column] == 1) & (facts.values.sum(axis=1) == 1)
+    right = facts.blend.probabilities[alone].argmax(axis=1) == column
+    place = [each.label for each in table.columns].index("blank")
+    assert blank.cells[1].text == str(int(alone.sum()))
+    assert blank.cells[place].text == f"{100 * right.mean():.0f}"
+    for row in table.rows:
+        assert sum(float(cell.value) for cell in row.cells[2:]) == pytest.approx(100)
+
+
+def test_random_folds_stand_beside_sites_if_they_were_tried(make_run: MakeRun) -> None:
+    run = make_run()
+    assert 'id="splits"' not in render_report(run)
+    run.write_splits({"heads": [{"head": run.head_names()[0], "by_site": 0.2345, "random": 0.1234, "gap": 0.1111}]})
+    assert {"0.2345", "0.1234", "0.1111"} <= set(Reader(render_report(run)).cells)
+
+
 def test_a_run_that_is_not_blended_is_refused(make_run: MakeRun) -> None:
     run = make_run()
     run.metrics_path.unlink()
     with pytest.raises(RunError, match=r"no metrics.json yet; run `heads blend"):
+        render_report(run)
+
+
+def test_a_run_blended_by_another_version_is_refused(make_run: MakeRun) -> None:
+    run = make_run()
+    run.write_metrics({**run.read_metrics(), "version": 1})
+    with pytest.raises(RunError, match=r"its version is 1, expected 2: .* run `heads blend --run"):
         render_report(run)
 
 

@@ -1,0 +1,165 @@
+"""How much of a bare network's speed is left end to end, and whether memory grows with the number of clips.
+
+    python -m benchmarks.featurize speed CLIPS --backbone efficientnet_lite0 --backbone resnet50
+    python -m benchmarks.featurize memory CLIPS --count 200
+
+Prints one JSON line. `bare` is frames a second of the network on ready pixels in TensorFlow's graph mode, full batches,
+which is what a plain Keras user can hope for; it is measured before and after the run between, so that a machine whose
+speed drifts biases neither. `end_to_end` is decode, resize, network and store together, from a quarter of the clips to
+the last commit. `ratio` is end to end over bare; `ratio_per_processor_s` is the same per second of processor time,
+which other programs on the machine disturb less. Weights are untrained where pretrained ones are not at hand; speed
+does not depend on them. CLIPS is a folder; its clips are linked under new names as often as it takes.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurize.backbone import Backbone
+from featurize.decode import decode
+from featurize.discover import Clip, discover
+from featurize.extract import Progress, extract
+from featurize.plan import make_plan
+from featurize.registry import find_backbone
+from featurize.runtime import BATCH_FRAMES, RuntimeName
+from featurize.sampling import Sampling
+from featurize.source import FeatureSource, make_source
+from featurize.weights import RANDOM_WEIGHTS, locate_weights, weights_available
+from store import FeatureStore
+
+BARE_SECONDS = 8.0
+
+
+def linked_clips(folder: Path, into: Path, count: int) -> list[Clip]:
+    """`count` clips: those of `folder`, in turn, under names of their own."""
+    found = [clip for clip in discover([folder]) if clip.size_bytes > 0]
+    into.mkdir()
+    for number in range(count):
+        source = found[number % len(found)].path
+        (into / f"{number:04d}{source.suffix}").symlink_to(source.absolute())
+    return discover([into])
+
+
+def source_of(backbone: Backbone) -> FeatureSource:
+    weights = locate_weights(backbone, offline=True) if weights_available(backbone) else RANDOM_WEIGHTS
+    return make_source(backbone, weights)
+
+
+def processor_seconds() -> float:
+    """What this process and the decoders it has waited for have used."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def timed_run(
+    clips: list[Clip], source: FeatureSource, sampling: Sampling, runtime: RuntimeName, warm: int
+) -> dict[str, float]:
+    """Frames a second, and per processor second, from the `warm`th clip to the last commit."""
+    marks: dict[str, float] = {}
+
+    def report(progress: Progress) -> None:
+        if progress.clips == warm:
+            marks.update(start=time.perf_counter(), frames=progress.frames, wait=progress.wait_s)
+            marks["processor"] = processor_seconds()
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureStore.open(Path(folder) / "store", create=True)
+        plan = make_plan(clips, [source], sampling, store)
+        done = extract(plan, sampling, store, runtime=runtime, report=report)
+        seconds = time.perf_counter() - marks["start"]
+        processor = processor_seconds() - marks["processor"]
+    return {
+        "frames_per_s": (done.frames - marks["frames"]) / seconds,
+        "frames_per_processor_s": (done.frames - marks["frames"]) / processor,
+        "waiting_for_decode": (done.wait_s - marks["wait"]) / seconds,
+    }
+
+
+def bare_speed(run: Callable[[Any], Any], batch: Any) -> NDArray[np.float64]:
+    """Frames a second, and per processor second, of a compiled network on one full batch, again and again."""
+    run(batch)
+    started, used, rounds = time.perf_counter(), processor_seconds(), 0
+    while time.perf_counter() - started < BARE_SECONDS or rounds < 2:
+        run(batch)
+        rounds += 1
+    return rounds * len(batch) / np.array([time.perf_counter() - started, processor_seconds() - used])
+
+
+def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeName) -> dict[str, Any]:
+    from featurize.compile import make_runner
+    from featurize.extractor import build_extractor
+
+    source = source_of(find_backbone(name))
+    ((_, frames),) = decode(clips[0].path, sampling, [source.look]).pictures[source.look].groups
+    batch = np.resize(frames, (BATCH_FRAMES, *frames.shape[1:]))
+    plain = make_runner(build_extractor(source.backbone, source.weights, source.canvas.px), "tensorflow")
+    before = bare_speed(plain, batch)
+    whole = timed_run(clips, source, sampling, runtime, max(1, len(clips) // 4))
+    bare, bare_processor = (before + bare_speed(plain, batch)) / 2
+    return {
+        "shape": list(frames.shape[1:3]),
+        "bare": round(bare, 2),
+        "end_to_end": round(whole["frames_per_s"], 2),
+        "waiting_for_decode": round(whole["waiting_for_decode"], 3),
+        "ratio": round(whole["frames_per_s"] / bare, 3),
+        "ratio_per_processor_s": round(whole["frames_per_processor_s"] / bare_processor, 3),
+    }
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def memory(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeName) -> dict[str, Any]:
+    """Resident memory while clips go through: the largest after a quarter of them, and the largest at all."""
+    seen: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureStore.open(Path(folder) / "store", create=True)
+        plan = make_plan(clips, [source_of(find_backbone(name))], sampling, store)
+        extract(plan, sampling, store, runtime=runtime, report=lambda _: seen.append(resident_mb()))
+    quarter = len(seen) // 4
+    first, rest = max(seen[:quarter]), max(seen[quarter:])
+    return {
+        "benchmark": "featurize memory",
+        "backbone": name,
+        "clips": len(seen),
+        "peak_mb_first_quarter": round(first),
+        "peak_mb_rest": round(rest),
+        "ratio": round(rest / first, 3),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("speed", "memory"))
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--backbone", action="append")
+    parser.add_argument("--count", type=int, default=12)
+    parser.add_argument("--fps", type=float, default=3.0)
+    parser.add_argument("--runtime", choices=("auto", "tensorflow", "openvino"), default="auto")
+    words = parser.parse_args()
+    sampling = Sampling(fps=words.fps)
+    names = words.backbone or ["efficientnet_lite0"]
+    with tempfile.TemporaryDirectory() as folder:
+        clips = linked_clips(words.clips, Path(folder) / "clips", words.count)
+        if words.what == "memory":
+            result = memory(clips, names[0], sampling, words.runtime)
+        else:
+            found = {name: measure(clips, name, sampling, words.runtime) for name in names}
+            ratios = {name: row["ratio"] for name, row in found.items()}
+            result = {"benchmark": "featurize speed", "clips": len(clips), "backbones": found, "ratios": ratios}
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

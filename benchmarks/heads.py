@@ -1,0 +1,206 @@
+"""Training heads: all folds at once, beside the way of the third place of the Pri-matrix Factorization.
+
+    python -m benchmarks.heads [--clips 3000] [--epochs 2] [--folder DIR]
+
+A made-up store of (45, 3840) float16 clips with 24 classes in 5 folds. The ways train in turns, an epoch each:
+(a) five plain Keras models one after another, float32 batches put together in Python from one .npy a clip, with the
+published attention head; (b) ours with the published head of equal size; (c) ours with the default head, one seed.
+Prints a table of where the time of a step of (b) and (c) goes, with what the machine could do at best, and one JSON
+line: `b_over_a` and `c_over_a` are ratios of wall time over all epochs, with everything that is done once (statistics,
+moments, tracing); `*_later` leave that and the first epoch out.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from benchmarks.head_steps import machine_limits, step_table
+from heads.course import Course
+from heads.fit import see_clips
+from heads.plan import plan_members
+from heads.progress import Progress
+from heads.recipe import HeadConfig, builtin_recipe, load_recipe
+from store import ClipFeatures, FeatureKey, FeatureReader, FeatureStore, Status
+
+FRAMES, DIM, CLASSES, FOLDS, BATCH = 45, 3840, 24, 5, 64
+
+
+def key() -> FeatureKey:
+    return FeatureKey(
+        backbone="benchmark",
+        weights_sha256="random-0",
+        taps=(("low", 1792), ("high", 2048)),
+        input_px=404,
+        resize="none",
+        preprocessing="none",
+        view={"name": "whole"},
+        sampling={"mode": "fps", "fps": 3.0, "max_frames": FRAMES},
+    )
+
+
+def make_clips(folder: Path, clips: int) -> tuple[FeatureReader, NDArray[np.float32]]:
+    """A store and one .npy a clip with the same features, and labels that show in them."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random((clips, CLASSES)) < 0.1).astype(np.float32)
+    pool = np.maximum(rng.standard_normal((4 * FRAMES, DIM), dtype=np.float32), 0).astype(np.float16)
+    (folder / "npy").mkdir()
+    store = FeatureStore.open(folder / "store", create=True)
+    with store.writer(key()) as writer:
+        for place in range(clips):
+            start = int(rng.integers(0, 3 * FRAMES))
+            features = pool[start : start + FRAMES].copy()
+            features[20:25, 40 * np.flatnonzero(labels[place])] += np.float16(3)
+            np.save(folder / "npy" / f"{place:06d}.npy", features)
+            writer.add(
+                ClipFeatures(
+                    clip_id=f"{place:06d}.mp4",
+                    fingerprint=f"{place:032x}",
+                    status=Status.OK,
+                    reason="",
+                    times_s=np.arange(FRAMES) / 3,
+                    features=features,
+                )
+            )
+    return store.reader(key()), labels
+
+
+class PublishedAttention(keras.layers.Layer):
+    """As published: one vector scores each frame, a bias for each time step, tanh, softmax over time."""
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        self.query = self.add_weight(shape=(shape[-1],), name="query")
+        self.bias = self.add_weight(shape=(shape[1],), initializer="zeros", name="bias")
+
+    def call(self, features: Any) -> Any:
+        weights = ops.softmax(ops.tanh(ops.matmul(features, self.query) + self.bias), axis=1)
+        return ops.einsum("bt,btd->bd", weights, features)
+
+
+def published_model() -> keras.Model:
+    frames = keras.Input((FRAMES, DIM))
+    change = ops.max(frames, axis=1) - ops.min(frames, axis=1)
+    x = layers.Concatenate()([PublishedAttention()(layers.BatchNormalization()(frames)), change])
+    x = layers.Dropout(0.25)(layers.BatchNormalization()(x))
+    for number in range(2):
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Dense(1024)(x)))
+        x = layers.Dropout(0.25)(x) if number == 0 else x
+    model = keras.Model(frames, layers.Dense(CLASSES, activation="sigmoid")(x))
+    model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy")
+    return model
+
+
+class NpyBatches(keras.utils.PyDataset):
+    """Float32 batches put together from one file a clip."""
+
+    def __init__(self, folder: Path, clips: NDArray[np.int64], labels: NDArray[np.float32]) -> None:
+        super().__init__()
+        self._folder, self._labels = folder, labels
+        self._order = np.random.default_rng(0).permutation(clips)
+
+    def __len__(self) -> int:
+        return -(-len(self._order) // BATCH)
+
+    def __getitem__(self, batch: int) -> Any:
+        chosen = self._order[batch * BATCH : (batch + 1) * BATCH]
+        frames = [np.load(self._folder / f"{clip:06d}.npy") for clip in chosen]
+        return np.stack(frames).astype(np.float32), self._labels[chosen]
+
+
+def third_place_way(folder: Path, labels: NDArray[np.float32], fold: NDArray[np.int64]) -> Callable[[], object]:
+    models = [published_model() for _ in range(FOLDS)]
+
+    def epoch() -> None:
+        for number, model in enumerate(models):
+            model.fit(NpyBatches(folder, np.flatnonzero(fold != number), labels), verbose=0)
+
+    return epoch
+
+
+def our_way(
+    config: HeadConfig, reader: FeatureReader, labels: NDArray[np.float32], fold: NDArray[np.int64]
+) -> tuple[Course, Iterator[object]]:
+    plan = plan_members(config, FOLDS, 0, judged=False)
+    facts = pd.DataFrame({"width": 1, "height": 1}, index=list(reader.ids))
+    _, examples = see_clips(reader, facts, tuple(reader.ids), config, plan, fold)
+    course = Course(config, plan, examples, labels, fold, Progress(path=None), 0)
+    return course, course.steps()
+
+
+def timed(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def measure(folder: Path, clips: int, epochs: int) -> dict[str, Any]:
+    reader, labels = make_clips(folder, clips)
+    fold = np.arange(clips) % FOLDS
+    without_facts = {"metadata": (), "epochs": epochs, "pseudo_epochs": 0}
+    published = next(each for each in load_recipe(builtin_recipe("third_place")).heads if each.kind == "attention")
+    default = load_recipe(builtin_recipe("default")).heads[0]
+    configs = {
+        "b": published.model_copy(update=without_facts),
+        "c": default.model_copy(update={**without_facts, "seeds": 1}),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ("a", "b", "c")}
+    ways: dict[str, Callable[[], object]] = {}
+    started = time.perf_counter()
+    ways["a"] = third_place_way(folder / "npy", labels, fold)
+    once = {"a": time.perf_counter() - started}
+    courses = {}
+    for name, config in configs.items():
+        started = time.perf_counter()
+        courses[name], steps = our_way(config, reader, labels, fold)
+        once[name] = time.perf_counter() - started
+        ways[name] = lambda steps=steps: next(steps)
+    for _ in range(epochs):
+        for name, way in ways.items():
+            seconds[name].append(timed(way))
+            print(f"{name}: {seconds[name][-1]:.1f} s", file=sys.stderr)
+    totals = {name: once[name] + sum(each) for name, each in seconds.items()}
+    later = {name: float(np.mean(each[1:] or each)) for name, each in seconds.items()}
+    limits = machine_limits()
+    for name, course in courses.items():
+        print(step_table(f"({name}) {configs[name].kind}", course, limits))
+    return {
+        "benchmark": "heads",
+        "clips": clips,
+        "epochs": epochs,
+        "b_over_a": round(totals["a"] / totals["b"], 2),
+        "c_over_a": round(totals["a"] / totals["c"], 2),
+        "b_over_a_later": round(later["a"] / later["b"], 2),
+        "c_over_a_later": round(later["a"] / later["c"], 2),
+        "once_s": {name: round(each, 1) for name, each in once.items()},
+        "epoch_s": {name: [round(one, 1) for one in each] for name, each in seconds.items()},
+        **{name: round(each, 1) for name, each in limits.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=3000)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where to put the files, on the disk to be measured")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        print(json.dumps(measure(Path(folder), arguments.clips, arguments.epochs)))
+
+
+if __name__ == "__main__":
+    tf.get_logger().setLevel("ERROR")
+    main()

@@ -1,0 +1,105 @@
+"""The way of one source's pictures or sounds: through its network, into its part."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurize.ahead import Decoded
+from featurize.batching import FrameBatcher
+from featurize.runtime import Runner
+from featurize.source import FeatureSource
+from featurize.view import Pictures
+from store import ClipFeatures, Status
+from store.writer import PartWriter
+
+
+@dataclass(frozen=True)
+class PictureLine:
+    """Pictures go in batches that cross clips."""
+
+    source: FeatureSource
+    batcher: FrameBatcher[tuple["_Clip", NDArray[np.int64]]]
+    writer: PartWriter[ClipFeatures]
+
+    def take(self, decoded: Decoded) -> None:
+        """Take in a clip."""
+        if decoded.frames.status is Status.FAILED:
+            nothing = np.empty((0, self.source.backbone.dim), np.float32)
+            self.writer.add(_features_row(decoded, nothing, Pictures(groups=(), times_s=np.empty(0))))
+            return
+        pictures = decoded.frames.pictures[self.source.look]
+        clip = _Clip(decoded, pictures, np.empty((len(pictures.times_s), self.source.backbone.dim), np.float32))
+        for places, pixels in pictures.groups:
+            self._put_back(self.batcher.add((clip, places), pixels))
+
+    def finish(self) -> None:
+        """Finish the clips that wait for a full batch."""
+        self._put_back(self.batcher.flush())
+
+    def _put_back(self, finished: Iterable[tuple[tuple["_Clip", NDArray[np.int64]], NDArray[np.float32]]]) -> None:
+        """Sort features into their clips, and write the clips that are complete."""
+        for (clip, places), features in finished:
+            clip.features[places] = features
+            clip.missing -= len(places)
+            if clip.missing == 0:
+                self.writer.add(_features_row(clip.decoded, clip.features, clip.pictures))
+
+
+@dataclass(eq=False)
+class _Clip:
+    """A clip on its way through a network: its pictures may come back in groups."""
+
+    decoded: Decoded
+    pictures: Pictures
+    features: NDArray[np.float32]
+    missing: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.missing = len(self.features)
+
+
+@dataclass(frozen=True)
+class SoundLine:
+    """Sound goes clip by clip, since its rules take no time to speak of."""
+
+    source: FeatureSource
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    writer: PartWriter[ClipFeatures]
+
+    def take(self, decoded: Decoded) -> None:
+        """Take in a clip."""
+        nothing = Pictures(groups=(), times_s=decoded.frames.times_s)
+        row = _features_row(decoded, np.empty((0, self.source.backbone.dim), np.float32), nothing)
+        sound = decoded.sound
+        if sound is not None and not len(sound.frames):
+            row = replace(row, status=Status.FAILED, reason=sound.reason, times_s=np.empty(0))
+        elif sound is not None:
+            row = replace(row, features=self.run(sound.windows), times_s=row.times_s[sound.frames])
+            if sound.reason:
+                row = replace(row, status=Status.PARTIAL, reason=sound.reason)
+        self.writer.add(row)
+
+    def finish(self) -> None:
+        """Nothing is waiting."""
+
+
+def line_for(source: FeatureSource, run: Runner, writer: PartWriter[ClipFeatures]) -> "PictureLine | SoundLine":
+    """The line of a source: what it is given by `take` goes to `writer`, at the latest when it is `finish`ed."""
+    if source.backbone.kind == "sound":
+        return SoundLine(source, run, writer)
+    return PictureLine(source, FrameBatcher(run, source.backbone.dim), writer)
+
+
+def _features_row(decoded: Decoded, features: NDArray[np.float32], pictures: Pictures) -> ClipFeatures:
+    frames = decoded.frames
+    return ClipFeatures(
+        clip_id=decoded.task.clip.clip_id,
+        fingerprint=decoded.fingerprint,
+        status=frames.status,
+        reason=frames.reason,
+        times_s=pictures.times_s,
+        features=features,
+        per_frame=pictures.per_frame,
+    )

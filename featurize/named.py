@@ -1,0 +1,64 @@
+"""From the words of `--backbone` to rows: names of the registry, `hub:HANDLE`, `keras:FILE`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from featurize.backbone import Backbone
+from featurize.errors import SettingsError
+from featurize.registry import find_backbone
+
+_HUB, _KERAS = "hub:", "keras:"
+
+
+def loads_a_model(word: str) -> bool:
+    """Whether finding this backbone's row means loading a model, and TensorFlow with it."""
+    return word.startswith((_HUB, _KERAS))
+
+
+def named_backbones(
+    words: Sequence[str], taps: str | None, *, input_px: int | None = None, offline: bool = False
+) -> list[Backbone]:
+    """The rows that `words` name, each once.
+
+    Args:
+        words: of `--backbone`.
+        taps: of `--taps`, separated by commas, for the one backbone that is not in the registry; None: its usual ones.
+        input_px: of `--input-px`, for the same one.
+        offline: whether to do without a download.
+
+    Raises:
+        BackboneError: an unknown name or tap.
+        SettingsError: taps were given where they have no meaning.
+        WeightsError: a model cannot be loaded.
+    """
+    own = [word for word in dict.fromkeys(words) if loads_a_model(word)]
+    if taps is not None and len(own) != 1:
+        raise SettingsError("--taps goes with exactly one --backbone hub:HANDLE or keras:FILE; run others separately")
+    wanted = tuple(tap.strip() for tap in (taps or "").split(",") if tap.strip())
+    found = [_row(word, wanted, input_px, offline) for word in dict.fromkeys(words)]
+    return list({row.name: row for row in found}.values())
+
+
+def tap_choices(word: str, *, offline: bool = False) -> dict[str, tuple[int | None, ...]]:
+    """What can be tapped: name to shape, (H, W, channels) or (channels); None where it varies with the picture."""
+    if word.startswith(_HUB):
+        from featurize.backbones.saved_model import saved_model_taps
+
+        return dict(saved_model_taps(word.removeprefix(_HUB), offline=offline))
+    if word.startswith(_KERAS):
+        from featurize.backbones.keras_file import keras_file_taps
+
+        return keras_file_taps(Path(word.removeprefix(_KERAS)))
+    return {tap.name: (None, None, tap.channels) for tap in find_backbone(word).taps}
+
+
+def _row(word: str, taps: tuple[str, ...], input_px: int | None, offline: bool) -> Backbone:
+    if word.startswith(_HUB):
+        from featurize.backbones.saved_model import saved_model_backbone
+
+        return saved_model_backbone(word.removeprefix(_HUB), taps, input_px=input_px, offline=offline)
+    if word.startswith(_KERAS):
+        from featurize.backbones.keras_file import keras_file_backbone
+
+        return keras_file_backbone(Path(word.removeprefix(_KERAS)), taps, input_px=input_px)
+    return find_backbone(word)

@@ -1,0 +1,126 @@
+"""Contact sheets: what the motion view sees of a clip, to be looked at before days of computing are spent on it."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from featurize.boxes import Box
+from featurize.choose import choose_by_motion
+from featurize.decode import Frames, decode
+from featurize.discover import Clip
+from featurize.motion import MOVING
+from featurize.pictures import boxes_at
+from featurize.resize import Canvas
+from featurize.sampling import Sampling
+from featurize.view import Look
+
+_FRAMES = 15
+_COLUMNS = 5
+_TILE_PX = 224
+_CURVE_PX = 90
+_TEXT_PX = 18
+_INK, _PAPER, _FAINT = "#1b1b1b", "#ffffff", "#b8b8b8"
+_BOX_COLOURS = ("#ff7a00", "#00a5ff")
+
+
+def write_previews(
+    clips: Sequence[Clip], sampling: Sampling, folder: Path, *, workers: int, report: Callable[[str], None]
+) -> int:
+    """Write a contact sheet per clip into `folder`, named as the clip with `.jpg` behind, and return how many failed.
+
+    Args:
+        clips: the clips.
+        sampling: the frames that featurize would take; the 15 most telling of them are shown.
+        folder: made if it is missing.
+        workers: decoding threads.
+        report: called with one line per clip.
+    """
+    look = Look(canvas=Canvas(px=_TILE_PX))
+    failed = 0
+    with ThreadPoolExecutor(workers) as pool:
+        for clip, frames in zip(clips, pool.map(lambda clip: decode(clip.path, sampling, [look]), clips), strict=True):
+            if not len(frames.times_s):
+                failed += 1
+                report(f"{clip.clip_id}: {frames.reason}")
+                continue
+            path = folder / f"{clip.clip_id}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            ((_, pixels),) = frames.pictures[look].groups
+            contact_sheet(clip.clip_id, frames, pixels).save(path, quality=88)
+            report(f"{clip.clip_id}: {_in_words(frames)}")
+    return failed
+
+
+def contact_sheet(title: str, frames: Frames, pixels: NDArray[np.uint8]) -> Image.Image:
+    """The sheet of one clip.
+
+    Args:
+        title: what stands above it.
+        frames: the clip, decoded.
+        pixels: (T, H, W, 3) uint8, its whole frames.
+    """
+    nearest = frames.motion.nearest(frames.times_s)
+    shown = choose_by_motion(frames.motion.energy_at(frames.times_s), _FRAMES)
+    height, width = pixels.shape[1:3]
+    columns = min(_COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    sheet = Image.new("RGB", (max(columns, 3) * width, _TEXT_PX + rows * (height + _TEXT_PX) + _CURVE_PX), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
+    draw.text((4, 2), f"{title}   {_in_words(frames)}", _INK, font)
+    aspect = width / height
+    for place, index in enumerate(shown):
+        x, y = place % columns * width, _TEXT_PX + place // columns * (height + _TEXT_PX)
+        sheet.paste(Image.fromarray(pixels[index]), (x, y))
+        boxes = boxes_at(frames.motion, int(nearest[index]), aspect)
+        _draw_boxes(draw, boxes, (x, y), (width, height))
+        draw.text((x + 4, y + height + 1), _caption(frames.times_s[index], boxes), _INK, font)
+    _draw_curve(draw, frames, frames.times_s[shown], sheet.height - _CURVE_PX, sheet.width)
+    return sheet
+
+
+def _in_words(frames: Frames) -> str:
+    motion = frames.motion
+    if not motion.cells.size:
+        return "too few frames to see motion: whole frames"
+    moving = motion.cells.max(axis=(1, 2)) > MOVING
+    if not moving.any():
+        return "nothing moves: whole frames"
+    times = motion.times_s[moving]
+    return f"something moves in {moving.mean():.0%} of the time, from {times[0]:.1f} to {times[-1]:.1f} s"
+
+
+def _caption(time_s: float, boxes: Sequence[Box]) -> str:
+    if boxes[0].is_whole:
+        return f"{time_s:.2f} s   whole frame" + (": too much changes" if boxes[0].energy else "")
+    return f"{time_s:.2f} s   confidence {', '.join(f'{box.confidence:.2f}' for box in boxes)}"
+
+
+def _draw_boxes(draw: ImageDraw.ImageDraw, boxes: Sequence[Box], at: tuple[int, int], size: tuple[int, int]) -> None:
+    for box, colour in zip(boxes, _BOX_COLOURS, strict=False):
+        if not box.is_whole:
+            left, top, right, bottom = box.pixels(*size)
+            draw.rectangle((at[0] + left, at[1] + top, at[0] + right - 1, at[1] + bottom - 1), outline=colour, width=2)
+
+
+def _draw_curve(draw: ImageDraw.ImageDraw, frames: Frames, shown_s: NDArray[np.float64], top: int, width: int) -> None:
+    """The energy over time; ticks mark the frames that are shown."""
+    bottom = top + _CURVE_PX - 16
+    times, energy = frames.motion.times_s, frames.motion.energy
+    end = max(float(np.max(np.concatenate([times, shown_s]), initial=0)), 1e-9)
+    draw.line((0, bottom, width, bottom), fill=_FAINT)
+    for time in shown_s:
+        x = 4 + (width - 8) * time / end
+        draw.line((x, bottom, x, bottom + 6), fill=_INK)
+    if len(times) > 1:
+        strongest = max(float(energy.max()), 1e-6)
+        points = [
+            (4 + (width - 8) * time / end, bottom - (bottom - top - 8) * value / strongest)
+            for time, value in zip(times, energy, strict=True)
+        ]
+        draw.line(points, fill=_BOX_COLOURS[0], width=2)
+    draw.text((4, top), "motion energy over time", _INK, ImageFont.load_default(11))

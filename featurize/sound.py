@@ -1,0 +1,74 @@
+"""The sound of a clip: decoded by ffmpeg, cut into a window around each sampled frame.
+
+A clip without sound has no windows but a reason. A frame that stands where the sound has ended already has no window
+either: silence is never made up.
+"""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurize.ffmpeg import ffmpeg_binary
+
+RATE_HZ = 16_000
+WINDOW_S = 1.0
+_TIMEOUT_S = 60.0
+_WINDOW = int(RATE_HZ * WINDOW_S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """What a clip sounds like around its frames.
+
+    Attributes:
+        windows: (S, 16000) float32 mono at 16 kHz, -1 to 1, a second around each of S frames.
+        frames: (S,) which of the clip's frames they belong to.
+        reason: why S is 0 or less than there are frames; "" if it is not.
+    """
+
+    windows: NDArray[np.float32]
+    frames: NDArray[np.int64]
+    reason: str
+
+
+def decode_sound(path: Path, times_s: NDArray[np.float64], *, has_sound: bool) -> Sound:
+    """The sound around the frames of a clip.
+
+    Args:
+        path: the clip.
+        times_s: (T,) when its frames were shown.
+        has_sound: what the container says.
+    """
+    if not has_sound:
+        return _none("the clip has no sound")
+    arguments = ["-map", "0:a:0", "-vn", "-ac", "1", "-ar", str(RATE_HZ), "-f", "f32le", "pipe:1"]
+    command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-threads", "1", "-i", str(path), *arguments]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return _none(f"the sound was not decoded in {_TIMEOUT_S:g} s")
+    samples = np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], np.float32)
+    if not len(samples):
+        why = done.stderr.decode(errors="replace").strip().splitlines()
+        return _none(f"the sound cannot be decoded: {why[0]}" if why else "the sound track is empty")
+    return cut_windows(samples, times_s)
+
+
+def cut_windows(samples: NDArray[np.float32], times_s: NDArray[np.float64]) -> Sound:
+    """A second of `samples` around each time, moved inwards at the clip's ends; nothing after the sound's end."""
+    length_s = len(samples) / RATE_HZ
+    frames = np.flatnonzero(times_s < length_s)
+    if len(samples) < _WINDOW or not len(frames):
+        return _none(f"the sound is {length_s:.2f} s long, expected at least {WINDOW_S:g} s while frames are shown")
+    starts = np.clip((times_s[frames] * RATE_HZ).astype(np.int64) - _WINDOW // 2, 0, len(samples) - _WINDOW)
+    windows = np.stack([samples[start : start + _WINDOW] for start in starts])
+    short = len(frames) < len(times_s)
+    reason = f"the sound ends after {length_s:.1f} s: {len(frames)} of {len(times_s)} frames have it" if short else ""
+    return Sound(windows=windows, frames=frames, reason=reason)
+
+
+def _none(reason: str) -> Sound:
+    return Sound(windows=np.empty((0, _WINDOW), np.float32), frames=np.empty(0, np.int64), reason=reason)

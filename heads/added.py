@@ -1,0 +1,153 @@
+"""Predictions of models that were not trained here, on equal terms with the run's own heads.
+
+A file holds the model's out-of-fold probabilities of the run's clips, and may hold those of new clips beside them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.errors import PredictionError
+from heads.folds import Folds
+from heads.labels import LabelTable
+from heads.metrics import average_precision, matching_values, mean_log_loss
+from heads.predictions import Predictions, read_csv
+from heads.run import RunDirectory
+from store.digest import file_sha256
+from store.ids import name_a_few
+
+_SHARE_OF_OWN = 1 / 3  # of the best own head's loss in a fold: below it, an added model is too good to pass unseen
+_NEAR_PERFECT = 0.99  # mean average precision, where there is no own head to compare with
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """What was brought in.
+
+    Attributes:
+        name: of the model: the file's name without its ending.
+        file: the file's name.
+        sha256: of its bytes.
+        n_clips: the run's clips that it predicts out of fold.
+        n_new: other clips that it predicts.
+        warnings: what speaks against believing its score, one sentence each.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    n_clips: int
+    n_new: int
+    warnings: tuple[str, ...]
+
+
+def add_predictions(run: RunDirectory, path: Path) -> Added:
+    """Bring the predictions in `path` into a run, as a model named like the file; what was added under it is replaced.
+
+    Args:
+        run: has labels and folds.
+        path: a CSV with a column of clips, a column a class (0 to 1), and `fold` if the model was trained in folds.
+
+    Raises:
+        PredictionError: the file is no such table, lacks clips of the run, or has a column that is no class of it.
+        RunError: the run has a trained head of that name, or the name cannot be a file's.
+    """
+    given = read_csv(path)
+    labels, folds = run.read_labels(), run.read_folds()
+    own = [run.read_oof(name) for name in run.head_names() if name != given.model]
+    if run.head_path(given.model).is_file():
+        raise PredictionError(f"{path}: the run has a head '{given.model}' of its own; give the file another name")
+    known = set(own[0].ids if own else folds.ids)
+    _require_clips(path, given, known)
+    mine = given.select([clip_id for clip_id in given.ids if clip_id in known])
+    matching_values(labels, mine)
+    warnings = (*_split_groups(mine, folds), *_too_good(mine, own, labels, folds))
+    new = given.select([clip_id for clip_id in given.ids if clip_id not in known])
+    added = Added(
+        name=given.model,
+        file=path.name,
+        sha256=file_sha256(path),
+        n_clips=len(mine.ids),
+        n_new=len(new.ids),
+        warnings=warnings,
+    )
+    run.write_oof(given.model, replace(mine, fold=folds.of(mine.ids)))
+    run.write_added(given.model, replace(new, fold=None), asdict(added))
+    return added
+
+
+def added_predictions(run: RunDirectory, name: str, further: Sequence[Predictions] = ()) -> Predictions:
+    """All that is known of an added model's answers: those brought into the run, and `further` ones of that name."""
+    parts = [run.read_oof(name), run.read_added(name), *(each for each in further if each.model == name)]
+    classes = parts[0].classes
+    rows: dict[str, NDArray[np.float64]] = {}
+    for part in parts:
+        if set(part.classes) != set(classes):
+            raise PredictionError(
+                f"{part.where}: the classes are {name_a_few(part.classes)}, but {name_a_few(classes)} when it was "
+                "added to the run; give it the same columns"
+            )
+        order = [part.classes.index(each) for each in classes]
+        rows |= dict(zip(part.ids, part.probabilities[:, order], strict=True))
+    return Predictions(
+        ids=tuple(rows),
+        classes=classes,
+        probabilities=np.array(list(rows.values())).reshape(-1, len(classes)),
+        provenance={"model": name},
+    )
+
+
+def _require_clips(path: Path, given: Predictions, known: set[str]) -> None:
+    missing = sorted(known - set(given.ids))
+    if not missing:
+        return
+    stray = [clip_id for clip_id in given.ids if clip_id not in known]
+    named = f"; it has clips that the run does not know, such as {name_a_few(stray)}" if stray else ""
+    raise PredictionError(
+        f"{path.name}: {len(missing)} of the run's {len(known)} clips are missing, such as {name_a_few(missing)}{named}"
+        "; predict every labelled clip by a model that did not learn from it, under the paths of the run's labels.csv"
+    )
+
+
+def _split_groups(given: Predictions, folds: Folds) -> list[str]:
+    """A warning if the model's own folds have clips of one site on both sides."""
+    if given.fold is None:
+        return []
+    seen: dict[str, set[int]] = {}
+    for group, fold in zip(folds.group_of(given.ids), given.fold.tolist(), strict=True):
+        seen.setdefault(group, set()).add(fold)
+    split = sorted(group for group, its in seen.items() if len(its) > 1)
+    if not split:
+        return []
+    return [
+        f"its folds split {len(split)} of {len(seen)} sites, such as {name_a_few(split)}: it learned from other clips "
+        "of the sites that it is scored on, so its score flatters"
+    ]
+
+
+def _too_good(given: Predictions, own: Sequence[Predictions], labels: LabelTable, folds: Folds) -> list[str]:
+    """A warning if the model does so well that it has probably seen the clips that it is scored on."""
+    values = matching_values(labels, given)
+    rivals = [each.select(given.ids) for each in own if set(given.classes) <= set(each.classes)]
+    if not rivals:
+        reached = float(np.nanmean(average_precision(values, given.probabilities))) if values.any() else 0.0
+        if reached < _NEAR_PERFECT:
+            return []
+        return [f"its mean average precision is {reached:.3f}: it has probably learned from the clips it is scored on"]
+    fold, suspicious = folds.of(given.ids), []
+    others = [each.probabilities[:, [each.classes.index(name) for name in given.classes]] for each in rivals]
+    for number in np.unique(fold).tolist():
+        here = fold == number
+        best = min(mean_log_loss(values[here], each[here]) for each in others)
+        if mean_log_loss(values[here], given.probabilities[here]) < _SHARE_OF_OWN * best:
+            suspicious.append(number)
+    if not suspicious:
+        return []
+    listed = ", ".join(str(number) for number in suspicious)
+    return [
+        f"in fold {listed} its log loss is below a third of the best other model's: unless it is that much better, it "
+        "has learned from the clips it is scored on, and so would every blend that trusts it"
+    ]

@@ -1,0 +1,45 @@
+"""What `heads attend` does, once its words are parsed."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from heads.attend import FrameWeights, attend
+from heads.run import RunDirectory
+from store import FeatureStore
+from store.console import print_json
+
+_BAR = 30
+
+
+def show(run_folder: Path, store_root: Path, clip_id: str, *, head: str | None, as_json: bool) -> None:
+    """Print the weight of each frame of a clip, with its time."""
+    found = attend(RunDirectory(run_folder), FeatureStore.open(store_root), clip_id, [head] if head else [])
+    if as_json:
+        print_json([as_plain(each) for each in found])
+        return
+    console = Console(markup=False, highlight=False)
+    for each in found:
+        console.print(f"{each.head}, by {each.by}, models of folds {', '.join(str(fold) for fold in each.folds)}")
+        table = Table(box=None, pad_edge=False)
+        table.add_column("time s", justify="right")
+        table.add_column("weight", justify="right")
+        table.add_column("")
+        for time_s, weight in zip(each.times_s, each.weights, strict=True):
+            table.add_row(f"{time_s:.2f}", f"{weight:.3f}", "#" * round(_BAR * weight / max(each.weights.max(), 1e-9)))
+        console.print(table)
+
+
+def as_plain(each: FrameWeights) -> dict[str, Any]:
+    """A head's frame weights as JSON values."""
+    return {
+        "head": each.head,
+        "clip_id": each.clip_id,
+        "folds": list(each.folds),
+        "by": each.by,
+        "times_s": each.times_s.tolist(),
+        "weights": each.weights.tolist(),
+        "per_query": None if each.per_query is None else each.per_query.tolist(),
+    }

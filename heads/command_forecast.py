@@ -1,0 +1,54 @@
+"""What `heads train --dry-run` prints."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from heads.forecast import forecast
+from heads.labels import load_labels, sites_from_pattern
+from heads.named import resolve_heads
+from heads.recipe import Recipe
+from heads.train import find_unlabelled, make_folds, usable_labels
+from store import FeatureStore
+from store.console import print_json, stderr_console
+
+
+def show_forecast(
+    store: FeatureStore,
+    labels_path: Path,
+    recipe: Recipe,
+    *,
+    sites: Path | None,
+    site_pattern: str | None,
+    allow_missing: bool,
+    unlabelled: bool,
+    as_json: bool,
+) -> None:
+    """Print how long each head of the recipe would take on this store; nothing is trained to its end or written."""
+    labels = load_labels(labels_path, sites=sites)
+    if site_pattern is not None:
+        labels = labels.with_sites(sites_from_pattern(labels.ids, site_pattern), "--site-pattern")
+    resolved = resolve_heads(recipe, store, labels.classes)
+    for sentence in resolved.notes:
+        stderr_console().print(sentence, highlight=False, soft_wrap=True)
+    readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
+    facts = store.clips()
+    usable, _ = usable_labels(labels, readers, allow_missing=allow_missing)
+    folds = make_folds(usable, facts, recipe)
+    extra = len(find_unlabelled(labels, readers)) if unlabelled else 0
+    found = [forecast(head, readers, facts, usable, folds, unlabelled=extra) for head in resolved.heads]
+    if as_json:
+        print_json([asdict(each) for each in found])
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("head", "members", "clips/s", "seconds", "cache MB"):
+        table.add_column(column, justify="left" if column == "head" else "right")
+    for each in found:
+        row = (str(each.members), f"{each.clips_per_s:.0f}", f"{each.seconds:.0f}", f"{each.cache_bytes / 1e6:.0f}")
+        table.add_row(each.head, *row)
+    console = Console(markup=False, highlight=False)
+    console.print(table)
+    together = sum(each.seconds for each in found)
+    console.print(f"{len(usable.ids)} labelled clips, {extra} without labels; together {together:.0f} s")

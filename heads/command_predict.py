@@ -1,0 +1,44 @@
+"""What `heads predict` does, once its words are parsed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from heads.attend import top_frames
+from heads.output import read_template, write_predictions
+from heads.predict import predict_run
+from heads.predictions import read_csv
+from heads.run import RunDirectory
+from store import FeatureStore, Status
+from store.console import print_json, stderr_console
+
+
+def predict(
+    run_folder: Path,
+    store_root: Path,
+    out: Path,
+    *,
+    template_path: Path | None,
+    added: Sequence[Path],
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """Predict a store's clips, or those of a template, into a CSV file."""
+    template = None if template_path is None else read_template(template_path)
+    run, store = RunDirectory(run_folder), FeatureStore.open(store_root)
+    new = predict_run(
+        run,
+        store,
+        None if template is None else template.clip_ids(),
+        [read_csv(path) for path in added],
+    )
+    frames = top_frames(run, store, new.predictions.ids) if explain else None
+    write_predictions(out, new, template, frames)
+    counts = Counter(status.value for status in new.status)
+    if as_json:
+        print_json({"out": str(out), "clips": len(new.status), "statuses": dict(counts)})
+        return
+    print(f"{len(new.status)} clips predicted into {out}")
+    failed = counts[Status.FAILED.value]
+    if failed:
+        stderr_console().print(f"{failed} of them could not be decoded and got the training prior: see column status")

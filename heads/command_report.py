@@ -1,0 +1,28 @@
+"""What `heads report` does, once its words are parsed."""
+
+from pathlib import Path
+
+from heads.errors import RunError
+from heads.report import render_report
+from heads.run import RunDirectory
+from store import FeatureStore
+from store.console import native_chatter
+
+
+def report(run_folder: Path, store_root: Path | None, videos: Path | None, *, verbose: bool) -> None:
+    """Write the report of a run into it.
+
+    Raises:
+        RunError: `videos` without a store, or a folder that is not there.
+    """
+    if videos is not None and store_root is None:
+        raise RunError("--videos says where clips are, but frames are chosen by what a store holds; give --store too")
+    if videos is not None and not videos.is_dir():
+        raise RunError(f"{videos}: there is no such folder; name the folder that was featurized")
+    run = RunDirectory(run_folder)
+    if store_root is not None:
+        with native_chatter(shown=verbose):
+            import heads.attend  # noqa: F401  the pictures ask the heads, and TensorFlow talks when it is imported
+    store = None if store_root is None else FeatureStore.open(store_root)
+    run.write_report(render_report(run, store, videos))
+    print(run.report_path)

@@ -1,0 +1,169 @@
+"""What `heads train` does, once its words are parsed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from heads.command_forecast import show_forecast
+from heads.named import resolve_heads
+from heads.progress import Epoch, StoppedError
+from heads.recipe import Recipe, load_recipe
+from heads.run import RunDirectory
+from heads.splits import compare_splits
+from heads.tensorboard import EventFiles
+from heads.train import Trained, train_run
+from store import FeatureStore
+from store.console import print_json, stderr_console
+
+_STOPPED = 130
+
+
+def train(
+    store_root: Path,
+    labels_path: Path,
+    run_folder: Path,
+    *,
+    recipe_path: Path | None,
+    sites: Path | None,
+    site_pattern: str | None,
+    allow_missing: bool,
+    unlabelled: bool,
+    seed: int | None,
+    deterministic: bool,
+    no_metadata: bool,
+    tensorboard: bool,
+    compare: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Train a run, showing progress, and print one line a head."""
+    if deterministic:
+        be_deterministic()
+    recipe = adapt(load_recipe(recipe_path), seed=seed, no_metadata=no_metadata)
+    if dry_run:
+        show_forecast(
+            FeatureStore.open(store_root),
+            labels_path,
+            recipe,
+            sites=sites,
+            site_pattern=site_pattern,
+            allow_missing=allow_missing,
+            unlabelled=unlabelled,
+            as_json=as_json,
+        )
+        return
+    store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
+    heads = resolve_heads(recipe, store).heads
+    epochs = sum(head.config.epochs * (1 + compare) + unlabelled * head.config.pseudo_epochs for head in heads)
+    events = EventFiles(run) if tensorboard else None
+    try:
+        with _progress(console, epochs) as show:
+
+            def report(name: str, epoch: Epoch) -> None:
+                show(name, epoch)
+                if events is not None:
+                    events(name, epoch)
+
+            trained = train_run(
+                store,
+                labels_path,
+                run,
+                recipe,
+                sites=sites,
+                site_pattern=site_pattern,
+                allow_missing=allow_missing,
+                unlabelled=unlabelled,
+                report=report,
+                note=lambda sentence: console.print(sentence, highlight=False, soft_wrap=True),
+            )
+            rows = compare_splits(store, run, recipe, report=show) if compare else []
+    except StoppedError as stopped:
+        console.print(str(stopped), highlight=False, soft_wrap=True)
+        raise typer.Exit(_STOPPED) from stopped
+    if sites is None and site_pattern is None and run.read_labels().sites is None:
+        console.print(
+            "no sites were given, so clips of one camera stand on both sides of a split and every score flatters: "
+            "give --sites or --site-pattern"
+        )
+    if as_json:
+        print_json([asdict(head) for head in trained])
+        return
+    _print_trained(trained, run_folder)
+    if rows:
+        _print_splits(rows)
+
+
+def be_deterministic() -> None:
+    """Make TensorFlow give the same bits for the same seed on one machine, at some cost in speed."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool) -> Recipe:
+    """The recipe with what was asked for on the command line."""
+    if seed is not None:
+        recipe = recipe.model_copy(update={"seed": seed})
+    if no_metadata:
+        heads = tuple(head.model_copy(update={"metadata": ()}) for head in recipe.heads)
+        recipe = recipe.model_copy(update={"heads": heads})
+    return recipe
+
+
+@contextmanager
+def _progress(console: Console, epochs: int) -> Iterator[Callable[[str, Epoch], None]]:
+    """A function that shows progress: a live bar on a terminal, elsewhere a line for a head's first and last epoch."""
+    if not console.is_terminal:
+
+        def line(name: str, epoch: Epoch) -> None:
+            if epoch.number in (1, epoch.epochs):
+                text = f"{name}: epoch {epoch.number} of {epoch.epochs}, loss {epoch.loss:.4f}"
+                console.print(text, highlight=False, soft_wrap=True)
+
+        yield line
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("heads", total=epochs)
+
+        def advance(name: str, epoch: Epoch) -> None:
+            text = f"{name} epoch {epoch.number} of {epoch.epochs} loss {epoch.loss:.4f}"
+            bar.update(task, advance=1, description=text)
+
+        yield advance
+
+
+def _print_trained(trained: list[Trained], run_folder: Path) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("head")
+    table.add_column("log loss", justify="right")
+    table.add_column("seconds", justify="right")
+    for head in trained:
+        table.add_row(head.name, f"{head.mean_log_loss:.4f}", "kept" if head.resumed else f"{head.seconds:.1f}")
+    console = Console(markup=False, highlight=False)
+    console.print(table)
+    console.print(f"run: {run_folder}", soft_wrap=True)
+
+
+def _print_splits(rows: list[dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("head", "by site", "random", "gap"):
+        table.add_column(column, justify="left" if column == "head" else "right")
+    for row in rows:
+        table.add_row(row["head"], *(f"{row[name]:.4f}" for name in ("by_site", "random", "gap")))
+    console = Console(markup=False, highlight=False)
+    console.print(table)
+    console.print("a random split has clips of one camera on both sides: the gap flatters", soft_wrap=True)

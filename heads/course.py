@@ -1,0 +1,145 @@
+"""The course of a head's training: epochs on labelled clips, then on unlabelled ones too, then the verdict on those."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.examples import Examples, in_turn
+from heads.members import Members
+from heads.model import HeadShape
+from heads.plan import Curriculum, Member, decay_share, step_sizes
+from heads.prepare import prepare_members
+from heads.progress import Epoch, Progress, StoppedError, stop_after_epoch
+from heads.pseudo import Judgement, judge
+from heads.recipe import HeadConfig
+
+_PREDICT_CLIPS = 64
+
+
+class Course:
+    """The members of a head on their way through the recipe's epochs.
+
+    Args:
+        config: architecture and training settings.
+        plan: the members.
+        examples: labelled clips first, unlabelled ones behind them.
+        targets: (N, C) of the labelled clips.
+        fold: (N,) their folds.
+        progress: where training stands; it goes on from there.
+        seed: of the order of clips.
+    """
+
+    def __init__(
+        self,
+        config: HeadConfig,
+        plan: Sequence[Member],
+        examples: Examples,
+        targets: NDArray[np.float32],
+        fold: NDArray[np.int64],
+        progress: Progress,
+        seed: int,
+    ) -> None:
+        self._config, self._plan, self._targets, self._fold = config, plan, targets, fold
+        self.examples = examples
+        shape = HeadShape(dim=examples.reader.dim, n_metadata=examples.metadata.shape[2], n_classes=targets.shape[1])
+        seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
+        learned = int(seen.sum(axis=1).max())
+        self.members = Members(config, shape, [member.seed for member in plan], decay_share(config, learned))
+        prepare_members(self.members, config, plan, examples, targets, fold)
+        self.curriculum = Curriculum(config=config, targets=targets, fold=fold, seen=seen, seed=seed)
+        self.progress = progress
+        self.progress.resume(self.members.state)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs there are, with those on unlabelled clips."""
+        unlabelled = len(self.examples) > len(self._fold)
+        return self._config.epochs + (self._config.pseudo_epochs if unlabelled else 0)
+
+    def steps(self) -> Iterator[Epoch]:
+        """Go through the epochs that are left, one at a time."""
+        while len(self.progress.epochs) < self.epochs:
+            if len(self.progress.epochs) == self._config.epochs:
+                self._remember()
+            yield self._one_epoch()
+
+    def run(self, report: Callable[[Epoch], None]) -> None:
+        """Go through the epochs that are left, saving where training stands.
+
+        Raises:
+            StoppedError: Ctrl-C was pressed; the last epoch was finished and saved.
+        """
+        with stop_after_epoch() as asked:
+            for epoch in self.steps():
+                report(epoch)
+                self.progress.keep(self.members.state, now=asked.is_set())
+                if asked.is_set() and epoch.number < self.epochs:
+                    raise StoppedError(
+                        f"stopped after epoch {epoch.number} of {self.epochs}; the same command goes on there"
+                    )
+
+    def settle(self) -> dict[int, Judgement]:
+        """Give every member the weights that it is going to predict with.
+
+        Returns:
+            The judgement of each fold, where unlabelled clips were learned from.
+        """
+        weights, judgements = self.members.finished_weights(), {}
+        if self.progress.set_aside:
+            before = self._unpack()
+            first, then = (self._judged_by(each) for each in (before, weights))
+            judgements = judge(self._plan, first, then, self._targets, self._fold)
+            weights = [
+                new if judgements[member.fold].kept else old
+                for member, old, new in zip(self._plan, before, weights, strict=True)
+            ]
+        self.members.set_weights(weights)
+        return judgements
+
+    def predict_held_out(self) -> NDArray[np.float32]:
+        """(K, N, C) the probabilities of each member for its own fold; NaN elsewhere."""
+        return self._predict(np.stack([self._fold == member.fold for member in self._plan]))
+
+    def _one_epoch(self) -> Epoch:
+        started, done = time.monotonic(), len(self.progress.epochs)
+        guesses = self._guess() if done >= self._config.epochs else None
+        losses = [np.array(epoch.losses) for epoch in self.progress.epochs]
+        rates = step_sizes(self._config, losses, len(self.members))
+        found = self.members.train_epoch(self.examples, self.curriculum.lessons(done, guesses), rates)
+        epoch = Epoch(
+            number=done + 1,
+            epochs=self.epochs,
+            losses=tuple(found.tolist()),
+            rates=tuple(rates.tolist()),
+            unlabelled=guesses is not None,
+            seconds=time.monotonic() - started,
+        )
+        self.progress.epochs.append(epoch)
+        return epoch
+
+    def _guess(self) -> NDArray[np.float32]:
+        """(K, U, C) what each member thinks of the unlabelled clips."""
+        labelled, everything = len(self._fold), len(self.examples)
+        batches = [places + labelled for places in in_turn(everything - labelled, _PREDICT_CLIPS)]
+        asked = np.ones((len(self._plan), everything), bool)
+        return self.members.predict(self.examples, batches, asked)[:, labelled:]
+
+    def _predict(self, asked: NDArray[np.bool_]) -> NDArray[np.float32]:
+        batches = list(in_turn(len(self._fold), _PREDICT_CLIPS))
+        return self.members.predict(self.examples, batches, asked)[:, : len(self._fold)]
+
+    def _judged_by(self, weights: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.float32]:
+        self.members.set_weights(weights)
+        return self._predict(
+            np.stack([self._fold == (-1 if member.inner is None else member.inner) for member in self._plan])
+        )
+
+    def _remember(self) -> None:
+        """Put the weights aside, as they are before unlabelled clips are learned from."""
+        self.progress.set_aside = [each for weights in self.members.finished_weights() for each in weights]
+
+    def _unpack(self) -> list[list[NDArray[np.float32]]]:
+        each = len(self.progress.set_aside) // len(self._plan)
+        return [self.progress.set_aside[start : start + each] for start in range(0, each * len(self._plan), each)]

@@ -1,0 +1,98 @@
+"""Features of several sources beside each other, frame by frame, as if they were one."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.errors import HeadsError
+from store import FeatureReader, Status
+from store.digest import settings_digest
+from store.ids import name_a_few
+
+
+class JoinError(HeadsError, ValueError):
+    """Sources have not the same frames."""
+
+
+class Reader(Protocol):
+    """What a head needs of cached features; see `store.FeatureReader`."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def fingerprints(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def status(self) -> Sequence[Status]: ...  # noqa: D102
+    @property
+    def lengths(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def dim(self) -> int: ...  # noqa: D102
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    @property
+    def digest(self) -> str: ...  # noqa: D102
+    @property
+    def cache(self) -> Path: ...  # noqa: D102
+    def index_of(self, ids: Iterable[str], /) -> NDArray[np.int64]: ...  # noqa: D102
+    def batch(self, indices: NDArray[np.int64], /) -> tuple[NDArray[Any], NDArray[np.bool_]]: ...  # noqa: D102
+    def times(self, index: int, /) -> NDArray[np.float64]: ...  # noqa: D102
+    def per_frame(self, name: str, index: int, /) -> NDArray[np.float32] | None: ...  # noqa: D102
+
+
+class JoinedReader:
+    """Some readers' features of the clips that all of them hold, columns side by side.
+
+    Raises JoinError from its constructor if a clip has not as many frames under one source as under another.
+    """
+
+    def __init__(self, readers: Sequence[FeatureReader]) -> None:
+        self._readers = tuple(readers)
+        self.ids = sorted(set.intersection(*(set(reader.ids) for reader in readers)))
+        self._rows = [reader.index_of(self.ids) for reader in readers]
+        first, rows = readers[0], self._rows[0]
+        self.lengths: NDArray[np.int64] = first.lengths[rows]
+        self.status = _worst([[each.status[row] for row in own] for each, own in zip(readers, self._rows, strict=True)])
+        self.fingerprints = [first.fingerprints[row] for row in rows.tolist()]
+        self.dtype = np.result_type(*(reader.dtype for reader in readers))
+        self.dim = sum(reader.dim for reader in readers)
+        self.digest = settings_digest([reader.digest for reader in readers])
+        self.cache = first.cache
+        self._places = {clip_id: place for place, clip_id in enumerate(self.ids)}
+        for reader, own in zip(readers[1:], self._rows[1:], strict=True):
+            self._require_same_frames(reader, reader.lengths[own])
+
+    def index_of(self, ids: Iterable[str]) -> NDArray[np.int64]:
+        """The index of each of `ids`, which all readers must hold."""
+        return np.array([self._places[clip_id] for clip_id in ids], np.int64)
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The features (B, T, D) of some clips and their mask (B, T)."""
+        parts = [reader.batch(rows[indices]) for reader, rows in zip(self._readers, self._rows, strict=True)]
+        return np.concatenate([features for features, _ in parts], axis=2), parts[0][1]
+
+    def times(self, index: int) -> NDArray[np.float64]:
+        """(T,) the presentation time of each frame of a clip, in seconds."""
+        return self._readers[0].times(int(self._rows[0][index]))
+
+    def per_frame(self, name: str, index: int) -> NDArray[np.float32] | None:
+        """(T, ...) the per-frame numbers `name` of a clip, as the first source that has them says."""
+        found = (each.per_frame(name, int(own[index])) for each, own in zip(self._readers, self._rows, strict=True))
+        return next((numbers for numbers in found if numbers is not None), None)
+
+    def _require_same_frames(self, reader: FeatureReader, lengths: NDArray[np.int64]) -> None:
+        odd = np.flatnonzero(lengths != self.lengths)
+        if len(odd):
+            raise JoinError(
+                f"{self._readers[0].key.source} and {reader.key.source} cannot be joined: {len(odd)} clips have not "
+                f"as many frames under one as under the other, such as {name_a_few([self.ids[row] for row in odd])}; "
+                "featurize both with the same sampling"
+            )
+
+
+def _worst(statuses: Sequence[Sequence[Status]]) -> list[Status]:
+    """The worst status of each clip, of those under each source."""
+    order = list(Status)
+    return [max(each, key=order.index) for each in zip(*statuses, strict=True)]

@@ -1,0 +1,216 @@
+"""Trains the members of a head (folds times seeds) together, in one pass over the clips.
+
+A batch is read and cast once. Attention reads the frames once for all members. What follows is small: one product a
+member, since a batched product of small matrices is slower, on the rows that the member may see. So a member's step is
+what it would be if the member trained alone on its own clips of each batch, and one member takes the same way.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from heads.adam import FusedAdam, RunningAverage
+from heads.ahead import read_ahead
+from heads.examples import Examples
+from heads.layers import AttentionPooling, attend_together
+from heads.model import METADATA, POOLED, Head, HeadShape, build_head, front_inputs
+from heads.recipe import HeadConfig
+
+_SMALLEST = 1e-7
+
+# What a batch asks of the members: places of clips, weights (K, B) that are zero for clips that a member must not see,
+# and targets (K, B, C).
+Lesson = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
+
+
+class Members:
+    """K networks of one shape, their optimiser and their compiled steps.
+
+    Args:
+        config: architecture and training settings.
+        shape: sizes of input and output.
+        seeds: (K) of initial weights and dropout.
+        weight_decay: as a share of the step size; the recipe's if not given.
+    """
+
+    def __init__(
+        self, config: HeadConfig, shape: HeadShape, seeds: Sequence[int], weight_decay: float | None = None
+    ) -> None:
+        self._config = config
+        self._shape = shape
+        self.heads: list[Head] = []
+        for place, seed in enumerate(seeds):
+            keras.utils.set_random_seed(seed)
+            self.heads.append(build_head(config, shape, f"member{place}"))
+        owned = [(place, each) for place, head in enumerate(self.heads) for each in head.model.trainable_variables]
+        self._owner = [place for place, _ in owned]
+        self._weights = [each.value for _, each in owned]
+        decayed = [each.name in ("kernel", "recurrent_kernel", "query") for _, each in owned]
+        self.optimiser = FusedAdam(
+            self._weights, decayed, config.weight_decay if weight_decay is None else weight_decay
+        )
+        self._average = RunningAverage(self._weights, config.averaging)
+        self._step: Callable[..., Any] | None = None
+        self._guess: Callable[..., Any] | None = None
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self.heads)
+
+    def begin(self) -> None:
+        """Take the weights, as they have been prepared, for the start of training."""
+        self._average.start()
+
+    def train_epoch(
+        self, examples: Examples, lessons: Sequence[Lesson], rates: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """One step a lesson.
+
+        Args:
+            examples: the clips.
+            lessons: what is learned, in order.
+            rates: (K,) step sizes.
+
+        Returns:
+            (K,) the mean loss of each member over the weights that it saw.
+        """
+        if self._step is None:
+            self._step = tf.function(
+                self._learn,
+                input_signature=[
+                    self._signature(examples),
+                    tf.TensorSpec((len(self), None), tf.float32),
+                    tf.TensorSpec((len(self), None, self._shape.n_classes), tf.float32),
+                    tf.TensorSpec((len(self),), tf.float32),
+                ],
+            )
+        batches = read_ahead((examples.batch(places), weights, targets) for places, weights, targets in lessons)
+        given = tf.constant(rates, tf.float32)
+        sums = np.zeros((2, len(self)))
+        for inputs, weights, targets in batches:
+            sums += self._step(inputs, weights, targets, given).numpy()
+        return np.asarray(sums[0] / np.maximum(sums[1], _SMALLEST))
+
+    def predict(
+        self, examples: Examples, batches: Sequence[NDArray[np.int64]], asked: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """The members' probabilities, by the running average of their weights where there is one.
+
+        Args:
+            examples: the clips.
+            batches: places of clips, some at a time.
+            asked: (K, N) which member predicts which clip.
+
+        Returns:
+            (K, N, C), NaN where a member was not asked.
+        """
+        out = np.full((len(self), len(examples), self._shape.n_classes), np.nan, np.float32)
+        if self._guess is None:
+            self._guess = tf.function(
+                lambda inputs, weights: self._outputs(inputs, _rows(weights), training=False),
+                input_signature=[self._signature(examples), tf.TensorSpec((len(self), None), tf.float32)],
+            )
+        wanted = read_ahead((examples.batch(places), asked[:, places].astype(np.float32)) for places in batches)
+        self._average.swap()
+        try:
+            for places, (inputs, weights) in zip(batches, wanted, strict=True):
+                for member, given in enumerate(self._guess(inputs, weights)):
+                    out[member, places[asked[member, places]]] = given.numpy()
+        finally:
+            self._average.swap()
+        return out
+
+    def finished_weights(self) -> list[list[NDArray[Any]]]:
+        """The weights of each member's model, averaged where there is a running average."""
+        self._average.swap()
+        weights = [head.model.get_weights() for head in self.heads]
+        self._average.swap()
+        return weights
+
+    def set_weights(self, weights: Sequence[Sequence[NDArray[Any]]]) -> None:
+        """Give each member's model these weights; a running average starts from them."""
+        for head, own in zip(self.heads, weights, strict=True):
+            head.model.set_weights(own)
+        self._average.start()
+
+    @property
+    def state(self) -> list[Any]:
+        """Everything that the next step depends on, as TensorFlow variables."""
+        models = [each.value for head in self.heads for each in head.model.variables]
+        return [*models, *self.optimiser.state, *self._average.state]
+
+    def _signature(self, examples: Examples) -> dict[str, Any]:
+        dim = self._shape.dim
+        signature: dict[str, Any] = {name: tf.TensorSpec((None, dim), tf.float32) for name in examples.statistics}
+        if examples.sees_frames:
+            signature["features"] = tf.TensorSpec((None, None, dim), tf.as_dtype(examples.reader.dtype))
+            signature["mask"] = tf.TensorSpec((None, None), tf.bool)
+        if self._shape.n_metadata:
+            signature[METADATA] = tf.TensorSpec((len(self), None, self._shape.n_metadata), tf.float32)
+        return signature
+
+    def _learn(self, inputs: Any, weights: Any, targets: Any, rates: Any) -> Any:
+        """One step down the gradient; gives (2, K): the weighted sum of each member's losses, and of its weights."""
+        rows = _rows(weights)
+        with tf.GradientTape() as tape:
+            outputs = self._outputs(inputs, rows, training=True)
+            means, sums = [], []
+            for member, (given, own) in enumerate(zip(outputs, rows, strict=True)):
+                weight = tf.gather(weights[member], own)
+                loss = _cross_entropy(tf.gather(targets[member], own), given)
+                total = tf.reduce_sum(weight)
+                summed = tf.reduce_sum(loss * weight)
+                means.append(summed / tf.maximum(total, _SMALLEST))
+                sums.append((summed, total))
+            everything = tf.add_n(means)
+        self.optimiser.apply(tape.gradient(everything, self._weights), [rates[owner] for owner in self._owner])
+        self._average.follow()
+        return tf.transpose(tf.stack(sums))
+
+    def _outputs(self, inputs: Any, rows: Sequence[Any], *, training: bool) -> list[Any]:
+        """Each member's probabilities of its own rows of the batch."""
+        if self._config.sees_frames:  # TensorFlow casts several times faster than numpy
+            inputs = {**inputs, "features": tf.cast(inputs["features"], tf.float32)}
+        pooled = self._pool(inputs, rows, training=training)
+        outputs = []
+        for member, (head, own) in enumerate(zip(self.heads, rows, strict=True)):
+            given: dict[str, Any] = {name: tf.gather(inputs[name], own) for name in self._config.statistics}
+            if METADATA in inputs:
+                given[METADATA] = tf.gather(inputs[METADATA][member], own)
+            if pooled:
+                given[POOLED] = pooled[member]
+            outputs.append(head.tail(given, training=training))
+        return outputs
+
+    def _pool(self, inputs: Any, rows: Sequence[Any], *, training: bool) -> list[Any]:
+        """What each member's front makes of its own rows of the batch; nothing without a front."""
+        fronts = [head.front for head in self.heads if head.front is not None]
+        names = front_inputs(self._config)
+        if not all(isinstance(front, AttentionPooling) for front in fronts):
+            return [
+                front([tf.gather(inputs[name], own) for name in names], training=training)
+                for front, own in zip(fronts, rows, strict=True)
+            ]
+        if not fronts:
+            return []
+        means = attend_together(fronts, inputs["features"], inputs["mask"])
+        rest = [inputs[name] for name in names[1:]]
+        return [
+            front.finish(tf.gather(mean, own), *[tf.gather(each, own) for each in rest])
+            for front, mean, own in zip(fronts, means, rows, strict=True)
+        ]
+
+
+def _rows(weights: Any) -> list[Any]:
+    """The rows of the batch that each member may see."""
+    return [tf.where(each > 0)[:, 0] for each in tf.unstack(weights)]
+
+
+def _cross_entropy(targets: Any, probabilities: Any) -> Any:
+    """(B,) the binary cross-entropy of each clip, mean over classes."""
+    given = tf.clip_by_value(probabilities, _SMALLEST, 1.0 - _SMALLEST)
+    return -tf.reduce_mean(targets * tf.math.log(given) + (1.0 - targets) * tf.math.log(1.0 - given), axis=1)

@@ -1,0 +1,100 @@
+"""A recipe's heads on the sources that a store holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from heads.joined import JoinedReader, Reader
+from heads.recipe import EACH_SOURCE, HeadConfig, Recipe, RecipeError
+from store import FeatureReader, FeatureStore
+from store.ids import name_a_few
+from store.key import FeatureKey
+
+_FEWEST_TO_JOIN = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedHead:
+    """A head of the recipe on one source of the store, or on several that are joined.
+
+    Attributes:
+        name: what it is called in the run.
+        config: its settings.
+        keys: the features that it reads.
+    """
+
+    name: str
+    config: HeadConfig
+    keys: tuple[FeatureKey, ...]
+
+    def reader(self, readers: Mapping[str, FeatureReader]) -> Reader:
+        """What it reads, out of the readers of the store's keys by folder name."""
+        own = [readers[key.folder] for key in self.keys]
+        return own[0] if len(own) == 1 else JoinedReader(own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What a recipe comes to on a store.
+
+    Attributes:
+        heads: what is trained.
+        notes: what of the recipe is not there, a sentence each, for the user.
+    """
+
+    heads: list[NamedHead]
+    notes: list[str]
+
+
+def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | None = None) -> Resolved:
+    """The heads of `recipe` on the sources that `store` holds, and on labels with `classes`.
+
+    `each` means whatever the store holds, so a recipe that was published for other backbones is trained on those that
+    are there. A joined head needs two sources at least; a head for classes that the labels lack is left out.
+
+    Raises:
+        RecipeError: two heads would have the same name, or nothing is left to train.
+        StoreNotFoundError: a named source is not there, or may mean several keys.
+    """
+    held = sorted({key.source for key in store.keys()})
+    if not held:
+        raise RecipeError(f"{store.root}: the store holds no features; run `featurize` first")
+    heads: list[NamedHead] = []
+    notes = _missing(recipe, held)
+    for config in recipe.heads:
+        lacking = [name for name in config.classes if classes is not None and name not in classes]
+        if lacking:
+            notes.append(f"head '{config.name or config.kind}' is left out: no clip is labelled '{lacking[0]}'")
+            continue
+        wanted = config.sources if config.sources != EACH_SOURCE else held
+        keys = [store.find(source) for source in wanted if source not in config.without]
+        keys = [key for key in keys if config.view in (None, key.view["name"])]
+        if config.joined and len(keys) < _FEWEST_TO_JOIN:
+            few = ", ".join(key.source for key in keys) or "none"
+            notes.append(f"head '{config.name or config.kind}' is left out: it joins sources, and there is {few}")
+            continue
+        heads += _on_keys(config, keys)
+    names = [head.name for head in heads]
+    if len(set(names)) < len(names):
+        raise RecipeError(
+            f"the recipe trains {name_a_few(sorted(names))} more than once; give heads a `name` of their own"
+        )
+    if not heads:
+        raise RecipeError(f"{store.root}: no head of the recipe fits what the store holds ({', '.join(held)})")
+    return Resolved(heads=heads, notes=notes)
+
+
+def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey]) -> list[NamedHead]:
+    title = config.name or config.kind
+    if config.joined:
+        return [NamedHead(name=title, config=config, keys=tuple(keys))]
+    return [NamedHead(name=f"{title}-{key.source}", config=config, keys=(key,)) for key in keys]
+
+
+def _missing(recipe: Recipe, held: Sequence[str]) -> list[str]:
+    missing = [source for source in recipe.made_for if source not in held]
+    if not missing:
+        return []
+    return [
+        f"the recipe was made for {', '.join(recipe.made_for)}; the store lacks {', '.join(missing)}, so its heads are "
+        f"trained on what is there: {', '.join(held)}"
+    ]

@@ -1,0 +1,87 @@
+"""What members are given before training: the moments of what they learn from, and the share of each class."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.examples import Examples
+from heads.members import Members
+from heads.model import OUTPUT, frame_standardiser
+from heads.moments import Moments, combine_moments, moments_by_fold
+from heads.plan import Member
+from heads.recipe import HeadConfig
+from heads.statistics import clip_statistics
+
+_SMALLEST_SHARE = 1e-3
+
+
+def prepare_members(
+    members: Members,
+    config: HeadConfig,
+    plan: Sequence[Member],
+    examples: Examples,
+    targets: NDArray[np.float32],
+    fold: NDArray[np.int64],
+) -> None:
+    """Set each member's moments, and its output bias if it starts at the prior, from the clips that it learns from.
+
+    Args:
+        members: untrained.
+        config: their settings.
+        plan: what each may see.
+        examples: labelled clips first.
+        targets: (N, C) of the labelled clips.
+        fold: (N,) their folds.
+    """
+    clips, frames = _clip_moments(config, examples, fold), _frame_moments(config, examples, fold)
+    for head, member in zip(members.heads, plan, strict=True):
+        learned = [number for number in range(int(fold.max()) + 1) if number not in member.unseen]
+        for name, per_fold in clips.items():
+            moments = combine_moments([per_fold[number] for number in learned])
+            head.tail.get_layer(f"standardise_{name}").set_moments(moments.mean, moments.spread)
+        if frames:
+            moments = combine_moments([frames[number] for number in learned])
+            frame_standardiser(head).set_moments(moments.mean, moments.spread)
+        if config.start_at_prior:
+            head.tail.get_layer(OUTPUT).bias.assign(_prior_scores(config, targets[member.learns_from(fold)]))
+    members.begin()
+
+
+def _prior_scores(config: HeadConfig, targets: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(C,) the scores by which a head without any evidence gives each class its share among the targets (N, C)."""
+    share = targets.mean(axis=0).clip(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
+    if not config.competing:
+        return np.asarray(np.log(share / (1 - share)))
+    nothing = max(float((targets.max(axis=1) == 0).mean()), _SMALLEST_SHARE)
+    return np.asarray(np.log(share / nothing))
+
+
+def _clip_moments(config: HeadConfig, examples: Examples, fold: NDArray[np.int64]) -> dict[str, list[Moments]]:
+    """The moments of each statistic in each fold, for heads that standardise statistics."""
+    if config.kind != "deviation":
+        return {}
+    return {
+        name: moments_by_fold(examples.statistics[name][: len(fold)], fold, int(fold.max()) + 1)
+        for name in config.statistics
+    }
+
+
+def _frame_moments(config: HeadConfig, examples: Examples, fold: NDArray[np.int64]) -> list[Moments]:
+    """The moments of all frames of each fold, or of their deviations from each clip's background.
+
+    Put together from each clip's own mean and spread, so that all folds need one pass over the frames, once.
+    """
+    if not config.sees_frames:
+        return []
+    rows, n_folds = examples.rows[: len(fold)], int(fold.max()) + 1
+    found = clip_statistics(examples.reader, rows, ("mean", "spread"))
+    mean, spread, lengths = found["mean"], found["spread"], examples.reader.lengths[rows]
+    if config.kind == "deviation":
+        mean = mean - examples.statistics["background"][: len(fold)]
+    between = moments_by_fold(mean, fold, n_folds, counts=lengths)
+    within = moments_by_fold(spread, fold, n_folds, counts=lengths)
+    return [
+        Moments(count=own.count, mean=own.mean, squares=own.squares + each.squares + each.count * each.mean**2)
+        for own, each in zip(between, within, strict=True)
+    ]

@@ -1,0 +1,128 @@
+"""A head's progress through its epochs: kept on disk so that a stopped run goes on, and told to whoever watches."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.atomic import atomic_path
+from heads.errors import HeadsError
+
+_SECONDS_BETWEEN = 2.0
+
+
+class StoppedError(HeadsError):
+    """Training was asked to stop, and did so after an epoch, with everything saved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What is told after every epoch.
+
+    Attributes:
+        number: of the epoch, from 1.
+        epochs: how many there are going to be.
+        losses: mean training loss of each member.
+        rates: step size of each member.
+        unlabelled: whether unlabelled clips were learned from.
+        seconds: how long it took.
+    """
+
+    number: int
+    epochs: int
+    losses: tuple[float, ...]
+    rates: tuple[float, ...]
+    unlabelled: bool
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the members."""
+        return sum(self.losses) / len(self.losses)
+
+
+@dataclass(kw_only=True, eq=False)
+class Progress:
+    """Where training stands; `path` holds it between two processes.
+
+    A state is written after an epoch, unless the last one was written within two seconds: then as much is lost at
+    most when the process is killed. No result depends on it.
+
+    Attributes:
+        path: the state's file; None to keep nothing.
+        log: called with all epochs so far whenever the state is written.
+        epochs: the epochs so far.
+        set_aside: arrays that have to be remembered until the end.
+    """
+
+    path: Path | None
+    log: Callable[[Sequence[Epoch]], None] = lambda _: None
+    epochs: list[Epoch] = field(default_factory=list)
+    set_aside: list[NDArray[Any]] = field(default_factory=list)
+    _written: float = field(default_factory=time.monotonic)
+
+    def resume(self, variables: Sequence[Any]) -> None:
+        """Put `variables` (of TensorFlow) where they stood, if there is a whole state that fits them."""
+        if self.path is None or not self.path.is_file():
+            return
+        with np.load(self.path, allow_pickle=False) as kept:
+            found = [kept[f"variable{number}"] for number in range(int(kept["variables"]))]
+            if [each.shape for each in found] != [tuple(each.shape) for each in variables]:
+                return
+            for variable, value in zip(variables, found, strict=True):
+                variable.assign(value)
+            self.set_aside = [kept[f"aside{number}"] for number in range(int(kept["aside"]))]
+            rows = zip(kept["epochs"].tolist(), kept["losses"].tolist(), kept["rates"].tolist(), strict=True)
+            self.epochs = [
+                Epoch(
+                    number=number,
+                    epochs=int(facts[0]),
+                    losses=tuple(losses),
+                    rates=tuple(rates),
+                    unlabelled=bool(facts[1]),
+                    seconds=facts[2],
+                )
+                for number, (facts, losses, rates) in enumerate(rows, start=1)
+            ]
+
+    def keep(self, variables: Sequence[Any], *, now: bool = False) -> None:
+        """Write the state, if it is time or `now`."""
+        if self.path is None or (not now and time.monotonic() - self._written < _SECONDS_BETWEEN):
+            return
+        arrays: dict[str, Any] = {f"variable{number}": each.numpy() for number, each in enumerate(variables)}
+        arrays |= {f"aside{number}": each for number, each in enumerate(self.set_aside)}
+        arrays |= {"variables": len(variables), "aside": len(self.set_aside)}
+        arrays["epochs"] = np.array([(each.epochs, each.unlabelled, each.seconds) for each in self.epochs])
+        arrays["losses"] = np.array([each.losses for each in self.epochs])
+        arrays["rates"] = np.array([each.rates for each in self.epochs])
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(self.path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        self.log(self.epochs)
+        self._written = time.monotonic()
+
+
+@contextmanager
+def stop_after_epoch() -> Iterator[threading.Event]:
+    """An event that is set when the user presses Ctrl-C, instead of breaking off; a second press breaks off."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(_number: int, _frame: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,58 @@
+"""Whether learning from unlabelled clips was worth it, decided fold by fold without looking at the scored fold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.metrics import mean_log_loss
+from heads.plan import Member
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the judge of a fold found on clips that it did not learn from, and that are not of that fold.
+
+    Attributes:
+        fold: the fold that it speaks for.
+        inner: the fold whose clips it judged by.
+        before: mean log loss before unlabelled clips were learned from.
+        after: mean log loss after.
+        kept: whether the fold's members keep what they learned: `after` is less than `before`.
+    """
+
+    fold: int
+    inner: int
+    before: float
+    after: float
+    kept: bool
+
+
+def judge(
+    plan: Sequence[Member],
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    fold: NDArray[np.int64],
+) -> dict[int, Judgement]:
+    """The judgement of each fold that has a judge.
+
+    Args:
+        plan: the members.
+        before: (K, N, C) probabilities; a judge's are those of its inner fold, NaN elsewhere.
+        after: likewise.
+        targets: (N, C) 0 or 1.
+        fold: (N,) folds.
+    """
+    judgements = {}
+    for place, member in enumerate(plan):
+        if member.inner is None:
+            continue
+        inner = fold == member.inner
+        values = targets[inner].astype(np.uint8)
+        first, then = (mean_log_loss(values, each[place, inner].astype(np.float64)) for each in (before, after))
+        judgements[member.fold] = Judgement(
+            fold=member.fold, inner=member.inner, before=first, after=then, kept=then < first
+        )
+    return judgements

@@ -1,0 +1,118 @@
+"""Image hashes, frame statistics and sound as backbones."""
+
+import subprocess
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pytest
+from golden_pixels import golden_pixels
+from indexed_clips import write_indexed_clip
+from PIL import Image
+
+from featurize.backbones.image_hashes import frame_statistics, image_hash_runner
+from featurize.backbones.log_mel import BANDS, log_mel_runner
+from featurize.discover import discover
+from featurize.extract import extract
+from featurize.ffmpeg import ffmpeg_binary
+from featurize.plan import make_plan
+from featurize.progress import summary_facts
+from featurize.registry import find_backbone
+from featurize.sampling import Sampling
+from featurize.sound import RATE_HZ, cut_windows
+from featurize.source import make_source
+from featurize.weights import locate_weights
+from store import FeatureReader, FeatureStore, Status
+
+SAMPLING = Sampling(fps=2)
+
+
+def run(clips: Path, root: Path, name: str) -> FeatureReader:
+    backbone = find_backbone(name)
+    source = make_source(backbone, locate_weights(backbone))
+    store = FeatureStore.open(root, create=True)
+    plan = make_plan(discover([clips]), [source], SAMPLING, store)
+    progress = extract(plan, SAMPLING, store)
+    assert summary_facts(plan, progress, "store")["without_sound"] == (1 if name == "audio" else 0)
+    return store.reader(source.key(SAMPLING))
+
+
+def test_hash_columns_are_the_bits_of_the_library() -> None:
+    frame = golden_pixels(256, 256)
+    columns = image_hash_runner(find_backbone("phash"))(frame[None])[0]
+    assert columns.shape == (find_backbone("phash").dim,)
+    for index, hashed in enumerate(("average_hash", "phash", "dhash", "whash")):
+        bits = getattr(imagehash, hashed)(Image.fromarray(frame)).hash.ravel()
+        np.testing.assert_array_equal(columns[64 * index : 64 * index + 64], bits)
+
+
+def test_hashes_survive_scaling_and_tell_pictures_apart() -> None:
+    picture = golden_pixels(256, 256)
+    small = np.asarray(Image.fromarray(picture).resize((200, 200)).resize((256, 256)))
+    same, scaled, other = image_hash_runner(find_backbone("phash"))(np.stack([picture, small, picture[::-1]]))[:, :256]
+    assert np.abs(same - scaled).mean() < 0.05 < 0.2 < np.abs(same - other).mean()
+
+
+def test_frame_statistics_by_hand() -> None:
+    """Left half pure red, right half black."""
+    frame = np.zeros((10, 20, 3), np.uint8)
+    frame[:, :10, 0] = 255
+    found = frame_statistics(frame)
+    one_step = (1 / 3) / 19 / 2  # one column of 19 neighbouring pairs changes, none of the rows does
+    wanted = [0.5, 0, 0, 0.5, 0, 0, 0, 1 / 6, 1 / 3, 0.5, 0.5, one_step]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_phash_goes_the_way_of_networks(tmp_path: Path) -> None:
+    write_indexed_clip(tmp_path / "clips" / "a.mp4", 5, fps=2)
+    reader = run(tmp_path / "clips", tmp_path / "store", "phash")
+    batch, mask = reader.batch([0])
+    assert mask.sum() == 5
+    grey = batch[0, :, 256]  # mean red of frames whose grey level tells which they are
+    np.testing.assert_allclose(grey * 255, [20, 24, 28, 32, 36], atol=1.5)
+
+
+def test_a_tone_stands_in_its_band() -> None:
+    times = np.arange(RATE_HZ) / RATE_HZ
+    run_windows = log_mel_runner(find_backbone("audio"))
+    tones = np.stack([0.5 * np.sin(2 * np.pi * hertz * times) for hertz in (300, 1000, 4000)]).astype(np.float32)
+    features = run_windows(tones)
+    assert features.shape == (3, find_backbone("audio").dim)
+    mel = 2595 * np.log10(1 + np.array([60, 300, 1000, 4000, 7800]) / 700)
+    expected = (mel[1:4] - mel[0]) / (mel[4] - mel[0]) * (BANDS + 1) - 1
+    np.testing.assert_allclose(features[:, :BANDS].argmax(axis=1), expected, atol=1)
+    assert (features[:, BANDS : 2 * BANDS] < 2).all()  # a steady tone hardly changes
+    louder = run_windows(2 * tones)[:, :BANDS].max(axis=1) - features[:, :BANDS].max(axis=1)
+    np.testing.assert_allclose(louder, np.log(4), atol=1e-3)
+
+
+def test_windows_stand_around_their_frames_and_none_after_the_sound() -> None:
+    samples = np.arange(3 * RATE_HZ, dtype=np.float32)
+    sound = cut_windows(samples, np.array([0.0, 1.5, 2.9, 3.0, 4.0]))
+    assert sound.frames.tolist() == [0, 1, 2]
+    assert sound.windows[:, 0].tolist() == [0, RATE_HZ, 2 * RATE_HZ]
+    assert sound.reason == "the sound ends after 3.0 s: 3 of 5 frames have it"
+    assert "0.50 s long" in cut_windows(samples[: RATE_HZ // 2], np.zeros(1)).reason
+
+
+@pytest.fixture(scope="module")
+def clips_with_sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips of 3 s: a tone of 500 Hz in the first, no sound in the second; the third cannot be decoded."""
+    folder = tmp_path_factory.mktemp("sound")
+    write_indexed_clip(folder / "b.mp4", 6, fps=2)
+    tone = ["-f", "lavfi", "-i", "sine=frequency=500:duration=3", "-map", "0:v", "-map", "1:a", "-c:v", "copy"]
+    joined = [ffmpeg_binary(), "-loglevel", "error", "-i", str(folder / "b.mp4"), *tone, str(folder / "a.mp4")]
+    subprocess.run(joined, check=True)
+    (folder / "c.mp4").write_bytes(b"")
+    return folder
+
+
+def test_sound_goes_the_same_way_and_silence_is_never_made_up(clips_with_sound: Path, tmp_path: Path) -> None:
+    reader = run(clips_with_sound, tmp_path / "store", "audio")
+    assert list(reader.ids) == ["a.mp4", "b.mp4", "c.mp4"]
+    assert [status.value for status in reader.status] == [Status.OK, Status.FAILED, Status.FAILED]
+    assert reader.lengths.tolist() == [6, 0, 0]
+    assert list(reader.reasons)[1:] == ["the clip has no sound", "the file is empty (0 bytes)"]
+    loudest = reader.batch([0])[0][0, :, :BANDS].argmax(axis=1)
+    mel = 2595 * np.log10(1 + np.array([60, 500, 7800]) / 700)
+    assert np.abs(loudest - ((mel[1] - mel[0]) / (mel[2] - mel[0]) * (BANDS + 1) - 1)).max() <= 1

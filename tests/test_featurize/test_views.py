@@ -1,0 +1,138 @@
+"""Views from the clip to the store: what is cut out, what is chosen, and that company changes nothing."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from moving import FPS, as_pixels, clip, walk
+from PIL import Image
+from tiny_backbone import tiny_source
+
+from featurize.choose import choose_by_motion
+from featurize.decode import decode
+from featurize.discover import discover
+from featurize.drawn import write_video
+from featurize.extract import extract
+from featurize.plan import make_plan
+from featurize.preview import write_previews
+from featurize.resize import Canvas
+from featurize.sampling import Sampling
+from featurize.source import FeatureSource
+from featurize.view import MOTION, WHOLE, Look
+from store import FeatureStore, Status
+from store.verify import verify_store
+
+CLOSER = Look(canvas=Canvas(px=64), view=MOTION)
+PATH = walk()
+
+
+@pytest.fixture(scope="module")
+def walking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 640 x 360 clip in which a bright square walks through."""
+    folder = tmp_path_factory.mktemp("walking")
+    frames = [cv2.resize(frame, (640, 360), interpolation=cv2.INTER_CUBIC) for frame in as_pixels(clip(PATH))]
+    write_video(folder / "walk.mp4", iter(frames), fps=FPS)
+    return folder
+
+
+def test_crops_show_the_mover_in_full_resolution_and_rest_frames_are_whole(walking: Path) -> None:
+    frames = decode(walking / "walk.mp4", Sampling(fps=4), [CLOSER])
+    pictures = frames.pictures[CLOSER]
+    boxes = pictures.per_frame["box"]
+    closer = (boxes != [0, 0, 1, 1]).any(axis=1)
+    there = np.array([PATH(round(time * FPS)) is not None for time in pictures.times_s])
+    assert np.mean(closer == there) > 0.9
+    assert len(boxes) == len(pictures.times_s) == sum(len(places) for places, _ in pictures.groups)
+    bright = {
+        int(place): (picture > 200).all(axis=-1).mean()
+        for places, pixels in pictures.groups
+        for place, picture in zip(places, pixels, strict=True)
+    }
+    assert min(bright[place] for place in np.flatnonzero(closer & there)) > 0.2
+    assert np.all(pictures.per_frame["motion_energy"][closer] > 0)
+    assert np.all(pictures.per_frame["motion_confidence"][closer] > 0.5)
+
+
+def test_a_view_does_not_depend_on_other_views_and_sizes(walking: Path) -> None:
+    path, other = walking / "walk.mp4", Look(canvas=Canvas(px=96), view=WHOLE)
+    alone = decode(path, Sampling(fps=4), [CLOSER]).pictures[CLOSER]
+    together = decode(path, Sampling(fps=4), [other, CLOSER]).pictures[CLOSER]
+    for (places, pixels), (other_places, other_pixels) in zip(alone.groups, together.groups, strict=True):
+        np.testing.assert_array_equal(places, other_places)
+        np.testing.assert_array_equal(pixels, other_pixels)
+
+
+def test_both_views_go_into_the_store_under_keys_of_their_own(walking: Path, tmp_path: Path) -> None:
+    tiny = tiny_source()
+    closer = FeatureSource(backbone=tiny.backbone, canvas=tiny.canvas, view=MOTION)
+    Image.new("RGB", (80, 60), (90, 120, 60)).save(tmp_path / "still.jpg")
+    clips, sampling = discover([walking, tmp_path / "still.jpg"]), Sampling(fps=4)
+    both, alone = (FeatureStore.open(tmp_path / name, create=True) for name in ("both", "alone"))
+    extract(make_plan(clips, [tiny, closer], sampling, both), sampling, both)
+    extract(make_plan(clips, [closer], sampling, alone), sampling, alone)
+    keys = {key.source: key for key in both.keys()}
+    assert set(keys) == {tiny.backbone.name, f"{tiny.backbone.name}+motion"}
+    reader, single = both.reader(keys[f"{tiny.backbone.name}+motion"]), alone.reader(closer.key(sampling))
+    for index, clip_id in enumerate(reader.ids):
+        row, expected = reader.row(index), single.row(single.index_of([clip_id])[0])
+        np.testing.assert_array_equal(row.features, expected.features)
+        np.testing.assert_array_equal(row.per_frame["box"], expected.per_frame["box"])
+    still = reader.row(reader.index_of(["still.jpg"])[0])
+    np.testing.assert_array_equal(still.per_frame["box"], [[0, 0, 1, 1]])
+    assert verify_store(tmp_path / "both").problems == []
+    facts = both.clips().loc["walk.mp4"]
+    assert 0.2 < facts["motion_share"] < 0.6
+    assert facts["motion_peak"] > 1
+
+
+def test_frames_chosen_by_motion_show_the_event_and_some_of_the_rest(walking: Path) -> None:
+    look = Look(canvas=Canvas(px=64))
+    frames = decode(walking / "walk.mp4", Sampling(frames=8, choose="motion"), [look])
+    assert frames.status is Status.OK
+    assert len(frames.times_s) == len(frames.pictures[look].times_s) == 8
+    assert np.all(np.diff(frames.times_s) > 0)
+    there = np.array([PATH(round(time * FPS)) is not None for time in frames.times_s])
+    assert there.sum() == 6
+
+
+def test_a_clip_with_fewer_frames_than_are_to_be_chosen_is_short(walking: Path) -> None:
+    frames = decode(walking / "walk.mp4", Sampling(frames=100, choose="motion"), [CLOSER])
+    assert frames.status is Status.SHORT
+    assert len(frames.times_s) == 60
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 16, 40])
+def test_choosing_takes_distinct_frames_in_order(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for energy in (np.zeros(40), rng.random(40), np.where(rng.random(40) > 0.9, 1.0, 0.0), np.eye(40)[7]):
+        chosen = choose_by_motion(energy.astype(np.float32), count)
+        assert len(chosen) == count
+        assert np.all(np.diff(chosen) > 0)
+        assert energy.max() == 0 or energy[chosen].any()
+
+
+def test_frames_are_dense_where_the_energy_is() -> None:
+    energy = np.zeros(100, np.float32)
+    energy[20:40], energy[70:80] = 1, 4
+    chosen = choose_by_motion(energy, 16)
+    assert sum(20 <= place < 40 for place in chosen) == 4
+    assert sum(70 <= place < 80 for place in chosen) == 8
+    assert sum(energy[place] == 0 for place in chosen) == 4
+
+
+def test_contact_sheets_are_written_and_failures_are_named(walking: Path, tmp_path: Path) -> None:
+    (tmp_path / "clips/deep").mkdir(parents=True)
+    (tmp_path / "clips/deep/walk.mp4").write_bytes((walking / "walk.mp4").read_bytes())
+    (tmp_path / "clips/empty.mp4").touch()
+    lines: list[str] = []
+    sampling = Sampling(fps=4)
+    failed = write_previews(
+        discover([tmp_path / "clips"]), sampling, tmp_path / "sheets", workers=1, report=lines.append
+    )
+    assert failed == 1
+    assert any("empty.mp4: the file is empty" in line for line in lines)
+    assert any("deep/walk.mp4: something moves in" in line for line in lines)
+    with Image.open(tmp_path / "sheets/deep/walk.mp4.jpg") as sheet:
+        colours = np.asarray(sheet.convert("RGB")).reshape(-1, 3).astype(int)
+    assert np.count_nonzero(np.abs(colours - [255, 122, 0]).max(axis=1) < 40) > 500

@@ -1,0 +1,134 @@
+"""Predictions from outside: on equal terms, and suspected where they are too good."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_store import clip_ids, make_store, sites_of
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from heads.added import add_predictions
+from heads.cli import app
+from heads.errors import PredictionError
+from heads.folds import assign_folds
+from heads.labels import LabelTable
+from heads.leaderboard import blend_run
+from heads.predict import PredictError, predict_run
+from heads.predictions import Predictions
+from heads.run import RunDirectory
+from store import FeatureStore
+
+N_CLIPS, N_LABELLED = 90, 84
+CLASSES = ("blank", "deer")
+
+
+def seen(values: NDArray[np.uint8], skill: float, seed: int) -> NDArray[np.float64]:
+    noise = np.random.default_rng(seed).normal(0, 1.2, values.shape)
+    return 1 / (1 + np.exp(-(skill * (2.0 * values - 1) + noise)))
+
+
+@pytest.fixture
+def truth() -> NDArray[np.uint8]:
+    deer = np.random.default_rng(0).integers(0, 2, N_CLIPS).astype(np.uint8)
+    return np.stack([1 - deer, deer], axis=1)
+
+
+@pytest.fixture
+def run(tmp_path: Path, truth: NDArray[np.uint8]) -> RunDirectory:
+    """A run with one head of its own."""
+    ids = clip_ids(N_CLIPS)[:N_LABELLED]
+    labels = LabelTable(ids=tuple(ids), classes=CLASSES, values=truth[:N_LABELLED], sites=tuple(sites_of(ids)))
+    folds = assign_folds(labels.values, labels.sites, 3, 0, ids=ids)
+    run = RunDirectory(tmp_path / "run")
+    run.write_labels(labels)
+    run.write_folds(folds)
+    own = Predictions(ids=labels.ids, classes=CLASSES, probabilities=seen(labels.values, 1.2, 1), fold=folds.fold)
+    run.write_oof("own", own)
+    return run
+
+
+def table(values: NDArray[np.float64], ids: list[str], **columns: object) -> pd.DataFrame:
+    frame = pd.DataFrame(values, columns=list(CLASSES))
+    frame.insert(0, "filepath", ids)
+    return frame.assign(**columns)
+
+
+def save(path: Path, frame: pd.DataFrame) -> Path:
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_a_model_from_outside_is_blended_like_any_other(
+    tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]
+) -> None:
+    shuffled = table(seen(truth, 1.2, 2), clip_ids(N_CLIPS), status="ok").sample(frac=1, random_state=0)
+    added = add_predictions(run, save(tmp_path / "zamba.csv", shuffled))
+    assert (added.name, added.n_clips, added.n_new, added.warnings) == ("zamba", N_LABELLED, N_CLIPS - N_LABELLED, ())
+    scores = {row["name"]: row["mean_log_loss"] for row in blend_run(run, "mean_of_logits")}
+    assert scores["mean_of_logits"] < min(scores["own"], scores["zamba"])
+    assert run.read_blend()["models"] == ["own", "zamba"]
+
+
+def test_new_clips_take_the_outside_models_answers(tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]) -> None:
+    run.oof_path("own").unlink()
+    ids, store = clip_ids(N_CLIPS), make_store(tmp_path / "store", truth)
+    said = {name: seen(truth, 1.5, seed) for seed, name in enumerate(("one", "two"))}
+    add_predictions(run, save(tmp_path / "one.csv", table(said["one"], ids)))
+    add_predictions(run, save(tmp_path / "two.csv", table(said["two"][:-2], ids[:-2])))
+    blend_run(run, "mean")
+    with pytest.raises(PredictError, match=r"'two', which was brought in and says nothing of 2 clips"):
+        predict_run(run, FeatureStore.open(store.root), ids)
+    further = save(tmp_path / "two.csv", table(said["two"][-2:], ids[-2:]))
+    options = {"--run": run.path, "--store": store.root, "--add": further, "--out": tmp_path / "new.csv"}
+    words = [str(word) for option in options.items() for word in option]
+    done = CliRunner().invoke(app, ["predict", *words], catch_exceptions=False)
+    assert done.exit_code == 0
+    written = pd.read_csv(tmp_path / "new.csv").set_index("clip_id").loc[ids]
+    assert written[list(CLASSES)].to_numpy() == pytest.approx((said["one"] + said["two"]) / 2)
+
+
+def test_predictions_that_saw_the_answers_are_flagged(
+    tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]
+) -> None:
+    values, ids = truth[:N_LABELLED], clip_ids(N_CLIPS)[:N_LABELLED]
+    leaky, fold = seen(values, 1.2, 3), run.read_folds().fold
+    leaky[fold == 1] = np.where(values[fold == 1] == 1, 0.98, 0.02)
+    [warning] = add_predictions(run, save(tmp_path / "leaky.csv", table(leaky, ids))).warnings
+    assert warning.startswith("in fold 1 its log loss is below a third")
+    blend_run(run)
+    done = CliRunner().invoke(app, ["report", "--run", str(run.path)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "Leaky was brought in from outside; in fold 1" in run.report_path.read_text(encoding="utf-8")
+
+
+def test_a_perfect_file_is_flagged_where_there_is_nothing_beside_it(
+    tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]
+) -> None:
+    run.oof_path("own").unlink()
+    ids = clip_ids(N_CLIPS)[:N_LABELLED]
+    perfect = np.where(truth[:N_LABELLED] == 1, 0.9, 0.1)
+    [warning] = add_predictions(run, save(tmp_path / "perfect.csv", table(perfect, ids))).warnings
+    assert "mean average precision is 1.000" in warning
+
+
+def test_folds_that_split_sites_are_flagged(tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]) -> None:
+    ids = clip_ids(N_CLIPS)[:N_LABELLED]
+    frame = table(seen(truth[:N_LABELLED], 1.0, 4), ids, fold=np.arange(N_LABELLED) // 6 % 2)
+    [warning] = add_predictions(run, save(tmp_path / "split.csv", frame)).warnings
+    assert "its folds split 6 of 6 sites" in warning
+
+
+def test_wrong_files_get_one_sentence(tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]) -> None:
+    ids, said = clip_ids(N_CLIPS), seen(truth, 1.0, 5)
+    with pytest.raises(PredictionError, match=r"x.csv: 84 of the run's 84 clips are missing.*'a/"):
+        add_predictions(run, save(tmp_path / "x.csv", table(said, [f"a/{clip_id}" for clip_id in ids])))
+    with pytest.raises(PredictionError, match="class 'dear' is not in labels"):
+        add_predictions(run, save(tmp_path / "x.csv", table(said, ids).rename(columns={"deer": "dear"})))
+    with pytest.raises(PredictionError, match=r"class 'blank' is 2.0, expected a probability"):
+        add_predictions(run, save(tmp_path / "x.csv", table(said, ids).assign(blank=2.0)))
+    run.write_head("own", {})
+    with pytest.raises(PredictionError, match="the run has a head 'own' of its own"):
+        add_predictions(run, save(tmp_path / "own.csv", table(said, ids)))
+    assert run.head_names() == ("own",)

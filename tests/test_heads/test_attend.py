@@ -1,0 +1,112 @@
+"""The frames that show the animal weigh most, by learned attention and by peaks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_store import clip_ids, made_key, make_store, sites_of
+from typer.testing import CliRunner
+
+from heads.attend import AttendError, attend
+from heads.cli import app
+from heads.leaderboard import blend_run
+from heads.recipe import HeadConfig, Recipe
+from heads.run import RunDirectory
+from heads.train import train_run
+from store import FeatureStore
+from store.errors import UnknownClipError
+
+pytestmark = pytest.mark.slow
+
+SMALL: dict[str, Any] = {
+    "dense_units": (8,),
+    "metadata": (),
+    "batch_clips": 16,
+    "learning_rate": 0.02,
+    "dropout": 0.0,
+    "epochs": 30,
+}
+RECIPE = Recipe(
+    folds=3,
+    heads=(
+        HeadConfig(**SMALL, seeds=2, statistics=()),
+        HeadConfig(**SMALL, kind="deviation", statistics=("deviation",), queries=0),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("attend")
+    deer = np.random.default_rng(3).integers(0, 2, 90).astype(np.uint8)
+    labels = np.stack([1 - deer, deer], axis=1)
+    store = make_store(folder / "store", labels, failed=(4,))
+    table = pd.DataFrame({"filename": clip_ids(90), "blank": labels[:, 0], "deer": labels[:, 1]})
+    table.insert(1, "site", sites_of(clip_ids(90)))
+    table.iloc[:80].to_csv(folder / "labels.csv", index=False)
+    train_run(store, folder / "labels.csv", RunDirectory(folder / "run"), RECIPE)
+    return folder
+
+
+@pytest.mark.parametrize(("head", "by"), [("attention-made", "attention"), ("deviation-made", "peaks")])
+def test_frames_that_show_something_weigh_most(folder: Path, head: str, by: str) -> None:
+    store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
+    reader, folds = store.reader(made_key()), run.read_folds()
+    shown_weight, shown_share = [], []
+    for clip_id in clip_ids(90)[::5]:
+        (found,) = attend(run, store, clip_id, [head])
+        features, _ = reader.batch(reader.index_of([clip_id]))
+        shown = features[0, :, 2:4].max(axis=1) > 1.5
+        assert found.by == by
+        assert found.weights.shape == found.times_s.shape == shown.shape
+        assert found.weights.sum() == pytest.approx(1)
+        assert found.folds == (tuple(folds.of([clip_id])) if clip_id in folds.ids else (0, 1, 2))
+        if by == "attention":
+            assert found.per_query is not None
+            assert len(found.per_query) == 2 * len(found.folds)
+            np.testing.assert_allclose(found.per_query.sum(axis=1), 1, rtol=1e-5)
+        shown_weight.append(found.weights[shown].sum())
+        shown_share.append(shown.mean())
+    assert np.mean(shown_weight) > np.mean(shown_share) + 0.1
+
+
+def test_the_command_prints_times_and_weights(folder: Path) -> None:
+    words = ["attend", "--run", folder / "run", "--store", folder / "store", "--clip", clip_ids(90)[2]]
+    said = CliRunner().invoke(app, [str(word) for word in words])
+    assert said.exit_code == 0, said.output
+    assert "attention-made, by attention, models of folds" in said.output
+    plain = CliRunner().invoke(app, [*map(str, words), "--head", "deviation-made", "--json"])
+    (each,) = json.loads(plain.stdout)
+    assert each["head"] == "deviation-made"
+    assert len(each["times_s"]) == len(each["weights"])
+
+
+def test_what_cannot_be_weighed_is_said(folder: Path) -> None:
+    store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
+    with pytest.raises(UnknownClipError, match="nowhere"):
+        attend(run, store, "nowhere.mp4")
+    with pytest.raises(AttendError, match="it has no frames"):
+        attend(run, store, clip_ids(90)[4])
+
+
+def test_predictions_can_name_the_frames_they_came_from(folder: Path) -> None:
+    run, store = RunDirectory(folder / "run"), FeatureStore.open(folder / "store")
+    blend_run(run, "mean")
+    options = {"--run": run.path, "--store": store.root, "--out": folder / "new.csv"}
+    words = [str(word) for option in options.items() for word in option]
+    done = CliRunner().invoke(app, ["predict", *words, "--explain"], catch_exceptions=False)
+    assert done.exit_code == 0
+    frames = pd.read_csv(folder / "new.csv", dtype=str, keep_default_na=False).set_index("clip_id")["top_frames_s"]
+    assert frames[clip_ids(90)[4]] == ""
+    best = min(run.head_names(), key=lambda name: run.read_metrics()["heads"][name]["mean_log_loss"])
+    for clip_id in (clip_ids(90)[7], clip_ids(90)[88]):
+        (found,) = attend(run, store, clip_id, [best])
+        expected = found.times_s[np.argsort(-found.weights, kind="stable")[:3]]
+        assert frames[clip_id] == " ".join(f"{moment:.2f}" for moment in expected)
+    template = folder / "template.csv"
+    template.write_text(f"filename,deer\n{clip_ids(90)[7]},0\n")
+    refused = CliRunner().invoke(app, ["predict", *words, "--explain", "--template", str(template)])
+    assert "--explain adds a column" in str(refused.exception)

@@ -1,0 +1,115 @@
+"""The stackers that need a library of their own: boosters, and the third place's network."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from heads.blend import Blend, fit_blend, nested_predict
+from heads.blenders import OPTIONAL, boosted, find_blender, network, registry
+from heads.blenders.logits import to_logits, to_probabilities
+from heads.blenders.registry import blenders_to_try
+from heads.blenders.statistics import order_statistics
+from heads.errors import BlendError
+from heads.folds import Folds, assign_folds
+from heads.labels import LabelTable
+from heads.leaderboard import prior_predictions
+from heads.metrics import mean_log_loss
+from heads.predictions import Predictions
+from heads.uncertainty import clip_losses, clustered_mean
+
+CLASSES = ("hog", "lion", "pig")
+TREES = ("xgboost", "lightgbm")
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_BAGS", 2)
+    monkeypatch.setattr(network, "_UNITS", 64)
+
+
+@pytest.fixture(params=[*TREES, pytest.param("network", marks=pytest.mark.slow)])
+def method(request: pytest.FixtureRequest) -> str:
+    if request.param in TREES:
+        pytest.importorskip(request.param)
+    return str(request.param)
+
+
+def table(n_clips: int) -> tuple[LabelTable, Folds]:
+    values = (np.random.default_rng(0).random((n_clips, 3)) < (0.4, 0.2, 0.1)).astype(np.uint8)
+    ids = tuple(f"c{row:04d}" for row in range(n_clips))
+    return LabelTable(ids=ids, classes=CLASSES, values=values), assign_folds(values, None, 3, 0, ids=ids)
+
+
+def said(model: str, values: NDArray[np.float64], classes: tuple[str, ...] = CLASSES) -> Predictions:
+    ids = tuple(f"c{row:04d}" for row in range(len(values)))
+    return Predictions(ids=ids, classes=classes, probabilities=values, provenance={"model": model})
+
+
+def test_statistics_by_hand() -> None:
+    stack = np.array([0.1, 0.3, 0.9])[:, None, None]
+    mean, low, high, p10, p50, p90, *steps, logit = order_statistics(stack, 0)[0]
+    assert (mean, low, high, p50) == pytest.approx((1.3 / 3, 0.1, 0.9, 0.3), abs=1e-6)
+    assert (p10, p90) == pytest.approx((0.1 + 0.2 * 0.2, 0.3 + 0.8 * 0.6), abs=1e-6)
+    assert steps == pytest.approx([0, 0, 0, 1 / 3, 1 / 3, 0, 1 / 3, 0], abs=1e-6)
+    assert logit == pytest.approx(to_logits(stack).mean(), abs=1e-5)
+
+
+def test_a_perfect_model_beside_a_random_one_is_recognised(method: str) -> None:
+    labels, folds = table(400)
+    perfect, random = np.where(labels.values == 1, 0.99, 0.01), np.random.default_rng(3).random(labels.values.shape)
+    oof = [said("random", random), said("perfect", perfect)]
+    blended = nested_predict(find_blender(method), oof, labels, folds).probabilities
+    assert mean_log_loss(labels.values, blended) < 0.4 * mean_log_loss(labels.values, (perfect + random) / 2)
+
+
+def test_nothing_is_learnt_from_noise(method: str) -> None:
+    labels, folds = table(500)
+    prior = prior_predictions(labels, folds, labels.ids)
+    rng = np.random.default_rng(4)
+    noisy = [to_probabilities(to_logits(prior.probabilities) + rng.normal(0, 0.7, (500, 3))) for _ in range(4)]
+    oof = [said(f"m{place}", each) for place, each in enumerate(noisy)]
+    blended = nested_predict(find_blender(method), oof, labels, folds)
+    gain = clip_losses(labels.values, prior.probabilities) - clip_losses(labels.values, blended.probabilities)
+    gained = clustered_mean(gain, labels.ids)
+    assert gained.mean < 2 * gained.standard_error
+
+
+def test_a_stacker_survives_json_and_knows_a_narrow_model(method: str) -> None:
+    labels, folds = table(200)
+    rng = np.random.default_rng(5)
+    oof = [said("full", rng.random((200, 3))), said("narrow", rng.random((200, 1)), ("lion",))]
+    blend = fit_blend(find_blender(method), oof, labels, folds)
+    again = Blend.from_json(json.loads(json.dumps(blend.to_json(), allow_nan=False)))
+    there = again.apply(oof).probabilities
+    assert np.isfinite(there).all()
+    assert np.array_equal(there, blend.apply(oof).probabilities)
+
+
+@pytest.mark.slow
+def test_what_the_network_keeps_is_what_keras_computes() -> None:
+    rng = np.random.default_rng(6)
+    model = network._build(4, 3)
+    for layer in model.layers:
+        layer.set_weights([rng.uniform(0.1, 1, each.shape) for each in layer.get_weights()])
+    inputs = rng.normal(0, 1, (5, 4)).astype(np.float32) / 100
+    ours = to_probabilities(network._forward(inputs, network._folded(model)).astype(np.float64))
+    assert ours == pytest.approx(model.predict_on_batch(inputs), rel=1e-4)
+
+
+def test_what_is_left_out_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(registry, "MOST_CLIPS_FOR_TREES", 1000)
+    monkeypatch.setattr(boosted, "find_spec", lambda name: None)
+    tried, notes = blenders_to_try(100)
+    assert not set(tried) & set(OPTIONAL)
+    assert notes[0] == "xgboost is left out: xgboost is not installed: pip install 'trapline[gbm]'"
+    assert notes[2] == "network is left out: it takes minutes; try it with --also network"
+    with pytest.raises(BlendError, match="blender 'lightgbm': lightgbm is not installed"):
+        blenders_to_try(100, ["lightgbm"])
+    monkeypatch.setattr(boosted, "find_spec", lambda name: name)
+    assert {"xgboost", "lightgbm"} <= set(blenders_to_try(100)[0])
+    tried, notes = blenders_to_try(5000, ["xgboost"])
+    assert "xgboost" in tried
+    assert "it is slow on more than 1,000 clips" in notes[0]

@@ -1,0 +1,142 @@
+"""Members that train together are what they would be if each trained alone, by Keras' own means."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from made_store import DIM, made_key, make_store
+
+from heads.examples import Examples
+from heads.members import Members
+from heads.model import HeadShape, build_head
+from heads.plan import Curriculum, decay_share, plan_members, step_sizes
+from heads.prepare import prepare_members
+from heads.recipe import HeadConfig
+from heads.statistics import clip_statistics
+
+pytestmark = pytest.mark.slow
+
+FOLDS, CLIPS, EPOCHS = 3, 60, 3
+SMALL: dict[str, Any] = {"dense_units": (8,), "metadata_units": (4,), "batch_clips": 8, "learning_rate": 0.01}
+KINDS = {
+    "attention": HeadConfig(**SMALL, weight_decay=0.1),
+    "recurrent": HeadConfig(**SMALL, kind="recurrent", recurrent_units=3),
+    "statistics": HeadConfig(
+        **SMALL, kind="deviation", statistics=("deviation", "mean"), queries=0, weight_decay=0.1, competing=True
+    ),
+    "queries": HeadConfig(**SMALL, kind="deviation", statistics=("deviation",), queries=3, start_at_prior=True),
+}
+
+
+def examples_of(root: Path, config: HeadConfig) -> tuple[Examples, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, (CLIPS, 2)).astype(np.uint8)
+    reader = make_store(root, labels).reader(made_key())
+    rows = np.arange(CLIPS)
+    examples = Examples(
+        reader=reader,
+        rows=rows,
+        statistics=clip_statistics(reader, rows, config.inputs),
+        metadata=rng.normal(size=(FOLDS, CLIPS, 2)).astype(np.float32),
+        sees_frames=config.sees_frames,
+    )
+    return examples, labels.astype(np.float32), np.arange(CLIPS) % FOLDS
+
+
+def started(config: HeadConfig, examples: Examples, targets: Any, fold: Any) -> tuple[Members, Curriculum]:
+    plan = plan_members(config, FOLDS, seed=4, judged=False)
+    members = Members(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2), [member.seed for member in plan])
+    prepare_members(members, config, plan, examples, targets, fold)
+    seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
+    return members, Curriculum(config=config, targets=targets, fold=fold, seen=seen, seed=4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_together_as_alone(tmp_path: Path, kind: str) -> None:
+    """The same losses and weights as plain Keras models on the same clips in the same order, dropout included."""
+    config = KINDS[kind]
+    examples, targets, fold = examples_of(tmp_path, config)
+    members, curriculum = started(config, examples, targets, fold)
+    initial = [head.model.get_weights() for head in members.heads]
+    rates = np.full(FOLDS, config.learning_rate)
+    losses = [members.train_epoch(examples, curriculum.lessons(epoch), rates).tolist() for epoch in range(EPOCHS)]
+    for member in range(FOLDS):
+        keras.utils.set_random_seed(4 + member)
+        alone = build_head(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2)).model
+        alone.set_weights(initial[member])
+        optimiser = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+        optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_temperature", "strength"])
+        loss_of = keras.losses.BinaryCrossentropy()
+        for epoch in range(EPOCHS):
+            total = clips = 0.0
+            for places, seen, _ in curriculum.lessons(epoch):
+                rows = seen[member] > 0
+                own, batch = places[rows], examples.batch(places)
+                inputs = {name: (each[member] if name == "metadata" else each)[rows] for name, each in batch.items()}
+                if config.sees_frames:
+                    inputs["features"] = inputs["features"].astype(np.float32)
+                with tf.GradientTape() as tape:
+                    loss = loss_of(targets[own], alone(inputs, training=True))
+                gradients = tape.gradient(loss, [each.value for each in alone.trainable_variables])
+                optimiser.apply(gradients, alone.trainable_variables)
+                total, clips = total + float(loss) * len(own), clips + len(own)
+            assert losses[epoch][member] == pytest.approx(total / clips, abs=1e-4)
+        moved = 0.0
+        for weight, other, before in zip(
+            members.heads[member].model.get_weights(), alone.get_weights(), initial[member], strict=True
+        ):
+            np.testing.assert_allclose(weight, other, atol=1e-4)
+            moved = max(moved, float(np.abs(weight - before).max()))
+        assert moved > 0.01
+
+
+def test_a_member_is_the_same_whoever_trains_beside_it(tmp_path: Path) -> None:
+    config = KINDS["statistics"]
+    examples, targets, fold = examples_of(tmp_path, config)
+    together, curriculum = started(config, examples, targets, fold)
+    lessons = curriculum.lessons(0)
+    together.train_epoch(examples, lessons, np.full(FOLDS, 0.01))
+    plan = plan_members(config, FOLDS, seed=4, judged=False)[1:2]
+    alone = Members(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2), [plan[0].seed])
+    own = Examples(**{**vars(examples), "metadata": examples.metadata[1:2]})
+    prepare_members(alone, config, plan, own, targets, fold)
+    alone.train_epoch(own, [(places, seen[1:2], wanted[1:2]) for places, seen, wanted in lessons], np.full(1, 0.01))
+    for one, other in zip(alone.heads[0].model.get_weights(), together.heads[1].model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_the_running_average_predicts_and_training_goes_on_without_it(tmp_path: Path) -> None:
+    config = KINDS["statistics"].model_copy(update={"averaging": 0.9})
+    examples, targets, fold = examples_of(tmp_path, config)
+    members, curriculum = started(config, examples, targets, fold)
+    kernels = []
+    for epoch in range(2):
+        members.train_epoch(examples, curriculum.lessons(epoch), np.full(FOLDS, 0.01))
+        kernels.append([head.model.get_weights() for head in members.heads])
+    averaged = members.finished_weights()
+    last = members.heads[0].model.get_weights()
+    for before, after, average in zip(kernels[1][0], last, averaged[0], strict=True):
+        np.testing.assert_array_equal(before, after)
+        assert average.shape == before.shape
+    assert max(float(np.abs(one - other).max()) for one, other in zip(averaged[0], last, strict=True)) > 1e-3
+    asked = np.stack([fold == number for number in range(FOLDS)])
+    given = members.predict(examples, [np.arange(CLIPS)], asked)
+    members.heads[0].model.set_weights(averaged[0])
+    inputs = examples.batch(np.flatnonzero(fold == 0))
+    inputs["metadata"] = inputs["metadata"][0]
+    expected = members.heads[0].model({name: inputs[name] for name in members.heads[0].model.input})
+    np.testing.assert_allclose(given[0, fold == 0], expected, atol=1e-5)
+    assert np.isnan(given[0, fold != 0]).all()
+
+
+def test_shrinkage_is_what_decay_takes_off_however_many_steps_there_are() -> None:
+    config = HeadConfig(shrinkage=0.5, epochs=10, batch_clips=10, learning_rate=0.01, schedule="cosine")
+    for clips in (40, 4000):
+        kept, decay = 1.0, decay_share(config, clips)
+        for epoch in range(config.epochs):
+            rate = step_sizes(config, [np.zeros(1)] * epoch, 1)[0]
+            kept *= (1 - rate * decay) ** (clips // config.batch_clips)
+        assert np.log(kept) == pytest.approx(-0.5, rel=0.15)

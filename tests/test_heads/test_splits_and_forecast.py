@@ -1,0 +1,69 @@
+"""What a random split flatters by, and what `--dry-run` promises."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_store import clip_ids, made_key, sites_of
+from tensorflow.python.summary.summary_iterator import summary_iterator
+from typer.testing import CliRunner
+
+from heads.cli import app
+from store import ClipFacts, ClipFeatures, FeatureStore, Status
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """
+folds: 3
+heads:
+  - {kind: deviation, statistics: [mean], queries: 0, metadata: [], dense_units: [], dropout: 0.0, epochs: 40,
+     batch_clips: 16, learning_rate: 0.05, schedule: cosine}
+"""
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """A planted leak: each site has a colour of its own, and its own habits; nothing else tells the classes apart."""
+    rng = np.random.default_rng(0)
+    ids = clip_ids(90)
+    site_of = np.array([int(site[-1]) for site in sites_of(ids)])
+    deer = (rng.random(90) < np.where(np.isin(site_of, [0, 3, 4]), 0.95, 0.05)).astype(int)
+    store = FeatureStore.open(tmp_path / "store", create=True)
+    with store.clip_writer() as facts, store.writer(made_key()) as writer:
+        for place, clip_id in enumerate(ids):
+            frames = rng.normal(0, 0.1, (4, 6)).astype(np.float32)
+            frames[:, site_of[place]] += 3
+            known = {"clip_id": clip_id, "fingerprint": str(place), "status": Status.OK, "reason": ""}
+            facts.add(ClipFacts(**known, path="", size_bytes=1, mtime_ns=0, width=1, height=1))
+            writer.add(ClipFeatures(**known, times_s=np.arange(4.0), features=frames))
+    table = pd.DataFrame({"filename": ids, "site": sites_of(ids), "blank": 1 - deer, "deer": deer})
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    files = {"--store": "store", "--labels": "labels.csv", "--recipe": "recipe.yaml", "--run": "run"}
+    return ["train", *(word for option, name in files.items() for word in (option, str(tmp_path / name)))]
+
+
+def test_the_gap_between_splits_shows_the_planted_leak(words: list[str], tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*words, "--compare-splits", "--tensorboard"])
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "run" / "splits.json").read_text())["heads"]
+    assert row["random"] < 0.45
+    assert row["by_site"] > 0.7
+    assert row["gap"] == pytest.approx(row["by_site"] - row["random"])
+    assert "by site" in done.output
+    (events,) = (tmp_path / "run" / "heads" / "deviation-made" / "tensorboard").glob("events*")
+    written = [value.tag for event in summary_iterator(str(events)) for value in event.summary.value]
+    assert written.count("loss") == written.count("loss/member 2") == 40
+    assert (tmp_path / "run" / "random_split" / "oof" / "deviation-made.csv").is_file()
+
+
+def test_a_dry_run_trains_nothing_to_its_end(words: list[str], tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*words, "--dry-run", "--json"])
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads(done.stdout)
+    assert (row["head"], row["members"]) == ("deviation-made", 3)
+    assert 0 < row["seconds"] < 600
+    assert row["cache_bytes"] == 90 * 6 * 4
+    assert not (tmp_path / "run").exists()

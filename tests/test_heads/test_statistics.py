@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_store import clip_ids, made_key, make_store
+
+from heads.statistics import clip_statistics, statistic
+from store import ClipFeatures, FeatureStore, Status
+
+
+def direction(frames: np.ndarray) -> np.ndarray:
+    deviation = frames.max(0) - np.median(frames, 0)
+    return deviation / np.sqrt((deviation**2).mean() + 1e-6)
+
+
+BY_HAND = {
+    "direction": direction,
+    "change": lambda frames: frames.max(0) - frames.min(0),
+    "deviation": lambda frames: frames.max(0) - np.median(frames, 0),
+    "background": lambda frames: np.median(frames, 0),
+    "mean": lambda frames: frames.mean(0),
+    "spread": lambda frames: frames.std(0),
+}
+
+
+def test_each_clip_is_pooled_over_its_own_frames_and_remembered(tmp_path: Path) -> None:
+    reader = make_store(tmp_path, np.ones((150, 2), np.uint8), failed=(3,)).reader(made_key())
+    rows = np.random.default_rng(0).permutation(len(reader.ids))
+    pooled = clip_statistics(reader, rows, tuple(BY_HAND))
+    for name, values in pooled.items():
+        assert values.dtype == np.float32
+        for place, row in enumerate(rows):
+            features, mask = reader.batch([row])
+            frames = features[0, mask[0]].astype(np.float64)
+            expected = BY_HAND[name](frames) if len(frames) else np.zeros(reader.dim)
+            np.testing.assert_allclose(values[place], expected, atol=1e-5)
+        assert not values[list(rows).index(reader.index_of([clip_ids(150)[3]])[0])].any()
+    kept = {path.name: path.stat().st_mtime_ns for path in reader.cache.iterdir()}
+    assert len(kept) == len(BY_HAND)
+    again = clip_statistics(reader, rows, tuple(BY_HAND))
+    assert {path.name: path.stat().st_mtime_ns for path in reader.cache.iterdir()} == kept
+    for name, values in again.items():
+        np.testing.assert_array_equal(values, pooled[name])
+    clip_statistics(reader, rows[:20], ("change",))
+    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("length", [1, 2, 5, 44])
+@pytest.mark.parametrize("name", tuple(BY_HAND))
+def test_signs_and_lengths(name: str, length: int, dtype: type[np.floating]) -> None:
+    """Negative numbers and zeros of both signs too, which sort by their bits only with care."""
+    frames = np.random.default_rng(length).normal(0, 100, (length, 300)).astype(dtype)
+    frames[:, ::7] = -0.0
+    frames[: length // 2, ::7] = 0.0
+    frames[0, 1] = -6e4
+    np.testing.assert_allclose(
+        statistic(frames.copy(), name), BY_HAND[name](frames.astype(np.float64)), rtol=2e-5, atol=1e-3
+    )
+
+
+def test_the_event_is_the_mean_weighted_by_motion_energy(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = {name: rng.normal(size=(5, 6)).astype(np.float32) for name in ("moves.mp4", "rests.mp4", "unknown.mp4")}
+    energies = {"moves.mp4": np.array([0, 0, 1, 3, 0], np.float32), "rests.mp4": np.zeros(5, np.float32)}
+    store = FeatureStore.open(tmp_path, create=True)
+    for name, features in frames.items():
+        with store.writer(made_key()) as writer:
+            writer.add(
+                ClipFeatures(
+                    clip_id=name,
+                    fingerprint=name,
+                    status=Status.OK,
+                    reason="",
+                    times_s=np.arange(5.0),
+                    features=features,
+                    per_frame={"motion_energy": energies[name]} if name in energies else {},
+                )
+            )
+    reader = store.reader(made_key())
+    rows = reader.index_of(["rests.mp4", "unknown.mp4", "moves.mp4"])
+    found = clip_statistics(reader, rows, ("event",))["event"]
+    np.testing.assert_allclose(found[0], frames["rests.mp4"].mean(axis=0), atol=1e-3)
+    np.testing.assert_allclose(found[1], frames["unknown.mp4"].mean(axis=0), atol=1e-3)
+    np.testing.assert_allclose(found[2], frames["moves.mp4"][2] / 4 + frames["moves.mp4"][3] * 3 / 4, atol=1e-3)

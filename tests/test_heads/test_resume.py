@@ -1,8 +1,10 @@
 """Training that was stopped goes on where it was, to the same bits."""
 
 import json
-import os
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import heads.progress
 from heads.fit import OutOfFold, train_heads
 from heads.folds import assign_folds
 from heads.labels import LabelTable
-from heads.progress import Epoch, Progress, StoppedError
+from heads.progress import Epoch, Progress, stop_after_epoch
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
@@ -36,6 +38,18 @@ CONFIG = HeadConfig(
     weight_decay=0.1,
 )
 
+MANY_EPOCHS = """
+folds: 2
+heads:
+  - kind: deviation
+    statistics: [deviation]
+    queries: 0
+    metadata: []
+    dense_units: [8]
+    epochs: 400
+    batch_clips: 16
+"""
+
 
 class _KilledError(Exception):
     pass
@@ -50,10 +64,8 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     folds = assign_folds(labels, sites_of(ids[:60]), 3, 0, ids=ids[:60])
     table = LabelTable(ids=ids[:60], classes=("a", "b"), values=labels)
 
-    def train(progress: Progress | None = None, die_after: int = 0, interrupt_after: int = 0) -> OutOfFold:
+    def train(progress: Progress | None = None, die_after: int = 0) -> OutOfFold:
         def report(epoch: Epoch) -> None:
-            if epoch.number == interrupt_after:
-                os.kill(os.getpid(), signal.SIGINT)
             if die_after and epoch.number > die_after:
                 raise _KilledError
 
@@ -87,17 +99,38 @@ def test_a_killed_training_goes_on_to_the_same_bits(train, tmp_path: Path, died_
     assert [epoch.unlabelled for epoch in whole.epochs] == [False] * 4 + [True] * 2
 
 
-def test_ctrl_c_finishes_the_epoch_and_saves(train, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    logged: list[int] = []
-    progress = Progress(path=tmp_path / "state.npz", log=lambda epochs: logged.append(len(epochs)))
+def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    labels = np.random.default_rng(3).integers(0, 2, (60, 2)).astype(np.uint8)
+    make_store(tmp_path / "store", labels)
+    frame = pd.DataFrame({"filename": clip_ids(60), "a": labels[:, 0], "b": labels[:, 1]})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    (tmp_path / "recipe.yaml").write_text(MANY_EPOCHS)
+    files = {"--store": "store", "--labels": "labels.csv", "--recipe": "recipe.yaml", "--run": "run"}
+    words = [word for option, name in files.items() for word in (option, str(tmp_path / name))]
+    command = [sys.executable, "-c", "from heads.cli import main; main()", "train", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        assert any("epoch 1 of 400" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130, said
+    stopped = re.search(r"stopped after epoch (\d+) of 400; the same command goes on there", said)
+    assert stopped, said
+    run = RunDirectory(tmp_path / "run")
+    assert _logged(run) == list(range(1, int(stopped[1]) + 1))
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert _logged(run) == list(range(1, 401))
+
+
+def test_what_ctrl_c_does_is_put_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(StoppedError, match="stopped after epoch 3 of 6; the same command goes on there"):
-        train(progress, interrupt_after=3)
+    with stop_after_epoch():
+        assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
-    assert logged == [1, 2, 3]
-    rest = Progress(path=tmp_path / "state.npz")
-    train(rest)
-    assert len(rest.epochs) == 6
+
+
+def _logged(run: RunDirectory) -> list[int]:
+    return [json.loads(line)["number"] for line in run.epochs_path("deviation-made").read_text().splitlines()]
 
 
 def test_a_run_logs_an_epoch_a_line_and_leaves_no_state(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blenders import Blender, find_blender
+from heads.blenders.nested import cross_fit
 from heads.errors import BlendError
 from heads.folds import Folds
 from heads.labels import LabelTable
@@ -100,43 +101,81 @@ class Blend:
         return blend
 
 
-def fit_blend(blender: Blender, oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Blend:
-    """Fit a blender on all out-of-fold predictions; what it fitted must be scored by `nested_predict`.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """What blenders are fitted on: all models' out-of-fold predictions laid over each other, and the truth.
+
+    Attributes:
+        ids: (N) clips.
+        models: (M) names.
+        classes: (C).
+        stack: (M, N, C) probabilities, NaN where a model lacks a class.
+        labels: (N, C) 0 or 1.
+        fold: (N,).
+    """
+
+    ids: tuple[str, ...]
+    models: tuple[str, ...]
+    classes: tuple[str, ...]
+    stack: NDArray[np.float64]
+    labels: NDArray[np.uint8]
+    fold: NDArray[np.int64]
+
+    def fit(self, blender: Blender) -> Blend:
+        """A blender fitted on everything; what it fitted must be scored by `nested`."""
+        parameters = blender.fit(self.stack, self.labels, self.fold)
+        return Blend(method=blender.name, models=self.models, classes=self.classes, parameters=parameters)
+
+    def nested(self, blender: Blender) -> Predictions:
+        """Predictions where each fold is blended by a fit on the other folds.
+
+        Returns:
+            Predictions of every clip, whose score is honest: no clip, and no group, is on both sides.
+        """
+        return Predictions(
+            ids=self.ids,
+            classes=self.classes,
+            probabilities=cross_fit(blender, self.stack, self.labels, self.fold),
+            fold=self.fold,
+            provenance={"model": blender.name, "blend_of": list(self.models)},
+        )
+
+
+def blend_material(oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Material:
+    """What blenders of `oof` are fitted on.
 
     Raises:
         BlendError: the models predict different clips, or none at all.
     """
     classes = blend_classes(oof, labels)
     stack, first = stack_predictions(oof, classes)
-    parameters = blender.fit(stack, _values(labels, first.ids, classes), folds.of(first.ids))
-    models = tuple(each.model for each in oof)
-    return Blend(method=blender.name, models=models, classes=classes, parameters=parameters)
+    columns = [labels.classes.index(name) for name in classes]
+    return Material(
+        ids=first.ids,
+        models=tuple(each.model for each in oof),
+        classes=classes,
+        stack=stack,
+        labels=labels.select(first.ids).values[:, columns],
+        fold=folds.of(first.ids),
+    )
+
+
+def fit_blend(blender: Blender, oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Blend:
+    """`Material.fit`, of out-of-fold predictions.
+
+    Raises:
+        BlendError: the models predict different clips, or none at all.
+    """
+    return blend_material(oof, labels, folds).fit(blender)
 
 
 def nested_predict(blender: Blender, oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Predictions:
-    """Predictions of a blender where each fold is blended by a fit on the other folds.
-
-    Returns:
-        Predictions of every clip, whose score is honest: no clip, and no group, is on both sides.
+    """`Material.nested`, of out-of-fold predictions.
 
     Raises:
         BlendError: the models predict different clips, or none at all.
     """
-    classes = blend_classes(oof, labels)
-    stack, first = stack_predictions(oof, classes)
-    values, fold = _values(labels, first.ids, classes), folds.of(first.ids)
-    probabilities = np.full((len(first.ids), len(classes)), np.nan)
-    for number in np.unique(fold):
-        scored = fold == number
-        parameters = blender.fit(stack[:, ~scored], values[~scored], fold[~scored])
-        probabilities[scored] = blender.combine(stack[:, scored], parameters)
-    return Predictions(
-        ids=first.ids,
-        classes=classes,
-        probabilities=probabilities,
-        fold=fold,
-        provenance={"model": blender.name, "blend_of": [each.model for each in oof]},
-    )
+    return blend_material(oof, labels, folds).nested(blender)
 
 
 def blend_classes(oof: Sequence[Predictions], labels: LabelTable) -> tuple[str, ...]:
@@ -179,8 +218,3 @@ def _same_clips(each: Predictions, first: Predictions) -> Predictions:
             f"{name_a_few(sorted(odd))}; train or predict both on the same clips"
         )
     return each.select(first.ids)
-
-
-def _values(labels: LabelTable, ids: Sequence[str], classes: Sequence[str]) -> NDArray[np.uint8]:
-    columns = [labels.classes.index(name) for name in classes]
-    return labels.select(ids).values[:, columns]

@@ -52,6 +52,14 @@ AddNew = Annotated[
 ]
 Method = Annotated[str | None, typer.Option(help="Blender to keep.", show_default="best nested score")]
 Also = Annotated[list[str] | None, typer.Option(help="Blender to score too: network, or lightgbm on a large table.")]
+Precision = Annotated[
+    list[float] | None,
+    typer.Option(help="Share of finds that must be right, for the report's thresholds.", show_default="0.8 0.9 0.95"),
+]
+Recall = Annotated[
+    list[float] | None,
+    typer.Option(help="Share of clips that must be found, likewise.", show_default="0.8 0.9 0.95"),
+]
 Out = Annotated[Path, typer.Option(help="CSV file to write.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Add the moments of each clip that its answer came from.")]
 Template = Annotated[Path | None, typer.Option(help="CSV whose rows and columns to keep, in their order.")]
@@ -102,17 +110,33 @@ def train(
 
 
 @app.command()
-def blend(run_folder: Run, add: Add = None, method: Method = None, also: Also = None, as_json: Json = False) -> None:
+def blend(
+    run_folder: Run,
+    add: Add = None,
+    method: Method = None,
+    also: Also = None,
+    precision: Precision = None,
+    recall: Recall = None,
+    as_json: Json = False,
+) -> None:
     """Blend the heads' out-of-fold predictions and print the leaderboard."""
     from heads.added import add_predictions
     from heads.leaderboard import blend_run
     from heads.printing import print_added, print_leaderboard
     from heads.run import RunDirectory
+    from heads.thresholds import WANTED
 
     directory = RunDirectory(run_folder)
     for path in add or ():
         print_added(add_predictions(directory, path))
-    rows = blend_run(directory, method, also=also or (), note=stderr_console().print)
+    rows = blend_run(
+        directory,
+        method,
+        also=also or (),
+        precision=precision or WANTED,
+        recall=recall or WANTED,
+        note=stderr_console().print,
+    )
     print_json(rows) if as_json else print_leaderboard(rows)
 
 

@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blank_removal import blank_removal
-from heads.blend import fit_blend, nested_predict, stack_predictions
+from heads.blend import Material, blend_material, stack_predictions
 from heads.blenders import Blender, blenders_to_try, find_blender
 from heads.blenders.calibrated import SUFFIX
 from heads.choice import AUTO, choose_blend, compare_blends
 from heads.contribution import error_correlation, leave_one_out
+from heads.errors import BlendError
 from heads.folds import Folds
 from heads.labels import BLANK, LabelTable
 from heads.metrics import evaluate, matching_values, mean_log_loss
 from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
-from heads.thresholds import WANTED_PRECISION, WANTED_RECALL, species_threshold
+from heads.thresholds import WANTED, group_draws, species_thresholds
 
 PRIOR = "training prior"
 METRICS_VERSION = 2
@@ -28,7 +29,13 @@ _THREADS = 2  # each holds a copy of all models' predictions: more would cost me
 
 
 def blend_run(
-    run: RunDirectory, method: str | None = None, *, also: Sequence[str] = (), note: Callable[[str], None] | None = None
+    run: RunDirectory,
+    method: str | None = None,
+    *,
+    also: Sequence[str] = (),
+    precision: Sequence[float] = WANTED,
+    recall: Sequence[float] = WANTED,
+    note: Callable[[str], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Blend the heads of a run; writes oof/blend.csv, blend.json and metrics.json.
 
@@ -37,6 +44,8 @@ def blend_run(
         method: name of the blender to keep; `auto`, or None, for the simplest of those whose nested log loss is within
             one standard error of the best, followed by calibration if that lowers its nested log loss.
         also: names of blenders to score that are otherwise left out.
+        precision: shares, above 0 to 1, of which each species' thresholds should keep the precision.
+        recall: likewise of recall.
         note: is told, a sentence each, which blenders are left out and why.
 
     Returns:
@@ -45,8 +54,11 @@ def blend_run(
 
     Raises:
         RunError: the run has no trained head.
-        BlendError: `method` is unknown, or the heads predict different clips.
+        BlendError: `method` is unknown, the heads predict different clips, or a wanted share is none.
     """
+    for share in (*precision, *recall):
+        if not 0 < share <= 1:
+            raise BlendError(f"a wanted precision or recall of {share:g} is no share; give one above 0 and up to 1")
     told = None if method in (None, AUTO) else find_blender(str(method))
     oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
     asked = [*also, *([] if told is None else [told.name])]
@@ -54,14 +66,15 @@ def blend_run(
     for sentence in left_out:
         if note is not None:
             note(sentence)
-    blends = _nested(blenders.values(), oof, labels, folds)
+    material = blend_material(oof, labels, folds)
+    blends = _nested(blenders.values(), material)
     any_blend = next(iter(blends.values()))
     values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)
     chosen = choose_blend(compare_blends(blends, values, groups)) if told is None else told.name
     if told is None and chosen not in _CALIBRATE_THEMSELVES:
         calibrated = find_blender(chosen + SUFFIX)
         if calibrated.name not in blends:
-            blends |= _nested([calibrated], oof, labels, folds)
+            blends |= _nested([calibrated], material)
         losses = {name: mean_log_loss(values, blends[name].probabilities) for name in (chosen, calibrated.name)}
         chosen = min(losses, key=lambda name: losses[name])
     metrics = {
@@ -70,21 +83,20 @@ def blend_run(
         "comparison": compare_blends(blends, values, groups),
         "contributions": _contributions(oof, any_blend, values, groups),
         "blank_removal": _blank_removal(blends[chosen], values, folds),
-        "thresholds": _thresholds(blends[chosen], values, folds),
+        "thresholds": _thresholds(blends[chosen], values, folds, precision, recall),
     }
     run.write_oof(BLEND, blends[chosen])
-    run.write_blend(fit_blend(find_blender(chosen), oof, labels, folds).to_json())
+    run.write_blend(material.fit(find_blender(chosen)).to_json())
     run.write_metrics(metrics)
     return leaderboard(metrics)
 
 
-def _nested(
-    blenders: Iterable[Blender], oof: Sequence[Predictions], labels: LabelTable, folds: Folds
-) -> dict[str, Predictions]:
-    """The nested predictions of each blender, by name."""
+def _nested(blenders: Iterable[Blender], material: Material) -> dict[str, Predictions]:
+    """The nested predictions of each blender, by name; those that fit most are begun first."""
+    slowest_first = sorted(blenders, key=lambda blender: -blender.complexity)
     with ThreadPoolExecutor(_THREADS) as threads:
-        made = threads.map(lambda blender: (blender.name, nested_predict(blender, oof, labels, folds)), blenders)
-        return dict(made)
+        made = list(threads.map(material.nested, slowest_first))
+    return {each.model: each for each in reversed(made)}
 
 
 def _scores(
@@ -133,17 +145,18 @@ def _blank_removal(blend: Predictions, values: NDArray[np.uint8], folds: Folds) 
     ]
 
 
-def _thresholds(blend: Predictions, values: NDArray[np.uint8], folds: Folds) -> dict[str, list[dict[str, Any]]]:
-    """For each species the thresholds for the precision and for the recall that are usually wanted."""
+def _thresholds(
+    blend: Predictions, values: NDArray[np.uint8], folds: Folds, precision: Sequence[float], recall: Sequence[float]
+) -> dict[str, list[dict[str, Any]]]:
+    """For each species the thresholds for each wanted precision, then for each wanted recall."""
     fold, group = folds.of(blend.ids), np.unique(folds.group_of(blend.ids), return_inverse=True)[1]
-    wanted = (("precision", WANTED_PRECISION), ("recall", WANTED_RECALL))
-    return {
-        name: [
-            asdict(species_threshold(blend.probabilities[:, column], values[:, column] == 1, fold, group, aim, share))
-            for aim, share in wanted
-        ]
-        for column, name in enumerate(blend.classes)
-    }
+    aims = [*(("precision", share) for share in precision), *(("recall", share) for share in recall)]
+    draws = group_draws(int(group.max()) + 1)
+    found = {}
+    for column, name in enumerate(blend.classes):
+        said, shown = blend.probabilities[:, column], values[:, column] == 1
+        found[name] = [asdict(each) for each in species_thresholds(said, shown, fold, group, aims, draws)]
+    return found
 
 
 def prior_predictions(labels: LabelTable, folds: Folds, ids: Sequence[str]) -> Predictions:

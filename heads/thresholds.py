@@ -1,12 +1,12 @@
 """Thresholds by species: from which probability on a find can be trusted, and how many are found then."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-WANTED_PRECISION = 0.9
-WANTED_RECALL = 0.9
+WANTED = (0.8, 0.9, 0.95)
 _RESAMPLES = 200
 _INTERVAL = (2.5, 97.5)
 
@@ -53,16 +53,7 @@ def find_threshold(probability: NDArray[np.float64], shown: NDArray[np.bool_], a
     Returns:
         The threshold, or None if there is none (no clip shows the species, or the precision is never reached).
     """
-    if not shown.any():
-        return None
-    order = np.argsort(-probability, kind="stable")
-    falling = probability[order]
-    last = np.flatnonzero(np.r_[falling[1:] != falling[:-1], True])
-    hits = np.cumsum(shown[order])[last]
-    if aim == "recall":
-        return float(falling[last[np.searchsorted(hits, wanted * hits[-1] * (1 - 1e-12))]])
-    reached = np.flatnonzero((hits >= wanted * (last + 1) * (1 - 1e-12)) & (hits > 0))
-    return float(falling[last[reached[-1]]]) if len(reached) else None
+    return _Ranking.of(probability, shown).threshold(aim, wanted)
 
 
 def species_threshold(
@@ -74,35 +65,94 @@ def species_threshold(
     wanted: float,
     seed: int = 0,
 ) -> Threshold:
-    """The threshold of one species with what it costs, how sure that is, and what it gives where it was not set.
+    """One of `species_thresholds`, with draws of its own."""
+    draws = group_draws(int(group.max()) + 1, seed)
+    return species_thresholds(probability, shown, fold, group, [(aim, wanted)], draws)[0]
+
+
+def species_thresholds(
+    probability: NDArray[np.float64],
+    shown: NDArray[np.bool_],
+    fold: NDArray[np.int64],
+    group: NDArray[np.int64],
+    aims: Sequence[tuple[str, float]],
+    draws: NDArray[np.int64],
+) -> list[Threshold]:
+    """The thresholds of one species with what they cost, how sure that is, and what they give where they were not set.
 
     Args:
         probability: (N,) out of fold.
         shown: (N,) whether the clip shows the species.
         fold: (N,) fold of each clip.
         group: (N,) number of each clip's group, 0 to G - 1: the unit of resampling.
-        aim: `precision` or `recall`.
-        wanted: 0 to 1.
-        seed: of the resampling.
+        aims: `precision` or `recall`, and the share that is wanted, 0 to 1.
+        draws: (R, G) how often each resample draws each group, as `group_draws` makes them.
     """
-    threshold = find_threshold(probability, shown, aim, wanted)
-    if threshold is None:
-        return Threshold(aim=aim, wanted=wanted, threshold=None)
-    found = probability >= threshold
-    precision, recall = _rates(found, shown)
-    own = _resampled(found, shown, group, seed)
-    honest = _rates(_found_by_others(probability, shown, fold, aim, wanted), shown)
-    return Threshold(
-        aim=aim,
-        wanted=wanted,
-        threshold=threshold,
-        precision=precision,
-        recall=recall,
-        precision_interval=_interval(own[:, 0]),
-        recall_interval=_interval(own[:, 1]),
-        honest_precision=honest[0],
-        honest_recall=honest[1],
-    )
+    order = np.argsort(-probability, kind="stable")
+    falling, shown, fold, group = probability[order], shown[order], fold[order], group[order]
+    everything = _Ranking.of_sorted(falling, shown)
+    others = {number: _Ranking.of_sorted(falling[fold != number], shown[fold != number]) for number in np.unique(fold)}
+    found = []
+    for aim, wanted in aims:
+        threshold = everything.threshold(aim, wanted)
+        if threshold is None:
+            found.append(Threshold(aim=aim, wanted=wanted, threshold=None))
+            continue
+        finds = falling >= threshold
+        precision, recall = _rates(finds, shown)
+        own = _resampled(finds, shown, group, draws)
+        elsewhere = np.zeros(len(falling), bool)
+        for number, ranking in others.items():
+            limit = ranking.threshold(aim, wanted)
+            if limit is not None:
+                elsewhere |= (fold == number) & (falling >= limit)
+        honest = _rates(elsewhere, shown)
+        found.append(
+            Threshold(
+                aim=aim,
+                wanted=wanted,
+                threshold=threshold,
+                precision=precision,
+                recall=recall,
+                precision_interval=_interval(own[:, 0]),
+                recall_interval=_interval(own[:, 1]),
+                honest_precision=honest[0],
+                honest_recall=honest[1],
+            )
+        )
+    return found
+
+
+def group_draws(n_groups: int, seed: int = 0) -> NDArray[np.int64]:
+    """(R, G): how often each of R resamples of G groups, with replacement, draws each of them."""
+    return np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), _RESAMPLES)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Ranking:
+    """The probabilities that differ, falling; how many clips reach each, and how many of these show the species."""
+
+    falling: NDArray[np.float64]
+    reached: NDArray[np.int64]
+    hits: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, probability: NDArray[np.float64], shown: NDArray[np.bool_]) -> "_Ranking":
+        order = np.argsort(-probability, kind="stable")
+        return cls.of_sorted(probability[order], shown[order])
+
+    @classmethod
+    def of_sorted(cls, falling: NDArray[np.float64], shown: NDArray[np.bool_]) -> "_Ranking":
+        last = np.flatnonzero(np.r_[falling[1:] != falling[:-1], len(falling) > 0])
+        return cls(falling=falling[last], reached=last + 1, hits=np.cumsum(shown, dtype=np.int64)[last])
+
+    def threshold(self, aim: str, wanted: float) -> float | None:
+        if not len(self.hits) or not self.hits[-1]:
+            return None
+        if aim == "recall":
+            return float(self.falling[np.searchsorted(self.hits, wanted * self.hits[-1] * (1 - 1e-12))])
+        enough = np.flatnonzero((self.hits >= wanted * self.reached * (1 - 1e-12)) & (self.hits > 0))
+        return float(self.falling[enough[-1]]) if len(enough) else None
 
 
 def _rates(found: NDArray[np.bool_], shown: NDArray[np.bool_]) -> tuple[float | None, float | None]:
@@ -111,27 +161,12 @@ def _rates(found: NDArray[np.bool_], shown: NDArray[np.bool_]) -> tuple[float | 
     return (hits / n_found if n_found else None), (hits / n_shown if n_shown else None)
 
 
-def _found_by_others(
-    probability: NDArray[np.float64], shown: NDArray[np.bool_], fold: NDArray[np.int64], aim: str, wanted: float
-) -> NDArray[np.bool_]:
-    """The finds of each fold at the threshold that the other folds set."""
-    found = np.zeros(len(probability), bool)
-    for number in np.unique(fold):
-        scored = fold == number
-        threshold = find_threshold(probability[~scored], shown[~scored], aim, wanted)
-        if threshold is not None:
-            found[scored] = probability[scored] >= threshold
-    return found
-
-
 def _resampled(
-    found: NDArray[np.bool_], shown: NDArray[np.bool_], group: NDArray[np.int64], seed: int
+    found: NDArray[np.bool_], shown: NDArray[np.bool_], group: NDArray[np.int64], draws: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """(R, 2): precision and recall over groups drawn with replacement, NaN where a draw has none to count."""
-    n_groups = int(group.max()) + 1
-    counts = np.stack([np.bincount(group, weights=each, minlength=n_groups) for each in (found & shown, found, shown)])
-    draws = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), _RESAMPLES)
-    hits, n_found, n_shown = counts @ draws.T
+    counts = [np.bincount(group[each], minlength=draws.shape[1]) for each in (found & shown, found, shown)]
+    hits, n_found, n_shown = np.stack(counts).astype(np.float64) @ draws.T
     with np.errstate(invalid="ignore"):
         return np.stack([hits / n_found, hits / n_shown], axis=1)
 

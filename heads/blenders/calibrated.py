@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from heads.blenders.logistic import Logistic, newton
 from heads.blenders.logits import to_logits, to_probabilities
+from heads.blenders.nested import cross_fit
 from heads.blenders.protocol import Blender, Stack
 from heads.blenders.steps import apply_steps, fit_steps
 
@@ -34,11 +35,7 @@ class Calibrated:
         blend = self.blender.fit(stack, labels, fold)
         if len(folds) < 2:
             return {"blend": blend, "temperature": 1.0, "platt": Logistic().fit(stack[:1], labels, fold), "steps": []}
-        crossed = np.empty(labels.shape)
-        for number in folds:
-            scored = fold == number
-            other = self.blender.fit(stack[:, ~scored], labels[~scored], fold[~scored])
-            crossed[scored] = self.blender.combine(stack[:, scored], other)
+        crossed = cross_fit(self.blender, stack, labels, fold)
         temperature = fit_temperature(crossed, labels)
         platt = Logistic().fit(cool(crossed, temperature)[None], labels, fold)
         steps = fit_steps(Logistic().combine(cool(crossed, temperature)[None], platt), labels, fold)

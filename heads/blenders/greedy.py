@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logits import mean_over_models, to_logits, to_probabilities
+from heads.blenders.logits import mean_over_models, to_logits, to_probabilities, weighted_sum
 from heads.blenders.protocol import Stack
 
 _ROUNDS = 30
 _PATIENCE = 4
 _GAIN = 1e-7
-_BLOCK = 2048
-_FACTORS = 16
+_BLOCK = 8192
+_FACTORS = 4
 
 
 class Greedy:
@@ -32,10 +32,14 @@ class Greedy:
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Find the weights: `weights` is (M, C), columns sum to 1 (a class no picked model knows has zeros)."""
-        logits = to_logits(stack).astype(np.float32)
-        known = ~np.isnan(logits[:, 0, :])
-        logits[np.isnan(logits)] = 0
-        right = np.stack([(own * labels).sum(axis=0, dtype=np.float64) for own in logits])
+        known = ~np.isnan(stack[:, 0, :])
+        logits = np.empty((stack.shape[2], len(stack), len(labels)), np.float32)
+        for model, own in enumerate(stack):
+            logits[:, model] = np.where(known[model], to_logits(own), 0.0).T
+        shown = [
+            own[:, column == 1].sum(axis=1, dtype=np.float64) for own, column in zip(logits, labels.T, strict=True)
+        ]
+        right = np.stack(shown, axis=1)
         picks = np.zeros(known.shape, np.int64)
         best_picks, best_loss = picks.copy(), np.full(known.shape[1], np.inf)
         waited = np.zeros(known.shape[1], np.int64)
@@ -59,8 +63,10 @@ class Greedy:
         """The weighted mean of logits; the plain one where no picked model knows the class."""
         weights = np.array(parameters["weights"], np.float64)
         logits = to_logits(stack)
-        weighted = np.einsum("mc,mnc->nc", weights, np.nan_to_num(logits), optimize=True)
-        return to_probabilities(np.where(weights.any(axis=0), weighted, mean_over_models(logits)))
+        weighted = weighted_sum(logits, weights)
+        if not weights.any(axis=0).all():
+            weighted = np.where(weights.any(axis=0), weighted, mean_over_models(logits))
+        return to_probabilities(weighted)
 
 
 def _losses_after(
@@ -72,39 +78,33 @@ def _losses_after(
 ) -> NDArray[np.float64]:
     """The loss of the classes in `columns`, (M, len(columns)), if model m were picked next.
 
-    `right` is each model's logits summed over the clips that show the class, (M, C). Clips are taken in blocks that fit
-    the processor's cache.
+    `logits` are (C, M, N), 0 where a model does not know the class; `right` is each model's logits summed over the
+    clips that show the class, (M, C). Clips are taken in blocks that fit the processor's cache.
     """
     used = (picks * known)[:, columns]
     weight = used.astype(np.float32)
     share = (1 / np.maximum(used.sum(axis=0) + known[:, columns], 1)).astype(np.float32)
     surprise = np.zeros(used.shape)
-    for start in range(0, logits.shape[1], _BLOCK):
-        block = logits[:, start : start + _BLOCK]
-        block = block if len(columns) == block.shape[2] else block[:, :, columns]
-        total = np.zeros(block.shape[1:], np.float32)
-        for picked in np.flatnonzero(used.any(axis=1)):
-            total += block[picked] * weight[picked]
-        for model, own in enumerate(block):
-            surprise[model] += _sum_of_softplus((total + own) * share[model])
+    for place, column in enumerate(columns.tolist()):
+        for start in range(0, logits.shape[2], _BLOCK):
+            block = logits[column, :, start : start + _BLOCK]
+            next_logits = (block + weight[:, place] @ block) * share[:, place, None]
+            surprise[:, place] += _sum_of_softplus(next_logits)
     together = (used * right[:, columns]).sum(axis=0) + right[:, columns]
-    losses: NDArray[np.float64] = (surprise - together * share) / logits.shape[1]
+    losses: NDArray[np.float64] = (surprise - together * share) / logits.shape[2]
     return losses
 
 
 def _sum_of_softplus(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The sum over clips of log(1 + exp(logit)), (C,); `logits` (N, C) are overwritten.
+    """The sum over clips of log(1 + exp(logit)), (M,); `logits` (M, N) are overwritten.
 
-    log(1 + exp(x)) is max(x, 0) + log(1 + exp(-|x|)); the latter's factors lie between 1 and 2, so that 16 of them are
+    Logits of clipped probabilities, and means of such, are at most 14, so that four factors 1 + exp(logit) can be
     multiplied before a logarithm is taken.
     """
-    positive = np.maximum(logits, 0).sum(axis=0, dtype=np.float64)
-    np.abs(logits, out=logits)
-    np.negative(logits, out=logits)
     np.exp(logits, out=logits)
     logits += 1
-    whole = len(logits) // _FACTORS * _FACTORS
-    products = np.multiply.reduce(logits[:whole].reshape(_FACTORS, -1, logits.shape[1]), axis=0)
-    rest = np.log(logits[whole:]).sum(axis=0, dtype=np.float64)
-    sums: NDArray[np.float64] = positive + np.log(products).sum(axis=0, dtype=np.float64) + rest
+    whole = logits.shape[1] // _FACTORS * _FACTORS
+    products = np.multiply.reduce(logits[:, :whole].reshape(len(logits), _FACTORS, -1), axis=1)
+    rest = np.log(logits[:, whole:]).sum(axis=1, dtype=np.float64)
+    sums: NDArray[np.float64] = np.log(products).sum(axis=1, dtype=np.float64) + rest
     return sums

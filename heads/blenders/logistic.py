@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logits import losses_of_logits, mean_over_models, to_logits, to_probabilities
+from heads.blenders.logits import losses_of_logits, to_logits, to_probabilities, weighted_sum
 from heads.blenders.protocol import Stack
 
 _STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 _NEWTON_STEPS = 12
 _MOST_CLIPS_FOR_CHOICE = 6000
+_CLIPS_TO_START = 10_000
 _SMALL_STEP = 1e-5
 
 
@@ -44,69 +45,101 @@ def choose_strength(logits: NDArray[np.float64], labels: NDArray[np.uint8], fold
     """The strength with the lowest cross-validated loss; None for infinite."""
     every = max(1, -(-len(labels) // _MOST_CLIPS_FOR_CHOICE))
     logits, labels, fold = logits[:, ::every], labels[::every], fold[::every]
-    candidates: dict[float | None, float] = dict.fromkeys((None, *_STRENGTHS), 0.0)
+    candidates: dict[float | None, float] = dict.fromkeys((None, *reversed(_STRENGTHS)), 0.0)
     folds = np.unique(fold)
     if len(folds) < 2:
         return None
     for number in folds:
         scored = fold == number
+        departures = np.zeros((labels.shape[1], 1 + len(logits)))
         for strength in candidates:
-            departures = (
-                np.zeros((labels.shape[1], 1 + len(logits)))
-                if strength is None
-                else fit_departures(logits[:, ~scored], labels[~scored], strength)
-            )
+            if strength is not None:  # a little weaker than the one before, whose answer is nearly right
+                departures = fit_departures(logits[:, ~scored], labels[~scored], strength, departures)
             losses = losses_of_logits(_stacked(logits[:, scored], departures), labels[scored])
             candidates[strength] += float(losses.mean() * scored.sum())
     return min(candidates, key=lambda strength: candidates[strength])
 
 
 def _stacked(logits: NDArray[np.float64], departures: NDArray[np.float64]) -> NDArray[np.float64]:
-    moved = np.einsum("cm,mnc->nc", departures[:, 1:], np.nan_to_num(logits), optimize=True)
-    stacked: NDArray[np.float64] = mean_over_models(logits) + departures[:, 0] + moved
+    if not logits.shape[1]:
+        return np.empty(logits.shape[1:])
+    known = ~np.isnan(logits[:, 0, :])
+    weights = np.where(known, 1 / np.maximum(known.sum(axis=0), 1) + departures[:, 1:].T, 0.0)
+    stacked = weighted_sum(logits, weights) + departures[:, 0]
+    stacked[:, ~known.any(axis=0)] = np.nan
     return stacked
 
 
-def fit_departures(logits: NDArray[np.float64], labels: NDArray[np.uint8], strength: float) -> NDArray[np.float64]:
-    """The offset and the departures from even weights of each class, (C, 1 + M), at a strength of the penalty."""
-    base = mean_over_models(logits)
+def fit_departures(
+    logits: NDArray[np.float64],
+    labels: NDArray[np.uint8],
+    strength: float,
+    start: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """The offset and the departures from even weights of each class, (C, 1 + M), at a strength of the penalty.
+
+    `start` is where to look for them first. Without it, on a large table, they are first fitted to 10,000 of its clips:
+    what is left to do on all of them is a step or two.
+    """
     departures = np.zeros((labels.shape[1], 1 + len(logits)))
+    every = len(labels) // _CLIPS_TO_START
     for column in range(labels.shape[1]):
         known = ~np.isnan(logits[:, 0, column])
-        inputs = np.column_stack([np.ones(len(labels)), logits[known, :, column].T])
-        fitted = newton(inputs, base[:, column], labels[:, column].astype(np.float64), strength)
-        departures[column, np.r_[True, known]] = fitted
+        own = np.r_[True, known]
+        inputs = np.ones((1 + int(known.sum()), len(labels)))
+        inputs[1:] = logits[known, :, column]
+        base, truth = inputs[1:].mean(axis=0) if known.any() else np.zeros(len(labels)), labels[:, column].astype(float)
+        first = None if start is None else start[column, own]
+        if first is None and every > 1:
+            first = newton(inputs[:, ::every].T, base[::every], truth[::every], strength / every)
+        departures[column, own] = newton(inputs.T, base, truth, strength, first)
     return departures
 
 
 def newton(
-    inputs: NDArray[np.float64], base: NDArray[np.float64], labels: NDArray[np.float64], strength: float
+    inputs: NDArray[np.float64],
+    base: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    strength: float,
+    start: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Minimise the summed log loss of base + inputs @ d, plus strength / 2 * |d| squared, from d = 0."""
-    fitted = np.zeros(inputs.shape[1])
-    loss = _penalised(inputs, base, labels, strength, fitted)
+    """Minimise the summed log loss of base + inputs @ d, plus strength / 2 * |d| squared.
+
+    Args:
+        inputs: (N, K); quickest if its columns lie together in memory.
+        base: (N,).
+        labels: (N,) 0 or 1.
+        strength: of the penalty.
+        start: (K,) where to begin if that is better than 0.
+
+    Returns:
+        (K,) d.
+    """
+    fitted, logits = np.zeros(inputs.shape[1]), base
+    loss = _penalised(logits, labels, strength, fitted)
+    if start is not None:
+        there = base + inputs @ start
+        if (better := _penalised(there, labels, strength, start)) < loss:
+            fitted, logits, loss = start, there, better
     for _ in range(_NEWTON_STEPS):
-        probability = to_probabilities(base + inputs @ fitted)
+        probability = to_probabilities(logits)
         gradient = inputs.T @ (probability - labels) + strength * fitted
-        curvature = (inputs * (probability * (1 - probability))[:, None]).T @ inputs
+        curvature = (inputs.T * (probability * (1 - probability))) @ inputs
         step = np.linalg.solve(curvature + strength * np.eye(len(fitted)), gradient)
-        size = 1.0
-        while (after := _penalised(inputs, base, labels, strength, fitted - size * step)) > loss and size > _SMALL_STEP:
+        moved, size = inputs @ step, 1.0
+        while (after := _penalised(logits - size * moved, labels, strength, fitted - size * step)) > loss:
+            if size <= _SMALL_STEP:
+                break
             size /= 2
         if after >= loss:
             break
-        fitted, loss = fitted - size * step, after
+        fitted, logits, loss = fitted - size * step, logits - size * moved, after
         if np.abs(size * step).max() < _SMALL_STEP:
             break
     return fitted
 
 
 def _penalised(
-    inputs: NDArray[np.float64],
-    base: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    strength: float,
-    departures: NDArray[np.float64],
+    logits: NDArray[np.float64], labels: NDArray[np.float64], strength: float, departures: NDArray[np.float64]
 ) -> float:
-    logits = base + inputs @ departures
     return float(losses_of_logits(logits, labels) * len(labels) + strength / 2 * departures @ departures)

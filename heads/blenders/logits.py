@@ -23,10 +23,23 @@ def to_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def mean_over_models(stack: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean of (M, N, C) over the models that are not NaN, (N, C); NaN where all are."""
-    known = ~np.isnan(stack[:, :1, :])
+    if not stack.shape[1]:
+        return np.empty(stack.shape[1:])
+    known = ~np.isnan(stack[:, 0, :])
     count = known.sum(axis=0)
-    total = np.where(known, stack, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    mean = weighted_sum(stack, known / np.maximum(count, 1))
+    mean[:, count == 0] = np.nan
+    return mean
+
+
+def weighted_sum(stack: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum of (M, N, C) over models with weights (M, C), (N, C); a model that is NaN for a class counts as 0."""
+    total = np.zeros(stack.shape[1:])
+    for own, weight in zip(stack, weights, strict=True):
+        part = own * weight
+        part[:, np.isnan(own[:1]).any(axis=0)] = 0.0
+        total += part
+    return total
 
 
 def losses_of_logits(

@@ -14,7 +14,8 @@ class Blender(Protocol):
 
     Attributes:
         name: what recipes and reports call it.
-        complexity: how many kinds of numbers it fits; of two equally good blenders the one with less is preferred.
+        complexity: how many kinds of numbers it fits, 0 for none; of two equally good blenders the one with less is
+            preferred.
     """
 
     @property

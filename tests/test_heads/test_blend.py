@@ -187,6 +187,15 @@ def test_blend_run_takes_the_method_it_is_told(tmp_path: Path) -> None:
         blend_run(run, "median")
 
 
+def test_wanted_precisions_and_recalls_are_the_users(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    blend_run(run, "mean", precision=(0.7,), recall=(0.6, 0.99))
+    aims = {tuple((row["aim"], row["wanted"]) for row in rows) for rows in run.read_metrics()["thresholds"].values()}
+    assert aims == {(("precision", 0.7), ("recall", 0.6), ("recall", 0.99))}
+    with pytest.raises(BlendError, match=r"a wanted precision or recall of 80 is no share"):
+        blend_run(run, "mean", precision=(80,))
+
+
 def test_blend_run_needs_heads(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no head is trained"):
         blend_run(RunDirectory(tmp_path))

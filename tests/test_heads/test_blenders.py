@@ -5,10 +5,11 @@ import pytest
 from numpy.typing import NDArray
 
 from heads.blend import nested_predict
-from heads.blenders import BLENDERS, find_blender
+from heads.blenders import BLENDERS, find_blender, logistic
 from heads.blenders.calibrated import cool, fit_temperature
 from heads.blenders.logistic import fit_departures
 from heads.blenders.logits import losses_of_logits, to_logits, to_probabilities
+from heads.blenders.nested import cross_fit
 from heads.choice import choose_blend, compare_blends
 from heads.folds import Folds, assign_folds
 from heads.labels import LabelTable
@@ -122,13 +123,13 @@ def test_fitting_to_the_scored_clips_would_show_on_noise() -> None:
     """The counterpart of the test above: without nesting, the stacker does beat the prior on pure noise."""
     labels = labels_of(60)
     noise = to_probabilities(np.random.default_rng(5).normal(-1.4, 1, (25, *labels.shape)))
-    logistic = BLENDERS["logistic"]
+    stacker = BLENDERS["logistic"]
     fold = np.zeros(len(labels), np.int64)
     fold[::2] = 1
     seen = {"departures": fit_departures(to_logits(noise), labels, 1.0).tolist()}
     prior = np.broadcast_to(labels.mean(axis=0), labels.shape)
-    assert mean_log_loss(labels, logistic.combine(noise, seen)) < 0.8 * mean_log_loss(labels, prior)
-    assert logistic.fit(noise, labels, fold)["strength"] in (None, 100.0, 1000.0)
+    assert mean_log_loss(labels, stacker.combine(noise, seen)) < 0.8 * mean_log_loss(labels, prior)
+    assert stacker.fit(noise, labels, fold)["strength"] in (None, 100.0, 1000.0)
 
 
 def test_logistic_stacking_recovers_what_made_the_labels() -> None:
@@ -139,6 +140,30 @@ def test_logistic_stacking_recovers_what_made_the_labels() -> None:
     fitted = BLENDERS["logistic"].fit(to_probabilities(logits), labels, rng.integers(0, 4, len(labels)))
     offset, first, second = np.array(fitted["departures"])[0]
     assert (offset, first + 0.5, second + 0.5) == pytest.approx((-1.0, 1.5, -0.5), abs=0.08)
+
+
+def test_a_start_on_few_clips_ends_where_a_start_from_nothing_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(16)
+    logits = rng.normal(-2, 2, (3, 5000, 2))
+    logits[2, :, 1] = np.nan
+    labels = (rng.random((5000, 2)) < to_probabilities(logits[0] - 0.3 * logits[1] + 0.5)).astype(np.uint8)
+    labels[:, 1] *= np.arange(5000) % 100 == 7  # none of the clips that the start is fitted to shows it
+    cold = fit_departures(logits, labels, 1.0)
+    monkeypatch.setattr(logistic, "_CLIPS_TO_START", 250)
+    assert fit_departures(logits, labels, 1.0) == pytest.approx(cold, abs=1e-4)
+    assert fit_departures(logits, labels, 1.0, np.full((2, 4), 30.0)) == pytest.approx(cold, abs=1e-4)
+    assert np.abs(cold[0]).min() > 0.1
+    assert cold[1, 3] == 0
+
+
+def test_a_blender_that_fits_nothing_needs_no_folds() -> None:
+    labels = labels_of(50)
+    stack, fold = np.random.default_rng(17).random((3, *labels.shape)), folds_for(labels)
+    for blender in BLENDERS.values():
+        crossed = cross_fit(blender, stack, labels, fold)
+        scored = fold == fold[0]
+        parameters = blender.fit(stack[:, ~scored], labels[~scored], fold[~scored])
+        assert crossed[scored] == pytest.approx(blender.combine(stack[:, scored], parameters), abs=1e-12)
 
 
 def test_best_single_ignores_models_that_know_less() -> None:

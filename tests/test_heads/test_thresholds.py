@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from heads.thresholds import find_threshold, species_threshold
+from heads.thresholds import find_threshold, group_draws, species_threshold, species_thresholds
 
 SAID = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 SHOWN = np.array([True, True, False, True, False, False])
@@ -53,3 +53,15 @@ def test_on_noise_the_honest_precision_is_the_share() -> None:
     said, shown, fold = rng.random(400), rng.random(400) < 0.2, rng.integers(0, 4, 400)
     found = species_threshold(said, shown, fold, np.arange(400), "recall", 0.5)
     assert found.honest_precision == pytest.approx(0.2, abs=0.08)
+
+
+def test_several_aims_at_once_are_each_what_they_are_alone() -> None:
+    rng = np.random.default_rng(2)
+    said, fold, group = rng.random(3000).round(2), rng.integers(0, 5, 3000), np.arange(3000) % 30
+    shown = rng.random(3000) < said
+    aims = [("precision", 0.8), ("precision", 0.95), ("recall", 0.8), ("recall", 0.99)]
+    together = species_thresholds(said, shown, fold, group, aims, group_draws(30))
+    assert together == [species_threshold(said, shown, fold, group, *aim) for aim in aims]
+    assert [each.threshold for each in together] == [find_threshold(said, shown, *aim) for aim in aims]
+    assert together[0].threshold < together[1].threshold
+    assert together[2].threshold > together[3].threshold

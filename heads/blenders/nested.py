@@ -1,0 +1,23 @@
+"""What a blender says of clips that it was not fitted on."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.blenders.protocol import Blender, Stack
+
+
+def cross_fit(
+    blender: Blender, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(N, C) probabilities, each fold blended by a fit on the other folds.
+
+    A blender of complexity 0 fits nothing, so it is applied to all folds at once.
+    """
+    if not blender.complexity:
+        return blender.combine(stack, blender.fit(stack, labels, fold))
+    probabilities = np.full(labels.shape, np.nan)
+    for number in np.unique(fold):
+        scored = fold == number
+        parameters = blender.fit(stack[:, ~scored], labels[~scored], fold[~scored])
+        probabilities[scored] = blender.combine(stack[:, scored], parameters)
+    return probabilities

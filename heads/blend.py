@@ -1,7 +1,8 @@
 """Blends: fitted on out-of-fold predictions, scored on folds they have not seen, applied to new clips by name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,15 @@ from numpy.typing import NDArray
 
 from heads.blenders import Blender, find_blender
 from heads.blenders.nested import cross_fit
+from heads.blenders.registry import uses_frames
 from heads.errors import BlendError
 from heads.folds import Folds
+from heads.frame_layers import SPREAD, layer_name
 from heads.labels import LabelTable
 from heads.predictions import Predictions
 from store.ids import name_a_few
+
+_NONE: Mapping[str, Sequence[Predictions]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,28 +29,34 @@ class Blend:
         method: name of the blender.
         models: (M) names of the models it combines, in order.
         classes: (C) classes it predicts.
+        framed: those of `models` whose scores of single frames it takes too.
         parameters: what the blender fitted.
     """
 
     method: str
     models: tuple[str, ...]
     classes: tuple[str, ...]
+    framed: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def apply(self, predictions: Sequence[Predictions]) -> Predictions:
         """Blend the models' predictions of the same clips.
 
         Args:
-            predictions: one for each of `models`, in any order; further ones are ignored.
+            predictions: one for each of `models`, and six for each of `framed` as `heads.frame_layers.as_layers` makes
+                them, in any order; further ones are ignored.
 
         Raises:
             BlendError: a model is missing, or predicts other clips or classes than it should.
         """
         by_name = {each.model: each for each in predictions}
-        missing = [name for name in self.models if name not in by_name]
+        wanted = [*self.models, *(layer_name(model, each) for model in self.framed for each in SPREAD)]
+        missing = [name for name in wanted if name not in by_name]
         if missing:
             raise BlendError(f"blend '{self.method}' needs the predictions of {name_a_few(missing)}; make them first")
         stack, first = stack_predictions([by_name[name] for name in self.models], self.classes)
+        if self.framed:
+            stack = np.concatenate([stack, stack_frames(by_name, self.models, self.classes, first)])
         return Predictions(
             ids=first.ids,
             classes=self.classes,
@@ -78,6 +89,7 @@ class Blend:
             "method": self.method,
             "models": list(self.models),
             "classes": list(self.classes),
+            "framed": list(self.framed),
             "parameters": dict(self.parameters),
         }
 
@@ -93,6 +105,7 @@ class Blend:
                 method=spec["method"],
                 models=tuple(spec["models"]),
                 classes=tuple(spec["classes"]),
+                framed=tuple(spec.get("framed", ())),
                 parameters=spec["parameters"],
             )
         except KeyError as error:
@@ -112,6 +125,8 @@ class Material:
         stack: (M, N, C) probabilities, NaN where a model lacks a class.
         labels: (N, C) 0 or 1.
         fold: (N,).
+        framed: models whose scores of single frames are there.
+        frames: (6 * M, N, C), each statistic of all models in turn, NaN where a model has none; None if none has.
     """
 
     ids: tuple[str, ...]
@@ -120,11 +135,16 @@ class Material:
     stack: NDArray[np.float64]
     labels: NDArray[np.uint8]
     fold: NDArray[np.int64]
+    framed: tuple[str, ...] = ()
+    frames: NDArray[np.float64] | None = None
 
     def fit(self, blender: Blender) -> Blend:
         """A blender fitted on everything; what it fitted must be scored by `nested`."""
-        parameters = blender.fit(self.stack, self.labels, self.fold)
-        return Blend(method=blender.name, models=self.models, classes=self.classes, parameters=parameters)
+        parameters = blender.fit(self._stack_for(blender), self.labels, self.fold)
+        framed = self.framed if uses_frames(blender.name) else ()
+        return Blend(
+            method=blender.name, models=self.models, classes=self.classes, framed=framed, parameters=parameters
+        )
 
     def nested(self, blender: Blender) -> Predictions:
         """Predictions where each fold is blended by a fit on the other folds.
@@ -135,14 +155,26 @@ class Material:
         return Predictions(
             ids=self.ids,
             classes=self.classes,
-            probabilities=cross_fit(blender, self.stack, self.labels, self.fold),
+            probabilities=cross_fit(blender, self._stack_for(blender), self.labels, self.fold),
             fold=self.fold,
             provenance={"model": blender.name, "blend_of": list(self.models)},
         )
 
+    def _stack_for(self, blender: Blender) -> NDArray[np.float64]:
+        if not uses_frames(blender.name):
+            return self.stack
+        if self.frames is None:
+            raise BlendError(
+                f"blender '{blender.name}' takes scores of single frames, and the run has none; run `heads train` "
+                "again with --frame-scores, which keeps the heads and adds these"
+            )
+        return np.concatenate([self.stack, self.frames])
 
-def blend_material(oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Material:
-    """What blenders of `oof` are fitted on.
+
+def blend_material(
+    oof: Sequence[Predictions], labels: LabelTable, folds: Folds, frames: Mapping[str, Sequence[Predictions]] = _NONE
+) -> Material:
+    """What blenders of `oof`, and of the scores of single `frames` of some of these models, are fitted on.
 
     Raises:
         BlendError: the models predict different clips, or none at all.
@@ -150,9 +182,13 @@ def blend_material(oof: Sequence[Predictions], labels: LabelTable, folds: Folds)
     classes = blend_classes(oof, labels)
     stack, first = stack_predictions(oof, classes)
     columns = [labels.classes.index(name) for name in classes]
+    models = tuple(each.model for each in oof)
+    layers = {each.model: each for name in models for each in frames.get(name, ())}
     return Material(
         ids=first.ids,
-        models=tuple(each.model for each in oof),
+        models=models,
+        framed=tuple(name for name in models if name in frames),
+        frames=stack_frames(layers, models, classes, first) if layers else None,
         classes=classes,
         stack=stack,
         labels=labels.select(first.ids).values[:, columns],
@@ -208,6 +244,26 @@ def stack_predictions(
             if name in aligned.classes:
                 layer[:, column] = aligned.column(name)
     return stack, first
+
+
+def stack_frames(
+    layers: Mapping[str, Predictions], models: Sequence[str], classes: Sequence[str], first: Predictions
+) -> NDArray[np.float64]:
+    """Lay scores of single frames over each other: each statistic of all models, then the next.
+
+    Args:
+        layers: tables by name, as `heads.frame_layers` names them.
+        models: (M) models of the blend; one without tables gives NaN.
+        classes: (C) classes.
+        first: whose clips, and their order, are followed.
+
+    Raises:
+        BlendError: a table is of other clips.
+    """
+    nothing = Predictions(ids=first.ids, classes=(), probabilities=np.empty((len(first.ids), 0)))
+    names = [layer_name(model, statistic) for statistic in SPREAD for model in models]
+    ordered = [replace(layers.get(name, nothing), provenance={"model": name}) for name in names]
+    return stack_predictions([first, *ordered], classes)[0][1:]
 
 
 def _same_clips(each: Predictions, first: Predictions) -> Predictions:

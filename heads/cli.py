@@ -36,6 +36,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how long it would t
 CompareSplits = Annotated[
     bool, typer.Option("--compare-splits", help="Score on random folds too: what keeping sites whole costs.")
 ]
+FrameScores = Annotated[
+    bool, typer.Option("--frame-scores", help="Keep what heads say of single frames, for stackers; a finished run too.")
+]
 Clip = Annotated[str, typer.Option(help="Id of the clip: its path below the folder that was featurized.")]
 HeadName = Annotated[str | None, typer.Option(help="One head of the run.", show_default="all")]
 PictureStore = Annotated[
@@ -82,6 +85,7 @@ def train(
     no_metadata: NoMetadata = False,
     tensorboard: TensorBoard = False,
     compare_splits: CompareSplits = False,
+    frame_scores: FrameScores = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -104,6 +108,7 @@ def train(
         no_metadata=no_metadata,
         tensorboard=tensorboard,
         compare=compare_splits,
+        frame_scores=frame_scores,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from heads.command_forecast import show_forecast
+from heads.frame_runs import score_frames
 from heads.named import resolve_heads
 from heads.progress import Epoch, StoppedError
 from heads.recipe import Recipe, load_recipe
@@ -40,6 +41,7 @@ def train(
     no_metadata: bool,
     tensorboard: bool,
     compare: bool,
+    frame_scores: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -84,6 +86,8 @@ def train(
                 note=lambda sentence: console.print(sentence, highlight=False, soft_wrap=True),
             )
             rows = compare_splits(store, run, recipe, report=show) if compare else []
+            if frame_scores:
+                score_frames(run, store)
     except StoppedError as stopped:
         console.print(str(stopped), highlight=False, soft_wrap=True)
         raise typer.Exit(_STOPPED) from stopped

@@ -62,11 +62,12 @@ def blend_run(
     told = None if method in (None, AUTO) else find_blender(str(method))
     oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
     asked = [*also, *([] if told is None else [told.name])]
-    blenders, left_out = blenders_to_try(len(oof[0].ids), asked)
+    frames = {each.model: run.read_frames(each.model) for each in oof if run.has_frames(each.model)}
+    blenders, left_out = blenders_to_try(len(oof[0].ids), asked, framed=bool(frames))
     for sentence in left_out:
         if note is not None:
             note(sentence)
-    material = blend_material(oof, labels, folds)
+    material = blend_material(oof, labels, folds, frames)
     blends = _nested(blenders.values(), material)
     any_blend = next(iter(blends.values()))
     values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)

@@ -13,6 +13,8 @@ from heads.added import added_predictions
 from heads.blend import Blend
 from heads.errors import HeadsError
 from heads.examples import Examples
+from heads.frame_layers import as_layers
+from heads.frame_scores import frame_spread
 from heads.joined import JoinedReader, Reader
 from heads.metadata import MetadataTransform
 from heads.predictions import Predictions
@@ -77,10 +79,13 @@ def predict_run(
     status = _worst_status(readers.values(), ids)
     decoded = [clip_id for clip_id, found in zip(ids, status, strict=True) if found is not Status.FAILED]
     per_head = [
-        _predict_folds(run, name, heads[name], readers[name], store.clips().loc[decoded]) for name in heads if decoded
+        _predict_folds(run, name, heads[name], readers[name], store.clips().loc[decoded], framed=name in blend.framed)
+        for name in heads
+        if decoded
     ]
     from_outside = [_answers(each, decoded) for each in outside.values()]
-    per_fold = [[*own, *from_outside] for own in (zip(*per_head, strict=True) if per_head else [()])]
+    by_fold = zip(*per_head, strict=True) if per_head else [()]
+    per_fold = [[*(each for head in own for each in head), *from_outside] for own in by_fold]
     blended = blend.apply_to_folds(per_fold) if decoded else None
     probabilities = np.tile(_prior(heads, blend.classes, run), (len(ids), 1))
     if blended is not None:
@@ -121,18 +126,25 @@ def _worst_status(readers: Iterable[Reader], ids: Sequence[str]) -> tuple[Status
 
 
 def _predict_folds(
-    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: Reader, table: pd.DataFrame
-) -> list[Predictions]:
-    """What each fold's model of one head says of the clips in `table`, which are read once for all folds."""
-    ids = tuple(table.index)
+    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: Reader, table: pd.DataFrame, *, framed: bool
+) -> list[list[Predictions]]:
+    """What each fold's model of one head says of the clips in `table`, which are read once for all folds.
+
+    With `framed`, its tables of scores of single frames follow.
+    """
+    ids, classes = tuple(table.index), tuple(facts["classes"])
     models = [
         keras.saving.load_model(run.model_path(name, number), compile=False) for number in range(len(facts["metadata"]))
     ]
-    found = predict_models(models, see_new_clips(run, name, facts, reader, table))
-    return [
-        Predictions(ids=ids, classes=tuple(facts["classes"]), probabilities=each, provenance={"model": name})
-        for each in found
+    examples = see_new_clips(run, name, facts, reader, table)
+    found = [
+        [Predictions(ids=ids, classes=classes, probabilities=each, provenance={"model": name})]
+        for each in predict_models(models, examples)
     ]
+    if framed:
+        spread = frame_spread(list(enumerate(models)), examples, np.arange(len(ids)))
+        found = [[*own, *as_layers(name, ids, classes, each)] for own, each in zip(found, spread, strict=True)]
+    return found
 
 
 def see_new_clips(

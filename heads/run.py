@@ -6,6 +6,7 @@ balance.csv             how the folds spread the classes
 clips.csv               the clips that did not decode cleanly, with the reason
 heads/<name>/           head.json, fold<k>.keras and epochs.jsonl; state.npz while it is being trained
 oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those of the blend
+frames/<name>.npz       how a head's out-of-fold scores of single frames are spread over each clip, if asked for
 added/<name>/           added.json and new.csv of a model that was brought in from outside
 metrics.json blend.json report.html predictions/
 splits.json             scores beside those of random folds, if asked for; random_split/ is the run that they are of
@@ -24,6 +25,7 @@ import yaml
 from heads.atomic import atomic_path, write_json, write_text
 from heads.errors import PredictionError, RunError
 from heads.folds import Folds
+from heads.frame_layers import read_layers, write_layers
 from heads.labels import LabelTable, load_labels
 from heads.predictions import Predictions, read_csv
 from heads.progress import Epoch
@@ -32,6 +34,7 @@ BLEND = "blend"
 CLIP_COLUMNS = ("clip_id", "source", "status", "reason")
 _TRAIN = "heads train --run {run} ..."
 _BLEND = "heads blend --run {run}"
+_FRAMES = "heads train --run {run} --frame-scores ..."
 _ADD = "heads blend --run {run} --add ..."
 
 
@@ -112,6 +115,14 @@ class RunDirectory:
     def oof_path(self, name: str) -> Path:
         """The out-of-fold probabilities of a head, or of the blend (`blend`), CSV."""
         return self.path / "oof" / f"{_plain(name)}.csv"
+
+    def frames_path(self, name: str) -> Path:
+        """How a head's out-of-fold scores of single frames are spread over each clip."""
+        return self.path / "frames" / f"{_plain(name)}.npz"
+
+    def has_frames(self, name: str) -> bool:
+        """Whether scores of single frames are kept for a head."""
+        return self.frames_path(name).is_file()
 
     def added_path(self, name: str) -> Path:
         """Where the predictions of a model from outside came from, and what is wrong with them; JSON."""
@@ -220,6 +231,16 @@ class RunDirectory:
         if not names:
             raise RunError(f"{self.path}: no head is trained here; run `{_TRAIN.format(run=self.path)}` first")
         return [self.read_oof(name) for name in names]
+
+    def write_frames(self, name: str, layers: Sequence[Predictions]) -> None:
+        """Write how a head's out-of-fold scores of single frames are spread over each clip."""
+        with atomic_path(self.frames_path(name)) as temporary:
+            write_layers(temporary, layers)
+
+    def read_frames(self, name: str) -> list[Predictions]:
+        """How a head's out-of-fold scores of single frames are spread over each clip: a table a statistic."""
+        self._require(self.frames_path(name), _FRAMES)
+        return read_layers(self.frames_path(name), name)
 
     def write_added(self, name: str, new: Predictions, facts: Mapping[str, Any]) -> None:
         """Write what a model from outside says of clips that are not the run's, and where that came from."""

@@ -232,6 +232,7 @@ def _train_one(
     report: Callable[[str, Epoch], None],
 ) -> None:
     """Train one head and write it; its out-of-fold table comes last, since that is what says that it is whole."""
+    run.frames_path(head.name).unlink(missing_ok=True)  # they would be those of another training
     known = labels if not head.config.classes else labels.only(head.config.classes)
     trained: OutOfFold = train_heads(
         reader,

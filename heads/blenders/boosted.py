@@ -1,5 +1,7 @@
 """Gradient-boosted trees on the spread of the models' answers, which start from the mean of logits.
 
+With `framed` they also see how each model's answers are spread over the frames of a clip.
+
 The extra `gbm` installs the libraries. Their settings are fixed, and cautious: few clips show a rare species.
 """
 
@@ -12,8 +14,10 @@ from numpy.typing import NDArray
 
 from heads.blenders.logits import mean_over_models, to_logits, to_probabilities
 from heads.blenders.protocol import Stack
-from heads.blenders.statistics import order_statistics
+from heads.blenders.statistics import frame_logits, order_statistics
+from heads.frame_layers import SPREAD
 
+FRAMES = "+frames"
 _ROUNDS = 60
 _RATE = 0.05
 _FEWEST_POSITIVES = 5
@@ -23,17 +27,20 @@ _THREADS = 1  # blenders run beside each other already
 class Boosted:
     """A booster for each class that at least 5 clips show; other classes keep the mean of logits."""
 
-    name = ""
     library = ""
-    complexity = 6
+
+    def __init__(self, *, framed: bool = False) -> None:
+        self.framed = framed
+        self.name = self.library + (FRAMES if framed else "")
+        self.complexity = 7 if framed else 6
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Grow the trees: `boosters` holds for each class the library's own text, or None."""
-        base = mean_over_models(to_logits(stack))
+        base = mean_over_models(to_logits(self._models(stack)))
         enough = np.minimum(labels.sum(axis=0), (1 - labels).sum(axis=0)) >= _FEWEST_POSITIVES
         return {
             "boosters": [
-                self._grow(order_statistics(stack, column), labels[:, column].copy(), base[:, column].copy())
+                self._grow(self._inputs(stack, column), labels[:, column].copy(), base[:, column].copy())
                 if grows
                 else None
                 for column, grows in enumerate(enough)
@@ -42,15 +49,24 @@ class Boosted:
 
     def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean of logits, moved by the trees."""
-        logits = mean_over_models(to_logits(stack))
+        logits = mean_over_models(to_logits(self._models(stack)))
         for column, booster in enumerate(parameters["boosters"]):
             if booster is not None and len(logits):
-                logits[:, column] += self._moves(booster, order_statistics(stack, column))
+                logits[:, column] += self._moves(booster, self._inputs(stack, column))
         return to_probabilities(logits)
 
     def missing(self) -> str:
         """Why it cannot be used here, one sentence; "" if it can."""
         return "" if find_spec(self.library) else f"{self.library} is not installed: pip install 'trapline[gbm]'"
+
+    def _models(self, stack: Stack) -> Stack:
+        """The models' own probabilities, without what they say of single frames."""
+        return stack[: len(stack) // (1 + len(SPREAD))] if self.framed else stack
+
+    def _inputs(self, stack: Stack, column: int) -> NDArray[np.float32]:
+        models = self._models(stack)
+        spread = order_statistics(models, column)
+        return np.hstack([spread, frame_logits(stack[len(models) :], column)]) if self.framed else spread
 
     def _grow(self, inputs: NDArray[np.float32], labels: NDArray[np.uint8], base: NDArray[np.float64]) -> str:
         raise NotImplementedError
@@ -62,7 +78,6 @@ class Boosted:
 class XGBoost(Boosted):
     """By XGBoost."""
 
-    name = "xgboost"
     library = "xgboost"
 
     def _grow(self, inputs: NDArray[np.float32], labels: NDArray[np.uint8], base: NDArray[np.float64]) -> str:
@@ -94,7 +109,6 @@ class XGBoost(Boosted):
 class LightGBM(Boosted):
     """By LightGBM."""
 
-    name = "lightgbm"
     library = "lightgbm"
 
     def _grow(self, inputs: NDArray[np.float32], labels: NDArray[np.uint8], base: NDArray[np.float64]) -> str:

@@ -32,8 +32,9 @@ Layers = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 class Network:
     """Two layers of 512 with batch normalisation and dropout; needs TensorFlow to be fitted."""
 
-    name = "network"
-    complexity = 7
+    def __init__(self, *, framed: bool = False) -> None:
+        self.name = "network+frames" if framed else "network"
+        self.complexity = 8 if framed else 7
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Train the bags: each is a list of layers, weights and offsets as float16 in base 64."""

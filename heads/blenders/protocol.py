@@ -30,7 +30,8 @@ class Blender(Protocol):
         """Find the parameters.
 
         Args:
-            stack: (M, N, C) out-of-fold probabilities.
+            stack: (M, N, C) out-of-fold probabilities; for a blender that takes scores of single frames, behind the
+                models' own as many times M again for each statistic over frames.
             labels: (N, C) 0 or 1.
             fold: (N,) fold of each clip, for choices that need a validation of their own.
 

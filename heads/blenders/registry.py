@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from heads.blenders.boosted import Boosted, LightGBM, XGBoost
+from heads.blenders.boosted import FRAMES, Boosted, LightGBM, XGBoost
 from heads.blenders.calibrated import SUFFIX, Calibrated
 from heads.blenders.greedy import Greedy
 from heads.blenders.logistic import Logistic
@@ -25,7 +25,11 @@ _ALL: tuple[Blender, ...] = (
     Logistic(),
 )
 OPTIONAL: Mapping[str, Boosted | Network] = MappingProxyType(
-    {blender.name: blender for blender in (XGBoost(), LightGBM(), Network())}
+    {
+        blender.name: blender
+        for framed in (False, True)
+        for blender in (XGBoost(framed=framed), LightGBM(framed=framed), Network(framed=framed))
+    }
 )
 BLENDERS: Mapping[str, Blender] = MappingProxyType({blender.name: blender for blender in _ALL})
 
@@ -49,7 +53,14 @@ def find_blender(name: str) -> Blender:
     return found if plain == name else Calibrated(found)
 
 
-def blenders_to_try(n_clips: int, asked: Sequence[str] = ()) -> tuple[dict[str, Blender], list[str]]:
+def uses_frames(name: str) -> bool:
+    """Whether the blender called `name` takes scores of single frames."""
+    return name.removesuffix(SUFFIX).endswith(FRAMES)
+
+
+def blenders_to_try(
+    n_clips: int, asked: Sequence[str] = (), *, framed: bool = False
+) -> tuple[dict[str, Blender], list[str]]:
     """The blenders that `auto` chooses among, and a sentence for each that is left out.
 
     Boosters are tried where they are installed and the table is small; the network takes minutes, and is tried if it
@@ -58,6 +69,7 @@ def blenders_to_try(n_clips: int, asked: Sequence[str] = ()) -> tuple[dict[str, 
     Args:
         n_clips: clips to fit to.
         asked: names of further blenders to try in any case.
+        framed: whether there are scores of single frames, for the blenders that take them.
 
     Raises:
         BlendError: a blender that was asked for is unknown or cannot be used.
@@ -65,10 +77,10 @@ def blenders_to_try(n_clips: int, asked: Sequence[str] = ()) -> tuple[dict[str, 
     tried = {**BLENDERS, **{name: find_blender(name) for name in asked}}
     notes = []
     for name, blender in OPTIONAL.items():
-        if name in tried:
+        if name in tried or (uses_frames(name) and not framed):
             continue
         reason = blender.missing()
-        if not reason and name == Network.name:
+        if not reason and isinstance(blender, Network):
             reason = f"it takes minutes; try it with --also {name}"
         elif not reason and n_clips > MOST_CLIPS_FOR_TREES:
             reason = f"it is slow on more than {MOST_CLIPS_FOR_TREES:,} clips; try it with --also {name}"

@@ -10,6 +10,17 @@ _PERCENTILES = (10, 50, 90)
 _EDGES = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95])
 
 
+def frame_logits(frames: Stack, column: int) -> NDArray[np.float32]:
+    """What models say of the frames of a clip, of one class: (N, K) logits of the K tables that are there.
+
+    Args:
+        frames: (L, N, C) statistics over frames, NaN where a model has none.
+        column: the class.
+    """
+    known = ~np.isnan(frames[:, 0, column])
+    return to_logits(frames[known, :, column]).T.astype(np.float32)
+
+
 def order_statistics(stack: Stack, column: int) -> NDArray[np.float32]:
     """Statistics over models of their probabilities of one class, and the mean logits of all classes.
 

@@ -1,23 +1,29 @@
 """A strip of frames of a clip: what it looks like where the heads looked, and a time line of why."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from heads.labels import BLANK
 from heads.report.thumbnails import thumbnails
-from heads.report.timeline import Line, time_line
+from heads.report.timeline import Line, legend, time_line
 from heads.run import RunDirectory
 from store import FeatureStore
+
+if TYPE_CHECKING:
+    from heads.frame_runs import ScoresOverTime
 
 FRAMES = 6
 MOST_BYTES = 2_600_000  # of pictures, as the page holds them; the page is to stay below 5 MB
 _CLIPS_AT_ONCE = 4
 _WHOLE = 0.99  # of the picture: such a box says that nothing in particular moves
+_SPECIES = 3
 _LOOKED_AT = 0.5  # of the largest weight in the clip
 
 Boxes = tuple[tuple[float, float, float, float], ...]
@@ -42,10 +48,18 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Strip:
-    """Frames of a clip with a time line under them; `problem` says why there are none, "" if there are."""
+    """Frames of a clip with two time lines under them; `problem` says why there are none, "" if there are.
+
+    Attributes:
+        frames: the pictures.
+        line: where the head looked, and what moved.
+        species: what the head says of single frames: the species that are strongest in any, with their names.
+        problem: why there is no picture.
+    """
 
     frames: tuple[Frame, ...] = ()
     line: Markup | str = ""
+    species: Markup | str = ""
     problem: str = ""
 
 
@@ -56,6 +70,7 @@ class _Course:
     times_s: NDArray[np.float64]
     weights: NDArray[np.float64]
     lines: tuple[Line, ...]
+    species: tuple[Line, ...]
     boxes: Mapping[float, Boxes]
 
 
@@ -115,10 +130,11 @@ class StripMaker:
             for place, jpeg in pictures.items()
             if jpeg is not None
         )
-        key = f"time-{self._clips.index.get_loc(clip_id)}"
+        moments = [frame.time_s for frame in frames]
         return Strip(
             frames=frames,
-            line=time_line(key, course.lines, [frame.time_s for frame in frames]),
+            line=time_line("What counted over time", course.lines, moments),
+            species=time_line("Species over time", course.species, moments, 1.0) + legend(course.species),
             problem="" if frames else f"No picture could be had of {self._file(clip_id)}; give --videos DIR.",
         )
 
@@ -128,11 +144,11 @@ class StripMaker:
         return Path(str(self._clips.loc[clip_id, "path"])) if clip_id in self._clips.index else Path(clip_id)
 
     def _courses(self, clip_ids: Sequence[str]) -> dict[str, _Course]:
-        looked = self._looked(clip_ids)
-        found = {clip_id: self._course(clip_id, looked.get(clip_id)) for clip_id in clip_ids}
+        looked, species = self._looked(clip_ids), self._species(clip_ids)
+        found = {clip_id: self._course(clip_id, looked.get(clip_id), species.get(clip_id, ())) for clip_id in clip_ids}
         return {clip_id: course for clip_id, course in found.items() if course is not None}
 
-    def _course(self, clip_id: str, looked: Line | None) -> _Course | None:
+    def _course(self, clip_id: str, looked: Line | None, species: tuple[Line, ...]) -> _Course | None:
         """What the store knows of a clip over time; None if it holds no frame of it."""
         times: NDArray[np.float64] | None = None
         energy: Line | None = None
@@ -141,13 +157,13 @@ class StripMaker:
             row = places.get(clip_id)
             if row is None or not reader.lengths[row]:
                 continue
-            times = reader.times(row)
+            times = np.unique(reader.times(row))
             strength, box = reader.per_frame("motion_energy", row), reader.per_frame("box", row)
             if energy is None and strength is not None:
-                energy = Line(name="motion", times_s=times, values=strength.astype(np.float64))
+                energy = Line.of_moments("motion", reader.times(row), strength.astype(np.float64))
             if box is not None and not boxes:
                 parts = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) < _WHOLE
-                for time_s, corners in zip(times[parts].tolist(), box[parts].tolist(), strict=True):
+                for time_s, corners in zip(reader.times(row)[parts].tolist(), box[parts].tolist(), strict=True):
                     boxes[round(time_s, 3)] = (*boxes.get(round(time_s, 3), ()), tuple(corners))
         if times is None:
             return None
@@ -156,12 +172,36 @@ class StripMaker:
             times_s=lines[0].times_s if lines else times,
             weights=lines[0].values if lines else np.ones(len(times)),
             lines=lines,
+            species=species,
             boxes=boxes,
         )
 
     def _looked(self, clip_ids: Sequence[str]) -> dict[str, Line]:
         """Where the best head that can be asked looked, by clip."""
         from heads.attend import AttendError, weigh_frames
+
+        for head, seen in self._able(clip_ids):
+            try:
+                weighed = weigh_frames(self._run, self._store, head, seen)
+            except AttendError:
+                continue
+            return {
+                each.clip_id: Line.of_moments(f"{head} ({each.by})", each.times_s, each.weights, np.add)
+                for each in weighed
+            }
+        return {}
+
+    def _species(self, clip_ids: Sequence[str]) -> dict[str, tuple[Line, ...]]:
+        """What the best head that can be asked says of single frames: the strongest species, by clip."""
+        from heads.frame_runs import scores_over_time
+
+        for head, seen in self._able(clip_ids):
+            found = scores_over_time(self._run, self._store, head, seen)
+            return {clip_id: _strongest(each) for clip_id, each in found.items()}
+        return {}
+
+    def _able(self, clip_ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+        """The heads whose features the store holds, best first, each with those of some clips that have frames."""
         from heads.predict import PredictError, head_reader
 
         for head in self._heads:
@@ -169,16 +209,18 @@ class StripMaker:
                 reader = head_reader(self._store, head, self._run.read_head(head))
             except PredictError:
                 continue
-            seen = {clip_id for clip_id, frames in zip(reader.ids, reader.lengths, strict=True) if frames}
-            try:
-                weighed = weigh_frames(self._run, self._store, head, [each for each in clip_ids if each in seen])
-            except AttendError:
-                continue
-            return {
-                each.clip_id: Line(name=f"{head} ({each.by})", times_s=each.times_s, values=each.weights)
-                for each in weighed
-            }
-        return {}
+            framed = {clip_id for clip_id, frames in zip(reader.ids, reader.lengths, strict=True) if frames}
+            yield head, [each for each in clip_ids if each in framed]
+
+
+def _strongest(scores: "ScoresOverTime") -> tuple[Line, ...]:
+    """Over time, the species that the head is surest of in any frame; `blank` is no species."""
+    highest = scores.probabilities.max(axis=0)
+    places = [place for place in np.argsort(-highest, kind="stable").tolist() if scores.classes[place] != BLANK]
+    return tuple(
+        Line.of_moments(scores.classes[place], scores.times_s, scores.probabilities[:, place])
+        for place in places[:_SPECIES]
+    )
 
 
 def _moments(course: _Course) -> list[int]:

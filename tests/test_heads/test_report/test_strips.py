@@ -3,6 +3,7 @@
 import io
 from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,19 @@ from heads.cli import app
 from heads.report import render_report
 from heads.report import strips as strips_module
 from heads.report.strips import StripMaker
+from heads.report.timeline import Line, legend, time_line
 from heads.run import RunDirectory
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 
 MakeRun = Callable[..., RunDirectory]
 N_FRAMES, FPS = 24, 8.0
 BUSY = 13  # the frame that moves most
+
+
+def clip_facts(clip_id: str, path: Path) -> ClipFacts:
+    return ClipFacts(
+        clip_id=clip_id, path=str(path), size_bytes=1, mtime_ns=1, fingerprint="", status=Status.OK, reason=""
+    )
 
 
 def make_store(root: Path, ids: list[str], videos: Path) -> FeatureStore:
@@ -33,17 +41,7 @@ def make_store(root: Path, ids: list[str], videos: Path) -> FeatureStore:
     with store.clip_writer() as facts, store.writer(made_key()) as writer:
         for clip_id in ids:
             path = videos / clip_id
-            facts.add(
-                ClipFacts(
-                    clip_id=clip_id,
-                    path=str(path),
-                    size_bytes=1,
-                    mtime_ns=1,
-                    fingerprint="",
-                    status=Status.OK,
-                    reason="",
-                )
-            )
+            facts.add(clip_facts(clip_id, path))
             writer.add(
                 ClipFeatures(
                     clip_id=clip_id,
@@ -76,6 +74,46 @@ def test_a_strip_shows_the_frames_that_count_with_their_boxes(tmp_path: Path) ->
     assert "motion: highest at 1.6 s" in made["a.mp4"].line
     assert "gone.mp4" in made["gone.mp4"].problem
     assert "no frames" in made["stranger.mp4"].problem
+
+
+def test_where_two_things_move_a_moment_stands_once(tmp_path: Path) -> None:
+    """As the motion view stores it: a row a box, two rows for the frame at 1 s."""
+    write_indexed_clip(tmp_path / "a.mp4", N_FRAMES, FPS)
+    key = replace(made_key(), view={"name": "motion"})
+    store = FeatureStore.open(tmp_path / "store", create=True)
+    boxes = np.array([(0, 0, 1, 1), (0, 0, 0.5, 0.5), (0.5, 0.5, 1, 1), (0, 0, 1, 1)], np.float32)
+    with store.clip_writer() as facts, store.writer(key) as writer:
+        facts.add(clip_facts("a.mp4", tmp_path / "a.mp4"))
+        writer.add(
+            ClipFeatures(
+                clip_id="a.mp4",
+                fingerprint="",
+                status=Status.OK,
+                reason="",
+                times_s=np.array([0.0, 1.0, 1.0, 2.0]),
+                features=np.zeros((4, DIM), np.float32),
+                per_frame={"motion_energy": np.array([0.1, 0.2, 0.8, 0.0], np.float32), "box": boxes},
+            )
+        )
+    [strip] = StripMaker(RunDirectory(tmp_path / "run"), store, None, []).make(["a.mp4"]).values()
+    assert [frame.time_s for frame in strip.frames] == [0.0, 1.0, 2.0]
+    assert strip.frames[1].boxes == ((0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0))
+    assert 'points="0.0,33.8 300.0,4.0 600.0,38.0"' in strip.line
+
+
+def test_lines_of_several_numbers_a_moment_by_hand() -> None:
+    times, values = np.array([0.0, 1.0, 1.0, 3.0]), np.array([0.5, 0.2, 0.6, 0.1])
+    highest, total = (Line.of_moments("a", times, values, each) for each in (np.maximum, np.add))
+    assert highest.times_s.tolist() == total.times_s.tolist() == [0.0, 1.0, 3.0]
+    assert highest.values == pytest.approx([0.5, 0.6, 0.1])
+    assert total.values == pytest.approx([0.5, 0.8, 0.1])
+    page = time_line("Species", [highest], [1.0], 1.0)
+    assert 'points="0.0,21.0 200.0,17.6 600.0,34.6"' in page
+    assert 'aria-label="Species. a: highest at 1.0 s."' in page
+    assert (
+        legend([Line(name="<b>", times_s=times[:1], values=values[:1])]).count("&lt;b&gt;, at most 0.50 at 0.0 s") == 1
+    )
+    assert time_line("Species", [], []) == legend([]) == ""
 
 
 def test_pictures_end_where_the_page_would_grow_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

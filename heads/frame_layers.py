@@ -1,0 +1,77 @@
+"""How a head's scores of single frames are spread over each clip: tables for stackers, beside its predictions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.errors import PredictionError
+from heads.predictions import Predictions
+
+SPREAD = ("mean", "median", "min", "max", "p10", "p90")
+
+
+def layer_name(model: str, statistic: str) -> str:
+    """What the table of one statistic of `SPREAD` over a model's frames is called."""
+    return f"{model}@{statistic}"
+
+
+def spread_over_frames(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The statistics of `SPREAD` over the frames of a clip, (6, C), from (T, C), T at least 1.
+
+    Source: first place of DrivenData's Pri-matrix Factorization (second level).
+    """
+    p10, median, p90 = np.percentile(probabilities, (10, 50, 90), axis=0)
+    lowest, highest = probabilities.min(axis=0), probabilities.max(axis=0)
+    return np.stack([probabilities.mean(axis=0), median, lowest, highest, p10, p90]).astype(np.float32)
+
+
+def as_layers(
+    model: str,
+    ids: Sequence[str],
+    classes: Sequence[str],
+    spread: NDArray[np.float32],
+    fold: NDArray[np.int64] | None = None,
+) -> list[Predictions]:
+    """The tables of (6, N, C) statistics, one for each of `SPREAD`."""
+    return [
+        Predictions(
+            ids=tuple(ids),
+            classes=tuple(classes),
+            probabilities=np.clip(values, 0.0, 1.0),
+            fold=fold,
+            provenance={"model": layer_name(model, statistic)},
+        )
+        for statistic, values in zip(SPREAD, spread, strict=True)
+    ]
+
+
+def write_layers(path: Path, layers: Sequence[Predictions]) -> None:
+    """Write what `as_layers` made, of out-of-fold predictions, as one compressed .npz file."""
+    first = layers[0]
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            ids=np.array(first.ids),
+            classes=np.array(first.classes),
+            fold=np.asarray(first.fold),
+            spread=np.stack([each.probabilities for each in layers]).astype(np.float32),
+        )
+
+
+def read_layers(path: Path, model: str) -> list[Predictions]:
+    """Read what `write_layers` wrote.
+
+    Raises:
+        PredictionError: the file is something else.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            ids, classes, fold, spread = (held[name] for name in ("ids", "classes", "fold", "spread"))
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise PredictionError(
+            f"{path}: not a table of frame scores ({error}); delete it and run `heads train --frame-scores` again"
+        ) from error
+    return as_layers(model, ids.tolist(), classes.tolist(), spread, fold)

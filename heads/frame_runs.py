@@ -1,0 +1,77 @@
+"""What the heads of a run say of the frames of a store's clips."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.frame_layers import SPREAD, as_layers
+from heads.frame_scores import frame_probabilities, frame_spread
+from heads.predict import head_reader, see_new_clips
+from heads.run import RunDirectory
+from store import FeatureStore
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoresOverTime:
+    """What a head says of the frames of a clip: (T,) `times_s`, and `probabilities` (T, C) of `classes`."""
+
+    head: str
+    classes: tuple[str, ...]
+    times_s: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+def score_frames(run: RunDirectory, store: FeatureStore) -> list[str]:
+    """Keep, for each head that was trained here, how its out-of-fold scores of single frames are spread over each clip.
+
+    Returns:
+        The heads that were asked; those whose scores the run holds already are not.
+    """
+    asked = [name for name in run.head_names() if not (run.is_added(name) or run.has_frames(name))]
+    for name in asked:
+        facts, oof = run.read_head(name), run.read_oof(name)
+        examples = see_new_clips(run, name, facts, head_reader(store, name, facts), store.clips().loc[list(oof.ids)])
+        fold = np.asarray(oof.fold)
+        spread = np.zeros((len(SPREAD), len(oof.ids), len(oof.classes)), np.float32)
+        for number in np.unique(fold).tolist():
+            model = keras.saving.load_model(run.model_path(name, number), compile=False)
+            own = np.flatnonzero(fold == number)
+            spread[:, own] = frame_spread([(number, model)], examples, own)[0]
+        run.write_frames(name, as_layers(name, oof.ids, oof.classes, spread, fold))
+    return asked
+
+
+def scores_over_time(
+    run: RunDirectory, store: FeatureStore, head: str, clip_ids: Sequence[str]
+) -> dict[str, ScoresOverTime]:
+    """What a head says of the frames of some clips: of a labelled one by the model that has not seen it, else by all.
+
+    Args:
+        run: trained.
+        store: holds the features that the head reads.
+        head: its name.
+        clip_ids: the clips; each must have a frame under these features.
+
+    Raises:
+        PredictError: the store has not got the head's features.
+        UnknownClipError: the store lacks a clip.
+    """
+    folds, facts = run.read_folds(), run.read_head(head)
+    fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
+    reader = head_reader(store, head, facts)
+    examples = see_new_clips(run, head, facts, reader, store.clips().loc[list(clip_ids)])
+    models = [keras.saving.load_model(run.model_path(head, number), compile=False) for number in range(folds.n_folds)]
+    everyone = np.arange(len(clip_ids))
+    found = {}
+    for place, each in enumerate(frame_probabilities(list(enumerate(models)), examples, everyone)):
+        own = fold_of.get(clip_ids[place])
+        found[clip_ids[place]] = ScoresOverTime(
+            head=head,
+            classes=tuple(facts["classes"]),
+            times_s=reader.times(int(examples.rows[place])),
+            probabilities=(each.mean(axis=0) if own is None else each[own]).astype(np.float64),
+        )
+    return found

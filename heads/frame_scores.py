@@ -1,0 +1,107 @@
+"""What heads say of single frames.
+
+A head is asked about a frame as if its clip were that one frame before the clip's own background: what the head takes
+as a maximum over frames is this frame's part of it, so that the clip's is the largest of its frames'; what it takes as
+a mean is the frame itself; and what describes the background stays that of the clip.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from heads.ahead import read_ahead
+from heads.examples import Examples, in_turn
+from heads.frame_layers import SPREAD, spread_over_frames
+from heads.model import METADATA
+from heads.statistics import statistic
+
+_CLIPS_AT_ONCE = 16
+_SMALLEST = 1e-6
+
+
+def frame_statistic(frames: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """A statistic of `heads.statistics` for each frame of a clip by itself, (T, D) from (T, D).
+
+    `change`, `deviation` and `direction` of the clip are the largest of its frames'; the direction of a frame is as
+    long as its part of the clip's, so that a frame in which nothing is stays short.
+    """
+    if name in ("background", "spread"):
+        return np.broadcast_to(statistic(frames, name), frames.shape)
+    if name == "change":
+        return np.asarray(frames - frames.min(axis=0))
+    if name not in ("deviation", "direction"):
+        return frames
+    risen: NDArray[np.float32] = np.maximum(frames - statistic(frames, "background"), 0.0)
+    if name == "direction":
+        risen /= np.sqrt(np.mean(risen.max(axis=0) ** 2) + _SMALLEST)
+    return risen
+
+
+def frame_probabilities(
+    models: Sequence[tuple[int, keras.Model]], examples: Examples, places: NDArray[np.int64]
+) -> Iterator[NDArray[np.float32]]:
+    """What some models of a head say of the frames of each clip in turn, (K, T, C) each.
+
+    Args:
+        models: (K) models, each with the row of the examples' metadata that is scaled for it.
+        examples: the clips.
+        places: which of them; each must have a frame.
+    """
+    predict = None
+    some = (places[each] for each in in_turn(len(places), _CLIPS_AT_ONCE))
+    for inputs, lengths in read_ahead(_frames_as_clips(examples, each) for each in some):
+        predict = predict or _any_number_of_frames(models, inputs)
+        found = predict(inputs).numpy()
+        yield from np.split(found, np.cumsum(lengths)[:-1], axis=1)
+
+
+def frame_spread(
+    models: Sequence[tuple[int, keras.Model]], examples: Examples, places: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The statistics of `SPREAD` over the frames of each clip, (K, 6, N, C), from what `frame_probabilities` takes."""
+    found = np.zeros((len(models), len(SPREAD), len(places), models[0][1].output_shape[-1]), np.float32)
+    for number, clip in enumerate(frame_probabilities(models, examples, places)):
+        found[:, :, number] = [spread_over_frames(own) for own in clip]
+    return found
+
+
+def _frames_as_clips(examples: Examples, places: NDArray[np.int64]) -> tuple[dict[str, NDArray[Any]], list[int]]:
+    """The frames of some clips, each as a clip of its own, and how many each clip has.
+
+    `metadata` is (K, F, M) for F frames, as in the examples.
+    """
+    features, mask = examples.reader.batch(examples.rows[places])
+    lengths = mask.sum(axis=1).tolist()
+    wide = tf.cast(features, tf.float32).numpy()  # numpy takes several times as long
+    clips = [frames[:length] for frames, length in zip(wide, lengths, strict=True)]
+    inputs: dict[str, NDArray[Any]] = {
+        name: np.concatenate([frame_statistic(frames, name) for frames in clips]) for name in examples.statistics
+    }
+    if examples.sees_frames:
+        inputs["features"] = np.concatenate(clips)[:, None]
+        inputs["mask"] = np.ones((sum(lengths), 1), bool)
+    if examples.metadata.shape[2]:
+        inputs[METADATA] = np.repeat(examples.metadata[:, places], lengths, axis=1)
+    return inputs, lengths
+
+
+def _any_number_of_frames(models: Sequence[tuple[int, keras.Model]], inputs: dict[str, NDArray[Any]]) -> Any:
+    """`_predict`, traced once for inputs like these: clips have different numbers of frames."""
+    signature = {}
+    for name, each in inputs.items():
+        shape = [*each.shape]
+        shape[1 if name == METADATA else 0] = None
+        signature[name] = tf.TensorSpec(shape, each.dtype)
+    return tf.function(lambda given: _predict(models, given), input_signature=[signature])
+
+
+def _predict(models: Sequence[tuple[int, keras.Model]], inputs: dict[str, Any]) -> Any:
+    outputs = []
+    for member, model in models:
+        own = {name: each[member] if name == METADATA else each for name, each in inputs.items()}
+        outputs.append(model(own, training=False))
+    return tf.stack(outputs)

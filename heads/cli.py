@@ -63,7 +63,7 @@ Recall = Annotated[
     list[float] | None,
     typer.Option(help="Share of clips that must be found, likewise.", show_default="0.8 0.9 0.95"),
 ]
-Out = Annotated[Path, typer.Option(help="CSV file to write.")]
+Out = Annotated[Path, typer.Option(help="File to write: CSV, or Parquet if it ends in .parquet.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Add the moments of each clip that its answer came from.")]
 Template = Annotated[Path | None, typer.Option(help="CSV whose rows and columns to keep, in their order.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heads.attend import top_frames
-from heads.output import read_template, write_predictions
+from heads.output import read_template, require_writable, write_predictions
 from heads.predict import predict_run
 from heads.predictions import read_csv
 from heads.run import RunDirectory
@@ -23,7 +23,8 @@ def predict(
     explain: bool,
     as_json: bool,
 ) -> None:
-    """Predict a store's clips, or those of a template, into a CSV file."""
+    """Predict a store's clips, or those of a template, into a file."""
+    require_writable(out)
     template = None if template_path is None else read_template(template_path)
     run, store = RunDirectory(run_folder), FeatureStore.open(store_root)
     new = predict_run(

@@ -1,6 +1,10 @@
-"""Predictions for new clips as the file that somebody wants: our own table, or a given template's rows and columns."""
+"""Predictions for new clips as the file that somebody wants: our own table, or a given template's rows and columns.
+
+CSV, or Parquet with the extra `parquet`.
+"""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -18,15 +22,17 @@ def write_predictions(
     template: TextTable | None = None,
     frames_s: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
-    """Write predictions as CSV.
+    """Write predictions as Parquet if `path` ends so, else as CSV.
 
     Without a template the columns are `clip_id`, `status` and one a class. With one, they are the template's, in its
     order, and so are the rows; a template has no place for a status, nor for `frames_s`: moments of each clip that
     count, in seconds, which otherwise become a last column `top_frames_s`, separated by spaces.
 
     Raises:
-        PredictionError: the template has a column that is no class of the run, or there are frames for a template.
+        PredictionError: the template has a column that is no class of the run, there are frames for a template, or
+            what Parquet needs is not installed.
     """
+    require_writable(path)
     if template is not None and frames_s is not None:
         raise PredictionError(
             f"{template.name}: --explain adds a column, for which a template has no place; leave one out"
@@ -43,7 +49,25 @@ def write_predictions(
     else:
         frame = _in_template_order(frame, template)
     with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False)
+        frame.to_parquet(temporary, index=False) if is_parquet(path) else frame.to_csv(temporary, index=False)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether `path` asks for Parquet."""
+    return path.suffix.lower() == ".parquet"
+
+
+def require_writable(path: Path) -> None:
+    """Make sure that predictions can be written in the format that `path` asks for.
+
+    Raises:
+        PredictionError: it asks for Parquet, and pyarrow is not installed.
+    """
+    if is_parquet(path) and find_spec("pyarrow") is None:
+        raise PredictionError(
+            f"{path.name}: Parquet needs pyarrow, which is not installed: pip install 'trapline[parquet]', or name a "
+            "file that ends in .csv"
+        )
 
 
 def read_template(path: Path) -> TextTable:

@@ -13,8 +13,16 @@ from heads.report.charts import fold_chart, reliability_chart, removal_chart, sp
 from heads.report.clips import clip_listings
 from heads.report.confusion import confusion_table
 from heads.report.model_tables import comparison_table, contribution_tables, removal_table
+from heads.report.multiples import species_reliability
 from heads.report.run_facts import RunFacts, read_run
-from heads.report.run_tables import bad_clips_table, balance_rows, settings_tables, sites_table, splits_table
+from heads.report.run_tables import (
+    bad_clips_table,
+    balance_rows,
+    pseudo_labels_table,
+    settings_tables,
+    sites_table,
+    splits_table,
+)
 from heads.report.score_tables import fold_scores_table, leaderboard_table, species_table, thresholds_table
 from heads.report.strips import StripMaker
 from heads.run import RunDirectory
@@ -57,6 +65,8 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         species=species_table(facts),
         confusion=confusion_table(facts),
         splits=splits_table(facts),
+        pseudo_labels=pseudo_labels_table(facts),
+        multiples=species_reliability(facts),
         thresholds=thresholds_table(facts),
         fold_scores=fold_scores_table(facts),
         balance=balance_rows(facts),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from heads.report.run_facts import RunFacts
-from heads.report.table import Column, Row, Table, columns, number, percent, text
+from heads.report.table import Column, Row, Table, change, columns, number, percent, text
 from heads.uncertainty import clip_losses
 
 _MOST_ROWS = 1000
@@ -108,6 +108,47 @@ def splits_table(facts: RunFacts) -> Table | None:
             ("Sites whole", "Log loss at sites that the model never saw", "number"),
             ("Random", "Log loss with clips of one site on both sides", "number"),
             ("Gap", "By how much a random split flatters", "number"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def pseudo_labels_table(facts: RunFacts) -> Table | None:
+    """What learning from clips without labels did in each fold; None if no head did."""
+    found = [
+        (name, judgement)
+        for name, head in facts.heads.items()
+        for judgement in head.get("pseudo_labels") or ()
+        if judgement is not None
+    ]
+    rows = [
+        Row(
+            cells=(
+                text(name),
+                number(each["fold"]),
+                number(each["inner"]),
+                number(each["before"], 4),
+                number(each["after"], 4),
+                change(each["after"] - each["before"]),
+                text("kept" if each["kept"] else "dropped", tone="" if each["kept"] else "quiet"),
+            )
+        )
+        for name, each in found
+    ]
+    if not rows:
+        return None
+    kept = sum(each["kept"] for _, each in found)
+    return Table(
+        key="pseudo-labels",
+        caption=f"What clips without labels taught: kept in {kept} of {len(rows)} folds",
+        columns=columns(
+            ("Model", "", "text"),
+            ("Fold", "The fold whose model it is about", "number"),
+            ("Judged on", "The fold that the judge had not seen either", "number"),
+            ("Before", "Log loss of the judge before it learned from clips without labels", "number"),
+            ("After", "Log loss of the judge after that", "number"),
+            ("Change", "Negative: it helped", "number"),
+            ("Outcome", "Whether the fold kept what it learned", "text"),
         ),
         rows=tuple(rows),
     )

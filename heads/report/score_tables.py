@@ -5,6 +5,7 @@ from typing import Any
 from heads.report.run_facts import RunFacts
 from heads.report.table import Cell, Column, Mark, Row, Table, change, columns, longest, number, percent, text
 
+_FIRST_SEEN = "precision 90 %"
 _KINDS = {"head": "model", "blend": "blend", "baseline": "baseline"}
 
 
@@ -108,7 +109,7 @@ def thresholds_table(facts: RunFacts) -> Table:
         Row(
             cells=(
                 text(name),
-                text(f"{row['aim']} {100 * row['wanted']:.0f} %"),
+                text(f"{row['aim']} {100 * row['wanted']:.3g} %"),
                 number(row["threshold"], 3),
                 percent(row["precision"]),
                 _between(row["precision_interval"]),
@@ -120,6 +121,7 @@ def thresholds_table(facts: RunFacts) -> Table:
         )
         for name, row in found
     ]
+    wanted = [row.cells[1].text for row in rows]
     return Table(
         key="thresholds",
         caption="Thresholds by species",
@@ -136,6 +138,8 @@ def thresholds_table(facts: RunFacts) -> Table:
         ),
         rows=tuple(rows),
         filter_label="Filter thresholds",
+        choice=1,
+        chosen=next((each for each in wanted if each == _FIRST_SEEN), wanted[0] if wanted else ""),
         note="Where there are few finds, all right or all wrong, the interval is narrower than it should be.",
     )
 

@@ -20,23 +20,30 @@ function sortRows(heading) {
   body.append(...keyed.map(({ row }) => row));
 }
 
-/* Filtering: a row stays if it holds every word that was typed. */
-function filterRows(input) {
-  const rows = document.querySelectorAll(`[id="${input.dataset.filter}"] tbody tr`);
-  const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+/* Filtering: a row stays if it holds every word that was typed, and what was chosen. */
+function filterRows(key) {
+  const table = document.getElementById(key);
+  const words = (table.querySelector("input[data-filter]")?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  const select = table.querySelector("select[data-chooses]");
+  const rows = table.querySelectorAll("tbody tr");
   let shown = 0;
   for (const row of rows) {
     const text = row.textContent.toLowerCase();
-    row.hidden = !words.every((word) => text.includes(word));
+    const chosen = !select?.value || row.cells[select.dataset.column].textContent === select.value;
+    row.hidden = !chosen || !words.every((word) => text.includes(word));
     shown += row.hidden ? 0 : 1;
   }
-  const note = document.querySelector(`[data-count="${input.dataset.filter}"]`);
-  note.textContent = words.length ? `${shown} of ${rows.length} rows` : "";
+  const note = document.querySelector(`[data-count="${key}"]`);
+  note.textContent = words.length || select?.value ? `${shown} of ${rows.length} rows` : "";
 }
 
 for (const button of document.querySelectorAll("thead button")) {
   button.addEventListener("click", () => sortRows(button.closest("th")));
 }
 for (const input of document.querySelectorAll("input[data-filter]")) {
-  input.addEventListener("input", () => filterRows(input));
+  input.addEventListener("input", () => filterRows(input.dataset.filter));
+}
+for (const select of document.querySelectorAll("select[data-chooses]")) {
+  select.addEventListener("change", () => filterRows(select.dataset.chooses));
+  filterRows(select.dataset.chooses);
 }

@@ -41,7 +41,18 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; `key` is its id in the page, `filter_label` names its filter box ("" for none)."""
+    """A table.
+
+    Attributes:
+        key: its id in the page.
+        caption: what it shows.
+        columns: headings.
+        rows: cells under them.
+        filter_label: names its filter box; "" for none.
+        note: a sentence under it.
+        choice: the column whose texts can be chosen among, to see the rows that hold one; None for no such choice.
+        chosen: the text that is chosen at first; "" for all rows.
+    """
 
     key: str
     caption: str
@@ -49,6 +60,13 @@ class Table:
     rows: tuple[Row, ...]
     filter_label: str = ""
     note: str = ""
+    choice: int | None = None
+    chosen: str = ""
+
+    @property
+    def choices(self) -> list[str]:
+        """The texts that can be chosen among, in the order in which they stand."""
+        return [] if self.choice is None else list(dict.fromkeys(row.cells[self.choice].text for row in self.rows))
 
 
 def text(value: str, *, tone: Tone = "") -> Cell:

@@ -39,8 +39,12 @@ def make_store(
     *,
     failed: Sequence[int] = (),
     seed: int = 0,
+    boxes: bool = False,
 ) -> FeatureStore:
-    """A store in which a clip of class c (one row of `labels` each) shows it in column 2 + c of some of its frames."""
+    """A store in which a clip of class c (one row of `labels` each) shows it in column 2 + c of some of its frames.
+
+    With `boxes`, something moves in the middle of each frame.
+    """
     store = FeatureStore.open(root, create=True)
     ids = clip_ids(len(labels))
     with store.clip_writer() as facts:
@@ -50,16 +54,22 @@ def make_store(
         rng = np.random.default_rng([seed, number])
         with store.writer(made_key(backbone)) as writer:
             for index, clip_id in enumerate(ids):
-                writer.add(_features(clip_id, labels[index], rng, failed=index in failed))
+                writer.add(_features(clip_id, labels[index], rng, failed=index in failed, boxes=boxes))
     return store
 
 
-def _features(clip_id: str, shown: NDArray[np.uint8], rng: np.random.Generator, *, failed: bool) -> ClipFeatures:
+def _features(
+    clip_id: str, shown: NDArray[np.uint8], rng: np.random.Generator, *, failed: bool, boxes: bool
+) -> ClipFeatures:
     length = 0 if failed else int(rng.integers(3, 9))
     features = rng.normal(0, 0.3, (length, DIM)).astype(np.float32)
     if length:
         start = int(rng.integers(0, length))
         features[start : start + 3, 2 : 2 + len(shown)] += 3 * shown
+    moves = {
+        "motion_energy": np.linspace(0.1, 1.0, length, dtype=np.float32),
+        "box": np.tile(np.array([0.25, 0.25, 0.75, 0.75], np.float32), (length, 1)),
+    }
     return ClipFeatures(
         clip_id=clip_id,
         fingerprint=f"print of {clip_id}",
@@ -67,6 +77,7 @@ def _features(clip_id: str, shown: NDArray[np.uint8], rng: np.random.Generator, 
         reason="made to fail" if failed else "",
         times_s=np.arange(length, dtype=np.float64),
         features=features,
+        per_frame=moves if boxes else {},
     )
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
+from typer.testing import CliRunner
 
+from heads.cli import app
 from heads.fit import train_heads
 from heads.folds import assign_folds
 from heads.labels import LabelTable
@@ -268,6 +270,20 @@ def test_a_template_s_rows_and_columns_are_kept(
     template.write_text(f"filename,unicorn\n{ids[5]},0\n")
     with pytest.raises(ValueError, match="does not predict 'unicorn'"):
         write_predictions(tmp_path / "out.csv", predict_run(run, store, [ids[5]]), read_template(template))
+
+
+def test_parquet_holds_what_csv_holds(trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    store, run, _ = trained
+    blend_run(run, "mean")
+    for name in ("out.csv", "out.parquet"):
+        words = ["predict", "--run", run.path, "--store", store.root, "--out", tmp_path / name]
+        done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "out.parquet").read_bytes()[:4] == b"PAR1"
+    held = pd.read_parquet(tmp_path / "out.parquet")
+    pd.testing.assert_frame_equal(held, pd.read_csv(tmp_path / "out.csv"), check_dtype=False, rtol=1e-12)
+    assert held[list(CLASSES)].dtypes.tolist() == [np.float64, np.float64]
 
 
 def test_other_features_are_refused(trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path) -> None:

@@ -9,10 +9,17 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from indexed_clips import write_indexed_clip
+from made_store import clip_ids, make_store, sites_of
 
+from heads.leaderboard import blend_run
+from heads.recipe import HeadConfig, Recipe
 from heads.report import render_report
 from heads.run import RunDirectory
+from heads.train import train_run
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -27,7 +34,7 @@ for (const kind of ["error", "unhandledrejection", "securitypolicyviolation"])
   addEventListener(kind, (event) => seen.errors.push(kind + " " + (event.message || event.violatedDirective || "")));
 for (const level of ["error", "warn"]) console[level] = (...said) => seen.errors.push(said.join(" "));
 </script>"""
-PROBE = """<script>
+PROBE = r"""<script>
 const rows = () => [...document.querySelectorAll("#species tbody tr")];
 const column = (place) => rows().map((row) => row.cells[place].dataset.value);
 const shown = () => rows().filter((row) => row.offsetHeight > 0).length;
@@ -43,12 +50,42 @@ type("PRIMATE non"); seen.filtered = shown(); seen.note = document.querySelector
 type("no such animal"); seen.none = shown();
 type(""); seen.again = shown();
 seen.fetched = performance.getEntriesByType("resource").map((entry) => entry.name);
+const wanted = document.querySelector('select[data-chooses="thresholds"]');
+const aims = () => [...document.querySelectorAll("#thresholds tbody tr")].filter((row) => row.offsetHeight > 0);
+seen.aims_at_first = [...new Set(aims().map((row) => row.cells[1].textContent))];
+wanted.value = ""; wanted.dispatchEvent(new Event("change")); seen.all_aims = aims().length;
+wanted.value = "recall 95 %"; wanted.dispatchEvent(new Event("change"));
+seen.aims = [...new Set(aims().map((row) => row.cells[1].textContent))];
 seen.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
 seen.drawings = [...document.querySelectorAll("svg")].map((drawing) => drawing.getBoundingClientRect().height);
-const result = document.createElement("pre");
-result.id = "probe";
-result.textContent = JSON.stringify(seen);
-document.body.append(result);
+const colour = (element, name) => getComputedStyle(element)[name].match(/[\d.]+/g).slice(0, 3).map(Number);
+const light = (rgb) => rgb.map((each) => each / 255)
+  .map((share) => (share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, each, place) => sum + each * [0.2126, 0.7152, 0.0722][place], 0);
+seen.paper = colour(document.body, "backgroundColor");
+const contrast = (element) => {
+  const pair = [light(colour(element, "color")), light(seen.paper)].sort((one, other) => other - one);
+  return (pair[0] + 0.05) / (pair[1] + 0.05);
+};
+seen.contrast = ["p", ".facts", "nav a", "h1", ".note", "td.number", ".quiet", "figcaption span", ".legend span"]
+  .map((each) => [each, document.querySelector(each)])
+  .filter(([, element]) => element).map(([each, element]) => [each, contrast(element)]);
+for (const picture of document.images) picture.loading = "eager";
+addEventListener("load", () => {
+  seen.pictures = [...document.images].map((picture) => [picture.naturalWidth, picture.offsetWidth]);
+  const inside = (box, frame) => box.left >= frame.left - 3 && box.right <= frame.right + 3 && box.width > 1;
+  seen.strips = [...document.querySelectorAll(".clip")].map((clip) => ({
+    lines: [...clip.querySelectorAll("svg")].map((line) => line.getBoundingClientRect().width / clip.offsetWidth),
+    legend: clip.querySelectorAll(".legend span").length,
+    boxes: [...clip.querySelectorAll(".frame i")].every((box) =>
+      inside(box.getBoundingClientRect(), box.parentNode.getBoundingClientRect())),
+  }));
+  seen.fetched = performance.getEntriesByType("resource").map((entry) => entry.name);
+  const result = document.createElement("pre");
+  result.id = "probe";
+  result.textContent = JSON.stringify(seen);
+  document.body.append(result);
+});
 </script>"""
 
 pytestmark = [
@@ -83,6 +120,55 @@ def test_sorting_filtering_and_silence(make_run: Callable[..., RunDirectory], tm
     assert seen["fetched"] == []
     assert seen["overflow"] <= 0
     assert min(seen["drawings"]) > 50
+
+    assert seen["aims_at_first"] == ["precision 90 %"]
+    assert (seen["all_aims"], seen["aims"]) == (9 * 6, ["recall 95 %"])
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of heads that were really trained, with pictures of clips of which the store knows boxes."""
+    folder = tmp_path_factory.mktemp("pictured")
+    deer = np.random.default_rng(3).integers(0, 2, 60).astype(np.uint8)
+    labels = np.stack([1 - deer, deer], axis=1)
+    store, ids = make_store(folder / "store", labels, boxes=True), clip_ids(60)
+    table = pd.DataFrame({"filename": ids, "site": sites_of(ids), "blank": labels[:, 0], "deer": labels[:, 1]})
+    table.to_csv(folder / "labels.csv", index=False)
+    write_indexed_clip(folder / "one.mp4", 12, 1.0)
+    for clip_id in ids:
+        path = folder / "videos" / clip_id
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.hardlink_to(folder / "one.mp4")
+    settings: dict[str, Any] = {"dense_units": (8,), "metadata": (), "batch_clips": 16, "epochs": 6, "queries": 0}
+    head = HeadConfig(**settings, kind="deviation", statistics=("deviation",), learning_rate=0.02)
+    run = RunDirectory(folder / "run")
+    train_run(store, folder / "labels.csv", run, Recipe(folds=3, heads=(head,)))
+    blend_run(run)
+    return render_report(run, store, folder / "videos")
+
+
+@pytest.mark.parametrize("width", [500, 1400])
+@pytest.mark.parametrize(("scheme", "paper"), [("light", [253, 253, 251]), ("dark", [23, 25, 22])])
+def test_a_page_with_pictures(pictured: str, tmp_path: Path, width: int, scheme: str, paper: list[int]) -> None:
+    wanted = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
+    seen = probed(pictured, tmp_path, f"--window-size={width},900", wanted)
+    assert seen["paper"] == paper
+    assert seen["errors"] == []
+    assert seen["fetched"] == []
+    assert seen["overflow"] <= 0
+    assert (seen["falling"], seen["rising"]) == (sorted(seen["falling"])[::-1], sorted(seen["falling"]))
+    assert (seen["all"], seen["none"], seen["again"]) == (2, 0, 2)
+    assert len(seen["pictures"]) >= 16
+    for natural, drawn in seen["pictures"]:
+        assert natural == 64
+        assert drawn > 60
+    for strip in seen["strips"]:
+        assert strip["lines"] == pytest.approx([1.0, 1.0], abs=0.02)
+        assert strip["legend"] == 1
+        assert strip["boxes"]
+    assert pictured.count("<i style=") > 10
+    assert {name for name, _ in seen["contrast"]} >= {"p", ".note", ".quiet", ".legend span", "figcaption span"}
+    assert [(name, ratio) for name, ratio in seen["contrast"] if ratio < 4.5] == []
 
 
 def test_a_narrow_dark_window(make_run: Callable[..., RunDirectory], tmp_path: Path) -> None:

@@ -4,12 +4,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from heads.errors import RunError
+from heads.leaderboard import blend_run
 from heads.report import render_report
 from heads.report.confusion import confusion_table
+from heads.report.multiples import species_reliability
 from heads.report.run_facts import read_run
+from heads.report.run_tables import pseudo_labels_table
+from heads.report.score_tables import thresholds_table
 from heads.run import RunDirectory
 
 MakeRun = Callable[..., RunDirectory]
@@ -148,6 +153,49 @@ def test_random_folds_stand_beside_sites_if_they_were_tried(make_run: MakeRun) -
     assert 'id="splits"' not in render_report(run)
     run.write_splits({"heads": [{"head": run.head_names()[0], "by_site": 0.2345, "random": 0.1234, "gap": 0.1111}]})
     assert {"0.2345", "0.1234", "0.1111"} <= set(Reader(render_report(run)).cells)
+
+
+def test_each_fold_says_what_clips_without_labels_taught(make_run: MakeRun) -> None:
+    run = make_run()
+    assert 'id="pseudo-labels"' not in render_report(run)
+    name = run.head_names()[1]
+    outcomes = [
+        {"fold": 0, "inner": 1, "before": 0.3111, "after": 0.2999, "kept": True},
+        {"fold": 1, "inner": 2, "before": 0.3222, "after": 0.3233, "kept": False},
+        None,
+    ]
+    run.write_head(name, {**run.read_head(name), "pseudo_labels": outcomes})
+    table = pseudo_labels_table(read_run(run))
+    assert table is not None
+    assert [[cell.text for cell in row.cells] for row in table.rows] == [
+        [name, "0", "1", "0.3111", "0.2999", "−0.0112", "kept"],
+        [name, "1", "2", "0.3222", "0.3233", "+0.0011", "dropped"],
+    ]
+    assert "kept in 1 of 2 folds" in render_report(run)
+
+
+def test_reliability_of_each_species_by_hand(make_run: MakeRun) -> None:
+    facts = read_run(make_run(classes=NASTY))
+    drawn = {each.name: each for each in species_reliability(facts)}
+    assert [each.support for each in drawn.values()] == sorted(facts.values.sum(axis=0), reverse=True)
+    for column, name in enumerate(NASTY):
+        said, true = facts.blend.probabilities[:, column], facts.values[:, column]
+        step = np.minimum((said * 10).astype(int), 9)
+        points = []
+        for each in np.unique(step):
+            x, y = 4 + 92 * said[step == each].mean(), 96 - 92 * true[step == each].mean()
+            points.append(f"{x:.1f},{y:.1f}")
+        assert f'points="{" ".join(points)}"' in drawn[name].drawing
+
+
+def test_thresholds_are_chosen_among_by_what_is_wanted(make_run: MakeRun) -> None:
+    run = make_run()
+    table = thresholds_table(read_run(run))
+    assert (len(table.rows), table.chosen) == (9 * 6, "precision 90 %")
+    assert table.choices == [f"{aim} {share} %" for aim in ("precision", "recall") for share in (80, 90, 95)]
+    blend_run(run, "mean", precision=(), recall=(0.975,))
+    table = thresholds_table(read_run(run))
+    assert (table.choices, table.chosen) == (["recall 97.5 %"], "recall 97.5 %")
 
 
 def test_a_run_that_is_not_blended_is_refused(make_run: MakeRun) -> None:

@@ -2,27 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from heads.errors import HeadsError
-from heads.examples import Examples
+from heads.examples import Examples, in_turn
+from heads.frame_shares import answer_gradients, frame_shares, has_frame_shares, traced_statistics
 from heads.layers import AttentionPooling
 from heads.model import METADATA
 from heads.predict import head_reader, see_new_clips
+from heads.recipe import HeadConfig
 from heads.run import RunDirectory
 from store import FeatureStore
+from store.config import parse_settings
 
-_PEAKS = ("deviation", "change")
-_SMALLEST = 1e-7
+_CLIPS_AT_ONCE = 64
 
 
 class AttendError(HeadsError, ValueError):
-    """There are no frames to weigh, or nothing that weighs them."""
+    """There are no frames to weigh."""
+
+
+class UnweighedError(AttendError):
+    """A head gives single frames no weights."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,11 +37,11 @@ class FrameWeights:
         head: name of the head.
         clip_id: the clip.
         folds: the folds whose models were asked, and averaged: for a labelled clip the one that has not seen it.
-        by: `attention`, the learned weights, mean over queries and seeds; or `peaks`, for a head that sees each
-            feature's largest value only: the share of the answer that came from features largest in that frame.
+        by: `attention`, the learned weights, mean over queries and seeds; or `contribution`, for a head that sees
+            statistics over time: the share of each frame in what speaks for the answer (see `heads.frame_shares`).
         times_s: (T,) time of each frame.
         weights: (T,) in sum 1.
-        per_query: (Q, T) of each query, for `attention`; None for `peaks`.
+        per_query: (Q, T) of each query, for `attention`; None for `contribution`.
     """
 
     head: str
@@ -49,21 +53,17 @@ class FrameWeights:
     per_query: NDArray[np.float64] | None
 
 
-def attend(run: RunDirectory, store: FeatureStore, clip_id: str, heads: Sequence[str] = ()) -> list[FrameWeights]:
-    """The weight of each frame of a clip under each head of a run.
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A frame that counted: its time, and its weight of all frames' 1."""
 
-    Args:
-        run: trained.
-        store: holds the clip's features.
-        clip_id: the clip.
-        heads: names of heads; all of the run if none.
+    time_s: float
+    weight: float
 
-    Raises:
-        UnknownClipError: the store has no such clip.
-        AttendError: the clip has no frames.
-    """
-    trained = [name for name in run.head_names() if not run.is_added(name)]
-    return [weigh_frames(run, store, name, [clip_id])[0] for name in heads or trained]
+
+def trained_heads(run: RunDirectory) -> list[str]:
+    """The heads of a run that were trained here."""
+    return [name for name in run.head_names() if not run.is_added(name)]
 
 
 def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Sequence[str]) -> list[FrameWeights]:
@@ -72,108 +72,135 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
     Raises:
         UnknownClipError: the store lacks a clip.
         AttendError: a clip has no frames.
+        UnweighedError: the head gives frames no weights.
     """
     folds, facts = run.read_folds(), run.read_head(head)
-    fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
-    everyone = tuple(range(folds.n_folds))
-    asked = [(fold_of[clip_id],) if clip_id in fold_of else everyone for clip_id in clip_ids]
+    config = parse_settings(facts["settings"], HeadConfig, str(run.head_path(head)))
+    if not can_weigh(config):
+        raise UnweighedError(
+            f"head {head} sees {', '.join(config.statistics)} over time, which no single frame decides, so it has no "
+            "weights per frame; name another head"
+        )
     reader, table = head_reader(store, head, facts), store.clips()
-    models = {
-        fold: keras.saving.load_model(run.model_path(head, fold), compile=False)
-        for fold in sorted({fold for each in asked for fold in each})
-    }
-    found = []
-    for clip_id, scored in zip(clip_ids, asked, strict=True):
-        (row,) = reader.index_of([clip_id])
+    for clip_id, row in zip(clip_ids, reader.index_of(clip_ids).tolist(), strict=True):
         if not reader.lengths[row]:
             raise AttendError(f"clip '{clip_id}': it has no frames, since it could not be decoded; name another clip")
-        examples = see_new_clips(run, head, facts, reader, table.loc[[clip_id]])
-        found.append(_weigh(examples, clip_id, head, {fold: models[fold] for fold in scored}))
-    return found
+    fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
+    asked = np.array([[fold_of.get(clip_id, fold) == fold for fold in range(folds.n_folds)] for clip_id in clip_ids])
+    models = {
+        fold: keras.saving.load_model(run.model_path(head, fold), compile=False)
+        for fold in range(folds.n_folds)
+        if len(asked) and asked[:, fold].any()
+    }
+    examples = see_new_clips(run, head, facts, reader, table.loc[list(clip_ids)])
+    found = []
+    for places in in_turn(len(clip_ids), _CLIPS_AT_ONCE):
+        weigh = _attention if config.sees_frames else _contribution
+        found += weigh(config, models, examples, places, asked[places])
+    return [
+        FrameWeights(
+            head=head,
+            clip_id=clip_id,
+            folds=tuple(np.flatnonzero(asked[place]).tolist()),
+            by="attention" if config.sees_frames else "contribution",
+            times_s=reader.times(int(examples.rows[place])),
+            weights=queries.mean(axis=0),
+            per_query=queries if config.sees_frames else None,
+        )
+        for place, (clip_id, queries) in enumerate(zip(clip_ids, found, strict=True))
+    ]
+
+
+def can_weigh(config: HeadConfig) -> bool:
+    """Whether a head of these settings can say how much each frame counted."""
+    return config.sees_frames or has_frame_shares(config)
+
+
+def explaining_head(run: RunDirectory) -> str:
+    """The best head of a run's blend that can say how much each frame counted.
+
+    Raises:
+        UnweighedError: there is none.
+    """
+    heads = run.read_metrics()["heads"]
+    trained: list[str] = [name for name in run.read_blend()["models"] if not run.is_added(name)]
+    for name in sorted(trained, key=lambda name: (-len(heads[name]["classes"]), heads[name]["mean_log_loss"])):
+        if can_weigh(parse_settings(run.read_head(name)["settings"], HeadConfig, str(run.head_path(name)))):
+            return name
+    raise UnweighedError(f"{run.path}: no head of the blend was trained here and weighs frames; leave --explain out")
 
 
 def top_frames(
-    run: RunDirectory, store: FeatureStore, clip_ids: Sequence[str], most: int = 3
-) -> dict[str, list[float]]:
-    """The moments of each clip, in seconds, that its answer came from: the frames of most weight, the largest first.
+    run: RunDirectory, store: FeatureStore, head: str, clip_ids: Sequence[str], most: int = 3
+) -> dict[str, list[Moment]]:
+    """The moments of each clip that a head's answer came from: the frames of most weight, the largest first.
 
-    The best head of the run's blend is asked; a clip without frames has no moments.
-
-    Raises:
-        AttendError: the blend has no head that was trained here, or the best one sees no single frames.
+    A clip without frames has no moments.
     """
-    heads = run.read_metrics()["heads"]
-    trained = [name for name in run.read_blend()["models"] if not run.is_added(name)]
-    if not trained:
-        raise AttendError(f"{run.path}: no head of the blend was trained here, so none can say where it looked")
-    best = min(trained, key=lambda name: (-len(heads[name]["classes"]), heads[name]["mean_log_loss"]))
-    reader = head_reader(store, best, run.read_head(best))
+    reader = head_reader(store, head, run.read_head(head))
     seen = [clip_id for clip_id, row in zip(clip_ids, reader.index_of(clip_ids), strict=True) if reader.lengths[row]]
     return {
-        each.clip_id: each.times_s[np.argsort(-each.weights, kind="stable")[:most]].tolist()
-        for each in weigh_frames(run, store, best, seen)
+        each.clip_id: [
+            Moment(time_s=float(each.times_s[place]), weight=float(each.weights[place]))
+            for place in np.argsort(-each.weights, kind="stable")[:most]
+        ]
+        for each in weigh_frames(run, store, head, seen)
     }
 
 
-def _weigh(examples: Examples, clip_id: str, name: str, by_fold: Mapping[int, keras.Model]) -> FrameWeights:
-    folds, models = tuple(by_fold), tuple(by_fold.values())
-    row = int(examples.rows[0])
-    features, _ = examples.reader.batch(examples.rows)
-    frames = features[0].astype(np.float32)
-    times = examples.reader.times(row)
-    if examples.sees_frames:
-        queries = np.concatenate([_attention(model, frames) for model in models])
-        return FrameWeights(
-            head=name,
-            clip_id=clip_id,
-            folds=folds,
-            by="attention",
-            times_s=times,
-            weights=queries.mean(axis=0),
-            per_query=queries,
-        )
-    weights = np.mean(
-        [_peaks(model, examples, fold, frames) for model, fold in zip(models, folds, strict=True)], axis=0
-    )
-    return FrameWeights(
-        head=name, clip_id=clip_id, folds=folds, by="peaks", times_s=times, weights=weights, per_query=None
-    )
+def _attention(
+    config: HeadConfig,
+    models: Mapping[int, keras.Model],
+    examples: Examples,
+    places: NDArray[np.int64],
+    asked: NDArray[np.bool_],
+) -> list[NDArray[np.float64]]:
+    """(Q, T) of each clip: the queries of all asked folds and seeds below each other."""
+    features, mask = examples.reader.batch(examples.rows[places])
+    found: list[list[NDArray[np.float64]]] = [[] for _ in places]
+    for fold, model in models.items():
+        own = np.flatnonzero(asked[:, fold])
+        for member in _members(model) if len(own) else ():
+            front, seen, valid = member.get_layer("front"), features[own].astype(np.float32), mask[own]
+            layer = front
+            if not isinstance(front, AttentionPooling):
+                layer = front.get_layer("attention")
+                seen = keras.Model(front.inputs, front.get_layer("seen").output)([seen, valid])
+            weights = keras.ops.convert_to_numpy(layer.weights_of(seen, valid)).astype(np.float64)
+            for place, each in zip(own, weights, strict=True):
+                found[place].append(each[:, : int(mask[place].sum())])
+    return [np.concatenate(each) for each in found]
 
 
-def _attention(model: keras.Model, frames: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(Q, T), the queries of all of a model's seeds below each other."""
-    weights, mask = [], np.ones((1, len(frames)), bool)
-    for member in _members(model):
-        front = member.get_layer("front")
-        if isinstance(front, AttentionPooling):
-            seen, layer = frames[None], front
-        else:
-            layer = front.get_layer("attention")
-            seen = keras.Model(front.inputs, front.get_layer("seen").output)([frames[None], mask])
-        weights.append(keras.ops.convert_to_numpy(layer.weights_of(seen, mask))[0])
-    return np.concatenate(weights).astype(np.float64)
-
-
-def _peaks(model: keras.Model, examples: Examples, fold: int, frames: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(T,) the share of each frame: what each column adds to the logits of what is probably there, given to the frame
-    where the column is largest.
-    """
-    batch: dict[str, Any] = {name: tf.constant(values) for name, values in examples.batch(np.array([0])).items()}
-    if METADATA in batch:
-        batch[METADATA] = batch[METADATA][fold]
-    peaks = [name for name in _PEAKS if name in batch]
-    if not peaks:
-        raise AttendError("this head sees means over time only, so no frame counts more than another")
-    with tf.GradientTape() as tape:
-        tape.watch([batch[name] for name in peaks])
-        given = model(batch, training=False)
-        logits = tf.math.log(given + _SMALLEST) - tf.math.log(1.0 - given + _SMALLEST)
-        answer = tf.reduce_sum(tf.stop_gradient(given) * logits)
-    gradients = tape.gradient(answer, [batch[name] for name in peaks])
-    share = np.zeros(len(frames))
-    for name, gradient in zip(peaks, gradients, strict=True):
-        np.add.at(share, frames.argmax(axis=0), np.maximum(gradient * batch[name], 0)[0])
-    return share / share.sum() if share.sum() > 0 else np.full(len(frames), 1 / len(frames))
+def _contribution(
+    config: HeadConfig,
+    models: Mapping[int, keras.Model],
+    examples: Examples,
+    places: NDArray[np.int64],
+    asked: NDArray[np.bool_],
+) -> list[NDArray[np.float64]]:
+    """(folds, T) of each clip: the shares of its frames in the answer of each asked fold."""
+    features, mask = examples.reader.batch(examples.rows[places])
+    batch, names = examples.batch(places), traced_statistics(config)
+    found: list[list[NDArray[np.float64]]] = [[] for _ in places]
+    for fold, model in models.items():
+        own = np.flatnonzero(asked[:, fold])
+        if not len(own):
+            continue
+        inputs = {name: (each[fold] if name == METADATA else each)[own] for name, each in batch.items()}
+        gradients = answer_gradients(model, inputs, names)
+        tail = _members(model)[0].get_layer("tail")
+        usual = {name: tail.get_layer(f"standardise_{name}").mean.numpy() for name in names}
+        for number, place in enumerate(own.tolist()):
+            shares = frame_shares(
+                features[place, : int(mask[place].sum())].astype(np.float32),
+                examples.reader.per_frame("motion_energy", int(examples.rows[places[place]])),
+                {name: inputs[name][number] for name in names},
+                {name: gradients[name][number] for name in names},
+                usual,
+            )
+            found[place].append(shares)
+    return [np.stack(each) for each in found]
 
 
 def _members(model: keras.Model) -> list[keras.Model]:

@@ -6,17 +6,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from heads.attend import FrameWeights, attend
+from heads.attend import FrameWeights, UnweighedError, trained_heads, weigh_frames
 from heads.run import RunDirectory
 from store import FeatureStore
-from store.console import print_json
+from store.console import print_json, stderr_console
 
 _BAR = 30
 
 
 def show(run_folder: Path, store_root: Path, clip_id: str, *, head: str | None, as_json: bool) -> None:
-    """Print the weight of each frame of a clip, with its time."""
-    found = attend(RunDirectory(run_folder), FeatureStore.open(store_root), clip_id, [head] if head else [])
+    """Print the weight of each frame of a clip, with its time; of heads without weights, that they have none."""
+    run, store = RunDirectory(run_folder), FeatureStore.open(store_root)
+    found: list[FrameWeights] = []
+    for name in [head] if head else trained_heads(run):
+        try:
+            found += weigh_frames(run, store, name, [clip_id])
+        except UnweighedError as error:
+            if head:
+                raise
+            stderr_console().print(str(error), highlight=False, soft_wrap=True)
     if as_json:
         print_json([as_plain(each) for each in found])
         return

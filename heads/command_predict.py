@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from heads.attend import top_frames
+from heads.attend import explaining_head, top_frames
 from heads.output import read_template, require_writable, write_predictions
 from heads.predict import predict_run
 from heads.predictions import read_csv
@@ -27,13 +27,14 @@ def predict(
     require_writable(out)
     template = None if template_path is None else read_template(template_path)
     run, store = RunDirectory(run_folder), FeatureStore.open(store_root)
+    explainer = explaining_head(run) if explain else None
     new = predict_run(
         run,
         store,
         None if template is None else template.clip_ids(),
         [read_csv(path) for path in added],
     )
-    frames = top_frames(run, store, new.predictions.ids) if explain else None
+    frames = None if explainer is None else top_frames(run, store, explainer, new.predictions.ids)
     write_predictions(out, new, template, frames)
     counts = Counter(status.value for status in new.status)
     if as_json:

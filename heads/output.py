@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from heads.atomic import atomic_path
+from heads.attend import Moment
 from heads.errors import PredictionError
 from heads.predict import NewPredictions
 from heads.tables import TextTable, read_table
@@ -20,32 +21,33 @@ def write_predictions(
     path: Path,
     new: NewPredictions,
     template: TextTable | None = None,
-    frames_s: Mapping[str, Sequence[float]] | None = None,
+    frames: Mapping[str, Sequence[Moment]] | None = None,
 ) -> None:
     """Write predictions as Parquet if `path` ends so, else as CSV.
 
     Without a template the columns are `clip_id`, `status` and one a class. With one, they are the template's, in its
-    order, and so are the rows; a template has no place for a status, nor for `frames_s`: moments of each clip that
-    count, in seconds, which otherwise become a last column `top_frames_s`, separated by spaces.
+    order, and so are the rows; a template has no place for a status, nor for `frames`: the moments of each clip that
+    count. Otherwise these become the last columns `top_frames_s`, seconds separated by spaces, and
+    `top_frames_weight`, each frame's share in the answer.
 
     Raises:
         PredictionError: the template has a column that is no class of the run, there are frames for a template, or
             what Parquet needs is not installed.
     """
     require_writable(path)
-    if template is not None and frames_s is not None:
+    if template is not None and frames is not None:
         raise PredictionError(
-            f"{template.name}: --explain adds a column, for which a template has no place; leave one out"
+            f"{template.name}: --explain adds columns, for which a template has no place; leave one out"
         )
     predictions = new.predictions
     frame = pd.DataFrame(predictions.probabilities, columns=list(predictions.classes))
     if template is None:
         frame.insert(0, "clip_id", list(predictions.ids))
         frame.insert(1, "status", [status.value for status in new.status])
-        if frames_s is not None:
-            frame["top_frames_s"] = [
-                " ".join(f"{moment:.2f}" for moment in frames_s.get(clip_id, ())) for clip_id in predictions.ids
-            ]
+        if frames is not None:
+            moments = [frames.get(clip_id, ()) for clip_id in predictions.ids]
+            frame["top_frames_s"] = [" ".join(f"{each.time_s:.2f}" for each in some) for some in moments]
+            frame["top_frames_weight"] = [" ".join(f"{each.weight:.3f}" for each in some) for some in moments]
     else:
         frame = _in_template_order(frame, template)
     with atomic_path(path) as temporary:

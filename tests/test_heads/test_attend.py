@@ -1,4 +1,4 @@
-"""The frames that show the animal weigh most, by learned attention and by peaks."""
+"""The frames that show the animal weigh most, by learned attention and by what they added to the answer."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 from typer.testing import CliRunner
 
-from heads.attend import AttendError, attend
+from heads.attend import AttendError, UnweighedError, explaining_head, weigh_frames
 from heads.cli import app
 from heads.leaderboard import blend_run
 from heads.recipe import HeadConfig, Recipe
@@ -34,6 +34,11 @@ RECIPE = Recipe(
     heads=(
         HeadConfig(**SMALL, seeds=2, statistics=()),
         HeadConfig(**SMALL, kind="deviation", statistics=("deviation",), queries=0),
+        HeadConfig(
+            **SMALL, name="default", kind="deviation", statistics=("deviation", "direction", "event"), queries=0
+        ),
+        HeadConfig(**SMALL, name="means", kind="deviation", statistics=("event",), queries=0, seeds=2),
+        HeadConfig(**SMALL, name="still", kind="deviation", statistics=("background", "spread"), queries=0),
     ),
 )
 
@@ -51,13 +56,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("head", "by"), [("attention-made", "attention"), ("deviation-made", "peaks")])
+@pytest.mark.parametrize(
+    ("head", "by"),
+    [
+        ("attention-made", "attention"),
+        ("deviation-made", "contribution"),
+        ("default-made", "contribution"),
+        ("means-made", "contribution"),
+    ],
+)
 def test_frames_that_show_something_weigh_most(folder: Path, head: str, by: str) -> None:
     store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
     reader, folds = store.reader(made_key()), run.read_folds()
     shown_weight, shown_share = [], []
     for clip_id in clip_ids(90)[::5]:
-        (found,) = attend(run, store, clip_id, [head])
+        (found,) = weigh_frames(run, store, head, [clip_id])
         features, _ = reader.batch(reader.index_of([clip_id]))
         shown = features[0, :, 2:4].max(axis=1) > 1.5
         assert found.by == by
@@ -77,7 +90,10 @@ def test_the_command_prints_times_and_weights(folder: Path) -> None:
     words = ["attend", "--run", folder / "run", "--store", folder / "store", "--clip", clip_ids(90)[2]]
     said = CliRunner().invoke(app, [str(word) for word in words])
     assert said.exit_code == 0, said.output
-    assert "attention-made, by attention, models of folds" in said.output
+    assert "attention-made, by attention, models of folds" in said.stdout
+    assert "default-made, by contribution, models of folds" in said.stdout
+    assert "still-made" not in said.stdout
+    assert "head still-made sees background, spread over time" in said.stderr
     plain = CliRunner().invoke(app, [*map(str, words), "--head", "deviation-made", "--json"])
     (each,) = json.loads(plain.stdout)
     assert each["head"] == "deviation-made"
@@ -87,9 +103,22 @@ def test_the_command_prints_times_and_weights(folder: Path) -> None:
 def test_what_cannot_be_weighed_is_said(folder: Path) -> None:
     store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
     with pytest.raises(UnknownClipError, match="nowhere"):
-        attend(run, store, "nowhere.mp4")
+        weigh_frames(run, store, "default-made", ["nowhere.mp4"])
     with pytest.raises(AttendError, match="it has no frames"):
-        attend(run, store, clip_ids(90)[4])
+        weigh_frames(run, store, "default-made", [clip_ids(90)[2], clip_ids(90)[4]])
+    with pytest.raises(UnweighedError, match="has no weights per frame"):
+        weigh_frames(run, store, "still-made", [clip_ids(90)[2]])
+
+
+def test_clips_weighed_together_weigh_what_they_do_alone(folder: Path) -> None:
+    store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
+    chosen = [clip_ids(90)[place] for place in (88, 0, 7, 85)]
+    for head in ("attention-made", "default-made"):
+        for clip_id, each in zip(chosen, weigh_frames(run, store, head, chosen), strict=True):
+            (alone,) = weigh_frames(run, store, head, [clip_id])
+            assert each.clip_id == clip_id
+            assert each.folds == alone.folds
+            np.testing.assert_allclose(each.weights, alone.weights, rtol=1e-4, atol=1e-6)
 
 
 def test_predictions_can_name_the_frames_they_came_from(folder: Path) -> None:
@@ -99,14 +128,17 @@ def test_predictions_can_name_the_frames_they_came_from(folder: Path) -> None:
     words = [str(word) for option in options.items() for word in option]
     done = CliRunner().invoke(app, ["predict", *words, "--explain"], catch_exceptions=False)
     assert done.exit_code == 0
-    frames = pd.read_csv(folder / "new.csv", dtype=str, keep_default_na=False).set_index("clip_id")["top_frames_s"]
-    assert frames[clip_ids(90)[4]] == ""
-    best = min(run.head_names(), key=lambda name: run.read_metrics()["heads"][name]["mean_log_loss"])
+    table = pd.read_csv(folder / "new.csv", dtype=str, keep_default_na=False).set_index("clip_id")
+    assert table["top_frames_s"][clip_ids(90)[4]] == ""
+    best = explaining_head(run)
+    losses = {name: run.read_metrics()["heads"][name]["mean_log_loss"] for name in run.head_names()}
+    assert best == min(set(losses) - {"still-made"}, key=lambda name: losses[name])
     for clip_id in (clip_ids(90)[7], clip_ids(90)[88]):
-        (found,) = attend(run, store, clip_id, [best])
-        expected = found.times_s[np.argsort(-found.weights, kind="stable")[:3]]
-        assert frames[clip_id] == " ".join(f"{moment:.2f}" for moment in expected)
+        (found,) = weigh_frames(run, store, best, [clip_id])
+        order = np.argsort(-found.weights, kind="stable")[:3]
+        assert table["top_frames_s"][clip_id] == " ".join(f"{moment:.2f}" for moment in found.times_s[order])
+        assert table["top_frames_weight"][clip_id] == " ".join(f"{weight:.3f}" for weight in found.weights[order])
     template = folder / "template.csv"
     template.write_text(f"filename,deer\n{clip_ids(90)[7]},0\n")
     refused = CliRunner().invoke(app, ["predict", *words, "--explain", "--template", str(template)])
-    assert "--explain adds a column" in str(refused.exception)
+    assert "--explain adds columns" in str(refused.exception)

@@ -30,7 +30,7 @@ AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Leave out l
 Unlabelled = Annotated[bool, typer.Option("--unlabelled", help="Learn from the store's clips without labels too.")]
 Seed = Annotated[int | None, typer.Option(help="Of weights, dropout, order and folds.", show_default="the recipe's")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="The same bits for the same seed, always.")]
-NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave clip facts out, to see what they are worth.")]
+NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave clip facts out.")]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files into the run too.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how long it would take, by trying on a few clips.")]
 CompareSplits = Annotated[
@@ -38,6 +38,9 @@ CompareSplits = Annotated[
 ]
 FrameScores = Annotated[
     bool, typer.Option("--frame-scores", help="Keep what heads say of single frames, for stackers; a finished run too.")
+]
+CompareMetadata = Annotated[
+    bool, typer.Option("--compare-metadata", help="Score with and without clip facts: what they are worth.")
 ]
 Clip = Annotated[str, typer.Option(help="Id of the clip: its path below the folder that was featurized.")]
 HeadName = Annotated[str | None, typer.Option(help="One head of the run.", show_default="all")]
@@ -86,6 +89,7 @@ def train(
     tensorboard: TensorBoard = False,
     compare_splits: CompareSplits = False,
     frame_scores: FrameScores = False,
+    compare_metadata: CompareMetadata = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -107,8 +111,9 @@ def train(
         deterministic=deterministic,
         no_metadata=no_metadata,
         tensorboard=tensorboard,
-        compare=compare_splits,
         frame_scores=frame_scores,
+        compare_splits=compare_splits,
+        compare_metadata=compare_metadata,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -13,11 +13,12 @@ from rich.table import Table
 
 from heads.command_forecast import show_forecast
 from heads.frame_runs import score_frames
+from heads.metadata_worth import compare_metadata as score_the_other_way
 from heads.named import resolve_heads
 from heads.progress import Epoch, StoppedError
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
-from heads.splits import compare_splits
+from heads.splits import compare_splits as score_on_random_folds
 from heads.tensorboard import EventFiles
 from heads.train import Trained, train_run
 from store import FeatureStore
@@ -40,8 +41,9 @@ def train(
     deterministic: bool,
     no_metadata: bool,
     tensorboard: bool,
-    compare: bool,
     frame_scores: bool,
+    compare_splits: bool,
+    compare_metadata: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -63,7 +65,8 @@ def train(
         return
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
     heads = resolve_heads(recipe, store).heads
-    epochs = sum(head.config.epochs * (1 + compare) + unlabelled * head.config.pseudo_epochs for head in heads)
+    runs = 1 + compare_splits + compare_metadata
+    epochs = sum(runs * (head.config.epochs + unlabelled * head.config.pseudo_epochs) for head in heads)
     events = EventFiles(run) if tensorboard else None
     try:
         with _progress(console, epochs) as show:
@@ -85,7 +88,9 @@ def train(
                 report=report,
                 note=lambda sentence: console.print(sentence, highlight=False, soft_wrap=True),
             )
-            rows = compare_splits(store, run, recipe, report=show) if compare else []
+            same: dict[str, Any] = {"unlabelled": unlabelled, "report": show}
+            splits = score_on_random_folds(store, run, recipe, **same) if compare_splits else []
+            worth = score_the_other_way(store, run, recipe, **same) if compare_metadata else []
             if frame_scores:
                 score_frames(run, store)
     except StoppedError as stopped:
@@ -100,8 +105,12 @@ def train(
         print_json([asdict(head) for head in trained])
         return
     _print_trained(trained, run_folder)
-    if rows:
-        _print_splits(rows)
+    if splits:
+        _print_scores(splits, "by site", "random", "gap")
+        print("a random split has clips of one camera on both sides: the gap flatters")
+    if worth:
+        _print_scores(worth, "with", "without", "gain")
+        print("with and without metadata: the gain is what clip facts take off the log loss")
 
 
 def be_deterministic() -> None:
@@ -162,12 +171,11 @@ def _print_trained(trained: list[Trained], run_folder: Path) -> None:
     console.print(f"run: {run_folder}", soft_wrap=True)
 
 
-def _print_splits(rows: list[dict[str, Any]]) -> None:
+def _print_scores(rows: list[dict[str, Any]], *names: str) -> None:
     table = Table(box=None, pad_edge=False)
-    for column in ("head", "by site", "random", "gap"):
-        table.add_column(column, justify="left" if column == "head" else "right")
+    table.add_column("head")
+    for name in names:
+        table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(row["head"], *(f"{row[name]:.4f}" for name in ("by_site", "random", "gap")))
-    console = Console(markup=False, highlight=False)
-    console.print(table)
-    console.print("a random split has clips of one camera on both sides: the gap flatters", soft_wrap=True)
+        table.add_row(row["head"], *(f"{row[name.replace(' ', '_')]:.4f}" for name in names))
+    Console(markup=False, highlight=False).print(table)

@@ -10,6 +10,7 @@ frames/<name>.npz       how a head's out-of-fold scores of single frames are spr
 added/<name>/           added.json and new.csv of a model that was brought in from outside
 metrics.json blend.json report.html predictions/
 splits.json             scores beside those of random folds, if asked for; random_split/ is the run that they are of
+metadata.json           scores with and without clip facts, if asked for; other_metadata/ is the run of the other way
 """
 
 import json
@@ -273,6 +274,15 @@ class RunDirectory:
     def read_splits(self) -> list[dict[str, Any]]:
         """The heads' scores beside those of random folds, a dict a head; none if they were not asked for."""
         path = self.path / "splits.json"
+        return list(self._json(path, _TRAIN)["heads"]) if path.is_file() else []
+
+    def write_metadata_worth(self, worth: Mapping[str, Any]) -> None:
+        """Write the heads' scores with and without metadata."""
+        write_json(self.path / "metadata.json", worth)
+
+    def read_metadata_worth(self) -> list[dict[str, Any]]:
+        """The heads' scores with and without metadata, a dict a head; none if they were not asked for."""
+        path = self.path / "metadata.json"
         return list(self._json(path, _TRAIN)["heads"]) if path.is_file() else []
 
     def write_blend(self, blend: Mapping[str, Any]) -> None:

@@ -17,6 +17,8 @@ def compare_splits(
     store: FeatureStore,
     run: RunDirectory,
     recipe: Recipe,
+    *,
+    unlabelled: bool = False,
     report: Callable[[str, Epoch], None] = lambda _name, _epoch: None,
 ) -> list[dict[str, float | str]]:
     """Train a run's heads once more, on folds that do not keep sites whole, and set the scores side by side.
@@ -28,6 +30,7 @@ def compare_splits(
         store: the cached features.
         run: trained on folds that keep sites whole.
         recipe: of that run.
+        unlabelled: whether that run learned from clips without labels.
         report: called after every epoch.
 
     Returns:
@@ -42,7 +45,7 @@ def compare_splits(
         raise TrainError(f"{run.path}: no sites to compare a random split with; give --sites or --site-pattern")
     other = RunDirectory(run.path / RANDOM_SPLIT)
     rows: list[dict[str, float | str]] = []
-    for head in train_on(store, replace(labels, sites=None), other, recipe, report=report):
+    for head in train_on(store, replace(labels, sites=None), other, recipe, unlabelled=unlabelled, report=report):
         losses = [
             mean_log_loss(labels.only(oof.classes).select(oof.ids).values, oof.probabilities)
             for oof in (run.read_oof(head.name), other.read_oof(head.name))

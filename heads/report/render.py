@@ -12,6 +12,7 @@ from heads.report import words
 from heads.report.charts import fold_chart, reliability_chart, removal_chart, species_chart
 from heads.report.clips import clip_listings
 from heads.report.confusion import confusion_table
+from heads.report.metadata_table import metadata_table
 from heads.report.model_tables import comparison_table, contribution_tables, removal_table
 from heads.report.multiples import species_reliability
 from heads.report.run_facts import RunFacts, read_run
@@ -67,6 +68,7 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         splits=splits_table(facts),
         pseudo_labels=pseudo_labels_table(facts),
         multiples=species_reliability(facts),
+        metadata_worth=metadata_table(facts.metadata_worth),
         thresholds=thresholds_table(facts),
         fold_scores=fold_scores_table(facts),
         balance=balance_rows(facts),

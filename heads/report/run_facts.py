@@ -35,6 +35,7 @@ class RunFacts:
         clips: the clips that did not decode cleanly.
         added: added.json of each model that was brought in from outside.
         splits: log losses by site-grouped and by random folds, a dict a head; empty if they were not compared.
+        metadata_worth: log losses with and without metadata, a dict a head; empty if they were not compared.
         config: the resolved recipe; empty if the run has none.
     """
 
@@ -50,6 +51,7 @@ class RunFacts:
     heads: Mapping[str, Mapping[str, Any]]
     clips: pd.DataFrame
     splits: list[dict[str, Any]]
+    metadata_worth: list[dict[str, Any]]
     added: Mapping[str, Mapping[str, Any]]
     config: Mapping[str, Any]
 
@@ -115,6 +117,7 @@ def read_run(run: RunDirectory) -> RunFacts:
         heads={each.model: run.read_head(each.model) for each in oof if run.head_path(each.model).is_file()},
         clips=run.read_clips(),
         splits=run.read_splits(),
+        metadata_worth=run.read_metadata_worth(),
         added={each.model: run.read_added_facts(each.model) for each in oof if run.is_added(each.model)},
         config=run.read_config() if run.config_path.is_file() else {},
     )

@@ -1,0 +1,72 @@
+"""What clip facts are worth to a run's heads: each head trained once more, without them or with them."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from heads.metrics import mean_log_loss
+from heads.progress import Epoch
+from heads.recipe import DEFAULT_METADATA, HeadConfig, Recipe
+from heads.run import RunDirectory
+from heads.train import train_on
+from store import FeatureStore
+
+OTHER_METADATA = "other_metadata"
+
+
+def compare_metadata(
+    store: FeatureStore,
+    run: RunDirectory,
+    recipe: Recipe,
+    *,
+    unlabelled: bool = False,
+    report: Callable[[str, Epoch], None] = lambda _name, _epoch: None,
+) -> list[dict[str, float | int | str]]:
+    """Train a run's heads once more, those with metadata without and those without with the usual facts.
+
+    Everything else stays as it is: labels, folds, seeds. The second run is kept in the first one's folder
+    `other_metadata`; the scores are written to `metadata.json`.
+
+    Args:
+        store: the cached features.
+        run: trained.
+        recipe: of that run.
+        unlabelled: whether that run learned from clips without labels.
+        report: called after every epoch.
+
+    Returns:
+        A dict a head: `head`; `uses`, whether it has metadata in the run itself; `with` and `without`, mean log losses;
+        `gain`, what metadata takes off the loss; `folds_better`, in how many of `folds` it took something off.
+    """
+    labels, other = run.read_labels(), RunDirectory(run.path / OTHER_METADATA)
+    turned = recipe.model_copy(update={"heads": tuple(_turned(head) for head in recipe.heads)})
+    rows: list[dict[str, float | int | str]] = []
+    for head in train_on(store, labels, other, turned, unlabelled=unlabelled, report=report):
+        uses = bool(run.read_head(head.name)["settings"]["metadata"])
+        having, lacking = (run, other) if uses else (other, run)
+        losses = [_losses(each, head.name) for each in (having, lacking)]
+        rows.append(
+            {
+                "head": head.name,
+                "uses": uses,
+                "with": losses[0][0],
+                "without": losses[1][0],
+                "gain": losses[1][0] - losses[0][0],
+                "folds_better": int(np.sum(np.array(losses[0][1]) < np.array(losses[1][1]))),
+                "folds": len(losses[0][1]),
+            }
+        )
+    run.write_metadata_worth({"heads": rows})
+    return rows
+
+
+def _turned(head: HeadConfig) -> HeadConfig:
+    return head.model_copy(update={"metadata": () if head.metadata else DEFAULT_METADATA})
+
+
+def _losses(run: RunDirectory, head: str) -> tuple[float, list[float]]:
+    """The mean log loss of a head over all clips, and over those of each fold."""
+    oof = run.read_oof(head)
+    values, fold = run.read_labels().only(oof.classes).select(oof.ids).values, run.read_folds().of(oof.ids)
+    each = [mean_log_loss(values[fold == number], oof.probabilities[fold == number]) for number in np.unique(fold)]
+    return mean_log_loss(values, oof.probabilities), each

@@ -31,6 +31,11 @@ class FusedAdam:
         self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     @property
+    def steps(self) -> Any:
+        """How many steps there were, as a TensorFlow variable."""
+        return self._steps
+
+    @property
     def state(self) -> list[Any]:
         """Everything that the next step depends on, as TensorFlow variables."""
         return [self._steps, *self._first, *self._second]

@@ -10,7 +10,7 @@ from heads.examples import Examples, in_turn
 from heads.members import Members
 from heads.model import HeadShape
 from heads.plan import Curriculum, Member, decay_share, step_sizes
-from heads.prepare import prepare_members
+from heads.prepare import correct_priors, prepare_members
 from heads.progress import Epoch, Progress, StoppedError, stop_after_epoch
 from heads.pseudo import Judgement, judge
 from heads.recipe import HeadConfig
@@ -43,7 +43,12 @@ class Course:
     ) -> None:
         self._config, self._plan, self._targets, self._fold = config, plan, targets, fold
         self.examples = examples
-        shape = HeadShape(dim=examples.reader.dim, n_metadata=examples.metadata.shape[2], n_classes=targets.shape[1])
+        shape = HeadShape(
+            dim=examples.reader.dim,
+            n_metadata=examples.metadata.shape[2],
+            n_classes=targets.shape[1],
+            taps=examples.reader.tap_widths,
+        )
         seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
         learned = int(seen.sum(axis=1).max())
         self.members = Members(config, shape, [member.seed for member in plan], decay_share(config, learned))
@@ -96,6 +101,8 @@ class Course:
                 for member, old, new in zip(self._plan, before, weights, strict=True)
             ]
         self.members.set_weights(weights)
+        if self._config.class_balance:
+            correct_priors(self.members, self._config, self._plan, self._targets, self._fold)
         return judgements
 
     def predict_held_out(self) -> NDArray[np.float32]:

@@ -31,6 +31,8 @@ class Reader(Protocol):
     @property
     def dim(self) -> int: ...  # noqa: D102
     @property
+    def tap_widths(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
     def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
     @property
     def digest(self) -> str: ...  # noqa: D102
@@ -57,6 +59,7 @@ class JoinedReader:
         self.status = _worst([[each.status[row] for row in own] for each, own in zip(readers, self._rows, strict=True)])
         self.fingerprints = [first.fingerprints[row] for row in rows.tolist()]
         self.dtype = np.result_type(*(reader.dtype for reader in readers))
+        self.tap_widths = tuple(width for reader in readers for width in reader.tap_widths)
         self.dim = sum(reader.dim for reader in readers)
         self.digest = settings_digest([reader.digest for reader in readers])
         self.cache = first.cache

@@ -152,6 +152,40 @@ class Standardise(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
+class TapDropout(keras.layers.Layer):
+    """Drops whole taps of some clips in training, so that no head leans on a single depth of a network.
+
+    Call with (B, n * D), n statistics beside each other, each of which has all taps; a tap is dropped from all of them.
+
+    Args:
+        widths: columns of each tap, in sum D.
+        rate: share dropped; what is left is scaled up.
+        seed: of what is dropped.
+    """
+
+    def __init__(self, widths: Sequence[int], rate: float, seed: int | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.widths = tuple(widths)
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `__init__` takes."""
+        return {**super().get_config(), "widths": self.widths, "rate": self.rate, "seed": self.seed}
+
+    def call(self, values: Any, training: bool = False) -> Any:
+        """Drop taps (B, n * D)."""
+        if not training:
+            return values
+        drawn = keras.random.uniform((ops.shape(values)[0], len(self.widths)), seed=self.seed_generator)
+        kept = ops.cast(drawn >= self.rate, values.dtype) / (1 - self.rate)
+        tap_of_column = [tap for tap, width in enumerate(self.widths) for _ in range(width)]
+        statistics = values.shape[-1] // len(tap_of_column)
+        return values * ops.take(kept, tap_of_column * statistics, axis=1)
+
+
+@keras.saving.register_keras_serializable(package=_PACKAGE)
 class TurnRound(keras.layers.Layer):
     """The frames (B, T, ...) of clips in the opposite order, padding first."""
 

@@ -17,6 +17,7 @@ from heads.adam import FusedAdam, RunningAverage
 from heads.ahead import read_ahead
 from heads.examples import Examples
 from heads.layers import AttentionPooling, attend_together
+from heads.mixing import Mixer, mix
 from heads.model import METADATA, POOLED, Head, HeadShape, build_head, front_inputs
 from heads.recipe import HeadConfig
 
@@ -54,6 +55,7 @@ class Members:
             self._weights, decayed, config.weight_decay if weight_decay is None else weight_decay
         )
         self._average = RunningAverage(self._weights, config.averaging)
+        self._mixer = Mixer(config.mixup, list(seeds)) if config.mixup else None
         self._step: Callable[..., Any] | None = None
         self._guess: Callable[..., Any] | None = None
 
@@ -156,12 +158,15 @@ class Members:
     def _learn(self, inputs: Any, weights: Any, targets: Any, rates: Any) -> Any:
         """One step down the gradient; gives (2, K): the weighted sum of each member's losses, and of its weights."""
         rows = _rows(weights)
+        pairs = self._pairs(rows)
         with tf.GradientTape() as tape:
-            outputs = self._outputs(inputs, rows, training=True)
+            outputs = self._outputs(inputs, rows, pairs, training=True)
             means, sums = [], []
             for member, (given, own) in enumerate(zip(outputs, rows, strict=True)):
-                weight = tf.gather(weights[member], own)
-                loss = _cross_entropy(tf.gather(targets[member], own), given)
+                weight, wanted = tf.gather(weights[member], own), tf.gather(targets[member], own)
+                if pairs:
+                    wanted = mix(wanted, *pairs[member])
+                loss = _cross_entropy(wanted, given)
                 total = tf.reduce_sum(weight)
                 summed = tf.reduce_sum(loss * weight)
                 means.append(summed / tf.maximum(total, _SMALLEST))
@@ -171,7 +176,16 @@ class Members:
         self._average.follow()
         return tf.transpose(tf.stack(sums))
 
-    def _outputs(self, inputs: Any, rows: Sequence[Any], *, training: bool) -> list[Any]:
+    def _pairs(self, rows: Sequence[Any]) -> list[tuple[Any, Any]]:
+        """How each member's clips are mixed at this step; nothing if they are not."""
+        if self._mixer is None:
+            return []
+        step = self.optimiser.steps
+        return [self._mixer.draw(member, step, tf.shape(own)[0]) for member, own in enumerate(rows)]
+
+    def _outputs(
+        self, inputs: Any, rows: Sequence[Any], pairs: Sequence[tuple[Any, Any]] = (), *, training: bool
+    ) -> list[Any]:
         """Each member's probabilities of its own rows of the batch."""
         if self._config.sees_frames:  # TensorFlow casts several times faster than numpy
             inputs = {**inputs, "features": tf.cast(inputs["features"], tf.float32)}
@@ -183,6 +197,8 @@ class Members:
                 given[METADATA] = tf.gather(inputs[METADATA][member], own)
             if pooled:
                 given[POOLED] = pooled[member]
+            if pairs:
+                given = {name: mix(each, *pairs[member]) for name, each in given.items()}
             outputs.append(head.tail(given, training=training))
         return outputs
 

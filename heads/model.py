@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from heads.layers import AttentionPooling, Competing, Standardise, TurnRound
+from heads.layers import AttentionPooling, Competing, Standardise, TapDropout, TurnRound
 from heads.recipe import HeadConfig
 
 OUTPUT = "output"
@@ -26,11 +26,13 @@ class HeadShape:
         dim: D, feature columns.
         n_metadata: M, metadata columns; 0 for a head without metadata.
         n_classes: C.
+        taps: columns of each tap, in sum D; not needed where no taps are dropped.
     """
 
     dim: int
     n_metadata: int
     n_classes: int
+    taps: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,7 +67,7 @@ def build_head(config: HeadConfig, shape: HeadShape, name: str = "head") -> Head
         front = _recurrent_front(config, shape.dim) if config.kind == "recurrent" else _attention(config, FRONT)
         pooled = call_front(front, [inputs[name] for name in front_inputs(config)])
         tail_inputs[POOLED] = keras.Input((pooled.shape[-1],), name=POOLED)
-    tail = keras.Model(tail_inputs, _tail(config, tail_inputs, shape.n_classes), name="tail")
+    tail = keras.Model(tail_inputs, _tail(config, tail_inputs, shape), name="tail")
     probabilities = tail({name: pooled if name == POOLED else inputs[name] for name in tail_inputs})
     model = keras.Model(inputs, probabilities, name=name)
     return Head(model=model, front=front, tail=tail, attention=find_attention(front))
@@ -115,8 +117,9 @@ def _recurrent_front(config: HeadConfig, dim: int) -> Any:
     return keras.Model([features, mask], _attention(config, ATTENTION)(seen, mask), name=FRONT)
 
 
-def _tail(config: HeadConfig, inputs: dict[str, Any], n_classes: int) -> Any:
-    x = _lean_part(config, inputs) if config.kind == "deviation" else _published_part(config, inputs)
+def _tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:
+    n_classes = shape.n_classes
+    x = _lean_part(config, inputs, shape.taps) if config.kind == "deviation" else _published_part(config, inputs)
     # With nothing but its bias at first, the output is the prior that the trainer puts there.
     initial = "zeros" if config.start_at_prior else "glorot_uniform"
     if not config.competing:
@@ -138,7 +141,7 @@ def _published_part(config: HeadConfig, inputs: dict[str, Any]) -> Any:
     return _dense_part(x, config.dense_units, config.dropout, "dense")
 
 
-def _lean_part(config: HeadConfig, inputs: dict[str, Any]) -> Any:
+def _lean_part(config: HeadConfig, inputs: dict[str, Any], taps: tuple[int, ...]) -> Any:
     """What stands out from the clip's own background, standardised, through one lean dense part.
 
     Most of the features are dropped in training, so that a few hundred clips do not fit a wide head to their places.
@@ -147,6 +150,8 @@ def _lean_part(config: HeadConfig, inputs: dict[str, Any]) -> Any:
     if POOLED in inputs:
         clip.append(inputs[POOLED])
     x = layers.Concatenate(name="clip")(clip) if len(clip) > 1 else clip[0]
+    if config.tap_dropout:
+        x = TapDropout(taps, config.tap_dropout, name="tap_dropout")(x)
     x = layers.Dropout(config.dropout, name="clip_dropout")(x)
     if METADATA in inputs:
         facts = inputs[METADATA]

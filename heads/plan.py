@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.balancing import rarity
 from heads.examples import spread_batches
 from heads.members import Lesson
 from heads.recipe import HeadConfig
@@ -83,15 +85,40 @@ class Curriculum:
         strata = [np.flatnonzero(self.fold == number) for number in np.unique(self.fold)]
         labelled = self.config.batch_clips - (0 if guesses is None else self.config.pseudo_clips)
         share = len(self.targets) / max(float(self.seen.sum(axis=1).max()), 1.0)
+        if self.config.class_balance and self.config.balance_by == "sampling":
+            strata = [self._drawn_by_rarity(stratum, rng) for stratum in strata]
         lessons = [self._lesson(places) for places in spread_batches(strata, labelled * share, rng)]
         if guesses is None:
             return lessons
         return self._with_guesses(lessons, guesses, rng)
 
     def _lesson(self, places: NDArray[np.int64]) -> Lesson:
-        members = len(self.seen)
+        members, kept = len(self.seen), 1.0 - self.config.label_smoothing
         targets = np.broadcast_to(self.targets[places], (members, len(places), self.targets.shape[1]))
-        return places, self.seen[:, places], targets
+        if kept < 1:
+            targets = kept * targets + (1.0 - kept) * self._shares[:, None]
+        return places, self._weights[:, places], targets
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float32]:
+        """(K, N) how much each clip counts for each member."""
+        if not self.config.class_balance or self.config.balance_by == "sampling":
+            return self.seen
+        return np.stack([learned_weights(self.config, self.targets, self.fold, each > 0) for each in self.seen]).astype(
+            np.float32
+        )
+
+    @cached_property
+    def _shares(self) -> NDArray[np.float32]:
+        """(K, C) the share of each class among the clips that each member learns from."""
+        return np.asarray(self.seen @ self.targets / self.seen.sum(axis=1, keepdims=True))
+
+    def _drawn_by_rarity(self, stratum: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """As many clips of a fold as it has, rare ones more often; by what that fold holds, since no more may be known
+        to every member that learns from it.
+        """
+        chances = rarity(self.targets[stratum], self.config.class_balance)
+        return rng.choice(stratum, len(stratum), p=chances / chances.sum())
 
     def _with_guesses(
         self, lessons: Sequence[Lesson], guesses: NDArray[np.float32], rng: np.random.Generator
@@ -113,6 +140,17 @@ class Curriculum:
                 )
             )
         return mixed
+
+
+def learned_weights(
+    config: HeadConfig, targets: NDArray[np.float32], fold: NDArray[np.int64], seen: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """(N,) how much each clip counts for a member that learns from those that are `seen`; zero for the others."""
+    weights = np.zeros(len(targets))
+    parts = [seen] if config.balance_by == "loss" else [seen & (fold == number) for number in np.unique(fold[seen])]
+    for part in parts:
+        weights[part] = rarity(targets[part], config.class_balance)
+    return weights
 
 
 def step_sizes(config: HeadConfig, losses: Sequence[NDArray[np.float64]], members: int) -> NDArray[np.float64]:

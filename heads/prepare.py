@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.balancing import weighted_share
 from heads.examples import Examples
 from heads.members import Members
 from heads.model import OUTPUT, frame_standardiser
 from heads.moments import Moments, combine_moments, moments_by_fold
-from heads.plan import Member
+from heads.plan import Member, learned_weights
 from heads.recipe import HeadConfig
 from heads.statistics import clip_statistics
 
@@ -44,17 +45,39 @@ def prepare_members(
             moments = combine_moments([frames[number] for number in learned])
             frame_standardiser(head).set_moments(moments.mean, moments.spread)
         if config.start_at_prior:
-            head.tail.get_layer(OUTPUT).bias.assign(_prior_scores(config, targets[member.learns_from(fold)]))
+            seen = member.learns_from(fold)
+            weights = learned_weights(config, targets, fold, seen)[seen]
+            head.tail.get_layer(OUTPUT).bias.assign(_prior_scores(config, targets[seen], weights))
     members.begin()
 
 
-def _prior_scores(config: HeadConfig, targets: NDArray[np.float32]) -> NDArray[np.float32]:
+def correct_priors(
+    members: Members,
+    config: HeadConfig,
+    plan: Sequence[Member],
+    targets: NDArray[np.float32],
+    fold: NDArray[np.int64],
+) -> None:
+    """Take back from each member's output what preferring rare classes in training put there.
+
+    Source: Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities",
+    2002.
+    """
+    for head, member in zip(members.heads, plan, strict=True):
+        seen = member.learns_from(fold)
+        weights = learned_weights(config, targets, fold, seen)[seen]
+        bias = head.tail.get_layer(OUTPUT).bias
+        bias.assign_add(_prior_scores(config, targets[seen]) - _prior_scores(config, targets[seen], weights))
+
+
+def _prior_scores(
+    config: HeadConfig, targets: NDArray[np.float32], weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float32]:
     """(C,) the scores by which a head without any evidence gives each class its share among the targets (N, C)."""
-    share = targets.mean(axis=0).clip(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
-    if not config.competing:
-        return np.asarray(np.log(share / (1 - share)))
-    nothing = max(float((targets.max(axis=1) == 0).mean()), _SMALLEST_SHARE)
-    return np.asarray(np.log(share / nothing))
+    found, without = weighted_share(targets, weights)
+    share = found.clip(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
+    against = max(without, _SMALLEST_SHARE) if config.competing else 1 - share
+    return np.log(share / against).astype(np.float32)
 
 
 def _clip_moments(config: HeadConfig, examples: Examples, fold: NDArray[np.int64]) -> dict[str, list[Moments]]:

@@ -57,6 +57,7 @@ class HeadConfig(StrictModel):
         metadata_units: widths of the dense layers over the metadata; none to take the facts as they are.
         dropout: share of activations dropped before (and, unless under `deviation`, between) the dense layers.
         dense_dropout: share dropped after each dense layer, under `deviation`.
+        tap_dropout: share of whole taps dropped, under `deviation`, from every statistic at once.
         frame_dropout: share of features dropped before the recurrent layers.
         epochs: passes over the training clips.
         pseudo_epochs: further passes that learn from unlabelled clips too, where there are some.
@@ -69,6 +70,11 @@ class HeadConfig(StrictModel):
         shrinkage: what weight decay alone would take off the weights over the whole training, as a natural logarithm,
             however many steps that has; so that a large table is not held back by what a small one needs.
         averaging: how much of the running average of the weights stays at each step; 0 for no average.
+        mixup: how strongly clips are mixed in pairs in training (see `heads.mixing`); 0 for not at all.
+        label_smoothing: how far labels are drawn towards the share of each class among the training clips.
+        class_balance: how strongly rare classes are preferred (see `heads.balancing`), 0 to 1; predictions are
+            corrected for it.
+        balance_by: whether clips of rare classes are drawn more often (`sampling`) or count more (`loss`).
         competing: whether classes compete for a clip, as they do where most clips show one thing or nothing.
         start_at_prior: whether the untrained head already gives each class its share among the training clips.
         schedule: `plateau` follows the training loss, `cosine` falls to nothing over the epochs.
@@ -92,6 +98,7 @@ class HeadConfig(StrictModel):
     metadata_units: tuple[int, ...] = (128, 128)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
     dense_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    tap_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     frame_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.15
     epochs: Annotated[int, Field(ge=1)] = 15
     pseudo_epochs: Annotated[int, Field(ge=0)] = 0
@@ -103,6 +110,10 @@ class HeadConfig(StrictModel):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     shrinkage: Annotated[float, Field(ge=0)] = 0.0
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixup: Annotated[float, Field(ge=0, le=8)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    balance_by: Literal["sampling", "loss"] = "sampling"
     competing: bool = False
     start_at_prior: bool = False
     schedule: Literal["plateau", "cosine"] = "plateau"
@@ -118,6 +129,10 @@ class HeadConfig(StrictModel):
             raise ValueError("statistics: with neither statistics nor queries there is nothing to see; name one")
         if self.pseudo_epochs and self.pseudo_clips >= self.batch_clips:
             raise ValueError("pseudo_clips: a batch must hold labelled clips too; ask for fewer than batch_clips")
+        if self.pseudo_epochs and self.class_balance:
+            raise ValueError("class_balance: what unlabelled clips show is not known; ask for no pseudo_epochs")
+        if self.tap_dropout and self.kind != "deviation":
+            raise ValueError(f"tap_dropout: a head of kind {self.kind} has no place for it; leave it out")
         return self
 
     @property

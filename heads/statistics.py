@@ -12,13 +12,15 @@ and what rises above it is mostly the animal.
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.ahead import read_ahead
 from heads.joined import Reader
 from store.digest import settings_digest
 
@@ -26,6 +28,7 @@ StatisticName = Literal["change", "deviation", "direction", "background", "mean"
 Statistics = dict[str, NDArray[np.float32]]
 
 _CLIPS_AT_ONCE = 64
+_FEWEST_REMEMBERED = 64
 _SMALLEST = 1e-6
 _ORDERED = frozenset({"change", "deviation", "direction", "background"})
 _log = logging.getLogger(__name__)
@@ -33,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 def clip_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str]) -> Statistics:
     """Statistics of clips over their frames, each remembered in the store for these very contents of these clips.
+
+    Those that are not remembered yet are computed in one pass over the frames. A few clips are not worth a file.
 
     Args:
         reader: the cached features.
@@ -42,30 +47,38 @@ def clip_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str
     Returns:
         (N, D) float32 for each name, mapped from a file where the store can be written to.
     """
-    return {name: _remembered(reader, rows, name) for name in names}
-
-
-def _remembered(reader: Reader, rows: NDArray[np.int64], name: str) -> NDArray[np.float32]:
+    shape = (len(rows), reader.dim)
+    if len(rows) < _FEWEST_REMEMBERED:
+        return _fill({name: np.zeros(shape, np.float32) for name in names}, reader, rows)
     clips = [(reader.ids[row], reader.fingerprints[row], int(reader.lengths[row])) for row in rows.tolist()]
-    path = reader.cache / f"{name}-{settings_digest([reader.digest, clips])[:32]}.npy"
-    if path.exists():
-        return _mapped(path)
+    digest = settings_digest([reader.digest, clips])[:32]
+    paths = {name: reader.cache / f"{name}-{digest}.npy" for name in names}
+    missing = [name for name in names if not paths[name].exists()]
     try:
         reader.cache.mkdir(exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=reader.cache, prefix=".", suffix=".npy")
+        made = {name: _new_file(reader.cache) for name in missing}
     except OSError as error:
         _log.info("statistics are not remembered: %s", error)
-        return _fill(np.zeros((len(rows), reader.dim), np.float32), reader, rows, name)
-    os.close(handle)
+        found = _fill({name: np.zeros(shape, np.float32) for name in missing}, reader, rows)
+        return {name: found[name] if name in found else _mapped(paths[name]) for name in names}
     try:
-        shape = (len(rows), reader.dim)
-        written = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        _fill(written, reader, rows, name)
-        written.flush()
-        Path(temporary).replace(path)
+        opened: Statistics = {
+            name: np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            for name, path in made.items()
+        }
+        for name, written in _fill(opened, reader, rows).items():
+            written.flush()  # type: ignore[attr-defined]  # it is a memory map
+            made[name].replace(paths[name])
     finally:
-        Path(temporary).unlink(missing_ok=True)
-    return _mapped(path)
+        for path in made.values():
+            path.unlink(missing_ok=True)
+    return {name: _mapped(path) for name, path in paths.items()}
+
+
+def _new_file(folder: Path) -> Path:
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".npy")
+    os.close(handle)
+    return Path(name)
 
 
 def _mapped(path: Path) -> NDArray[np.float32]:
@@ -73,19 +86,62 @@ def _mapped(path: Path) -> NDArray[np.float32]:
     return mapped
 
 
-def _fill(out: NDArray[np.float32], reader: Reader, rows: NDArray[np.int64], name: str) -> NDArray[np.float32]:
+def _fill(out: Statistics, reader: Reader, rows: NDArray[np.int64]) -> Statistics:
+    """Put the statistics of clips into `out`, which has zeros; several clips at a time, while the next are read."""
     import tensorflow as tf  # recipes name statistics, and reading a recipe must stay quick
 
-    for start in range(0, len(rows), _CLIPS_AT_ONCE):
-        features, mask = reader.batch(rows[start : start + _CLIPS_AT_ONCE])
-        if name not in _ORDERED:
-            features = tf.cast(features, tf.float32).numpy()  # numpy takes several times as long
-        for place, (frames, length) in enumerate(zip(features, mask.sum(axis=1), strict=True), start):
-            if length and name == "event":
-                out[place] = event_mean(frames[:length], reader.per_frame("motion_energy", int(rows[place])))
-            elif length:
-                out[place] = statistic(frames[:length], name)
+    wide = any(name not in _ORDERED for name in out)
+
+    def chunks() -> Iterator[tuple[int, NDArray[Any], NDArray[np.bool_]]]:
+        for start in range(0, len(rows) if out else 0, _CLIPS_AT_ONCE):
+            yield start, *reader.batch(rows[start : start + _CLIPS_AT_ONCE])
+
+    def one(place: int, frames: NDArray[Any], widened: NDArray[np.float32]) -> None:
+        energy = reader.per_frame("motion_energy", int(rows[place])) if "event" in out else None
+        for name, values in statistics_of(frames, tuple(out), energy, widened).items():
+            out[name][place] = values
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start, features, mask in read_ahead(chunks()):
+            # TensorFlow widens several times faster than numpy.
+            widened = tf.cast(features, tf.float32).numpy() if wide else features
+            lengths = mask.sum(axis=1).tolist()
+            done = [
+                pool.submit(one, start + place, features[place, :length], widened[place, :length])
+                for place, length in enumerate(lengths)
+                if length
+            ]
+            for each in done:
+                each.result()
     return out
+
+
+def statistics_of(
+    frames: NDArray[Any],
+    names: Sequence[str],
+    energy: NDArray[np.float32] | None = None,
+    widened: NDArray[np.float32] | None = None,
+) -> Statistics:
+    """Statistics (D,) of one clip.
+
+    Args:
+        frames: (T, D), T at least 1.
+        names: which.
+        energy: (T,) motion energy, if there is any.
+        widened: the frames in float32, if somebody has them already.
+    """
+    found: Statistics = {}
+    if any(name not in _ORDERED for name in names):
+        wide = frames.astype(np.float32) if widened is None else widened
+        if "mean" in names:
+            found["mean"] = wide.mean(axis=0)
+        if "spread" in names:
+            found["spread"] = wide.std(axis=0)
+        if "event" in names:
+            found["event"] = event_mean(wide, energy)
+    if not _ORDERED.isdisjoint(names):
+        found |= _ordered_statistics(frames, names)
+    return found
 
 
 def event_mean(frames: NDArray[Any], energy: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -95,21 +151,21 @@ def event_mean(frames: NDArray[Any], energy: NDArray[np.float32] | None) -> NDAr
     return np.asarray(np.average(frames, axis=0, weights=energy), np.float32)
 
 
-def statistic(frames: NDArray[Any], name: str) -> NDArray[np.float32]:
-    """One statistic (D,) of the frames (T, D) of a clip, T at least 1."""
-    if name not in _ORDERED:
-        wide = frames.astype(np.float32, copy=False)
-        return np.asarray(wide.mean(axis=0) if name == "mean" else wide.std(axis=0))
+def _ordered_statistics(frames: NDArray[Any], names: Sequence[str]) -> Statistics:
+    """Those of `names` that come from sorting each column of the frames (T, D), which is done once."""
     ordered = _sort_each_column(frames)
     middle = len(frames) // 2
     median = ordered[:, middle].astype(np.float32)
     if len(frames) % 2 == 0:
         median = (median + ordered[:, middle - 1]) / 2
-    if name == "background":
-        return median
-    other = ordered[:, 0].astype(np.float32) if name == "change" else median
-    found: NDArray[np.float32] = ordered[:, -1].astype(np.float32) - other
-    return found if name != "direction" else found / np.sqrt(np.mean(found**2) + _SMALLEST)
+    highest = ordered[:, -1].astype(np.float32)
+    deviation = highest - median
+    found: Statistics = {"background": median, "deviation": deviation}
+    if "change" in names:
+        found["change"] = highest - ordered[:, 0].astype(np.float32)
+    if "direction" in names:
+        found["direction"] = deviation / np.sqrt(np.mean(deviation**2) + _SMALLEST)
+    return {name: values for name, values in found.items() if name in names}
 
 
 def _sort_each_column(frames: NDArray[Any]) -> NDArray[Any]:

@@ -71,6 +71,11 @@ class FeatureReader:
         """The names of the taps, in column order."""
         return tuple(tap.name for tap in self.key.tap_columns)
 
+    @property
+    def tap_widths(self) -> tuple[int, ...]:
+        """The number of columns of each tap, in column order."""
+        return tuple(width for _, width in self.key.taps)
+
     def index_of(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """The index of each of `ids`.
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.layers import AttentionPooling, Competing, Standardise, attend_together
+from heads.layers import AttentionPooling, Competing, Standardise, TapDropout, attend_together
 from heads.model import HeadShape, build_head
 from heads.recipe import HeadConfig
 from heads.seeds import average_models, mean_of_logits
@@ -182,6 +182,19 @@ def test_a_head_survives_saving(tmp_path: Path, kind: str, n_metadata: int, seed
     again = keras.saving.load_model(tmp_path / "head.keras", compile=False)
     np.testing.assert_array_equal(again(inputs), model(inputs))
     assert again.output_shape == (None, 3)
+
+
+def test_whole_taps_are_dropped_from_all_statistics_and_only_in_training() -> None:
+    layer = TapDropout((2, 3), 0.4, seed=1)
+    values = np.ones((500, 10), np.float32)
+    np.testing.assert_array_equal(layer(values, training=False), values)
+    dropped = keras.ops.convert_to_numpy(layer(values, training=True)).reshape(500, 2, 5)
+    np.testing.assert_array_equal(dropped[:, 0], dropped[:, 1])
+    taps = dropped[:, 0, [0, 2]]
+    np.testing.assert_array_equal(dropped[:, 0], taps[:, [0, 0, 1, 1, 1]])
+    assert sorted(set(taps.ravel().tolist())) == pytest.approx([0, 1 / 0.6])
+    assert (taps == 0).mean(axis=0) == pytest.approx(0.4, abs=0.1)
+    assert (taps[:, 0] != taps[:, 1]).any()
 
 
 def test_standardising_uses_the_moments_that_were_set_and_bounds_the_rest() -> None:

@@ -28,6 +28,13 @@ def test_recipes_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         resolve_heads(twice, make_store(tmp_path / "s", np.ones((3, 2), np.uint8)))
 
 
+def test_settings_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(ValueError, match="class_balance: what unlabelled clips show is not known"):
+        HeadConfig(class_balance=0.5, pseudo_epochs=2)
+    with pytest.raises(ValueError, match="tap_dropout: a head of kind attention has no place for it"):
+        HeadConfig(tap_dropout=0.2)
+
+
 def test_the_recipes_that_come_along_are_valid() -> None:
     folder = Path(__file__).parents[2] / "configs"
     recipes = {path.stem: load_recipe(path) for path in folder.glob("*.yaml")}

@@ -36,6 +36,9 @@ CONFIG = HeadConfig(
     learning_rate=0.01,
     averaging=0.9,
     weight_decay=0.1,
+    mixup=0.4,
+    tap_dropout=0.2,
+    label_smoothing=0.1,
 )
 
 MANY_EPOCHS = """

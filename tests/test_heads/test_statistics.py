@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store
 
-from heads.statistics import clip_statistics, statistic
-from store import ClipFeatures, FeatureStore, Status
+from heads.statistics import clip_statistics, statistics_of
+from store import ClipFeatures, FeatureReader, FeatureStore, Status
 
 
 def direction(frames: np.ndarray) -> np.ndarray:
@@ -41,8 +41,27 @@ def test_each_clip_is_pooled_over_its_own_frames_and_remembered(tmp_path: Path) 
     assert {path.name: path.stat().st_mtime_ns for path in reader.cache.iterdir()} == kept
     for name, values in again.items():
         np.testing.assert_array_equal(values, pooled[name])
-    clip_statistics(reader, rows[:20], ("change",))
-    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 1
+    some = clip_statistics(reader, rows[:100], ("change", "mean"))
+    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 2
+    few = clip_statistics(reader, rows[:20], ("change", "mean"))
+    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 2  # a few clips are not worth a file
+    for found in (some, few):
+        for name, values in found.items():
+            np.testing.assert_array_equal(values, pooled[name][: len(values)])
+
+
+def test_only_what_is_missing_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
+    rows, read = np.arange(150), []
+    whole = FeatureReader.batch
+    monkeypatch.setattr(FeatureReader, "batch", lambda self, some: read.extend(some) or whole(self, some))
+    first = clip_statistics(reader, rows, ("deviation", "direction"))
+    assert sorted(read) == list(range(150))  # one pass for both
+    again = clip_statistics(reader, rows, ("deviation", "background"))
+    assert sorted(read) == sorted([*range(150), *range(150)])
+    assert clip_statistics(reader, rows, ("background", "direction")).keys() == {"background", "direction"}
+    assert len(read) == 300
+    np.testing.assert_array_equal(again["deviation"], first["deviation"])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -55,7 +74,7 @@ def test_signs_and_lengths(name: str, length: int, dtype: type[np.floating]) -> 
     frames[: length // 2, ::7] = 0.0
     frames[0, 1] = -6e4
     np.testing.assert_allclose(
-        statistic(frames.copy(), name), BY_HAND[name](frames.astype(np.float64)), rtol=2e-5, atol=1e-3
+        statistics_of(frames.copy(), (name,))[name], BY_HAND[name](frames.astype(np.float64)), rtol=2e-5, atol=1e-3
     )
 
 

@@ -1,0 +1,29 @@
+"""Rare classes shown more often, or counted more: how much each clip then counts, and what that does to the priors."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Table = NDArray[np.float32]
+
+
+def rarity(targets: Table, strength: float) -> NDArray[np.float64]:
+    """(N,) how much each clip counts so that rare classes count more, one on average.
+
+    A clip counts by its rarest class: one over the class's share, to the power of `strength`. At 1 all classes count
+    about equally, at 0 all clips do. A clip without any class counts like the class of all such clips.
+
+    Args:
+        targets: (N, C) 0 or 1.
+        strength: 0 to 1.
+    """
+    shown = np.column_stack([targets, targets.max(axis=1, initial=0) == 0])
+    share = shown.mean(axis=0).clip(1 / max(len(targets), 1))
+    found = (shown * share**-strength).max(axis=1)
+    return np.asarray(found / found.mean())
+
+
+def weighted_share(targets: Table, weights: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
+    """The share (C,) of each class among clips that count as `weights` say, and that of clips without any class."""
+    given = np.ones(len(targets)) if weights is None else weights
+    given = given / given.sum()
+    return given @ targets, float(given @ (targets.max(axis=1) == 0))

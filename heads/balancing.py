@@ -22,6 +22,18 @@ def rarity(targets: Table, strength: float) -> NDArray[np.float64]:
     return np.asarray(found / found.mean())
 
 
+def exclusiveness(targets: Table) -> float:
+    """How far classes keep each other out of a clip: 1 if no clip has two, 0 if as many do as would by chance, or more.
+
+    Args:
+        targets: (N, C) 0 or 1.
+    """
+    shown, share = targets.sum(axis=1), targets.mean(axis=0)
+    pairs = float((shown * (shown - 1)).mean())
+    by_chance = float(share.sum() ** 2 - (share**2).sum())
+    return float(np.clip(1 - pairs / by_chance, 0, 1)) if by_chance > 0 else 1.0
+
+
 def weighted_share(targets: Table, weights: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
     """The share (C,) of each class among clips that count as `weights` say, and that of clips without any class."""
     given = np.ones(len(targets)) if weights is None else weights

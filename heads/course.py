@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from heads.examples import Examples, in_turn
 from heads.members import Members
 from heads.model import HeadShape
-from heads.plan import Curriculum, Member, decay_share, step_sizes
+from heads.plan import Curriculum, Member, decay_share, step_sizes, suited_to
 from heads.prepare import correct_priors, prepare_members
 from heads.progress import Epoch, Progress, StoppedError, stop_after_epoch
 from heads.pseudo import Judgement, judge
@@ -51,7 +51,8 @@ class Course:
         )
         seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
         learned = int(seen.sum(axis=1).max())
-        self.members = Members(config, shape, [member.seed for member in plan], decay_share(config, learned))
+        seeds = [member.seed for member in plan]
+        self.members = Members(suited_to(config, learned), shape, seeds, decay_share(config, learned))
         prepare_members(self.members, config, plan, examples, targets, fold)
         self.curriculum = Curriculum(config=config, targets=targets, fold=fold, seen=seen, seed=seed)
         self.progress = progress

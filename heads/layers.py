@@ -207,8 +207,7 @@ class Competing(keras.layers.Layer):
 
     The logit of a class is its own score minus, times a strength that is learned for each class, the logarithm of the
     summed exponentials of the other scores and of a zero that stands for nothing. With strength 1 that is a softmax,
-    with 0 each class is on its own; training starts at 1. Rare classes gain most: what speaks for another class
-    speaks against them.
+    with 0 each class is on its own. Rare classes gain most: what speaks for another class speaks against them.
 
     Call with scores (B, C); gives probabilities (B, C).
     """
@@ -216,6 +215,10 @@ class Competing(keras.layers.Layer):
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make the strengths for C classes."""
         self.strength = self.add_weight(shape=(shape[-1],), initializer="ones", name="strength")
+
+    def set_strength(self, strength: float) -> None:
+        """Start every class from `strength`, as labels that may or may not go together suggest; it is learned then."""
+        self.strength.assign(ops.full_like(self.strength, strength))
 
     def call(self, scores: Any) -> Any:
         """Let the classes compete."""

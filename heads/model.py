@@ -10,6 +10,7 @@ from heads.layers import AttentionPooling, Competing, Standardise, TapDropout, T
 from heads.recipe import HeadConfig
 
 OUTPUT = "output"
+COMPETING = "competing"
 FRONT = "front"
 POOLED = "pooled"
 ATTENTION = "attention"
@@ -124,7 +125,7 @@ def _tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:
     initial = "zeros" if config.start_at_prior else "glorot_uniform"
     if not config.competing:
         return layers.Dense(n_classes, activation="sigmoid", kernel_initializer=initial, name=OUTPUT)(x)
-    return Competing(name="competing")(layers.Dense(n_classes, kernel_initializer=initial, name=OUTPUT)(x))
+    return Competing(name=COMPETING)(layers.Dense(n_classes, kernel_initializer=initial, name=OUTPUT)(x))
 
 
 def _published_part(config: HeadConfig, inputs: dict[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from heads.recipe import HeadConfig
 
 _FEWEST_FOLDS_TO_JUDGE = 3
 _SEED_STEP = 1000
+_FEWER_DROPPED = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +175,13 @@ def step_sizes(config: HeadConfig, losses: Sequence[NDArray[np.float64]], member
         shorten = (flat > 0) & (flat % config.plateau_epochs == 0)
         rates = np.where(shorten, np.maximum(rates * config.plateau_factor, config.least_learning_rate), rates)
     return rates
+
+
+def suited_to(config: HeadConfig, clips: int) -> HeadConfig:
+    """The recipe's settings for members that learn from `clips` clips: with less dropout where there are many."""
+    if not 0 < config.few_clips < clips:
+        return config
+    return config.model_copy(update={"dropout": config.dropout * (config.few_clips / clips) ** _FEWER_DROPPED})
 
 
 def decay_share(config: HeadConfig, clips: int) -> float:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.balancing import weighted_share
+from heads.balancing import exclusiveness, weighted_share
 from heads.examples import Examples
 from heads.members import Members
-from heads.model import OUTPUT, frame_standardiser
+from heads.model import COMPETING, OUTPUT, frame_standardiser
 from heads.moments import Moments, combine_moments, moments_by_fold
 from heads.plan import Member, learned_weights
 from heads.recipe import HeadConfig
@@ -44,8 +44,10 @@ def prepare_members(
         if frames:
             moments = combine_moments([frames[number] for number in learned])
             frame_standardiser(head).set_moments(moments.mean, moments.spread)
+        seen = member.learns_from(fold)
+        if config.competing:
+            head.tail.get_layer(COMPETING).set_strength(exclusiveness(targets[seen]))
         if config.start_at_prior:
-            seen = member.learns_from(fold)
             weights = learned_weights(config, targets, fold, seen)[seen]
             head.tail.get_layer(OUTPUT).bias.assign(_prior_scores(config, targets[seen], weights))
     members.begin()
@@ -73,11 +75,15 @@ def correct_priors(
 def _prior_scores(
     config: HeadConfig, targets: NDArray[np.float32], weights: NDArray[np.float64] | None = None
 ) -> NDArray[np.float32]:
-    """(C,) the scores by which a head without any evidence gives each class its share among the targets (N, C)."""
+    """(C,) the scores by which a head without any evidence gives each class its share among the targets (N, C).
+
+    Where classes compete somewhat, they lie as far between those of full and of no competition.
+    """
     found, without = weighted_share(targets, weights)
     share = found.clip(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
-    against = max(without, _SMALLEST_SHARE) if config.competing else 1 - share
-    return np.log(share / against).astype(np.float32)
+    compete = exclusiveness(targets) if config.competing else 0.0
+    alone, together = np.log(share / (1 - share)), np.log(share / max(without, _SMALLEST_SHARE))
+    return np.asarray((1 - compete) * alone + compete * together, np.float32)
 
 
 def _clip_moments(config: HeadConfig, examples: Examples, fold: NDArray[np.int64]) -> dict[str, list[Moments]]:

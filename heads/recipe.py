@@ -56,6 +56,8 @@ class HeadConfig(StrictModel):
         dense_units: widths of the dense layers after pooling.
         metadata_units: widths of the dense layers over the metadata; none to take the facts as they are.
         dropout: share of activations dropped before (and, unless under `deviation`, between) the dense layers.
+        few_clips: up to how many training clips `dropout` is what it says; beyond, it falls with the fifth root of
+            their number, since many clips need less of it. 0 for never.
         dense_dropout: share dropped after each dense layer, under `deviation`.
         tap_dropout: share of whole taps dropped, under `deviation`, from every statistic at once.
         frame_dropout: share of features dropped before the recurrent layers.
@@ -97,6 +99,7 @@ class HeadConfig(StrictModel):
     dense_units: tuple[int, ...] = (1024, 1024)
     metadata_units: tuple[int, ...] = (128, 128)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    few_clips: Annotated[int, Field(ge=0)] = 0
     dense_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     tap_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     frame_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.15

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 
-from heads.balancing import rarity, weighted_share
+from heads.balancing import exclusiveness, rarity, weighted_share
 from heads.fit import train_heads
 from heads.folds import assign_folds
 from heads.labels import LabelTable
@@ -30,6 +30,18 @@ def test_a_clip_counts_by_its_rarest_class() -> None:
     assert share.tolist() == pytest.approx([1 / 3, 1 / 3])
     assert without == pytest.approx(1 / 3)
     assert weighted_share(TARGETS)[0].tolist() == pytest.approx([9 / 12, 1 / 12])
+
+
+def test_exclusiveness_is_what_co_occurrence_lacks_to_chance() -> None:
+    rng = np.random.default_rng(0)
+    alone = np.eye(5)[rng.integers(0, 5, 1000)]
+    assert exclusiveness(alone) == 1
+    assert exclusiveness((rng.random((20_000, 5)) < 0.2).astype(np.float32)) == pytest.approx(0, abs=0.05)
+    assert exclusiveness(np.repeat(alone[:, :1], 3, axis=1)) == 0
+    some = alone.copy()
+    some[:100] = [1, 1, 0, 0, 0]
+    assert 0.5 < exclusiveness(some) < 1
+    assert exclusiveness(np.zeros((3, 2))) == 1
 
 
 def curriculum(targets: np.ndarray[Any, Any], **settings: Any) -> Curriculum:

@@ -12,7 +12,7 @@ from made_store import DIM, made_key, make_store
 from heads.examples import Examples
 from heads.members import Members
 from heads.model import HeadShape, build_head
-from heads.plan import Curriculum, decay_share, plan_members, step_sizes
+from heads.plan import Curriculum, decay_share, plan_members, step_sizes, suited_to
 from heads.prepare import prepare_members
 from heads.recipe import HeadConfig
 from heads.statistics import clip_statistics
@@ -130,6 +130,12 @@ def test_the_running_average_predicts_and_training_goes_on_without_it(tmp_path: 
     expected = members.heads[0].model({name: inputs[name] for name in members.heads[0].model.input})
     np.testing.assert_allclose(given[0, fold == 0], expected, atol=1e-5)
     assert np.isnan(given[0, fold != 0]).all()
+
+
+def test_dropout_falls_with_the_clips_beyond_few() -> None:
+    config = HeadConfig(dropout=0.8, few_clips=1000)
+    assert [round(suited_to(config, clips).dropout, 3) for clips in (10, 1000, 32_000)] == [0.8, 0.8, 0.4]
+    assert suited_to(HeadConfig(dropout=0.8), 10**6).dropout == 0.8
 
 
 def test_shrinkage_is_what_decay_takes_off_however_many_steps_there_are() -> None:

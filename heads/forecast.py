@@ -1,15 +1,18 @@
 """How long training is going to take, from the speed of a few epochs on a few clips."""
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from heads.course import Course
+from heads.examples import in_turn
 from heads.fit import see_clips
 from heads.folds import Folds
+from heads.joined import Reader
 from heads.labels import LabelTable
 from heads.named import NamedHead
 from heads.plan import plan_members
@@ -18,6 +21,7 @@ from store import FeatureReader
 
 _SAMPLE = 384
 _EPOCHS = 3
+_READ_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,7 @@ class Forecast:
         clips_per_s: clips that all members have learned from, a second.
         seconds: for everything: statistics, if they are not in the store's cache, building, epochs.
         cache_bytes: what the statistics add to the store's cache.
+        from_disk: whether every epoch has to read the frames from the disk again, since memory cannot hold them.
     """
 
     head: str
@@ -37,6 +42,7 @@ class Forecast:
     clips_per_s: float
     seconds: float
     cache_bytes: int
+    from_disk: bool
 
 
 def forecast(
@@ -47,6 +53,7 @@ def forecast(
     folds: Folds,
     *,
     unlabelled: int = 0,
+    clips: int | None = None,
 ) -> Forecast:
     """Train a head for a few epochs on a sample of the clips and scale up.
 
@@ -57,32 +64,55 @@ def forecast(
         labels: the labelled clips.
         folds: of these clips.
         unlabelled: how many clips without labels there are to learn from.
+        clips: how many labelled clips to speak of, if not of these: more of the same kind.
     """
     config, reader = head.config, head.reader(readers)
+    wanted = len(labels.ids) if clips is None else clips
     chosen = np.random.default_rng(0).permutation(len(labels.ids))[:_SAMPLE]
     sample = labels.select([labels.ids[place] for place in np.sort(chosen)])
     known = sample if not config.classes else sample.only(config.classes)
     fold = folds.of(sample.ids)
     judged = bool(unlabelled and config.pseudo_epochs)
+    everything = wanted + (unlabelled if judged else 0)
     plan = plan_members(config, folds.n_folds, 0, judged=judged)
+    read_s = _timed(lambda: _read_once(reader, sample.ids))
     started = time.monotonic()
     _, examples = see_clips(reader, facts, sample.ids, config, plan, fold)
     statistics_s = time.monotonic() - started
     course = Course(config, plan, examples, known.values.astype(np.float32), fold, Progress(path=None), 0)
-    steps, epochs_s = course.steps(), []
-    for _ in range(min(_EPOCHS, config.epochs)):
-        started = time.monotonic()
-        next(steps)
-        epochs_s.append(time.monotonic() - started)
-    per_clip = min(epochs_s) / len(sample.ids)
+    steps = course.steps()
+    epochs_s = [_timed(lambda: next(steps)) for _ in range(min(_EPOCHS, config.epochs))]
     once = sum(epochs_s) - len(epochs_s) * min(epochs_s)
-    share = (len(labels.ids) + (unlabelled if judged else 0)) / len(sample.ids)
+    frames_bytes = int(reader.lengths[examples.rows].mean() * reader.dim * reader.dtype.itemsize) * everything
+    from_disk = config.sees_frames and frames_bytes > _memory_bytes()
+    # The next batches are read while one is learned from, so the slower of the two sets the pace.
+    per_clip = max(min(epochs_s), read_s if from_disk else 0.0) / len(sample.ids)
+    share = everything / len(sample.ids)
     epochs = config.epochs + (config.pseudo_epochs * 2 if judged else 0)
     statistics = len(config.inputs) + (2 if config.sees_frames else 0)
     return Forecast(
         head=head.name,
         members=len(plan),
         clips_per_s=1 / per_clip,
-        seconds=statistics_s * share + once + per_clip * epochs * len(labels.ids),
-        cache_bytes=int(statistics * 4 * reader.dim * share * len(sample.ids)),
+        seconds=max(statistics_s, read_s) * share + once + per_clip * epochs * wanted,
+        cache_bytes=int(statistics * 4 * reader.dim * everything),
+        from_disk=from_disk,
     )
+
+
+def _timed(action: Callable[[], object]) -> float:
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
+
+
+def _read_once(reader: Reader, ids: tuple[str, ...]) -> None:
+    """Read some clips as training does; from the disk if nobody has lately."""
+    rows = np.random.default_rng(0).permutation(reader.index_of(ids))
+    for places in in_turn(len(rows), _READ_AT_ONCE):
+        reader.batch(rows[places])
+
+
+def _memory_bytes() -> int:
+    """What memory the system could give to a cache of the disk."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -13,6 +13,7 @@ from heads.recipe import Recipe
 from heads.train import find_unlabelled, make_folds, usable_labels
 from store import FeatureStore
 from store.console import print_json, stderr_console
+from store.ids import name_a_few
 
 
 def show_forecast(
@@ -50,5 +51,11 @@ def show_forecast(
         table.add_row(each.head, *row)
     console = Console(markup=False, highlight=False)
     console.print(table)
+    from_disk = [each.head for each in found if each.from_disk]
+    if from_disk:
+        console.print(
+            f"memory cannot hold the frames of {name_a_few(from_disk)}: every epoch reads them from the disk again",
+            soft_wrap=True,
+        )
     together = sum(each.seconds for each in found)
     console.print(f"{len(usable.ids)} labelled clips, {extra} without labels; together {together:.0f} s")

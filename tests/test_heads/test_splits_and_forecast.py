@@ -1,6 +1,7 @@
 """What a random split flatters by, and what `--dry-run` promises."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,22 @@ def test_the_gap_between_splits_shows_the_planted_leak(words: list[str], tmp_pat
     written = [value.tag for event in summary_iterator(str(events)) for value in event.summary.value]
     assert written.count("loss") == written.count("loss/member 2") == 40
     assert (tmp_path / "run" / "random_split" / "oof" / "deviation-made.csv").is_file()
+
+
+def test_frames_that_memory_cannot_hold_are_read_from_the_disk_in_every_epoch(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("queries: 0", "queries: 1"))
+    held = CliRunner().invoke(app, [*words, "--dry-run"], catch_exceptions=False)
+    assert "memory cannot hold" not in held.output
+    monkeypatch.setattr("heads.forecast._memory_bytes", lambda: 1000)
+    monkeypatch.setattr("heads.forecast._read_once", lambda *_: time.sleep(2))
+    slow = CliRunner().invoke(app, [*words, "--dry-run", "--json"], catch_exceptions=False)
+    (row,) = json.loads(slow.stdout)
+    assert row["from_disk"]
+    assert row["seconds"] > 40 * 2  # epochs cannot be quicker than reading
+    said = CliRunner().invoke(app, [*words, "--dry-run"], catch_exceptions=False)
+    assert "memory cannot hold the frames of deviation-made" in said.output.replace("'", "")
 
 
 def test_a_dry_run_trains_nothing_to_its_end(words: list[str], tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Training over folds: honest, resumable, and what it writes can be used again."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from made_store import clip_ids, made_key, make_store, sites_of
+from made_store import DIM, clip_ids, made_key, make_store, sites_of
 from typer.testing import CliRunner
 
 from heads.cli import app
@@ -24,7 +26,7 @@ from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.statistics import clip_statistics
 from heads.train import TrainError, train_run
-from store import ClipFacts, FeatureStore, Status
+from store import ClipFacts, ClipFeatures, FeatureStore, Status
 from store.config import parse_settings
 from store.errors import UnknownClipError
 
@@ -112,6 +114,19 @@ def test_a_run_holds_all_that_was_promised(trained: tuple[FeatureStore, RunDirec
     assert set(set_aside["reason"]) == {"made to fail"}
 
 
+def test_models_load_with_keras_and_the_layers_alone(
+    trained: tuple[FeatureStore, RunDirectory, Path],
+) -> None:
+    _, run, _ = trained
+    code = (
+        "import sys, keras, heads.layers\n"
+        f"model = keras.saving.load_model({str(run.model_path('attention-made', 0))!r})\n"
+        "print(model.output_shape, sorted(name for name in sys.modules if name.startswith(('heads', 'store'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "(None, 2) ['heads', 'heads.layers']"
+
+
 def test_a_finished_head_is_not_trained_again(trained: tuple[FeatureStore, RunDirectory, Path], sites: Path) -> None:
     store, run, labels = trained
     run.oof_path("attention-other").unlink()
@@ -152,7 +167,24 @@ def test_the_same_seed_gives_the_same_predictions(tmp_path: Path) -> None:
     assert np.abs(other.predictions.probabilities - one.predictions.probabilities).max() > 1e-4
 
 
-def test_labels_of_the_scored_fold_cannot_reach_its_predictions(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {
+            "kind": "deviation",
+            "queries": 0,
+            "competing": True,
+            "start_at_prior": True,
+            "mixup": 0.4,
+            "tap_dropout": 0.2,
+            "label_smoothing": 0.1,
+            "class_balance": 0.5,
+        },
+    ],
+    ids=["published", "everything else"],
+)
+def test_labels_of_the_scored_fold_cannot_reach_its_predictions(tmp_path: Path, settings: dict[str, Any]) -> None:
     """The planted leak: whatever the labels of fold 0 are, the predictions for fold 0 are the same to the last bit."""
     labels = made_labels()
     store = make_store(tmp_path / "store", labels)
@@ -160,7 +192,7 @@ def test_labels_of_the_scored_fold_cannot_reach_its_predictions(tmp_path: Path) 
     folds = assign_folds(labels, sites_of(ids), 3, 0, ids=ids, classes=CLASSES)
     turned = labels.copy()
     turned[folds.fold == 0] = 1 - turned[folds.fold == 0]
-    config = CONFIG.model_copy(update={"epochs": 3})
+    config = CONFIG.model_copy(update={"epochs": 3, **settings})
     outcomes = []
     for values in (labels, turned):
         table = LabelTable(ids=ids, classes=CLASSES, values=values)
@@ -168,6 +200,33 @@ def test_labels_of_the_scored_fold_cannot_reach_its_predictions(tmp_path: Path) 
         outcomes.append(trained.predictions.probabilities)
     np.testing.assert_array_equal(outcomes[0][folds.fold == 0], outcomes[1][folds.fold == 0])
     assert np.abs(outcomes[0][folds.fold == 1] - outcomes[1][folds.fold == 1]).max() > 0.05
+
+
+@pytest.mark.parametrize("by_site", [True, False])
+def test_what_gives_labels_away_at_one_site_only_helps_no_other(tmp_path: Path, by_site: bool) -> None:
+    """The planted leak: at the sites of fold 0 a column holds the label, elsewhere it and all others are noise.
+
+    With sites kept whole nobody can learn that before being scored there; across a random split everybody can.
+    """
+    rng, ids = np.random.default_rng(0), clip_ids(240)
+    labels = made_labels(240, seed=1)
+    groups = sites_of(ids)
+    kept_whole = assign_folds(labels, groups, 3, 0, ids=ids)
+    told = kept_whole.fold == 0
+    store = FeatureStore.open(tmp_path, create=True)
+    with store.clip_writer() as facts, store.writer(made_key()) as writer:
+        for place, clip_id in enumerate(ids):
+            known: dict[str, Any] = {"clip_id": clip_id, "fingerprint": clip_id, "status": Status.OK, "reason": ""}
+            facts.add(ClipFacts(**known, path="", size_bytes=1, mtime_ns=0, width=1, height=1))
+            frames = rng.normal(0, 0.1, (4, DIM)).astype(np.float32)
+            frames[:, :2] += 3 * labels[place] * told[place]
+            writer.add(ClipFeatures(**known, times_s=np.arange(4.0), features=frames))
+    folds = kept_whole if by_site else assign_folds(labels, None, 3, 0, ids=ids)
+    table = LabelTable(ids=tuple(ids), classes=CLASSES, values=labels)
+    config = DEVIATION.model_copy(update={"statistics": ("mean",), "epochs": 40, "dropout": 0.0})
+    found = train_heads(store.reader(made_key()), store.clips(), table, folds, config, name="x").predictions
+    loss = mean_log_loss(labels[told], found.probabilities[told])
+    assert loss > 0.6 if by_site else loss < 0.35
 
 
 def test_a_deviation_head_learns_is_saved_and_predicts_the_same(tmp_path: Path, sites: Path) -> None:

@@ -1,0 +1,87 @@
+"""`heads train` in processes of its own: the same bits, whoever interrupts or kills it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_store import clip_ids, make_store, sites_of
+
+from heads.run import RunDirectory
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """
+folds: 3
+heads:
+  - {kind: deviation, statistics: [deviation, direction], queries: 1, metadata: [], dense_units: [8], epochs: 250,
+     batch_clips: 16, competing: true, mixup: 0.4, tap_dropout: 0.2, class_balance: 0.5, schedule: cosine}
+"""
+_LONG_S = 120
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    deer = np.random.default_rng(3).integers(0, 2, 90).astype(np.uint8)
+    make_store(tmp_path / "store", np.stack([1 - deer, deer], axis=1))
+    table = pd.DataFrame({"filename": clip_ids(90), "site": sites_of(clip_ids(90)), "blank": 1 - deer, "deer": deer})
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def start(folder: Path, run: str) -> subprocess.Popen[str]:
+    files = {"--store": "store", "--labels": "labels.csv", "--recipe": "recipe.yaml", "--run": run}
+    words = [word for option, name in files.items() for word in (option, str(folder / name))]
+    code = "from heads.cli import main; main()"
+    command = [sys.executable, "-c", code, "train", *words, "--deterministic", "--seed", "3"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    said = process.communicate(timeout=_LONG_S)
+    assert process.returncode == 0, said
+
+
+def stop(process: subprocess.Popen[str], run: RunDirectory, number: int, epochs: int) -> str:
+    """Send a signal once so many epochs are saved; what the process said."""
+    until = time.monotonic() + _LONG_S
+    log = run.epochs_path("deviation-made")
+    while not log.is_file() or len(log.read_text().splitlines()) <= epochs:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.kill(process.pid, number)
+    return process.communicate(timeout=_LONG_S)[1]
+
+
+def test_the_same_bits_though_interrupted_and_killed(folder: Path) -> None:
+    whole, broken = RunDirectory(folder / "whole"), RunDirectory(folder / "broken")
+    finish(start(folder, "whole"))
+
+    process = start(folder, "broken")
+    said = stop(process, broken, signal.SIGINT, 0)
+    assert process.returncode == 130
+    assert "the same command goes on there" in said
+    kept = len(broken.epochs_path("deviation-made").read_text().splitlines())
+    assert f"stopped after epoch {kept} of 250" in said
+
+    process = start(folder, "broken")
+    stop(process, broken, signal.SIGKILL, kept)
+    assert process.returncode == -signal.SIGKILL
+    assert broken.state_path("deviation-made").is_file()
+    assert not broken.oof_path("deviation-made").exists()
+
+    finish(start(folder, "broken"))
+    assert broken.oof_path("deviation-made").read_bytes() == whole.oof_path("deviation-made").read_bytes()
+    losses = [
+        [line.split('"losses"')[1].split("]")[0] for line in run.epochs_path("deviation-made").read_text().splitlines()]
+        for run in (whole, broken)
+    ]
+    assert len(losses[0]) == 250
+    assert losses[0] == losses[1]

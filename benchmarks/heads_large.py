@@ -30,7 +30,7 @@ from heads.folds import assign_folds
 from heads.labels import LabelTable
 from heads.metrics import mean_log_loss
 from heads.recipe import builtin_recipe, load_recipe
-from heads.statistics import clip_statistics
+from heads.remembered import clip_statistics
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 
 DIM, FRAMES, SIGNALS, CLASSES, SITES = 256, 12, 16, 12, 100

@@ -31,8 +31,8 @@ from heads.folds import Folds
 from heads.labels import LabelTable, load_labels
 from heads.metrics import mean_log_loss
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
+from heads.remembered import clip_statistics
 from heads.seeds import mean_of_logits
-from heads.statistics import clip_statistics
 from heads.train import make_folds
 from store import FeatureReader, FeatureStore
 

@@ -19,8 +19,8 @@ from heads.predictions import Predictions
 from heads.progress import Epoch, Progress
 from heads.pseudo import Judgement
 from heads.recipe import HeadConfig
+from heads.remembered import clip_statistics
 from heads.seeds import average_models, mean_of_logits
-from heads.statistics import clip_statistics
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -19,9 +19,9 @@ from heads.joined import JoinedReader, Reader
 from heads.metadata import MetadataTransform
 from heads.predictions import Predictions
 from heads.recipe import HeadConfig
+from heads.remembered import clip_statistics
 from heads.run import RunDirectory
 from heads.saved import predict_models
-from heads.statistics import clip_statistics
 from store import FeatureStore, Status
 from store.config import parse_settings
 from store.errors import StoreNotFoundError

@@ -12,7 +12,7 @@ from heads.model import COMPETING, OUTPUT, frame_standardiser
 from heads.moments import Moments, combine_moments, moments_by_fold
 from heads.plan import Member, learned_weights
 from heads.recipe import HeadConfig
-from heads.statistics import clip_statistics
+from heads.remembered import clip_statistics
 
 _SMALLEST_SHARE = 1e-3
 

@@ -1,4 +1,4 @@
-"""Clip statistics that nothing is learned in: computed once, kept on disk, so that epochs need not read frames again.
+"""Clip statistics that nothing is learned in, so that they need computing only once.
 
 They go by what they are for: `change` is the maximum minus the minimum over the frames of a clip, `deviation` the
 maximum minus the median, `direction` the same divided by its root mean square over the columns (so that it is as long
@@ -9,12 +9,9 @@ A trap's camera does not move and an animal is on screen for part of a clip, so 
 and what rises above it is mostly the animal.
 """
 
-import logging
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,79 +19,32 @@ from numpy.typing import NDArray
 
 from heads.ahead import read_ahead
 from heads.joined import Reader
-from store.digest import settings_digest
 
 StatisticName = Literal["change", "deviation", "direction", "background", "mean", "spread", "event"]
 Statistics = dict[str, NDArray[np.float32]]
 
 _CLIPS_AT_ONCE = 64
-_FEWEST_REMEMBERED = 64
 _SMALLEST = 1e-6
 _ORDERED = frozenset({"change", "deviation", "direction", "background"})
-_log = logging.getLogger(__name__)
 
 
-def clip_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str]) -> Statistics:
-    """Statistics of clips over their frames, each remembered in the store for these very contents of these clips.
-
-    Those that are not remembered yet are computed in one pass over the frames. A few clips are not worth a file.
+def compute_statistics(out: Statistics, reader: Reader, rows: NDArray[np.int64], places: NDArray[np.int64]) -> None:
+    """Compute statistics of some clips, in one pass over their frames, several at a time while the next are read.
 
     Args:
+        out: where they go, (N, D) each by name; clips without frames are left as they are.
         reader: the cached features.
-        rows: (N,) indices into the reader; clips without frames give zeros.
-        names: which statistics.
-
-    Returns:
-        (N, D) float32 for each name, mapped from a file where the store can be written to.
+        rows: (N,) indices into the reader.
+        places: which of the N to compute.
     """
-    shape = (len(rows), reader.dim)
-    if len(rows) < _FEWEST_REMEMBERED:
-        return _fill({name: np.zeros(shape, np.float32) for name in names}, reader, rows)
-    clips = [(reader.ids[row], reader.fingerprints[row], int(reader.lengths[row])) for row in rows.tolist()]
-    digest = settings_digest([reader.digest, clips])[:32]
-    paths = {name: reader.cache / f"{name}-{digest}.npy" for name in names}
-    missing = [name for name in names if not paths[name].exists()]
-    try:
-        reader.cache.mkdir(exist_ok=True)
-        made = {name: _new_file(reader.cache) for name in missing}
-    except OSError as error:
-        _log.info("statistics are not remembered: %s", error)
-        found = _fill({name: np.zeros(shape, np.float32) for name in missing}, reader, rows)
-        return {name: found[name] if name in found else _mapped(paths[name]) for name in names}
-    try:
-        opened: Statistics = {
-            name: np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-            for name, path in made.items()
-        }
-        for name, written in _fill(opened, reader, rows).items():
-            written.flush()  # type: ignore[attr-defined]  # it is a memory map
-            made[name].replace(paths[name])
-    finally:
-        for path in made.values():
-            path.unlink(missing_ok=True)
-    return {name: _mapped(path) for name, path in paths.items()}
-
-
-def _new_file(folder: Path) -> Path:
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".npy")
-    os.close(handle)
-    return Path(name)
-
-
-def _mapped(path: Path) -> NDArray[np.float32]:
-    mapped: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped
-
-
-def _fill(out: Statistics, reader: Reader, rows: NDArray[np.int64]) -> Statistics:
-    """Put the statistics of clips into `out`, which has zeros; several clips at a time, while the next are read."""
     import tensorflow as tf  # recipes name statistics, and reading a recipe must stay quick
 
     wide = any(name not in _ORDERED for name in out)
 
-    def chunks() -> Iterator[tuple[int, NDArray[Any], NDArray[np.bool_]]]:
-        for start in range(0, len(rows) if out else 0, _CLIPS_AT_ONCE):
-            yield start, *reader.batch(rows[start : start + _CLIPS_AT_ONCE])
+    def chunks() -> Iterator[tuple[NDArray[np.int64], NDArray[Any], NDArray[np.bool_]]]:
+        for start in range(0, len(places), _CLIPS_AT_ONCE):
+            some = places[start : start + _CLIPS_AT_ONCE]
+            yield some, *reader.batch(rows[some])
 
     def one(place: int, frames: NDArray[Any], widened: NDArray[np.float32]) -> None:
         energy = reader.per_frame("motion_energy", int(rows[place])) if "event" in out else None
@@ -102,18 +52,17 @@ def _fill(out: Statistics, reader: Reader, rows: NDArray[np.int64]) -> Statistic
             out[name][place] = values
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start, features, mask in read_ahead(chunks()):
+        for some, features, mask in read_ahead(chunks()):
             # TensorFlow widens several times faster than numpy.
             widened = tf.cast(features, tf.float32).numpy() if wide else features
             lengths = mask.sum(axis=1).tolist()
             done = [
-                pool.submit(one, start + place, features[place, :length], widened[place, :length])
-                for place, length in enumerate(lengths)
+                pool.submit(one, place, features[number, :length], widened[number, :length])
+                for number, (place, length) in enumerate(zip(some.tolist(), lengths, strict=True))
                 if length
             ]
             for each in done:
                 each.result()
-    return out
 
 
 def statistics_of(

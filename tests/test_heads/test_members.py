@@ -15,7 +15,7 @@ from heads.model import HeadShape, build_head
 from heads.plan import Curriculum, decay_share, plan_members, step_sizes, suited_to
 from heads.prepare import prepare_members
 from heads.recipe import HeadConfig
-from heads.statistics import clip_statistics
+from heads.remembered import clip_statistics
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from heads.members import Members
 from heads.mixing import Mixer, mix
 from heads.model import HeadShape
 from heads.recipe import HeadConfig
-from heads.statistics import clip_statistics
+from heads.remembered import clip_statistics
 
 
 def test_a_step_always_draws_the_same_and_each_step_and_member_something_else() -> None:

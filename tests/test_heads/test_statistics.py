@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store
 
-from heads.statistics import clip_statistics, statistics_of
+from heads.remembered import clip_statistics
+from heads.statistics import statistics_of
 from store import ClipFeatures, FeatureReader, FeatureStore, Status
 
 
@@ -36,25 +37,32 @@ def test_each_clip_is_pooled_over_its_own_frames_and_remembered(tmp_path: Path) 
             np.testing.assert_allclose(values[place], expected, atol=1e-5)
         assert not values[list(rows).index(reader.index_of([clip_ids(150)[3]])[0])].any()
     kept = {path.name: path.stat().st_mtime_ns for path in reader.cache.iterdir()}
-    assert len(kept) == len(BY_HAND)
+    assert len(kept) == len(BY_HAND) + 1  # and which clips they are of
     again = clip_statistics(reader, rows, tuple(BY_HAND))
     assert {path.name: path.stat().st_mtime_ns for path in reader.cache.iterdir()} == kept
     for name, values in again.items():
         np.testing.assert_array_equal(values, pooled[name])
     some = clip_statistics(reader, rows[:100], ("change", "mean"))
-    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 2
+    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 4
     few = clip_statistics(reader, rows[:20], ("change", "mean"))
-    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 2  # a few clips are not worth a file
+    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 4  # a few clips are not worth a file
     for found in (some, few):
         for name, values in found.items():
             np.testing.assert_array_equal(values, pooled[name][: len(values)])
 
 
-def test_only_what_is_missing_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
-    rows, read = np.arange(150), []
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows that were read, as they are."""
+    rows: list[int] = []
     whole = FeatureReader.batch
-    monkeypatch.setattr(FeatureReader, "batch", lambda self, some: read.extend(some) or whole(self, some))
+    monkeypatch.setattr(FeatureReader, "batch", lambda self, some: rows.extend(some) or whole(self, some))
+    return rows
+
+
+def test_only_what_is_missing_is_computed(tmp_path: Path, read: list[int]) -> None:
+    reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
+    rows = np.arange(150)
     first = clip_statistics(reader, rows, ("deviation", "direction"))
     assert sorted(read) == list(range(150))  # one pass for both
     again = clip_statistics(reader, rows, ("deviation", "background"))
@@ -62,6 +70,40 @@ def test_only_what_is_missing_is_computed(tmp_path: Path, monkeypatch: pytest.Mo
     assert clip_statistics(reader, rows, ("background", "direction")).keys() == {"background", "direction"}
     assert len(read) == 300
     np.testing.assert_array_equal(again["deviation"], first["deviation"])
+
+
+def test_other_labels_need_the_frames_of_new_clips_only(tmp_path: Path, read: list[int]) -> None:
+    """Clips come and go and are put in another order; each is read once, under each of two networks."""
+    store = make_store(tmp_path, np.ones((150, 2), np.uint8), ("made", "other"))
+    order = np.random.default_rng(0).permutation(150)
+    for name in ("made", "other"):
+        reader = store.reader(made_key(name))
+        read.clear()
+        clip_statistics(reader, order[:80], ("deviation", "mean"))
+        assert sorted(read) == sorted(order[:80])
+        read.clear()
+        found = clip_statistics(reader, order[149:40:-1], ("deviation", "mean"))
+        assert sorted(read) == sorted(order[80:])
+        read.clear()
+        few = clip_statistics(reader, order[[3, 149]], ("mean",))
+        assert read == []
+        assert set(few) == {"mean"}
+        for path in reader.cache.iterdir():
+            path.rename(tmp_path / "cache" / f".{path.name}")  # as if it were deleted
+        anew = clip_statistics(reader, order[149:40:-1], ("deviation", "mean"))
+        assert len(read) == 109
+        for statistic in ("deviation", "mean"):
+            np.testing.assert_array_equal(found[statistic], anew[statistic])
+        np.testing.assert_array_equal(few["mean"][1], anew["mean"][0])
+
+
+def test_a_cache_that_lost_half_a_pair_is_done_again(tmp_path: Path, read: list[int]) -> None:
+    reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
+    clip_statistics(reader, np.arange(100), ("mean",))
+    next(reader.cache.glob("*.clips.npy")).unlink()
+    read.clear()
+    clip_statistics(reader, np.arange(110), ("mean",))
+    assert len(read) == 110
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])

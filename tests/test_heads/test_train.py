@@ -23,8 +23,8 @@ from heads.metrics import mean_log_loss
 from heads.output import read_template, write_predictions
 from heads.predict import PredictError, predict_run
 from heads.recipe import HeadConfig, Recipe
+from heads.remembered import clip_statistics
 from heads.run import RunDirectory
-from heads.statistics import clip_statistics
 from heads.train import TrainError, train_run
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 from store.config import parse_settings

@@ -17,7 +17,7 @@ from heads.ahead import read_ahead
 from heads.examples import Examples, in_turn
 from heads.frame_layers import SPREAD, spread_over_frames
 from heads.model import METADATA
-from heads.statistics import statistic
+from heads.statistics import statistics_of
 
 _CLIPS_AT_ONCE = 16
 _SMALLEST = 1e-6
@@ -30,12 +30,12 @@ def frame_statistic(frames: NDArray[np.float32], name: str) -> NDArray[np.float3
     long as its part of the clip's, so that a frame in which nothing is stays short.
     """
     if name in ("background", "spread"):
-        return np.broadcast_to(statistic(frames, name), frames.shape)
+        return np.broadcast_to(statistics_of(frames, (name,))[name], frames.shape)
     if name == "change":
         return np.asarray(frames - frames.min(axis=0))
     if name not in ("deviation", "direction"):
         return frames
-    risen: NDArray[np.float32] = np.maximum(frames - statistic(frames, "background"), 0.0)
+    risen: NDArray[np.float32] = np.maximum(frames - statistics_of(frames, ("background",))["background"], 0.0)
     if name == "direction":
         risen /= np.sqrt(np.mean(risen.max(axis=0) ** 2) + _SMALLEST)
     return risen

@@ -30,7 +30,7 @@ from heads.predict import predict_run
 from heads.predictions import Predictions
 from heads.report.strips import StripMaker
 from heads.run import RunDirectory
-from heads.statistics import statistic
+from heads.statistics import statistics_of
 from store import FeatureStore
 
 SMALL: dict[str, Any] = {
@@ -53,11 +53,13 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_clip_s_maxima_are_those_of_its_frames() -> None:
     frames = np.random.default_rng(0).normal(0, 1, (7, 5)).astype(np.float32)
     for name in ("change", "deviation", "direction"):
-        assert frame_statistic(frames, name).max(axis=0) == pytest.approx(statistic(frames, name), abs=1e-6), name
+        assert frame_statistic(frames, name).max(axis=0) == pytest.approx(
+            statistics_of(frames, (name,))[name], abs=1e-6
+        ), name
     assert np.array_equal(frame_statistic(frames, "event"), frames)
     assert np.array_equal(frame_statistic(frames, "mean"), frames)
     for name in ("background", "spread"):
-        assert np.array_equal(frame_statistic(frames, name), np.tile(statistic(frames, name), (7, 1)))
+        assert np.array_equal(frame_statistic(frames, name), np.tile(statistics_of(frames, (name,))[name], (7, 1)))
     alone = frames[:1]
     assert not frame_statistic(alone, "deviation").any()
     assert not frame_statistic(alone, "direction").any()

@@ -34,6 +34,14 @@ def exclusiveness(targets: Table) -> float:
     return float(np.clip(1 - pairs / by_chance, 0, 1)) if by_chance > 0 else 1.0
 
 
+def competition(targets: Table) -> float:
+    """How strongly classes should compete at the start of training, 0 to 1: fully from half of full exclusiveness on.
+
+    On clips that show two classes now and then, less than full competition was worse (docs/experiments.md).
+    """
+    return min(1.0, 2.0 * exclusiveness(targets))
+
+
 def weighted_share(targets: Table, weights: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
     """The share (C,) of each class among clips that count as `weights` say, and that of clips without any class."""
     given = np.ones(len(targets)) if weights is None else weights

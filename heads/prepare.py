@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.balancing import exclusiveness, weighted_share
+from heads.balancing import competition, weighted_share
 from heads.examples import Examples
 from heads.members import Members
 from heads.model import COMPETING, OUTPUT, frame_standardiser
@@ -46,7 +46,7 @@ def prepare_members(
             frame_standardiser(head).set_moments(moments.mean, moments.spread)
         seen = member.learns_from(fold)
         if config.competing:
-            head.tail.get_layer(COMPETING).set_strength(exclusiveness(targets[seen]))
+            head.tail.get_layer(COMPETING).set_strength(competition(targets[seen]))
         if config.start_at_prior:
             weights = learned_weights(config, targets, fold, seen)[seen]
             head.tail.get_layer(OUTPUT).bias.assign(_prior_scores(config, targets[seen], weights))
@@ -81,7 +81,7 @@ def _prior_scores(
     """
     found, without = weighted_share(targets, weights)
     share = found.clip(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
-    compete = exclusiveness(targets) if config.competing else 0.0
+    compete = competition(targets) if config.competing else 0.0
     alone, together = np.log(share / (1 - share)), np.log(share / max(without, _SMALLEST_SHARE))
     return np.asarray((1 - compete) * alone + compete * together, np.float32)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 
-from heads.balancing import exclusiveness, rarity, weighted_share
+from heads.balancing import competition, exclusiveness, rarity, weighted_share
 from heads.fit import train_heads
 from heads.folds import assign_folds
 from heads.labels import LabelTable
@@ -41,6 +41,10 @@ def test_exclusiveness_is_what_co_occurrence_lacks_to_chance() -> None:
     some = alone.copy()
     some[:100] = [1, 1, 0, 0, 0]
     assert 0.5 < exclusiveness(some) < 1
+    assert competition(some) == 1
+    some[:600] = [1, 1, 0, 0, 0]
+    assert 0 < exclusiveness(some) < 0.5
+    assert competition(some) == pytest.approx(2 * exclusiveness(some))
     assert exclusiveness(np.zeros((3, 2))) == 1
 
 

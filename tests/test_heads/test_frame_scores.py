@@ -197,7 +197,7 @@ def test_a_strip_shows_the_strongest_species_over_time(folder: Path) -> None:
     assert f"deer, at most {said.max():.2f} at {scores.times_s[said.argmax()]:.1f} s" in strip.species
     assert "blank" not in strip.species
     assert strip.species.count("<polyline") == 1
-    assert 'aria-label="What counted over time. deviation-made (peaks): highest at' in strip.line
+    assert 'aria-label="What counted over time. deviation-made (contribution): highest at' in strip.line
 
 
 @pytest.mark.slow

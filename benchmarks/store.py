@@ -215,7 +215,11 @@ def scale(folder: Path) -> dict[str, float]:
         "info_s": timed(lambda: FeatureStore.open(store.root).info(key_of(dim))),
         "clip_table_s": timed(lambda: FeatureStore.open(store.root).clips()),
         "store_info_command_s": timed(
-            lambda: subprocess.run(["store", "info", "--store", str(store.root)], check=True, stdout=subprocess.DEVNULL)
+            lambda: subprocess.run(
+                [str(Path(sys.executable).with_name("store")), "info", "--store", str(store.root)],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
         ),
         "parts": FeatureStore.open(store.root).info(key_of(dim)).parts,
     }

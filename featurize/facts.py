@@ -41,7 +41,8 @@ def picture_facts(low: NDArray[np.uint8]) -> PictureFacts:
     """
     if len(low) == 0:
         return PictureFacts()
-    grey = grey_levels(low) / 255
+    levels = grey_levels(low)
+    grey = levels / 255
     largest = largest_channel(low)
     saturation = np.divide(chroma(low), largest, out=np.zeros(grey.shape, np.float32), where=largest > 0)
     motion = float(np.abs(np.diff(grey, axis=0)).mean()) if len(low) > 1 else float("nan")
@@ -49,7 +50,7 @@ def picture_facts(low: NDArray[np.uint8]) -> PictureFacts:
         brightness_mean=float(grey.mean()),
         brightness_std=float(grey.std(axis=(1, 2)).mean()),
         saturation_mean=float(saturation.mean()),
-        infrared_share=float(infrared_frames(low).mean()),
+        infrared_share=float(infrared_frames(low, levels).mean()),
         motion_mean=motion,
         image_hash=difference_hash(np.median(grey, axis=0)),
     )
@@ -57,12 +58,13 @@ def picture_facts(low: NDArray[np.uint8]) -> PictureFacts:
 
 def grey_levels(low: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(L, h, w) float32 grey levels, 0 to 255, of (L, h, w, 3) frames."""
-    return low.astype(np.float32) @ _GREY
+    red, green, blue = _GREY
+    return np.asarray(low[..., 0] * red + low[..., 1] * green + low[..., 2] * blue)
 
 
-def infrared_frames(low: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(L,) whether each of (L, h, w, 3) frames is without colour."""
-    return np.asarray(chroma(low).mean(axis=(1, 2)) <= _INFRARED_CHROMA * grey_levels(low).mean(axis=(1, 2)))
+def infrared_frames(low: NDArray[np.uint8], grey: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(L,) whether each of (L, h, w, 3) frames, with the `grey` levels (L, h, w), is without colour."""
+    return np.asarray(chroma(low).mean(axis=(1, 2)) <= _INFRARED_CHROMA * grey.mean(axis=(1, 2)))
 
 
 def chroma(low: NDArray[np.uint8]) -> NDArray[np.uint8]:

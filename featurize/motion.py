@@ -104,18 +104,19 @@ def find_motion(low: NDArray[np.uint8], times_s: NDArray[np.float64]) -> Motion:
         return NO_MOTION
     rows, columns = low.shape[1] // CELL_PX, low.shape[2] // CELL_PX
     cells = np.zeros((len(low), rows, columns), np.float32)
-    modes = _light_modes(low)
+    grey = grey_levels(low)
+    modes = _light_modes(low, grey)
     settled = _settled(modes, times_s)
     for mode in (False, True):
         members = np.flatnonzero((modes == mode) & settled)
         if len(members) >= _FEWEST_FRAMES and cells.size:
-            cells[members] = _beyond_noise(_deviation(_standardised(low[members])))
+            cells[members] = _beyond_noise(_deviation(_standardised(grey[members])))
     return Motion(times_s=times_s, cells=_smoothed(cells, times_s))
 
 
-def _light_modes(low: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _light_modes(low: NDArray[np.uint8], grey: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(L,) whether each frame is infrared; a clip that hovers on the border between the two is all one mode."""
-    limit = _COLOURLESS * grey_levels(low).mean(axis=(1, 2), keepdims=True)
+    limit = _COLOURLESS * grey.mean(axis=(1, 2), keepdims=True)
     infrared = np.asarray((chroma(low) <= limit).mean(axis=(1, 2)) >= _COLOURLESS_SHARE)
     return infrared if np.count_nonzero(infrared[1:] != infrared[:-1]) <= _MOST_SWITCHES else np.zeros_like(infrared)
 
@@ -126,9 +127,8 @@ def _settled(modes: NDArray[np.bool_], times_s: NDArray[np.float64]) -> NDArray[
     return np.asarray(np.all(np.abs(times_s[:, None] - switches[None, :]) > _SETTLING_S, axis=1))
 
 
-def _standardised(low: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _standardised(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """(L, H, W) grey levels with mean 0 and spread 1 in every frame."""
-    grey = grey_levels(low)
     mean = grey.mean(axis=(1, 2), keepdims=True)
     return np.asarray((grey - mean) / (grey.std(axis=(1, 2), keepdims=True) + _LEAST_SPREAD))
 

@@ -24,11 +24,15 @@ from store.places import Places, places_of, relocated
 
 _HELD_OPEN = 64
 _THREADS = 4
+# Copying out of the page cache is bound by the processor; beyond a few threads it is bound by the memory.
+_COPIERS = min(_THREADS, os.cpu_count() or 1)
+_BYTES_PER_COPIER = 1 << 20
 # Only Linux can be asked to read what is in the page cache and nothing else.
 _CACHED_ONLY: int = getattr(os, "RWF_NOWAIT", 0)
 _RELOCATIONS = 5
 
 Result = TypeVar("Result")
+Pair = tuple[int, NDArray[Any]]
 
 
 class BlockReader:
@@ -50,9 +54,19 @@ class BlockReader:
         """Fill each of `outs`, (T, D) contiguous, with all frames of a clip, or only some columns of them."""
         pairs = list(zip(clips, outs, strict=True))
         plain = columns is None and bool(outs) and self._places.dtype == outs[0].dtype
-        slow = _read_cached(self._places, pairs) if plain and _CACHED_ONLY else pairs
+        slow = self._read_cached(pairs) if plain and _CACHED_ONLY else pairs
         if slow:
             list(self._pool().map(lambda pair: self._read_waiting(pair[0], pair[1], columns), slow))
+
+    def _read_cached(self, pairs: list[Pair]) -> list[Pair]:
+        """Read what is in the page cache; what is worth it, with as many threads as can copy at the same time."""
+        places = self._places
+        helpers = min(_COPIERS, sum(out.nbytes for _, out in pairs) // _BYTES_PER_COPIER) - 1
+        if helpers < 1:
+            return _read_cached(places, pairs)
+        others = [self._pool().submit(_read_cached, places, pairs[k :: helpers + 1]) for k in range(1, helpers + 1)]
+        left = _read_cached(places, pairs[:: helpers + 1])
+        return left + [pair for other in others for pair in other.result()]
 
     def read_times(self, clip: int) -> NDArray[np.float64]:
         """(T,) times of a clip's frames in seconds."""
@@ -138,7 +152,7 @@ class BlockReader:
             return self._pools[os.getpid()]
 
 
-def _read_cached(places: Places, pairs: list[tuple[int, NDArray[Any]]]) -> list[tuple[int, NDArray[Any]]]:
+def _read_cached(places: Places, pairs: list[Pair]) -> list[Pair]:
     """Read what is in the page cache, from parts that are held open, without anything between the reads.
 
     Returns:

@@ -5,6 +5,7 @@ With `framed` they also see how each model's answers are spread over the frames 
 The extra `gbm` installs the libraries. Their settings are fixed, and cautious: few clips show a rare species.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -24,7 +25,7 @@ _FEWEST_POSITIVES = 5
 _THREADS = 1  # blenders run beside each other already
 
 
-class Boosted:
+class Boosted(ABC):
     """A booster for each class that at least 5 clips show; other classes keep the mean of logits."""
 
     library = ""
@@ -68,11 +69,13 @@ class Boosted:
         spread = order_statistics(models, column)
         return np.hstack([spread, frame_logits(stack[len(models) :], column)]) if self.framed else spread
 
+    @abstractmethod
     def _grow(self, inputs: NDArray[np.float32], labels: NDArray[np.uint8], base: NDArray[np.float64]) -> str:
-        raise NotImplementedError
+        """Trees that move the logits `base` of a class towards its labels, as the library's own text."""
 
+    @abstractmethod
     def _moves(self, booster: str, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        raise NotImplementedError
+        """By how much the trees move each clip's logit."""
 
 
 class XGBoost(Boosted):

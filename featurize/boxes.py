@@ -24,6 +24,8 @@ _TOO_MUCH = 0.5
 # Burnt-in text stands in a strip of this share of the height along the upper and lower edge: what moves wholly inside
 # is a clock, not an animal.
 _CAPTION = 0.09
+# (left, top, right, bottom) of a frame as a whole.
+WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class Box:
     @property
     def is_whole(self) -> bool:
         """Whether it is the whole frame."""
-        return (self.left, self.top, self.right, self.bottom) == (0.0, 0.0, 1.0, 1.0)
+        return (self.left, self.top, self.right, self.bottom) == WHOLE_FRAME
 
     def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
         """(left, top, right, bottom) in pixels of a picture of `width` x `height`, at least one pixel each way."""

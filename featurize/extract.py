@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 
 from featurize.ahead import Decoded, decode_ahead
 from featurize.backbone import resolve
+from featurize.boxes import WHOLE_FRAME
 from featurize.discover import Clip
 from featurize.lines import line_for
 from featurize.plan import Plan, Task
 from featurize.runtime import Runner, RuntimeName
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
+from featurize.view import MOTION
 from store import ClipFacts, FeatureStore, Status
 from store.ids import writable
 
@@ -32,6 +34,7 @@ class Progress:
         wait_s: seconds in which the networks stood still for want of frames.
         statuses: clips per status.
         failures: (clip id, reason) of each clip that failed.
+        seen_whole: clips of which the motion view saw nothing but whole frames, where that was asked for.
         unheard: clips whose picture could be decoded but not their sound, where that was asked for.
         started: `time.monotonic()` when decoding began.
     """
@@ -41,6 +44,7 @@ class Progress:
     wait_s: float = 0.0
     statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     failures: list[tuple[str, str]] = field(default_factory=list)
+    seen_whole: int = 0
     unheard: int = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -133,6 +137,10 @@ def _count(decoded: Decoded, progress: Progress) -> None:
     progress.clips += 1
     progress.frames += len(frames.times_s)
     progress.statuses[frames.status] += 1
+    progress.seen_whole += any(
+        look.view == MOTION and len(pictures.times_s) > 0 and bool((pictures.per_frame["box"] == WHOLE_FRAME).all())
+        for look, pictures in frames.pictures.items()
+    )
     progress.unheard += decoded.sound is not None and not len(decoded.sound.frames)
     if frames.status is Status.FAILED:
         progress.failures.append((decoded.task.clip.clip_id, frames.reason))

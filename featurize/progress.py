@@ -102,6 +102,7 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
         "done": progress.clips - progress.statuses[Status.FAILED],
         **{status.value: count for status, count in progress.statuses.items()},
         "frames": progress.frames,
+        "seen_whole": progress.seen_whole,
         "without_sound": progress.unheard,
         "seconds": round(seconds, 2),
         "clips_per_s": round(progress.clips / seconds, 3),
@@ -126,6 +127,12 @@ def print_summary(facts: dict[str, Any]) -> None:
         f"{facts['share_waiting_for_decode']:.0%} waiting for decode)",
         soft_wrap=True,
     )
+    if facts["seen_whole"]:
+        console.print(
+            f"{facts['seen_whole']} clips were seen in whole frames only by the motion view: nothing stands out "
+            "from their background, or nearly everything does, or they are too short; `--preview` shows it",
+            soft_wrap=True,
+        )
     if facts["without_sound"]:
         console.print(
             f"{facts['without_sound']} clips have no sound that could be decoded; their rows of `audio` say why",

@@ -16,6 +16,7 @@ from featurize.drawn import write_video
 from featurize.extract import extract
 from featurize.plan import make_plan
 from featurize.preview import write_previews
+from featurize.progress import summary_facts
 from featurize.resize import Canvas
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
@@ -69,7 +70,9 @@ def test_both_views_go_into_the_store_under_keys_of_their_own(walking: Path, tmp
     Image.new("RGB", (80, 60), (90, 120, 60)).save(tmp_path / "still.jpg")
     clips, sampling = discover([walking, tmp_path / "still.jpg"]), Sampling(fps=4)
     both, alone = (FeatureStore.open(tmp_path / name, create=True) for name in ("both", "alone"))
-    extract(make_plan(clips, [tiny, closer], sampling, both), sampling, both)
+    plan = make_plan(clips, [tiny, closer], sampling, both)
+    progress = extract(plan, sampling, both)
+    assert summary_facts(plan, progress, "both")["seen_whole"] == 1
     extract(make_plan(clips, [closer], sampling, alone), sampling, alone)
     keys = {key.source: key for key in both.keys()}
     assert set(keys) == {tiny.backbone.name, f"{tiny.backbone.name}+motion"}

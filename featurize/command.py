@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from featurize import preview
 from featurize.discover import discover
 from featurize.extract import Progress, extract
@@ -20,7 +18,7 @@ from featurize.sampling import Sampling
 from featurize.source import FeatureSource, make_source
 from featurize.weights import RANDOM_WEIGHTS, choose_weights
 from store import FeatureStore
-from store.console import native_chatter, print_json, stderr_console
+from store.console import native_chatter, print_json, stderr_console, stdout_console
 from store.errors import StoreNotFoundError
 
 _TIMED_CLIPS = 6
@@ -77,7 +75,7 @@ def dry_run(request: Request, *, as_json: bool) -> None:
         store = None
     plan = _plan(request, store)
     outlook = forecast_facts(plan, forecast(plan, request.sampling), _measure_seconds(plan, request))
-    print_json(outlook) if as_json else print_forecast(Console(markup=False, highlight=False), outlook)
+    print_json(outlook) if as_json else print_forecast(stdout_console(), outlook)
 
 
 def featurize_folder(request: Request, *, as_json: bool) -> int:

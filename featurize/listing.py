@@ -5,7 +5,7 @@ from typing import Any
 from featurize.backbone import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights
 from featurize.registry import BACKBONES
 from featurize.weights import weights_available
-from store.console import print_json
+from store.console import print_json, stdout_console
 
 
 def backbone_rows() -> list[dict[str, Any]]:
@@ -19,7 +19,6 @@ def list_backbones(*, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -30,7 +29,7 @@ def list_backbones(*, as_json: bool) -> None:
         here = "here" if row["weights_available"] else "missing"
         million = f"{row['parameters'] / 1e6:.1f}"
         table.add_row(row["name"], str(row["input_px"]), str(row["dim"]), taps, million, here, row["licence"])
-    Console(markup=False, highlight=False).print(table)
+    stdout_console().print(table)
 
 
 def _row(name: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from featurize.extract import Progress
 from featurize.plan import Forecast, Plan
 from store import Status
+from store.console import stdout_console
 
 _LINE_EVERY_S = 30.0
 
@@ -114,7 +115,7 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
 
 def print_summary(facts: dict[str, Any]) -> None:
     """The outcome for a person, on stdout."""
-    console = Console(markup=False, highlight=False)
+    console = stdout_console()
     if facts["failed_before"]:
         console.print(f"{facts['failed_before']} clips had failed before; --retry-failed does them again")
     if not facts["done"] and not facts["failed"]:

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from heads.attend import FrameWeights, UnweighedError, trained_heads, weigh_frames
 from heads.run import RunDirectory
 from store import FeatureStore
-from store.console import print_json, stderr_console
+from store.console import print_json, stderr_console, stdout_console
 
 _BAR = 30
 
@@ -28,7 +27,7 @@ def show(run_folder: Path, store_root: Path, clip_id: str, *, head: str | None, 
     if as_json:
         print_json([as_plain(each) for each in found])
         return
-    console = Console(markup=False, highlight=False)
+    console = stdout_console()
     for each in found:
         console.print(f"{each.head}, by {each.by}, models of folds {', '.join(str(fold) for fold in each.folds)}")
         table = Table(box=None, pad_edge=False)

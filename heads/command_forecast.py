@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from heads.forecast import forecast
@@ -12,7 +11,7 @@ from heads.named import resolve_heads
 from heads.recipe import Recipe
 from heads.train import find_unlabelled, make_folds, usable_labels
 from store import FeatureStore
-from store.console import print_json, stderr_console
+from store.console import print_json, stderr_console, stdout_console
 from store.ids import name_a_few
 
 
@@ -49,7 +48,7 @@ def show_forecast(
     for each in found:
         row = (str(each.members), f"{each.clips_per_s:.0f}", f"{each.seconds:.0f}", f"{each.cache_bytes / 1e6:.0f}")
         table.add_row(each.head, *row)
-    console = Console(markup=False, highlight=False)
+    console = stdout_console()
     console.print(table)
     from_disk = [each.head for each in found if each.from_disk]
     if from_disk:

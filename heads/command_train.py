@@ -22,7 +22,7 @@ from heads.splits import compare_splits as score_on_random_folds
 from heads.tensorboard import EventFiles
 from heads.train import Trained, train_run
 from store import FeatureStore
-from store.console import print_json, stderr_console
+from store.console import print_json, stderr_console, stdout_console
 
 _STOPPED = 130
 
@@ -166,7 +166,7 @@ def _print_trained(trained: list[Trained], run_folder: Path) -> None:
     table.add_column("seconds", justify="right")
     for head in trained:
         table.add_row(head.name, f"{head.mean_log_loss:.4f}", "kept" if head.resumed else f"{head.seconds:.1f}")
-    console = Console(markup=False, highlight=False)
+    console = stdout_console()
     console.print(table)
     console.print(f"run: {run_folder}", soft_wrap=True)
 
@@ -178,4 +178,4 @@ def _print_scores(rows: list[dict[str, Any]], *names: str) -> None:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(row["head"], *(f"{row[name.replace(' ', '_')]:.4f}" for name in names))
-    Console(markup=False, highlight=False).print(table)
+    stdout_console().print(table)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from heads.added import Added
+from store.console import stdout_console
 
 
 def print_leaderboard(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -19,7 +20,7 @@ def print_leaderboard(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         numbers = [_number(row[name]) for name in ("mean_log_loss", "fold_spread", "map", "macro_f1")]
         table.add_row(row["name"] + (" *" if row["chosen"] else ""), row["kind"], *numbers)
-    Console(markup=False, highlight=False).print(table)
+    stdout_console().print(table)
 
 
 def print_added(added: Added) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import typer
     from rich.console import Console
 
+_UNWRAPPED = 1000
+
 
 def run(app: "typer.Typer") -> None:
     """Run a Typer application: a TraplineError becomes one sentence on stderr and exit code 1."""
@@ -28,6 +30,13 @@ def run(app: "typer.Typer") -> None:
 def print_json(result: Any) -> None:
     """Print `result` to stdout as indented JSON; NaN is refused, since other tools cannot read it."""
     print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def stdout_console() -> "Console":
+    """A rich console on stdout, for results; in a file or a pipe no row of a table is wrapped."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _UNWRAPPED)
 
 
 def stderr_console() -> "Console":

@@ -130,8 +130,8 @@ def print_summary(facts: dict[str, Any]) -> None:
     )
     if facts["seen_whole"]:
         console.print(
-            f"{facts['seen_whole']} clips were seen in whole frames only by the motion view: nothing stands out "
-            "from their background, or nearly everything does, or they are too short; `--preview` shows it",
+            f"seen in whole frames only by the motion view: {facts['seen_whole']} (nothing stands out from the "
+            "background, or nearly everything does, or too few frames; `--preview` shows it)",
             soft_wrap=True,
         )
     if facts["without_sound"]:

@@ -7,8 +7,9 @@ Prints one JSON line. `bare` is frames a second of the network on ready pixels i
 which is what a plain Keras user can hope for; it is measured before and after the run between, so that a machine whose
 speed drifts biases neither. `end_to_end` is decode, resize, network and store together, from a quarter of the clips to
 the last commit. `ratio` is end to end over bare; `ratio_per_processor_s` is the same per second of processor time,
-which other programs on the machine disturb less. Weights are untrained where pretrained ones are not at hand; speed
-does not depend on them. CLIPS is a folder; its clips are linked under new names as often as it takes.
+which other programs on the machine disturb less; `ratio_same_runtime` is end to end over the bare network in the
+runtime that was used end to end. Weights are untrained where pretrained ones are not at hand; speed does not depend on
+them. CLIPS is a folder; its clips are linked under new names as often as it takes.
 """
 
 import argparse
@@ -94,23 +95,27 @@ def bare_speed(run: Callable[[Any], Any], batch: Any) -> NDArray[np.float64]:
 
 
 def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeName) -> dict[str, Any]:
-    from featurize.compile import make_runner
+    from featurize.compile import choose_runtime, make_runner
     from featurize.extractor import build_extractor
 
     source = source_of(find_backbone(name))
     ((_, frames),) = decode(clips[0].path, sampling, [source.look]).pictures[source.look].groups
     batch = np.resize(frames, (BATCH_FRAMES, *frames.shape[1:]))
-    plain = make_runner(build_extractor(source.backbone, source.weights, source.canvas.px), "tensorflow")
-    before = bare_speed(plain, batch)
+    extractor = build_extractor(source.backbone, source.weights, source.canvas.px)
+    runtimes = {"tensorflow", choose_runtime(runtime)}
+    runners = {each: make_runner(extractor, each) for each in sorted(runtimes)}
+    before = {each: bare_speed(run, batch) for each, run in runners.items()}
     whole = timed_run(clips, source, sampling, runtime, max(1, len(clips) // 4))
-    bare, bare_processor = (before + bare_speed(plain, batch)) / 2
+    speeds = {each: (before[each] + bare_speed(run, batch)) / 2 for each, run in runners.items()}
+    bare, bare_processor = speeds["tensorflow"]
     return {
         "shape": list(frames.shape[1:3]),
-        "bare": round(bare, 2),
+        "bare": {each: round(speed[0], 2) for each, speed in speeds.items()},
         "end_to_end": round(whole["frames_per_s"], 2),
         "waiting_for_decode": round(whole["waiting_for_decode"], 3),
         "ratio": round(whole["frames_per_s"] / bare, 3),
         "ratio_per_processor_s": round(whole["frames_per_processor_s"] / bare_processor, 3),
+        "ratio_same_runtime": round(whole["frames_per_s"] / speeds[choose_runtime(runtime)][0], 3),
     }
 
 

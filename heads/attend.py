@@ -84,7 +84,9 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
     reader, table = head_reader(store, head, facts), store.clips()
     for clip_id, row in zip(clip_ids, reader.index_of(clip_ids).tolist(), strict=True):
         if not reader.lengths[row]:
-            raise AttendError(f"clip '{clip_id}': it has no frames, since it could not be decoded; name another clip")
+            raise AttendError(
+                f"clip '{clip_id}' has no frames under head {head}: {reader.reasons[row]}; name another clip"
+            )
     fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
     asked = np.array([[fold_of.get(clip_id, fold) == fold for fold in range(folds.n_folds)] for clip_id in clip_ids])
     models = {

@@ -1,6 +1,7 @@
 """What `heads train --dry-run` prints."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -9,7 +10,8 @@ from heads.forecast import forecast
 from heads.labels import load_labels, sites_from_pattern
 from heads.named import resolve_heads
 from heads.recipe import Recipe
-from heads.train import find_unlabelled, make_folds, usable_labels
+from heads.sight import find_unlabelled, sighted_heads, usable_labels
+from heads.train import make_folds
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
 from store.ids import name_a_few
@@ -31,14 +33,16 @@ def show_forecast(
     if site_pattern is not None:
         labels = labels.with_sites(sites_from_pattern(labels.ids, site_pattern), "--site-pattern")
     resolved = resolve_heads(recipe, store, labels.classes)
+    note = partial(stderr_console().print, highlight=False, soft_wrap=True)
     for sentence in resolved.notes:
-        stderr_console().print(sentence, highlight=False, soft_wrap=True)
+        note(sentence)
     readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
     facts = store.clips()
     usable, _ = usable_labels(labels, readers, allow_missing=allow_missing)
     folds = make_folds(usable, facts, recipe)
     extra = len(find_unlabelled(labels, readers)) if unlabelled else 0
-    found = [forecast(head, readers, facts, usable, folds, unlabelled=extra) for head in resolved.heads]
+    heads = sighted_heads(resolved.heads, readers, usable, folds, note)
+    found = [forecast(head, readers, facts, usable, folds, unlabelled=extra) for head in heads]
     if as_json:
         print_json([asdict(each) for each in found])
         return

@@ -25,3 +25,7 @@ class BlendError(HeadsError, ValueError):
 
 class RunError(HeadsError, FileNotFoundError):
     """A run directory lacks a piece, or holds one that cannot be read."""
+
+
+class TrainError(HeadsError, ValueError):
+    """The store, the labels and the run do not fit together."""

@@ -21,6 +21,7 @@ from heads.pseudo import Judgement
 from heads.recipe import HeadConfig
 from heads.remembered import clip_statistics
 from heads.seeds import average_models, mean_of_logits
+from heads.sight import ids_with_frames
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,12 +88,14 @@ def train_heads(
         report: called after every epoch.
 
     Returns:
-        The fold models and out-of-fold predictions, clips in the order of `labels`.
+        The fold models and out-of-fold predictions, clips in the order of `labels`. A clip without frames is
+        not learned from, and gets the share of each class among the training clips of its fold.
 
     Raises:
         UnknownClipError: a clip is not in the store.
         StoppedError: Ctrl-C was pressed; the last epoch was finished and saved.
     """
+    everyone, labels = labels, labels.select(ids_with_frames(reader, labels.ids))
     fold, values = folds.of(labels.ids), labels.values.astype(np.float32)
     plan = plan_members(config, folds.n_folds, seed, judged=bool(unlabelled and config.pseudo_epochs))
     extra = unlabelled if any(member.inner is not None for member in plan) else ()
@@ -120,7 +123,10 @@ def train_heads(
                 judgement=judgements.get(number),
             )
         )
-    return OutOfFold(folds=trained, predictions=predictions, epochs=course.progress.epochs)
+    own_fold = folds.of(everyone.ids)
+    priors = np.stack([part.prior for part in trained])
+    of_prior = Predictions(ids=everyone.ids, classes=everyone.classes, probabilities=priors[own_fold], fold=own_fold)
+    return OutOfFold(folds=trained, predictions=predictions.over(of_prior), epochs=course.progress.epochs)
 
 
 def see_clips(

@@ -17,6 +17,7 @@ from heads.labels import LabelTable
 from heads.named import NamedHead
 from heads.plan import plan_members
 from heads.progress import Progress
+from heads.sight import ids_with_frames
 from store import FeatureReader
 
 _SAMPLE = 384
@@ -67,6 +68,7 @@ def forecast(
         clips: how many labelled clips to speak of, if not of these: more of the same kind.
     """
     config, reader = head.config, head.reader(readers)
+    labels = labels.select(ids_with_frames(reader, labels.ids))
     wanted = len(labels.ids) if clips is None else clips
     chosen = np.random.default_rng(0).permutation(len(labels.ids))[:_SAMPLE]
     sample = labels.select([labels.ids[place] for place in np.sort(chosen)])

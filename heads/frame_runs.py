@@ -11,6 +11,7 @@ from heads.frame_layers import SPREAD, as_layers
 from heads.frame_scores import frame_probabilities, frame_spread
 from heads.predict import head_reader, see_new_clips
 from heads.run import RunDirectory
+from heads.sight import ids_with_frames
 from store import FeatureStore
 
 
@@ -33,14 +34,17 @@ def score_frames(run: RunDirectory, store: FeatureStore) -> list[str]:
     asked = [name for name in run.head_names() if not (run.is_added(name) or run.has_frames(name))]
     for name in asked:
         facts, oof = run.read_head(name), run.read_oof(name)
-        examples = see_new_clips(run, name, facts, head_reader(store, name, facts), store.clips().loc[list(oof.ids)])
-        fold = np.asarray(oof.fold)
-        spread = np.zeros((len(SPREAD), len(oof.ids), len(oof.classes)), np.float32)
+        reader = head_reader(store, name, facts)
+        seen = oof.select(ids_with_frames(reader, oof.ids))
+        examples = see_new_clips(run, name, facts, reader, store.clips().loc[list(seen.ids)])
+        fold = np.asarray(seen.fold)
+        spread = np.zeros((len(SPREAD), len(seen.ids), len(seen.classes)), np.float32)
         for number in np.unique(fold).tolist():
             model = keras.saving.load_model(run.model_path(name, number), compile=False)
             own = np.flatnonzero(fold == number)
             spread[:, own] = frame_spread([(number, model)], examples, own)[0]
-        run.write_frames(name, as_layers(name, oof.ids, oof.classes, spread, fold))
+        layers = as_layers(name, seen.ids, seen.classes, spread, fold)
+        run.write_frames(name, [each.over(oof) for each in layers])
     return asked
 
 

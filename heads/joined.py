@@ -27,6 +27,8 @@ class Reader(Protocol):
     @property
     def status(self) -> Sequence[Status]: ...  # noqa: D102
     @property
+    def reasons(self) -> Sequence[str]: ...  # noqa: D102
+    @property
     def lengths(self) -> NDArray[np.int64]: ...  # noqa: D102
     @property
     def dim(self) -> int: ...  # noqa: D102
@@ -47,7 +49,8 @@ class Reader(Protocol):
 class JoinedReader:
     """Some readers' features of the clips that all of them hold, columns side by side.
 
-    Raises JoinError from its constructor if a clip has not as many frames under one source as under another.
+    A clip that has no frames under one of them has none here. Raises JoinError from its constructor if a clip has fewer
+    frames under one source than under another.
     """
 
     def __init__(self, readers: Sequence[FeatureReader]) -> None:
@@ -55,8 +58,11 @@ class JoinedReader:
         self.ids = sorted(set.intersection(*(set(reader.ids) for reader in readers)))
         self._rows = [reader.index_of(self.ids) for reader in readers]
         first, rows = readers[0], self._rows[0]
-        self.lengths: NDArray[np.int64] = first.lengths[rows]
+        own_lengths = np.stack([reader.lengths[own] for reader, own in zip(readers, self._rows, strict=True)])
+        self.lengths: NDArray[np.int64] = np.where((own_lengths > 0).all(axis=0), own_lengths[0], 0)
         self.status = _worst([[each.status[row] for row in own] for each, own in zip(readers, self._rows, strict=True)])
+        own_reasons = [[each.reasons[row] for row in own] for each, own in zip(readers, self._rows, strict=True)]
+        self.reasons = [next(filter(None, several), "") for several in zip(*own_reasons, strict=True)]
         self.fingerprints = [first.fingerprints[row] for row in rows.tolist()]
         self.dtype = np.result_type(*(reader.dtype for reader in readers))
         self.tap_widths = tuple(width for reader in readers for width in reader.tap_widths)
@@ -64,15 +70,15 @@ class JoinedReader:
         self.digest = settings_digest([reader.digest for reader in readers])
         self.cache = first.cache
         self._places = {clip_id: place for place, clip_id in enumerate(self.ids)}
-        for reader, own in zip(readers[1:], self._rows[1:], strict=True):
-            self._require_same_frames(reader, reader.lengths[own])
+        for reader, lengths in zip(readers[1:], own_lengths[1:], strict=True):
+            self._require_same_frames(reader, lengths)
 
     def index_of(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """The index of each of `ids`, which all readers must hold."""
         return np.array([self._places[clip_id] for clip_id in ids], np.int64)
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """The features (B, T, D) of some clips and their mask (B, T)."""
+        """The features (B, T, D) of some clips that have frames, and their mask (B, T)."""
         parts = [reader.batch(rows[indices]) for reader, rows in zip(self._readers, self._rows, strict=True)]
         return np.concatenate([features for features, _ in parts], axis=2), parts[0][1]
 
@@ -86,7 +92,7 @@ class JoinedReader:
         return next((numbers for numbers in found if numbers is not None), None)
 
     def _require_same_frames(self, reader: FeatureReader, lengths: NDArray[np.int64]) -> None:
-        odd = np.flatnonzero(lengths != self.lengths)
+        odd = np.flatnonzero((lengths != self.lengths) & (self.lengths > 0))
         if len(odd):
             raise JoinError(
                 f"{self._readers[0].key.source} and {reader.key.source} cannot be joined: {len(odd)} clips have not "

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from heads.added import added_predictions
 from heads.blend import Blend
@@ -22,6 +22,7 @@ from heads.recipe import HeadConfig
 from heads.remembered import clip_statistics
 from heads.run import RunDirectory
 from heads.saved import predict_models
+from heads.sight import ids_with_frames
 from store import FeatureStore, Status
 from store.config import parse_settings
 from store.errors import StoreNotFoundError
@@ -39,7 +40,8 @@ class NewPredictions:
 
     Attributes:
         predictions: blended probabilities, one row a clip.
-        status: (N) how decoding went, the worst over the sources; a failed clip has the training prior.
+        status: (N) how decoding went: FAILED if no source has frames, then it has the training prior; PARTIAL if some
+            have none; else the worst over the sources.
     """
 
     predictions: Predictions
@@ -52,7 +54,8 @@ def predict_run(
     """Predict clips of `store` by the blend of `run`.
 
     For each fold the heads' models of that fold predict and are blended; the folds' blends are averaged. A clip that
-    could not be decoded gets the share of each class among the training clips, and its status says so.
+    could not be decoded gets the share of each class among the training clips, and its status says so. A head says that
+    share of a clip that has nothing under its own source, such as one without sound.
 
     Args:
         run: trained and blended.
@@ -76,7 +79,7 @@ def predict_run(
         raise PredictError(
             f"{store.root}: no clip has the features of all heads of this run; featurize with all of its backbones"
         )
-    status = _worst_status(readers.values(), ids)
+    status = _overall_status(readers.values(), ids)
     decoded = [clip_id for clip_id, found in zip(ids, status, strict=True) if found is not Status.FAILED]
     per_head = [
         _predict_folds(run, name, heads[name], readers[name], store.clips().loc[decoded], framed=name in blend.framed)
@@ -87,14 +90,8 @@ def predict_run(
     by_fold = zip(*per_head, strict=True) if per_head else [()]
     per_fold = [[*(each for head in own for each in head), *from_outside] for own in by_fold]
     blended = blend.apply_to_folds(per_fold) if decoded else None
-    probabilities = np.tile(_prior(heads, blend.classes, run), (len(ids), 1))
-    if blended is not None:
-        places = {clip_id: place for place, clip_id in enumerate(ids)}
-        probabilities[[places[clip_id] for clip_id in blended.ids]] = blended.probabilities
-    predictions = Predictions(
-        ids=tuple(ids), classes=blend.classes, probabilities=probabilities, provenance={"model": blend.method}
-    )
-    return NewPredictions(predictions=predictions, status=status)
+    predictions = _always(ids, blend.classes, _prior(heads, blend.classes, run), blend.method)
+    return NewPredictions(predictions=predictions if blended is None else blended.over(predictions), status=status)
 
 
 def head_reader(store: FeatureStore, name: str, facts: Mapping[str, Any]) -> Reader:
@@ -115,14 +112,22 @@ def head_reader(store: FeatureStore, name: str, facts: Mapping[str, Any]) -> Rea
     return readers[0] if len(readers) == 1 else JoinedReader(readers)
 
 
-def _worst_status(readers: Iterable[Reader], ids: Sequence[str]) -> tuple[Status, ...]:
-    """How decoding went for each clip, the worst over all readers."""
+def _always(ids: Sequence[str], classes: Sequence[str], prior: ArrayLike, model: str) -> Predictions:
+    """The same probabilities (C,) for each of `ids`."""
+    probabilities = np.tile(np.asarray(prior, np.float64), (len(ids), 1))
+    return Predictions(ids=tuple(ids), classes=tuple(classes), probabilities=probabilities, provenance={"model": model})
+
+
+def _overall_status(readers: Iterable[Reader], ids: Sequence[str]) -> tuple[Status, ...]:
+    """How decoding went for each clip, over all readers."""
     order = list(Status)
-    worst = np.zeros(len(ids), np.int64)
-    for reader in readers:
-        codes = [order.index(reader.status[place]) for place in reader.index_of(ids)]
-        worst = np.maximum(worst, codes)
-    return tuple(order[code] for code in worst)
+    codes = np.array([[order.index(reader.status[place]) for place in reader.index_of(ids)] for reader in readers])
+    if not len(codes):
+        return (Status.OK,) * len(ids)
+    worst, best = codes.max(axis=0), codes.min(axis=0)
+    failed = order.index(Status.FAILED)
+    overall = np.where((worst == failed) & (best < failed), order.index(Status.PARTIAL), worst)
+    return tuple(order[code] for code in overall)
 
 
 def _predict_folds(
@@ -130,21 +135,24 @@ def _predict_folds(
 ) -> list[list[Predictions]]:
     """What each fold's model of one head says of the clips in `table`, which are read once for all folds.
 
-    With `framed`, its tables of scores of single frames follow.
+    With `framed`, its tables of scores of single frames follow. Of clips that the head has no frames of, all of them
+    say the share of each class among the fold's training clips.
     """
-    ids, classes = tuple(table.index), tuple(facts["classes"])
+    everyone, classes = table.index.tolist(), tuple(facts["classes"])
+    ids = ids_with_frames(reader, everyone)
     models = [
         keras.saving.load_model(run.model_path(name, number), compile=False) for number in range(len(facts["metadata"]))
     ]
-    examples = see_new_clips(run, name, facts, reader, table)
+    examples = see_new_clips(run, name, facts, reader, table.loc[ids])
     found = [
-        [Predictions(ids=ids, classes=classes, probabilities=each, provenance={"model": name})]
+        [Predictions(ids=tuple(ids), classes=classes, probabilities=each, provenance={"model": name})]
         for each in predict_models(models, examples)
     ]
     if framed:
         spread = frame_spread(list(enumerate(models)), examples, np.arange(len(ids)))
         found = [[*own, *as_layers(name, ids, classes, each)] for own, each in zip(found, spread, strict=True)]
-    return found
+    priors = [_always(everyone, classes, prior, name) for prior in facts["prior"]]
+    return [[each.over(prior) for each in own] for own, prior in zip(found, priors, strict=True)]
 
 
 def see_new_clips(

@@ -68,6 +68,13 @@ class Predictions:
         fold = None if self.fold is None else self.fold[rows]
         return replace(self, ids=tuple(ids), probabilities=self.probabilities[rows], fold=fold)
 
+    def over(self, everyone: "Predictions") -> "Predictions":
+        """These predictions, and of clips that they lack what `everyone`, a table of the same classes, says."""
+        place = {clip_id: row for row, clip_id in enumerate(everyone.ids)}
+        probabilities = everyone.probabilities.copy()
+        probabilities[[place[clip_id] for clip_id in self.ids]] = self.probabilities
+        return replace(everyone, probabilities=probabilities, provenance=self.provenance)
+
     def column(self, name: str) -> NDArray[np.float64]:
         """The (N,) probabilities of one class.
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from heads.errors import TrainError
 from heads.metrics import mean_log_loss
 from heads.progress import Epoch
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from heads.train import TrainError, train_on
+from heads.train import train_on
 from store import FeatureStore
 
 RANDOM_SPLIT = "random_split"

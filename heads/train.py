@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from heads.atomic import atomic_path
-from heads.errors import HeadsError
+from heads.errors import TrainError
 from heads.fit import OutOfFold, train_heads
 from heads.folds import Folds, assign_folds, balance_table
 from heads.joined import Reader
@@ -21,15 +21,12 @@ from heads.named import NamedHead, resolve_heads
 from heads.progress import Epoch, Progress
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from store import FeatureReader, FeatureStore, Status
+from heads.sight import find_unlabelled, sighted_heads, usable_labels
+from store import FeatureStore
 from store.digest import settings_digest
 from store.ids import name_a_few
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
-
-
-class TrainError(HeadsError, ValueError):
-    """The store, the labels and the run do not fit together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +110,10 @@ def train_on(
     extra = find_unlabelled(labels, readers) if unlabelled else ()
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
         note("the recipe has no pseudo_epochs, so the clips without labels are not used")
-    _begin(run, recipe, resolved.heads, usable, folds, set_aside, extra)
+    heads = sighted_heads(resolved.heads, readers, usable, folds, note)
+    _begin(run, recipe, heads, usable, folds, set_aside, extra)
     done = []
-    for head in resolved.heads:
+    for head in heads:
         resumed = head.name in run.head_names()
         if not resumed:
             _train_one(run, head, head.reader(readers), facts, usable, folds, recipe.seed, extra, report)
@@ -139,40 +137,6 @@ def rare_classes(labels: LabelTable, folds: Folds) -> list[str]:
     if len(untrained):
         sentences.append(f"{name_a_few(untrained)}: all clips stand in one fold, whose model never sees the class")
     return sentences
-
-
-def find_unlabelled(labels: LabelTable, readers: Mapping[str, FeatureReader]) -> tuple[str, ...]:
-    """The clips that have frames under every key and no row among the labels, sorted."""
-    framed = [
-        {clip_id for clip_id, length in zip(reader.ids, reader.lengths.tolist(), strict=True) if length}
-        for reader in readers.values()
-    ]
-    return tuple(sorted(set.intersection(*framed) - set(labels.ids)))
-
-
-def usable_labels(
-    labels: LabelTable, readers: Mapping[str, FeatureReader], *, allow_missing: bool
-) -> tuple[LabelTable, pd.DataFrame]:
-    """The labelled clips that have frames under every key, and a table of those that are not OK somewhere."""
-    known = set.intersection(*(set(reader.ids) for reader in readers.values()))
-    if not allow_missing:
-        labels.check_against(known)
-    ids = [clip_id for clip_id in labels.ids if clip_id in known]
-    if not ids:
-        raise TrainError(
-            f"{labels.origin}: none of the labelled clips is in the store; its paths must start where VIDEOS started"
-        )
-    failed: set[str] = set()
-    rows = []
-    for reader in readers.values():
-        for place in reader.index_of(ids):
-            status = reader.status[place]
-            if status is not Status.OK:
-                rows.append((reader.ids[place], reader.key.source, status.value, reader.reasons[place]))
-            if reader.lengths[place] == 0:
-                failed.add(reader.ids[place])
-    usable = labels.select([clip_id for clip_id in ids if clip_id not in failed])
-    return usable, pd.DataFrame(rows, columns=["clip_id", "source", "status", "reason"])
 
 
 def make_folds(labels: LabelTable, facts: pd.DataFrame, recipe: Recipe) -> Folds:

@@ -104,7 +104,7 @@ def test_what_cannot_be_weighed_is_said(folder: Path) -> None:
     store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
     with pytest.raises(UnknownClipError, match="nowhere"):
         weigh_frames(run, store, "default-made", ["nowhere.mp4"])
-    with pytest.raises(AttendError, match="it has no frames"):
+    with pytest.raises(AttendError, match="has no frames under head default-made: made to fail"):
         weigh_frames(run, store, "default-made", [clip_ids(90)[2], clip_ids(90)[4]])
     with pytest.raises(UnweighedError, match="has no weights per frame"):
         weigh_frames(run, store, "still-made", [clip_ids(90)[2]])

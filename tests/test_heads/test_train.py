@@ -14,6 +14,7 @@ from made_store import DIM, clip_ids, made_key, make_store, sites_of
 from typer.testing import CliRunner
 
 from heads.cli import app
+from heads.errors import TrainError
 from heads.fit import train_heads
 from heads.folds import assign_folds
 from heads.labels import LabelTable
@@ -25,7 +26,7 @@ from heads.predict import PredictError, predict_run
 from heads.recipe import HeadConfig, Recipe
 from heads.remembered import clip_statistics
 from heads.run import RunDirectory
-from heads.train import TrainError, train_run
+from heads.train import train_run
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 from store.config import parse_settings
 from store.errors import UnknownClipError

@@ -192,7 +192,7 @@ def _contribution(
         inputs = {name: (each[fold] if name == METADATA else each)[own] for name, each in batch.items()}
         gradients = answer_gradients(model, inputs, names)
         tail = _members(model)[0].get_layer("tail")
-        usual = {name: tail.get_layer(f"standardise_{name}").mean.numpy() for name in names}
+        usual = {name: tail.get_layer(f"standardise_{name}").usual().numpy() for name in names}
         for number, place in enumerate(own.tolist()):
             shares = frame_shares(
                 features[place, : int(mask[place].sum())].astype(np.float32),

@@ -66,7 +66,7 @@ def train(
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
     heads = resolve_heads(recipe, store).heads
     runs = 1 + compare_splits + compare_metadata
-    epochs = sum(runs * (head.config.epochs + unlabelled * head.config.pseudo_epochs) for head in heads)
+    epochs = sum(runs * (head.config.passes + unlabelled * head.config.pseudo_epochs) for head in heads)
     events = EventFiles(run) if tensorboard else None
     try:
         with _progress(console, epochs) as show:

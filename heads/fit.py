@@ -1,5 +1,6 @@
 """Trains one head over all folds. Whatever is fitted for a fold has seen that fold's training clips and no others."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.course import Course
+from heads.discriminant_folds import fit_folds
 from heads.examples import Examples
 from heads.folds import Folds
 from heads.joined import Reader
@@ -100,10 +102,15 @@ def train_heads(
     plan = plan_members(config, folds.n_folds, seed, judged=bool(unlabelled and config.pseudo_epochs))
     extra = unlabelled if any(member.inner is not None for member in plan) else ()
     transforms, examples = see_clips(reader, facts, (*labels.ids, *extra), config, plan, fold)
-    course = Course(config, plan, examples, values, fold, progress or Progress(path=None), seed)
-    course.run(report)
-    judgements = course.settle()
-    probabilities = course.predict_held_out()
+    judgements: dict[int, Judgement] = {}
+    if config.takes_epochs:
+        course = Course(config, plan, examples, values, fold, progress or Progress(path=None), seed)
+        course.run(report)
+        judgements, epochs = course.settle(), course.progress.epochs
+        models, probabilities = [head.model for head in course.members.heads], course.predict_held_out()
+    else:
+        models, probabilities, epochs = _fit_at_once(config, plan, examples, values, fold)
+        report(epochs[0])
     predictions = Predictions(
         ids=labels.ids,
         classes=labels.classes,
@@ -116,17 +123,32 @@ def train_heads(
         own = [place for place, member in enumerate(plan) if member.fold == number and member.inner is None]
         trained.append(
             FoldModel(
-                model=average_models([course.members.heads[place].model for place in own]),
+                model=average_models([models[place] for place in own]),
                 metadata=transforms[own[0]],
                 prior=values[plan[own[0]].learns_from(fold)].mean(axis=0).astype(np.float64),
-                losses=[float(np.mean([epoch.losses[place] for place in own])) for epoch in course.progress.epochs],
+                losses=[float(np.mean([epoch.losses[place] for place in own])) for epoch in epochs],
                 judgement=judgements.get(number),
             )
         )
     own_fold = folds.of(everyone.ids)
     priors = np.stack([part.prior for part in trained])
     of_prior = Predictions(ids=everyone.ids, classes=everyone.classes, probabilities=priors[own_fold], fold=own_fold)
-    return OutOfFold(folds=trained, predictions=predictions.over(of_prior), epochs=course.progress.epochs)
+    return OutOfFold(folds=trained, predictions=predictions.over(of_prior), epochs=epochs)
+
+
+def _fit_at_once(
+    config: HeadConfig,
+    plan: Sequence[Member],
+    examples: Examples,
+    targets: NDArray[np.float32],
+    fold: NDArray[np.int64],
+) -> tuple[list[keras.Model], NDArray[np.float32], list[Epoch]]:
+    """What epochs would give: models, probabilities of held-out clips, and one epoch to tell of."""
+    started = time.monotonic()
+    fitted = fit_folds(config, plan, examples, targets, fold)
+    seconds, none = time.monotonic() - started, (0.0,) * len(plan)
+    epoch = Epoch(number=1, epochs=1, losses=tuple(fitted.losses), rates=none, unlabelled=False, seconds=seconds)
+    return fitted.models, fitted.probabilities, [epoch]
 
 
 def see_clips(

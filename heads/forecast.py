@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from heads.course import Course
+from heads.discriminant_folds import fit_folds
 from heads.examples import in_turn
 from heads.fit import see_clips
 from heads.folds import Folds
@@ -81,7 +82,18 @@ def forecast(
     started = time.monotonic()
     _, examples = see_clips(reader, facts, sample.ids, config, plan, fold)
     statistics_s = time.monotonic() - started
-    course = Course(config, plan, examples, known.values.astype(np.float32), fold, Progress(path=None), 0)
+    targets = known.values.astype(np.float32)
+    if not config.takes_epochs:
+        fit_s = _timed(lambda: fit_folds(config, plan, examples, targets, fold))
+        return Forecast(
+            head=head.name,
+            members=len(plan),
+            clips_per_s=len(sample.ids) / fit_s,
+            seconds=max(statistics_s, read_s) * wanted / len(sample.ids) + fit_s * max(1.0, wanted / len(sample.ids)),
+            cache_bytes=int(len(config.inputs) * 4 * reader.dim * wanted),
+            from_disk=False,
+        )
+    course = Course(config, plan, examples, targets, fold, Progress(path=None), 0)
     steps = course.steps()
     epochs_s = [_timed(lambda: next(steps)) for _ in range(min(_EPOCHS, config.epochs))]
     once = sum(epochs_s) - len(epochs_s) * min(epochs_s)

@@ -54,7 +54,7 @@ class JoinedReader:
     """
 
     def __init__(self, readers: Sequence[FeatureReader]) -> None:
-        self._readers = tuple(readers)
+        self.readers = tuple(readers)
         self.ids = sorted(set.intersection(*(set(reader.ids) for reader in readers)))
         self._rows = [reader.index_of(self.ids) for reader in readers]
         first, rows = readers[0], self._rows[0]
@@ -79,26 +79,33 @@ class JoinedReader:
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """The features (B, T, D) of some clips that have frames, and their mask (B, T)."""
-        parts = [reader.batch(rows[indices]) for reader, rows in zip(self._readers, self._rows, strict=True)]
+        parts = [reader.batch(rows[indices]) for reader, rows in zip(self.readers, self._rows, strict=True)]
         return np.concatenate([features for features, _ in parts], axis=2), parts[0][1]
 
     def times(self, index: int) -> NDArray[np.float64]:
         """(T,) the presentation time of each frame of a clip, in seconds."""
-        return self._readers[0].times(int(self._rows[0][index]))
+        return self.readers[0].times(int(self._rows[0][index]))
 
     def per_frame(self, name: str, index: int) -> NDArray[np.float32] | None:
         """(T, ...) the per-frame numbers `name` of a clip, as the first source that has them says."""
-        found = (each.per_frame(name, int(own[index])) for each, own in zip(self._readers, self._rows, strict=True))
+        found = (each.per_frame(name, int(own[index])) for each, own in zip(self.readers, self._rows, strict=True))
         return next((numbers for numbers in found if numbers is not None), None)
 
     def _require_same_frames(self, reader: FeatureReader, lengths: NDArray[np.int64]) -> None:
         odd = np.flatnonzero((lengths != self.lengths) & (self.lengths > 0))
         if len(odd):
             raise JoinError(
-                f"{self._readers[0].key.source} and {reader.key.source} cannot be joined: {len(odd)} clips have not "
+                f"{self.readers[0].key.source} and {reader.key.source} cannot be joined: {len(odd)} clips have not "
                 f"as many frames under one as under the other, such as {name_a_few([self.ids[row] for row in odd])}; "
                 "featurize both with the same sampling"
             )
+
+
+def columns_of_last_taps(reader: Reader) -> NDArray[np.bool_]:
+    """(D,) which columns belong to the last tap of a source."""
+    if isinstance(reader, JoinedReader):
+        return np.concatenate([columns_of_last_taps(each) for each in reader.readers])
+    return np.arange(reader.dim) >= reader.dim - reader.tap_widths[-1]
 
 
 def _worst(statuses: Sequence[Sequence[Status]]) -> list[Status]:

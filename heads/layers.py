@@ -14,6 +14,7 @@ _SMALLEST_SUM = 0.5
 _LEAST_SPREAD = 1e-3
 _MOST_SPREADS = 8.0
 _LEAST_CHANCE = 1e-7
+_ROOT_FLOOR = 0.01
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)
@@ -115,6 +116,16 @@ def _softmax(scores: Any, mask: Any) -> Any:
     return odds / ops.maximum(ops.sum(odds, axis=-1, keepdims=True), _SMALLEST_SUM)
 
 
+def signed_root(values: Any) -> Any:
+    """The root of the absolute value, with the sign; straight near zero, so that it has a gradient there.
+
+    Pooled features are mostly small, now and then large: their roots are spread more evenly.
+
+    Source: Perronnin, Sánchez and Mensink, "Improving the Fisher kernel for large-scale image classification", 2010.
+    """
+    return ops.sign(values) * (ops.sqrt(ops.abs(values) + _ROOT_FLOOR**2) - _ROOT_FLOOR)
+
+
 @keras.saving.register_keras_serializable(package=_PACKAGE)
 class Standardise(keras.layers.Layer):
     """Zero mean and unit spread per column, by moments that are set from the training clips before training starts.
@@ -125,16 +136,18 @@ class Standardise(keras.layers.Layer):
 
     Args:
         most: how many spreads.
+        root: whether it is the roots of the values (see `signed_root`) that are standardised.
     """
 
-    def __init__(self, most: float = _MOST_SPREADS, **settings: Any) -> None:
+    def __init__(self, most: float = _MOST_SPREADS, root: bool = False, **settings: Any) -> None:
         super().__init__(**settings)
         self.most = most
+        self.root = root
         self.supports_masking = True
 
     def get_config(self) -> dict[str, Any]:
         """What `__init__` takes."""
-        return {**super().get_config(), "most": self.most}
+        return {**super().get_config(), "most": self.most, "root": self.root}
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make room for the moments of D columns: no change until they are set."""
@@ -146,8 +159,15 @@ class Standardise(keras.layers.Layer):
         self.mean.assign(mean)
         self.spread.assign(ops.maximum(spread, _LEAST_SPREAD))
 
+    def usual(self) -> Any:
+        """The values (D,) that come out as zeros."""
+        if not self.root:
+            return self.mean
+        return ops.sign(self.mean) * (ops.square(ops.abs(self.mean) + _ROOT_FLOOR) - _ROOT_FLOOR**2)
+
     def call(self, values: Any) -> Any:
         """Standardise (..., D)."""
+        values = signed_root(values) if self.root else values
         return ops.clip((values - self.mean) / self.spread, -self.most, self.most)
 
 
@@ -222,11 +242,16 @@ class Competing(keras.layers.Layer):
 
     def call(self, scores: Any) -> Any:
         """Let the classes compete."""
-        n_classes = scores.shape[-1]
-        others = ops.where(ops.eye(n_classes, dtype="bool"), _LOWEST, scores[:, None, :])
-        nothing = ops.zeros_like(others[:, :, :1])
-        against = ops.logsumexp(ops.concatenate([others, nothing], axis=-1), axis=-1)
-        return ops.sigmoid(scores - self.strength * against)
+        return let_compete(scores, self.strength)
+
+
+def let_compete(scores: Any, strength: Any) -> Any:
+    """What `Competing` makes of scores (B, C) by strengths (C,)."""
+    n_classes = scores.shape[-1]
+    others = ops.where(ops.eye(n_classes, dtype="bool"), _LOWEST, scores[:, None, :])
+    nothing = ops.zeros_like(others[:, :, :1])
+    against = ops.logsumexp(ops.concatenate([others, nothing], axis=-1), axis=-1)
+    return ops.sigmoid(scores - strength * against)
 
 
 @keras.saving.register_keras_serializable(package=_PACKAGE)

@@ -22,7 +22,8 @@ def compare_metadata(
     unlabelled: bool = False,
     report: Callable[[str, Epoch], None] = lambda _name, _epoch: None,
 ) -> list[dict[str, float | int | str]]:
-    """Train a run's heads once more, those with metadata without and those without with the usual facts.
+    """Train a run's heads once more, those with metadata without and those without with the usual facts; heads that
+    never see metadata are passed over.
 
     Everything else stays as it is: labels, folds, seeds. The second run is kept in the first one's folder
     `other_metadata`; the scores are written to `metadata.json`.
@@ -39,7 +40,7 @@ def compare_metadata(
         `gain`, what metadata takes off the loss; `folds_better`, in how many of `folds` it took something off.
     """
     labels, other = run.read_labels(), RunDirectory(run.path / OTHER_METADATA)
-    turned = recipe.model_copy(update={"heads": tuple(_turned(head) for head in recipe.heads)})
+    turned = recipe.model_copy(update={"heads": tuple(_turned(head) for head in recipe.heads if head.takes_epochs)})
     rows: list[dict[str, float | int | str]] = []
     for head in train_on(store, labels, other, turned, unlabelled=unlabelled, report=report):
         uses = bool(run.read_head(head.name)["settings"]["metadata"])

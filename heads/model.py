@@ -120,7 +120,10 @@ def _recurrent_front(config: HeadConfig, dim: int) -> Any:
 
 def _tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:
     n_classes = shape.n_classes
-    x = _lean_part(config, inputs, shape.taps) if config.kind == "deviation" else _published_part(config, inputs)
+    if config.kind == "deviation":
+        x = _lean_part(config, inputs, shape.taps)
+    else:
+        x = _published_part(config, inputs) if config.takes_epochs else _standardised(config, inputs, root=True)
     # With nothing but its bias at first, the output is the prior that the trainer puts there.
     initial = "zeros" if config.start_at_prior else "glorot_uniform"
     if not config.competing:
@@ -147,10 +150,7 @@ def _lean_part(config: HeadConfig, inputs: dict[str, Any], taps: tuple[int, ...]
 
     Most of the features are dropped in training, so that a few hundred clips do not fit a wide head to their places.
     """
-    clip = [Standardise(name=f"standardise_{name}")(inputs[name]) for name in config.statistics]
-    if POOLED in inputs:
-        clip.append(inputs[POOLED])
-    x = layers.Concatenate(name="clip")(clip) if len(clip) > 1 else clip[0]
+    x = _standardised(config, inputs)
     if config.tap_dropout:
         x = TapDropout(taps, config.tap_dropout, name="tap_dropout")(x)
     x = layers.Dropout(config.dropout, name="clip_dropout")(x)
@@ -163,6 +163,14 @@ def _lean_part(config: HeadConfig, inputs: dict[str, Any], taps: tuple[int, ...]
         x = layers.Dense(width, activation="gelu", name=f"dense{number}")(x)
         x = layers.Dropout(config.dense_dropout, name=f"dense_dropout{number}")(x)
     return x
+
+
+def _standardised(config: HeadConfig, inputs: dict[str, Any], *, root: bool = False) -> Any:
+    """The statistics, or their roots, standardised, and what was pooled, beside each other."""
+    clip = [Standardise(root=root, name=f"standardise_{name}")(inputs[name]) for name in config.statistics]
+    if POOLED in inputs:
+        clip.append(inputs[POOLED])
+    return layers.Concatenate(name="clip")(clip) if len(clip) > 1 else clip[0]
 
 
 def _batch_norm(name: str) -> Any:

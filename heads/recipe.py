@@ -32,6 +32,8 @@ DEFAULT_METADATA: tuple[_FACTS, ...] = (
     "motion_mean",
 )
 EACH_SOURCE: Literal["each"] = "each"
+_WHERE = ("sources", "without", "view", "joined", "classes")
+_OF_DISCRIMINANTS = frozenset({"kind", "name", *_WHERE, "statistics", "covariance_shrinkage", "metadata", "competing"})
 
 
 class RecipeError(HeadsError, ValueError):
@@ -42,7 +44,8 @@ class HeadConfig(StrictModel):
     """One kind of head, trained once for each of its sources, or once for all of them side by side.
 
     Attributes:
-        kind: the architecture: `attention` and `recurrent` as published, or `deviation` (see `heads.model`).
+        kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.model`), or
+            `discriminant`, which is fitted in one step and takes few of the settings (see `heads.discriminant`).
         name: what the head is called, before the name of its source; its kind if not given.
         sources: `each` for every source in the store, or a list of them (`backbone` or `backbone+view`).
         without: sources that `each` leaves out.
@@ -50,6 +53,8 @@ class HeadConfig(StrictModel):
         joined: whether one head sees all its sources side by side, instead of one head a source.
         classes: the classes that it tells apart; all of the labels if none is named.
         statistics: statistics over time that the head sees, in which nothing is learned (see `heads.statistics`).
+        covariance_shrinkage: how far the covariance within classes is drawn towards that of independent columns of
+            equal spread, under `discriminant`; 0 not at all, 1 all the way.
         queries: learned attention queries; 0 for a head that does not look at single frames (under `deviation`).
         recurrent_units: width of each of the two recurrent layers, under `recurrent`.
         metadata: clip facts that the head sees beside the features; none for an empty list.
@@ -85,7 +90,7 @@ class HeadConfig(StrictModel):
         least_learning_rate: `plateau` never goes below this step size.
     """
 
-    kind: Literal["attention", "recurrent", "deviation"] = "attention"
+    kind: Literal["attention", "recurrent", "deviation", "discriminant"] = "attention"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$")] = ""
     sources: Literal["each"] | Annotated[tuple[str, ...], Field(min_length=1)] = EACH_SOURCE
     without: tuple[str, ...] = ()
@@ -93,6 +98,7 @@ class HeadConfig(StrictModel):
     joined: bool = False
     classes: tuple[str, ...] = ()
     statistics: tuple[StatisticName, ...] = ("change",)
+    covariance_shrinkage: Annotated[float, Field(gt=0, le=1)] = 0.9
     queries: Annotated[int, Field(ge=0, le=64)] = 1
     recurrent_units: Annotated[int, Field(ge=1)] = 512
     metadata: tuple[_FACTS, ...] = DEFAULT_METADATA
@@ -126,6 +132,8 @@ class HeadConfig(StrictModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if not self.takes_epochs:
+            self._require_nothing_to_train()
         if self.kind != "deviation" and self.queries < 1:
             raise ValueError(f"queries: a head of kind {self.kind} pools by attention; ask for at least 1")
         if self.kind == "deviation" and not (self.queries or self.statistics):
@@ -138,10 +146,31 @@ class HeadConfig(StrictModel):
             raise ValueError(f"tap_dropout: a head of kind {self.kind} has no place for it; leave it out")
         return self
 
+    def _require_nothing_to_train(self) -> None:
+        given = self.model_fields_set
+        for name, usual in {"metadata": (), "competing": True}.items():
+            if name not in given:
+                object.__setattr__(self, name, usual)
+        if self.metadata or not self.statistics:
+            raise ValueError("a head of kind discriminant sees statistics, at least one, and no metadata")
+        for name, field in type(self).model_fields.items():
+            if name not in _OF_DISCRIMINANTS and getattr(self, name) != field.default:
+                raise ValueError(f"{name}: a head of kind discriminant has no use for it; leave it out")
+
+    @property
+    def takes_epochs(self) -> bool:
+        """Whether the head is trained in epochs; if not, it is fitted in one step."""
+        return self.kind != "discriminant"
+
+    @property
+    def passes(self) -> int:
+        """How often progress on labelled clips is reported: after each epoch, or when the head is fitted."""
+        return self.epochs if self.takes_epochs else 1
+
     @property
     def sees_frames(self) -> bool:
         """Whether single frames are read in training; if not, epochs read a row a clip and no more."""
-        return self.kind != "deviation" or self.queries > 0
+        return self.kind in ("attention", "recurrent") or (self.kind == "deviation" and self.queries > 0)
 
     @property
     def inputs(self) -> tuple[StatisticName, ...]:

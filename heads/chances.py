@@ -1,0 +1,107 @@
+"""Probabilities from the scores of a discriminant: temperature, a bias for each class, and how they compete."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+import scipy.special
+from numpy.typing import NDArray
+
+from heads.balancing import competition
+from heads.discriminant import Matrix
+
+# A few dozen numbers are found: more clips would not tell them better.
+_MOST_CLIPS = 20_000
+_FACTOR = 3.0
+_SMALLEST_SHARE = 1e-3
+_UNKNOWN = -7.0
+_LEAST_STRENGTH, _MOST_STRENGTH = 0.02, 0.98
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chances:
+    """How scores become probabilities.
+
+    Attributes:
+        factor: what scores are multiplied by, one over the temperature.
+        bias: (C,) what is added then.
+        strength: of `Competing`, the same for all classes.
+        loss: mean log loss on the clips that it was fitted to.
+    """
+
+    factor: float
+    bias: Matrix
+    strength: float
+    loss: float
+
+    def bias_of(self, known: NDArray[np.bool_]) -> Matrix:
+        """(C,) the bias, and for classes that the scores know nothing of one that makes them improbable."""
+        return np.where(known, self.bias, _UNKNOWN)
+
+
+def fit_chances(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.float32]) -> Chances:
+    """The chances that give clips with these scores the least log loss.
+
+    The bias is drawn towards a multiple of the logarithm of each class's share, as strongly as a clip would.
+
+    Args:
+        scores: (N, C) of clips that what made the scores has not seen.
+        known: (N, C) whether it had seen the class at all.
+        targets: (N, C) 0 or 1.
+    """
+    if len(scores) > _MOST_CLIPS:
+        some = np.random.default_rng(0).choice(len(scores), _MOST_CLIPS, replace=False)
+        scores, known, targets = scores[some], known[some], targets[some]
+    n_classes = targets.shape[1]
+    spread = max(float(scores.std()), 1e-6)
+    log_share = np.log(np.maximum(targets.mean(axis=0, dtype=np.float64), _SMALLEST_SHARE))
+    given, count = scores / spread, targets.size
+
+    def objective(numbers: Matrix) -> tuple[float, Matrix]:
+        log_factor, shift, weight, logit = numbers[:4]
+        strength = scipy.special.expit(logit)
+        moved = np.where(known, given * np.exp(log_factor) + shift + weight * log_share + numbers[4:], _UNKNOWN)
+        against, odds, others = _against(moved)
+        logits = moved - strength * against
+        losses = np.logaddexp(0.0, logits) - targets * logits
+        slope = np.where(known, scipy.special.expit(logits) - targets, 0.0) / count
+        share = slope / others
+        along = np.where(known, slope - strength * odds * (share.sum(axis=1, keepdims=True) - share), 0.0)
+        by_class = along.sum(axis=0)
+        gradient = np.concatenate(
+            [
+                [np.sum(along * given) * np.exp(log_factor), by_class.sum(), by_class @ log_share],
+                [-np.sum(slope * against) * strength * (1 - strength)],
+                by_class + 2 * numbers[4:] / count,
+            ]
+        )
+        return float(losses[known].sum() + np.sum(numbers[4:] ** 2)) / count, gradient
+
+    strength = float(np.clip(competition(targets), _LEAST_STRENGTH, _MOST_STRENGTH))
+    start = np.concatenate([[np.log(_FACTOR), 0.0, 1.0, np.log(strength / (1 - strength))], np.zeros(n_classes)])
+    fitted = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B")
+    log_factor, shift, weight, logit = fitted.x[:4]
+    return Chances(
+        factor=float(np.exp(log_factor)) / spread,
+        bias=shift + weight * log_share + fitted.x[4:],
+        strength=float(scipy.special.expit(logit)),
+        loss=float(fitted.fun),
+    )
+
+
+def usual_chances(scores: Matrix, targets: NDArray[np.float32]) -> Chances:
+    """Chances where there are no clips to fit them to but those that made the scores (N, C)."""
+    share = np.maximum(targets.mean(axis=0, dtype=np.float64), _SMALLEST_SHARE)
+    factor = _FACTOR / max(float(scores.std()), 1e-6)
+    return Chances(factor=factor, bias=np.log(share), strength=competition(targets), loss=float("nan"))
+
+
+def _against(scores: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+    """What speaks against each class (N, C), as `Competing` has it: the logarithm of the summed odds of the others.
+
+    Then the odds of each class and the summed odds of the others, both divided by the same number for each clip.
+    """
+    top = np.maximum(scores.max(axis=1, keepdims=True), 0.0)
+    odds, nothing = np.exp(scores - top), np.exp(-top)
+    others = np.maximum(odds.sum(axis=1, keepdims=True) - odds, 0.0) + nothing
+    return np.log(others) + top, odds, others

@@ -1,0 +1,133 @@
+"""Discriminants for all folds at once, whose probabilities are calibrated without the scored fold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.chances import Chances, fit_chances, usual_chances
+from heads.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
+from heads.examples import Examples, in_turn
+from heads.joined import columns_of_last_taps
+from heads.layers import signed_root
+from heads.model import COMPETING, OUTPUT, HeadShape, build_head
+from heads.plan import Member
+from heads.recipe import HeadConfig
+
+_CLIPS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """What fitting gives: `models` (K) in the plan's order, (K, N, C) `probabilities` of each member for its own fold
+    and NaN elsewhere, and the `losses` (K) that calibration ended with.
+    """
+
+    models: list[keras.Model]
+    probabilities: NDArray[np.float32]
+    losses: list[float]
+
+
+def fit_folds(
+    config: HeadConfig,
+    plan: Sequence[Member],
+    examples: Examples,
+    targets: NDArray[np.float32],
+    fold: NDArray[np.int64],
+) -> Fitted:
+    """Fit a discriminant for each member of a plan to the clips that it learns from.
+
+    Scores become probabilities by what is fitted to scores of the member's own training clips, each fold of them scored
+    by a discriminant that knows neither that fold nor the member's own.
+
+    Args:
+        config: of kind `discriminant`.
+        plan: the members.
+        examples: the clips.
+        targets: (N, C).
+        fold: (N,) their folds.
+    """
+    values = _Values(config, examples)
+    places = {number: np.flatnonzero(fold == number) for number in np.unique(fold).tolist()}
+    sums = {number: values.sums(own, targets) for number, own in places.items()}
+    made: dict[frozenset[int], Discriminant | None] = {}
+
+    def without(*unseen: int) -> Discriminant | None:
+        key = frozenset(unseen)
+        if key not in made:
+            parts = [own for number, own in sums.items() if number not in key]
+            made[key] = fit_discriminant(add_sums(parts), config.covariance_shrinkage) if parts else None
+        return made[key]
+
+    models, losses = [], []
+    found = np.full((len(plan), *targets.shape), np.nan, np.float32)
+    for row, member in enumerate(plan):
+        own = without(member.fold)
+        if own is None:
+            raise ValueError(f"fold {member.fold}: there is no clip in another fold to learn from")
+        scores, known = np.zeros(targets.shape), np.ones(targets.shape, bool)
+        learned = np.flatnonzero(fold != member.fold)
+        inner = {number: without(member.fold, number) for number in places if number != member.fold}
+        judged = all(each is not None for each in inner.values())
+        for number, each in inner.items():
+            scorer = own if each is None else each
+            scores[places[number]], known[places[number]] = values.scores(scorer, places[number]), scorer.known
+        fit = fit_chances(scores[learned], known[learned], targets[learned]) if judged else None
+        chances = fit or usual_chances(scores[learned], targets[learned])
+        model = _build(config, examples, values.columns, own, chances, targets.shape[1])
+        models.append(model)
+        losses.append(chances.loss)
+        held_out = np.flatnonzero(fold == member.fold)
+        for some in in_turn(len(held_out), _CLIPS_AT_ONCE):
+            batch = examples.batch(held_out[some])
+            found[row, held_out[some]] = keras.ops.convert_to_numpy(model(batch, training=False))
+    return Fitted(models=models, probabilities=found, losses=losses)
+
+
+class _Values:
+    """The columns that a discriminant sees, read some clips at a time: roots of the last tap of each statistic."""
+
+    def __init__(self, config: HeadConfig, examples: Examples) -> None:
+        self._statistics = [examples.statistics[name] for name in config.statistics]
+        of_one = np.flatnonzero(columns_of_last_taps(examples.reader))
+        self._of_one = of_one
+        dim = examples.reader.dim
+        self.columns = np.concatenate([of_one + number * dim for number in range(len(self._statistics))])
+
+    def sums(self, places: NDArray[np.int64], targets: NDArray[np.float32]) -> Sums:
+        return add_sums(
+            [sums_of(self._roots(places[some]), targets[places[some]]) for some in in_turn(len(places), _CLIPS_AT_ONCE)]
+        )
+
+    def scores(self, discriminant: Discriminant, places: NDArray[np.int64]) -> Matrix:
+        parts = [discriminant.scores(self._roots(places[some])) for some in in_turn(len(places), _CLIPS_AT_ONCE)]
+        return np.concatenate(parts)
+
+    def _roots(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        beside = np.concatenate([each[places][:, self._of_one] for each in self._statistics], axis=1)
+        return np.asarray(keras.ops.convert_to_numpy(signed_root(beside)))
+
+
+def _build(
+    config: HeadConfig,
+    examples: Examples,
+    columns: NDArray[np.int64],
+    discriminant: Discriminant,
+    chances: Chances,
+    n_classes: int,
+) -> keras.Model:
+    """The network that does what a discriminant and its chances do; columns that are not seen have no weight."""
+    head = build_head(config, HeadShape(dim=examples.reader.dim, n_metadata=0, n_classes=n_classes))
+    width = examples.reader.dim * len(config.statistics)
+    mean, spread, kernel = np.zeros(width), np.ones(width), np.zeros((width, n_classes))
+    mean[columns], spread[columns] = discriminant.mean, discriminant.spread
+    kernel[columns] = discriminant.weights * chances.factor
+    for number, name in enumerate(config.statistics):
+        own = slice(number * examples.reader.dim, (number + 1) * examples.reader.dim)
+        head.tail.get_layer(f"standardise_{name}").set_moments(mean[own], spread[own])
+    bias = chances.bias_of(discriminant.known) + discriminant.bias * chances.factor
+    head.tail.get_layer(OUTPUT).set_weights([kernel, bias])
+    head.tail.get_layer(COMPETING).set_strength(chances.strength)
+    return head.model

@@ -1,7 +1,8 @@
 """What the heads of a run say of the frames of a store's clips."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import keras
 import numpy as np
@@ -24,24 +25,45 @@ class ScoresOverTime:
     probabilities: NDArray[np.float64]
 
 
-def score_frames(run: RunDirectory, store: FeatureStore) -> list[str]:
-    """Keep, for each head that was trained here, how its out-of-fold scores of single frames are spread over each clip.
+def heads_to_score(run: RunDirectory) -> list[str]:
+    """The heads that were trained here and whose scores of single frames the run does not hold yet."""
+    return [name for name in run.head_names() if not (run.is_added(name) or run.has_frames(name))]
 
-    Returns:
-        The heads that were asked; those whose scores the run holds already are not.
+
+def score_frames(
+    run: RunDirectory,
+    store: FeatureStore,
+    heads: Sequence[str],
+    report: Callable[[str, int, int], None] = lambda _text, _number, _total: None,
+) -> None:
+    """Keep how each head's out-of-fold scores of single frames are spread over each clip.
+
+    Args:
+        run: trained.
+        store: holds the features that the heads read.
+        heads: of `heads_to_score`.
+        report: called after every clip: with a sentence, the number of the clip under its head, and of how many.
     """
-    asked = [name for name in run.head_names() if not (run.is_added(name) or run.has_frames(name))]
-    for name in asked:
-        facts, oof = run.read_head(name), run.read_oof(name)
-        examples = see_new_clips(run, name, facts, head_reader(store, name, facts), store.clips().loc[list(oof.ids)])
-        fold = np.asarray(oof.fold)
-        spread = np.zeros((len(SPREAD), len(oof.ids), len(oof.classes)), np.float32)
-        for number in np.unique(fold).tolist():
-            model = keras.saving.load_model(run.model_path(name, number), compile=False)
-            own = np.flatnonzero(fold == number)
-            spread[:, own] = frame_spread([(number, model)], examples, own)[0]
-        run.write_frames(name, as_layers(name, oof.ids, oof.classes, spread, fold))
-    return asked
+    for name in heads:
+        _score_head(run, store, name, report)
+
+
+def _score_head(run: RunDirectory, store: FeatureStore, name: str, report: Callable[[str, int, int], None]) -> None:
+    facts, oof = run.read_head(name), run.read_oof(name)
+    examples = see_new_clips(run, name, facts, head_reader(store, name, facts), store.clips().loc[list(oof.ids)])
+    fold = np.asarray(oof.fold)
+    spread = np.zeros((len(SPREAD), len(oof.ids), len(oof.classes)), np.float32)
+    clips, total = count(1), len(oof.ids)
+
+    def seen() -> None:
+        number = next(clips)
+        report(f"{name}: single frames of clip {number} of {total}", number, total)
+
+    for number in np.unique(fold).tolist():
+        model = keras.saving.load_model(run.model_path(name, number), compile=False)
+        own = np.flatnonzero(fold == number)
+        spread[:, own] = frame_spread([(number, model)], examples, own, seen)[0]
+    run.write_frames(name, as_layers(name, oof.ids, oof.classes, spread, fold))
 
 
 def scores_over_time(

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from heads.blend import Blend
-from heads.blenders.calibrated import SUFFIX
+from heads.contribution import mean_weights
 from heads.report.run_facts import RunFacts
 from heads.report.table import Column, Row, Table, columns, number, percent, text
 
@@ -47,7 +46,7 @@ def contribution_tables(facts: RunFacts) -> list[Table]:
 
 
 def _left_out_table(facts: RunFacts, found: dict[str, Any]) -> Table:
-    weights = _mean_weights(facts.fitted)
+    weights, greedy = mean_weights(facts.fitted), found["greedy_weights"]
     heads = facts.metrics["heads"]
     rows = [
         Row(
@@ -57,6 +56,7 @@ def _left_out_table(facts: RunFacts, found: dict[str, Any]) -> Table:
                 number(row["adds"], 5),
                 number(row["low"], 5),
                 number(row["high"], 5),
+                number(greedy[row["name"]], 2),
                 number(weights.get(row["name"]), 2),
             )
         )
@@ -71,20 +71,11 @@ def _left_out_table(facts: RunFacts, found: dict[str, Any]) -> Table:
             ("Adds", "Mean log loss of the mean of logits without it, minus with it", "number"),
             ("From", "Lower end of the 95 % interval, with sites as the units", "number"),
             ("To", "Upper end of the 95 % interval", "number"),
+            ("Greedy weight", "Share of the picks where models are picked one by one for the lowest loss", "number"),
             ("Weight", "In the chosen blend, mean over species, where it has weights", "number"),
         ),
         rows=tuple(rows),
     )
-
-
-def _mean_weights(blend: Blend) -> dict[str, float]:
-    """The weight of each model in a blend that has weights, mean over classes; even for the plain means."""
-    if blend.method.removesuffix(SUFFIX) in ("mean", "mean_of_logits"):
-        return dict.fromkeys(blend.models, 1 / len(blend.models))
-    weights = blend.parameters.get("blend", blend.parameters).get("weights")
-    if weights is None:
-        return {}
-    return {model: sum(own) / len(own) for model, own in zip(blend.models, weights, strict=True)}
 
 
 def _correlation_table(found: dict[str, Any]) -> Table:

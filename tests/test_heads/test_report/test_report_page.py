@@ -7,10 +7,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from heads.blend import fit_blend
+from heads.blenders import find_blender
 from heads.errors import RunError
 from heads.leaderboard import blend_run
 from heads.report import render_report
 from heads.report.confusion import confusion_table
+from heads.report.model_tables import contribution_tables
 from heads.report.multiples import species_reliability
 from heads.report.run_facts import read_run
 from heads.report.run_tables import pseudo_labels_table
@@ -126,6 +129,18 @@ def test_the_blend_is_weighed_against_the_best_single_model(make_run: MakeRun) -
     assert "lower, more than chance among sites would give" in render_report(run)
 
 
+def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> None:
+    """Whatever blend is chosen."""
+    run = make_run()
+    blend_run(run, "logistic")
+    weights = fit_blend(find_blender("greedy"), run.read_all_oof(), run.read_labels(), run.read_folds()).parameters
+    expected = dict(zip(run.head_names(), (f"{np.mean(own):.2f}" for own in weights["weights"]), strict=True))
+    table = contribution_tables(read_run(run))[0]
+    place = [each.label for each in table.columns].index("Greedy weight")
+    assert {row.cells[0].text: row.cells[place].text for row in table.rows} == expected
+    assert {row.cells[place + 1].text for row in table.rows} == {"–"}
+
+
 def test_every_site_has_a_row(make_run: MakeRun) -> None:
     run = make_run()
     cells = Reader(render_report(run)).cells
@@ -208,7 +223,7 @@ def test_a_run_that_is_not_blended_is_refused(make_run: MakeRun) -> None:
 def test_a_run_blended_by_another_version_is_refused(make_run: MakeRun) -> None:
     run = make_run()
     run.write_metrics({**run.read_metrics(), "version": 1})
-    with pytest.raises(RunError, match=r"its version is 1, expected 2: .* run `heads blend --run"):
+    with pytest.raises(RunError, match=r"its version is 1, expected 3: .* run `heads blend --run"):
         render_report(run)
 
 

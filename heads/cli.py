@@ -146,6 +146,10 @@ def blend(
     as_json: Json = False,
 ) -> None:
     """Score every way to blend the heads' out-of-fold predictions, keep one, and print the leaderboard."""
+    if any(name.startswith("network") for name in (*(also or ()), method or "")):
+        with native_chatter(shown=False):
+            import keras  # noqa: F401  the network needs it, and TensorFlow talks when it is imported
+
     from heads.added import add_predictions
     from heads.leaderboard import blend_run
     from heads.printing import print_added, print_leaderboard

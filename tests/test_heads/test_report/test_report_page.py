@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,16 +9,16 @@ import numpy as np
 import pytest
 
 from heads.blend import fit_blend
-from heads.blenders import find_blender
+from heads.blenders import BLENDERS, OPTIONAL, find_blender
 from heads.errors import RunError
 from heads.leaderboard import blend_run
 from heads.report import render_report
 from heads.report.confusion import confusion_table
-from heads.report.model_tables import contribution_tables
+from heads.report.model_tables import comparison_table, contribution_tables
 from heads.report.multiples import species_reliability
 from heads.report.run_facts import read_run
 from heads.report.run_tables import pseudo_labels_table
-from heads.report.score_tables import thresholds_table
+from heads.report.score_tables import leaderboard_table, thresholds_table
 from heads.run import RunDirectory
 
 MakeRun = Callable[..., RunDirectory]
@@ -139,6 +140,36 @@ def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> 
     place = [each.label for each in table.columns].index("Greedy weight")
     assert {row.cells[0].text: row.cells[place].text for row in table.rows} == expected
     assert {row.cells[place + 1].text for row in table.rows} == {"–"}
+
+
+def test_a_blend_that_is_the_best_single_model_is_said_to_be(make_run: MakeRun) -> None:
+    run = make_run()
+    blend_run(run, "best_single")
+    assert "It is the best single model, attention-efficientnet_lite0, by itself." in render_report(run)
+
+
+def test_every_way_to_blend_is_explained(make_run: MakeRun) -> None:
+    run = make_run()
+    metrics = run.read_metrics()
+    names = [*BLENDERS, *OPTIONAL, "xgboost+frames+calibrated"]
+    row = metrics["comparison"][0]
+    run.write_metrics({**metrics, "comparison": [{**row, "name": name} for name in names]})
+    said = [row.cells[-1].text for row in comparison_table(read_run(run)).rows]
+    assert all(said)
+    assert said[-1].endswith("of their scores of single frames, then calibrated")
+
+
+def test_headings_are_explained_below_their_table(make_run: MakeRun) -> None:
+    run = make_run()
+    page = unescape(render_report(run))
+    for column in leaderboard_table(read_run(run)).explained:
+        assert f"<dt>{column.label}</dt><dd>{column.hint}</dd>" in page
+    assert "<dt>ECE</dt>" in page
+
+
+def test_the_heat_map_uses_its_whole_range(make_run: MakeRun) -> None:
+    shades = [cell.shade for row in contribution_tables(read_run(make_run()))[1].rows for cell in row.cells[1:]]
+    assert (min(shades), max(shades)) == (0.0, 1.0)
 
 
 def test_every_site_has_a_row(make_run: MakeRun) -> None:

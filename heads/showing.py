@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+_BAR = 12
 
 
 class Done(NamedTuple):
@@ -31,13 +34,14 @@ def steps_shown(console: Console, steps: int) -> Iterator[Callable[[Done], None]
         yield line
         return
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+        # a long name gives way where the terminal is narrow, not the numbers
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=_BAR),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, expand=True) as bar:
         task = bar.add_task("heads", total=steps)
 
         def advance(done: Done) -> None:

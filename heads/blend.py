@@ -43,8 +43,8 @@ class Blend:
         """Blend the models' predictions of the same clips.
 
         Args:
-            predictions: one for each of `models`, and six for each of `framed` as `heads.frame_layers.as_layers` makes
-                them, in any order; further ones are ignored.
+            predictions: one for each of `models`, and for each of `framed` those that `heads.frame_layers.as_layers`
+                makes, in any order; further ones are ignored.
 
         Raises:
             BlendError: a model is missing, or predicts other clips or classes than it should.
@@ -85,11 +85,13 @@ class Blend:
 
     def to_json(self) -> dict[str, Any]:
         """The blend as JSON values; `from_json` turns them back."""
+        statistics = {"frame_statistics": list(SPREAD)} if self.framed else {}
         return {
             "method": self.method,
             "models": list(self.models),
             "classes": list(self.classes),
             "framed": list(self.framed),
+            **statistics,
             "parameters": dict(self.parameters),
         }
 
@@ -98,7 +100,7 @@ class Blend:
         """The blend that `to_json` spelled out.
 
         Raises:
-            BlendError: a field is missing, or the blender is unknown.
+            BlendError: a field is missing, the blender is unknown, or it takes other statistics of single frames.
         """
         try:
             blend = cls(
@@ -111,6 +113,11 @@ class Blend:
         except KeyError as error:
             raise BlendError(f"blend.json: there is no {error}; run `heads blend` again") from error
         find_blender(blend.method)
+        if blend.framed and spec.get("frame_statistics") != list(SPREAD):
+            raise BlendError(
+                "blend.json: another version fitted it to other statistics of single frames; delete the run's folder "
+                "`frames`, and run `heads train --frame-scores` and `heads blend` again"
+            )
         return blend
 
 
@@ -126,7 +133,7 @@ class Material:
         labels: (N, C) 0 or 1.
         fold: (N,).
         framed: models whose scores of single frames are there.
-        frames: (6 * M, N, C), each statistic of all models in turn, NaN where a model has none; None if none has.
+        frames: (S * M, N, C), each statistic of all models in turn, NaN where a model has none; None if none has.
     """
 
     ids: tuple[str, ...]

@@ -21,54 +21,70 @@ def heads() -> None:
 
 
 Store = Annotated[Path, typer.Option(help="Folder of the feature store.")]
-Run = Annotated[Path, typer.Option("--run", help="Folder of the run; made if it is missing.")]
-Labels = Annotated[Path, typer.Option(help="CSV: filename and a column a class, or filepath,label rows.")]
+NewRun = Annotated[Path, typer.Option("--run", help="Folder of the run; made if it is missing.")]
+Run = Annotated[Path, typer.Option("--run", help="Folder of the run, as `heads train` made it.")]
+Labels = Annotated[Path, typer.Option(help="CSV: filename and a 0/1 column a class, or rows of filepath,label.")]
 RecipePath = Annotated[Path | None, typer.Option(help="YAML recipe.", show_default="the built-in default")]
-Sites = Annotated[Path | None, typer.Option(help="CSV filename,site: clips of one site stay in one fold.")]
+Sites = Annotated[Path | None, typer.Option(help="CSV of filename,site: clips of one site stay in one fold.")]
 SitePattern = Annotated[str | None, typer.Option(help="Regular expression that finds the site in a clip's path.")]
-AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Leave out labelled clips without features.")]
+AllowMissing = Annotated[
+    bool, typer.Option("--allow-missing", help="Leave out labelled clips that the store does not hold.")
+]
 Unlabelled = Annotated[bool, typer.Option("--unlabelled", help="Learn from the store's clips without labels too.")]
-Seed = Annotated[int | None, typer.Option(help="Of weights, dropout, order and folds.", show_default="the recipe's")]
+Seed = Annotated[
+    int | None, typer.Option(help="Random seed of folds, weights, dropout and order.", show_default="the recipe's")
+]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="The same bits for the same seed, always.")]
-NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave clip facts out.")]
+NoMetadata = Annotated[bool, typer.Option("--no-metadata", help="Leave clip facts (frame size, light, motion) out.")]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard event files into the run too.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how long it would take, by trying on a few clips.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how long it would take, by a few epochs on a few clips.")]
 CompareSplits = Annotated[
-    bool, typer.Option("--compare-splits", help="Score on random folds too: what keeping sites whole costs.")
+    bool, typer.Option("--compare-splits", help="Train on random folds too: by how much they flatter.")
 ]
 FrameScores = Annotated[
-    bool, typer.Option("--frame-scores", help="Keep what heads say of single frames, for stackers; a finished run too.")
+    bool,
+    typer.Option("--frame-scores", help="Score single frames too, for the +frames blenders; also of a finished run."),
 ]
 CompareMetadata = Annotated[
-    bool, typer.Option("--compare-metadata", help="Score with and without clip facts: what they are worth.")
+    bool, typer.Option("--compare-metadata", help="Train with and without clip facts: what they are worth.")
 ]
 Clip = Annotated[str, typer.Option(help="Id of the clip: its path below the folder that was featurized.")]
 HeadName = Annotated[str | None, typer.Option(help="One head of the run.", show_default="all")]
 PictureStore = Annotated[
-    Path | None, typer.Option("--store", help="Feature store: shows clips in pictures.", show_default="no pictures")
+    Path | None,
+    typer.Option("--store", help="Feature store of the clips, to show them in pictures.", show_default="no pictures"),
 ]
-Videos = Annotated[Path | None, typer.Option(help="Folder of the clips.", show_default="where they were featurized")]
+Videos = Annotated[
+    Path | None, typer.Option(help="Folder of the clips, if it has moved.", show_default="where they were featurized")
+]
 Add = Annotated[
     list[Path] | None,
-    typer.Option("--add", help="CSV of a foreign model's out-of-fold predictions; NAME.csv becomes model NAME."),
+    typer.Option("--add", help="CSV of another model's predictions, out of fold; NAME.csv becomes model NAME."),
 ]
 AddNew = Annotated[
     list[Path] | None,
-    typer.Option("--add", help="CSV: what a foreign model of the blend, NAME.csv, says of the clips."),
+    typer.Option("--add", help="CSV: what model NAME, added to the blend as NAME.csv, says of these clips."),
 ]
-Method = Annotated[str | None, typer.Option(help="Blender to keep.", show_default="best nested score")]
-Also = Annotated[list[str] | None, typer.Option(help="Blender to score too: network, or lightgbm on a large table.")]
+Method = Annotated[str | None, typer.Option(help="Blender to keep.", show_default="the simplest as good as the best")]
+Also = Annotated[
+    list[str] | None, typer.Option(help="Blender to score too, such as network, or lightgbm on a large table.")
+]
 Precision = Annotated[
     list[float] | None,
-    typer.Option(help="Share of finds that must be right, for the report's thresholds.", show_default="0.8 0.9 0.95"),
+    typer.Option(
+        help="Precision that a threshold of the report must reach, 0 to 1; may be given again.",
+        show_default="0.8 0.9 0.95",
+    ),
 ]
 Recall = Annotated[
     list[float] | None,
-    typer.Option(help="Share of clips that must be found, likewise.", show_default="0.8 0.9 0.95"),
+    typer.Option(help="Recall likewise.", show_default="0.8 0.9 0.95"),
 ]
 Out = Annotated[Path, typer.Option(help="File to write: CSV, or Parquet if it ends in .parquet.")]
-Explain = Annotated[bool, typer.Option("--explain", help="Add the moments of each clip that its answer came from.")]
-Template = Annotated[Path | None, typer.Option(help="CSV whose rows and columns to keep, in their order.")]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Add the three moments of each clip that its answer came from.")
+]
+Template = Annotated[Path | None, typer.Option(help="CSV whose clips and columns to write, in its order.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk.")]
 
@@ -77,7 +93,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the librarie
 def train(
     store: Store,
     labels: Labels,
-    run_folder: Run,
+    run_folder: NewRun,
     recipe: RecipePath = None,
     sites: Sites = None,
     site_pattern: SitePattern = None,
@@ -129,7 +145,11 @@ def blend(
     recall: Recall = None,
     as_json: Json = False,
 ) -> None:
-    """Blend the heads' out-of-fold predictions and print the leaderboard."""
+    """Score every way to blend the heads' out-of-fold predictions, keep one, and print the leaderboard."""
+    if any(name.startswith("network") for name in (*(also or ()), method or "")):
+        with native_chatter(shown=False):
+            import keras  # noqa: F401  the network needs it, and TensorFlow talks when it is imported
+
     from heads.added import add_predictions
     from heads.leaderboard import blend_run
     from heads.printing import print_added, print_leaderboard
@@ -152,7 +172,7 @@ def blend(
 
 @app.command()
 def report(run_folder: Run, store: PictureStore = None, videos: Videos = None, verbose: Verbose = False) -> None:
-    """Write report.html into the run: one page that needs no network."""
+    """Write report.html into a blended run: one page that needs no network."""
     from heads import command_report
 
     command_report.report(run_folder, store, videos, verbose=verbose)

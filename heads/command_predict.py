@@ -11,6 +11,7 @@ from heads.predictions import read_csv
 from heads.run import RunDirectory
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console
+from store.ids import name_a_few
 
 
 def predict(
@@ -41,6 +42,11 @@ def predict(
         print_json({"out": str(out), "clips": len(new.status), "statuses": dict(counts)})
         return
     print(f"{len(new.status)} clips predicted into {out}")
-    failed = counts[Status.FAILED.value]
+    failed = [clip_id for clip_id, each in zip(new.predictions.ids, new.status, strict=True) if each is Status.FAILED]
     if failed:
-        stderr_console().print(f"{failed} of them could not be decoded and got the training prior: see column status")
+        where = "see column status" if template is None else name_a_few(failed)
+        stderr_console().print(
+            f"{len(failed)} of them could not be decoded and got the training prior: {where}",
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -1,23 +1,20 @@
 """What `heads train` does, once its words are parsed."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from heads.command_forecast import show_forecast
-from heads.frame_runs import score_frames
+from heads.frame_runs import heads_to_score, score_frames
 from heads.metadata_worth import compare_metadata as score_the_other_way
 from heads.named import resolve_heads
 from heads.progress import Epoch, StoppedError
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
+from heads.showing import Done, steps_shown
 from heads.splits import compare_splits as score_on_random_folds
 from heads.tensorboard import EventFiles
 from heads.train import Trained, train_run
@@ -69,7 +66,11 @@ def train(
     epochs = sum(runs * (head.config.passes + unlabelled * head.config.pseudo_epochs) for head in heads)
     events = EventFiles(run) if tensorboard else None
     try:
-        with _progress(console, epochs) as show:
+        with steps_shown(console, epochs) as tell:
+
+            def show(name: str, epoch: Epoch) -> None:
+                text = f"{name}: epoch {epoch.number} of {epoch.epochs}, loss {epoch.loss:.4f}"
+                tell(Done(text, epoch.number, epoch.epochs))
 
             def report(name: str, epoch: Epoch) -> None:
                 show(name, epoch)
@@ -91,8 +92,10 @@ def train(
             same: dict[str, Any] = {"unlabelled": unlabelled, "report": show}
             splits = score_on_random_folds(store, run, recipe, **same) if compare_splits else []
             worth = score_the_other_way(store, run, recipe, **same) if compare_metadata else []
-            if frame_scores:
-                score_frames(run, store)
+        if frame_scores:
+            asked = heads_to_score(run)
+            with steps_shown(console, len(asked) * len(run.read_folds().ids)) as tell:
+                score_frames(run, store, asked, lambda *done: tell(Done(*done)))
     except StoppedError as stopped:
         console.print(str(stopped), highlight=False, soft_wrap=True)
         raise typer.Exit(_STOPPED) from stopped
@@ -128,35 +131,6 @@ def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool) -> Recipe:
         heads = tuple(head.model_copy(update={"metadata": ()}) for head in recipe.heads)
         recipe = recipe.model_copy(update={"heads": heads})
     return recipe
-
-
-@contextmanager
-def _progress(console: Console, epochs: int) -> Iterator[Callable[[str, Epoch], None]]:
-    """A function that shows progress: a live bar on a terminal, elsewhere a line for a head's first and last epoch."""
-    if not console.is_terminal:
-
-        def line(name: str, epoch: Epoch) -> None:
-            if epoch.number in (1, epoch.epochs):
-                text = f"{name}: epoch {epoch.number} of {epoch.epochs}, loss {epoch.loss:.4f}"
-                console.print(text, highlight=False, soft_wrap=True)
-
-        yield line
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("heads", total=epochs)
-
-        def advance(name: str, epoch: Epoch) -> None:
-            text = f"{name} epoch {epoch.number} of {epoch.epochs} loss {epoch.loss:.4f}"
-            bar.update(task, advance=1, description=text)
-
-        yield advance
 
 
 def _print_trained(trained: list[Trained], run_folder: Path) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.blend import Blend
+from heads.blenders.calibrated import SUFFIX
 from heads.blenders.logits import to_logits, to_probabilities
 from heads.uncertainty import clip_losses, clustered_mean
 
@@ -45,6 +47,16 @@ def leave_one_out(
             }
         )
     return rows
+
+
+def mean_weights(blend: Blend) -> dict[str, float]:
+    """The weight of each model in a blend that has weights, mean over classes; even for the plain means, else empty."""
+    if blend.method.removesuffix(SUFFIX) in ("mean", "mean_of_logits"):
+        return dict.fromkeys(blend.models, 1 / len(blend.models))
+    weights = blend.parameters.get("blend", blend.parameters).get("weights")
+    if weights is None:
+        return {}
+    return {model: sum(own) / len(own) for model, own in zip(blend.models, weights, strict=True)}
 
 
 def error_correlation(stack: NDArray[np.float64], labels: NDArray[np.uint8]) -> list[list[float]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from heads.errors import PredictionError
 from heads.predictions import Predictions
 
-SPREAD = ("mean", "median", "min", "max", "p10", "p90")
+EDGES = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95])  # of the histogram's steps of probability
+ORDER = ("mean", "median", "min", "max", "p10", "p90")
+SPREAD = (*ORDER, *(f"step{number}" for number in range(len(EDGES) + 1)))
 
 
 def layer_name(model: str, statistic: str) -> str:
@@ -19,13 +22,22 @@ def layer_name(model: str, statistic: str) -> str:
 
 
 def spread_over_frames(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The statistics of `SPREAD` over the frames of a clip, (6, C), from (T, C), T at least 1.
+    """The statistics of `SPREAD` over the frames of a clip, (S, C), from (T, C), T at least 1.
+
+    A step is the share of the frames whose probability is above one edge and not above the next.
 
     Source: first place of DrivenData's Pri-matrix Factorization (second level).
     """
     p10, median, p90 = np.percentile(probabilities, (10, 50, 90), axis=0)
     lowest, highest = probabilities.min(axis=0), probabilities.max(axis=0)
-    return np.stack([probabilities.mean(axis=0), median, lowest, highest, p10, p90]).astype(np.float32)
+    steps = shares_of_steps(probabilities)
+    return np.stack([probabilities.mean(axis=0), median, lowest, highest, p10, p90, *steps]).astype(np.float32)
+
+
+def shares_of_steps(probabilities: NDArray[Any]) -> list[NDArray[np.float64]]:
+    """A histogram along the first axis: the share of the values in each step between the `EDGES`."""
+    steps = np.searchsorted(EDGES, probabilities)
+    return [(steps == step).mean(axis=0) for step in range(len(EDGES) + 1)]
 
 
 def as_layers(
@@ -35,7 +47,7 @@ def as_layers(
     spread: NDArray[np.float32],
     fold: NDArray[np.int64] | None = None,
 ) -> list[Predictions]:
-    """The tables of (6, N, C) statistics, one for each of `SPREAD`."""
+    """The tables of (S, N, C) statistics, one for each of `SPREAD`."""
     return [
         Predictions(
             ids=tuple(ids),
@@ -46,6 +58,12 @@ def as_layers(
         )
         for statistic, values in zip(SPREAD, spread, strict=True)
     ]
+
+
+def of_one_frame(predictions: Predictions) -> list[Predictions]:
+    """The tables of clips that have no frames, as if each had one of which the model says what it says of the clip."""
+    spread = np.stack([spread_over_frames(each[None]) for each in predictions.probabilities.astype(np.float32)], axis=1)
+    return as_layers(predictions.model, predictions.ids, predictions.classes, spread, predictions.fold)
 
 
 def write_layers(path: Path, layers: Sequence[Predictions]) -> None:
@@ -65,7 +83,7 @@ def read_layers(path: Path, model: str) -> list[Predictions]:
     """Read what `write_layers` wrote.
 
     Raises:
-        PredictionError: the file is something else.
+        PredictionError: the file is something else, or holds other statistics.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
@@ -74,4 +92,9 @@ def read_layers(path: Path, model: str) -> list[Predictions]:
         raise PredictionError(
             f"{path}: not a table of frame scores ({error}); delete it and run `heads train --frame-scores` again"
         ) from error
+    if len(spread) != len(SPREAD):
+        raise PredictionError(
+            f"{path}: {len(spread)} statistics of frame scores, expected {len(SPREAD)}: another version made it; "
+            "delete it and run `heads train --frame-scores` again"
+        )
     return as_layers(model, ids.tolist(), classes.tolist(), spread, fold)

@@ -1,13 +1,14 @@
 """What the heads of a run say of the frames of a store's clips."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.frame_layers import SPREAD, as_layers
+from heads.frame_layers import SPREAD, as_layers, of_one_frame
 from heads.frame_scores import frame_probabilities, frame_spread
 from heads.predict import head_reader, see_new_clips
 from heads.run import RunDirectory
@@ -25,27 +26,48 @@ class ScoresOverTime:
     probabilities: NDArray[np.float64]
 
 
-def score_frames(run: RunDirectory, store: FeatureStore) -> list[str]:
-    """Keep, for each head that was trained here, how its out-of-fold scores of single frames are spread over each clip.
+def heads_to_score(run: RunDirectory) -> list[str]:
+    """The heads that were trained here and whose scores of single frames the run does not hold yet."""
+    return [name for name in run.head_names() if not (run.is_added(name) or run.has_frames(name))]
 
-    Returns:
-        The heads that were asked; those whose scores the run holds already are not.
+
+def score_frames(
+    run: RunDirectory,
+    store: FeatureStore,
+    heads: Sequence[str],
+    report: Callable[[str, int, int], None] = lambda _text, _number, _total: None,
+) -> None:
+    """Keep how each head's out-of-fold scores of single frames are spread over each clip.
+
+    Args:
+        run: trained.
+        store: holds the features that the heads read.
+        heads: of `heads_to_score`.
+        report: called after every clip: with a sentence, the number of the clip under its head, and of how many.
     """
-    asked = [name for name in run.head_names() if not (run.is_added(name) or run.has_frames(name))]
-    for name in asked:
-        facts, oof = run.read_head(name), run.read_oof(name)
-        reader = head_reader(store, name, facts)
-        seen = oof.select(ids_with_frames(reader, oof.ids))
-        examples = see_new_clips(run, name, facts, reader, store.clips().loc[list(seen.ids)])
-        fold = np.asarray(seen.fold)
-        spread = np.zeros((len(SPREAD), len(seen.ids), len(seen.classes)), np.float32)
-        for number in np.unique(fold).tolist():
-            model = keras.saving.load_model(run.model_path(name, number), compile=False)
-            own = np.flatnonzero(fold == number)
-            spread[:, own] = frame_spread([(number, model)], examples, own)[0]
-        layers = as_layers(name, seen.ids, seen.classes, spread, fold)
-        run.write_frames(name, [each.over(oof) for each in layers])
-    return asked
+    for name in heads:
+        _score_head(run, store, name, report)
+
+
+def _score_head(run: RunDirectory, store: FeatureStore, name: str, report: Callable[[str, int, int], None]) -> None:
+    facts, oof = run.read_head(name), run.read_oof(name)
+    reader = head_reader(store, name, facts)
+    framed = oof.select(ids_with_frames(reader, oof.ids))
+    examples = see_new_clips(run, name, facts, reader, store.clips().loc[list(framed.ids)])
+    fold = np.asarray(framed.fold)
+    spread = np.zeros((len(SPREAD), len(framed.ids), len(framed.classes)), np.float32)
+    clips, total = count(1), len(framed.ids)
+
+    def seen() -> None:
+        number = next(clips)
+        report(f"{name}: single frames of clip {number} of {total}", number, total)
+
+    for number in np.unique(fold).tolist():
+        model = keras.saving.load_model(run.model_path(name, number), compile=False)
+        own = np.flatnonzero(fold == number)
+        spread[:, own] = frame_spread([(number, model)], examples, own, seen)[0]
+    layers = as_layers(name, framed.ids, framed.classes, spread, fold)
+    run.write_frames(name, [each.over(other) for each, other in zip(layers, of_one_frame(oof), strict=True)])
 
 
 def scores_over_time(

@@ -5,7 +5,7 @@ as a maximum over frames is this frame's part of it, so that the clip's is the l
 a mean is the frame itself; and what describes the background stays that of the clip.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -60,12 +60,19 @@ def frame_probabilities(
 
 
 def frame_spread(
-    models: Sequence[tuple[int, keras.Model]], examples: Examples, places: NDArray[np.int64]
+    models: Sequence[tuple[int, keras.Model]],
+    examples: Examples,
+    places: NDArray[np.int64],
+    seen: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
-    """The statistics of `SPREAD` over the frames of each clip, (K, 6, N, C), from what `frame_probabilities` takes."""
+    """The statistics of `SPREAD` over the frames of each clip, (K, S, N, C), from what `frame_probabilities` takes.
+
+    `seen` is called after every clip.
+    """
     found = np.zeros((len(models), len(SPREAD), len(places), models[0][1].output_shape[-1]), np.float32)
     for number, clip in enumerate(frame_probabilities(models, examples, places)):
         found[:, :, number] = [spread_over_frames(own) for own in clip]
+        seen()
     return found
 
 

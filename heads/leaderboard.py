@@ -12,8 +12,9 @@ from heads.blank_removal import blank_removal
 from heads.blend import Material, blend_material, stack_predictions
 from heads.blenders import Blender, blenders_to_try, find_blender
 from heads.blenders.calibrated import SUFFIX
+from heads.blenders.registry import uses_frames
 from heads.choice import AUTO, choose_blend, compare_blends
-from heads.contribution import error_correlation, leave_one_out
+from heads.contribution import error_correlation, leave_one_out, mean_weights
 from heads.errors import BlendError
 from heads.folds import Folds
 from heads.labels import BLANK, LabelTable
@@ -23,7 +24,7 @@ from heads.run import BLEND, RunDirectory
 from heads.thresholds import WANTED, group_draws, species_thresholds
 
 PRIOR = "training prior"
-METRICS_VERSION = 2
+METRICS_VERSION = 3
 _CALIBRATE_THEMSELVES = frozenset({"logistic", "mean_of_logits+calibrated"})
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
 
@@ -62,8 +63,9 @@ def blend_run(
     told = None if method in (None, AUTO) else find_blender(str(method))
     oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
     asked = [*also, *([] if told is None else [told.name])]
-    frames = {each.model: run.read_frames(each.model) for each in oof if run.has_frames(each.model)}
-    blenders, left_out = blenders_to_try(len(oof[0].ids), asked, framed=bool(frames))
+    framed = [name for name in run.head_names() if run.has_frames(name)]
+    blenders, left_out = blenders_to_try(len(oof[0].ids), asked, framed=bool(framed))
+    frames = {name: run.read_frames(name) for name in framed} if any(map(uses_frames, blenders)) else {}
     for sentence in left_out:
         if note is not None:
             note(sentence)
@@ -82,7 +84,7 @@ def blend_run(
         **_scores(oof, blends, labels, folds),
         "chosen": chosen,
         "comparison": compare_blends(blends, values, groups),
-        "contributions": _contributions(oof, any_blend, values, groups),
+        "contributions": _contributions(oof, any_blend, values, groups, material),
         "blank_removal": _blank_removal(blends[chosen], values, folds),
         "thresholds": _thresholds(blends[chosen], values, folds, precision, recall),
     }
@@ -117,9 +119,15 @@ def _scores(
 
 
 def _contributions(
-    oof: Sequence[Predictions], blend: Predictions, values: NDArray[np.uint8], groups: Sequence[str]
+    oof: Sequence[Predictions],
+    blend: Predictions,
+    values: NDArray[np.uint8],
+    groups: Sequence[str],
+    material: Material,
 ) -> dict[str, Any] | None:
-    """What each model that knows every class adds, and how their errors correlate; None if there are not two."""
+    """What each model that knows every class adds, how often greedy selection picks it, and how their errors correlate;
+    None if there are not two.
+    """
     full = [each for each in oof if set(each.classes) == set(blend.classes)]
     if len(full) < 2:
         return None
@@ -128,6 +136,7 @@ def _contributions(
     return {
         "models": models,
         "left_out": leave_one_out(stack, models, values, groups),
+        "greedy_weights": mean_weights(material.fit(find_blender("greedy"))),
         "error_correlation": error_correlation(stack, values),
     }
 

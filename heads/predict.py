@@ -13,7 +13,7 @@ from heads.added import added_predictions
 from heads.blend import Blend
 from heads.errors import HeadsError
 from heads.examples import Examples
-from heads.frame_layers import as_layers
+from heads.frame_layers import as_layers, of_one_frame
 from heads.frame_scores import frame_spread
 from heads.joined import JoinedReader, Reader
 from heads.metadata import MetadataTransform
@@ -151,8 +151,10 @@ def _predict_folds(
     if framed:
         spread = frame_spread(list(enumerate(models)), examples, np.arange(len(ids)))
         found = [[*own, *as_layers(name, ids, classes, each)] for own, each in zip(found, spread, strict=True)]
-    priors = [_always(everyone, classes, prior, name) for prior in facts["prior"]]
-    return [[each.over(prior) for each in own] for own, prior in zip(found, priors, strict=True)]
+    unseen = [[_always(everyone, classes, prior, name)] for prior in facts["prior"]]
+    if framed:
+        unseen = [[prior, *of_one_frame(prior)] for (prior,) in unseen]
+    return [[each.over(prior) for each, prior in zip(*pair, strict=True)] for pair in zip(found, unseen, strict=True)]
 
 
 def see_new_clips(

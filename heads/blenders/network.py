@@ -2,7 +2,8 @@
 
 Source: third place of DrivenData's Pri-matrix Factorization (second level), on logits rather than probabilities. Each
 of the ten networks leaves out a tenth of the clips and stops where its loss on these is lowest. What is kept is plain
-numbers: batch normalisation is folded into the weights, and nothing but NumPy is needed to use them.
+numbers: batch normalisation is folded into the weights, and nothing but NumPy is needed to use them. With `framed` it
+also sees the order statistics of each model's answers over the frames of a clip.
 """
 
 from base64 import b64decode, b64encode
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from heads.blenders.logits import losses_of_logits, mean_over_models, to_logits, to_probabilities
 from heads.blenders.protocol import Stack
+from heads.frame_layers import ORDER, SPREAD
 
 _UNITS = 512
 _DROPOUT = 0.25
@@ -33,12 +35,13 @@ class Network:
     """Two layers of 512 with batch normalisation and dropout; needs TensorFlow to be fitted."""
 
     def __init__(self, *, framed: bool = False) -> None:
+        self.framed = framed
         self.name = "network+frames" if framed else "network"
         self.complexity = 8 if framed else 7
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Train the bags: each is a list of layers, weights and offsets as float16 in base 64."""
-        inputs = _inputs(stack)
+        inputs = self._inputs(stack)
         chance = np.random.default_rng(0).permutation(len(labels)) % _BAGS
         model = _compiled(inputs.shape[1], labels.shape[1])
         start = [each.numpy() for each in model.optimizer.variables]
@@ -50,7 +53,7 @@ class Network:
 
     def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean of the bags' probabilities; where no model knows a class, NaN."""
-        inputs = _inputs(stack)
+        inputs = self._inputs(stack)
         answers = [to_probabilities(_forward(inputs, _unpacked(bag)).astype(np.float64)) for bag in parameters["bags"]]
         return np.where(np.isnan(mean_over_models(stack)), np.nan, np.mean(answers, axis=0))
 
@@ -58,11 +61,11 @@ class Network:
         """Why it cannot be used here, one sentence; "" if it can."""
         return "" if find_spec("tensorflow") else "TensorFlow is not installed"
 
-
-def _inputs(stack: Stack) -> NDArray[np.float32]:
-    """(N, K): the logits of each column that a model knows."""
-    known = ~np.isnan(stack[:, 0, :])
-    return to_logits(stack.transpose(1, 0, 2)[:, known]).astype(np.float32)
+    def _inputs(self, stack: Stack) -> NDArray[np.float32]:
+        """(N, K): the logits of each column that a model knows. A histogram is nothing to take logits of."""
+        seen = stack[: len(stack) // (1 + len(SPREAD)) * (1 + len(ORDER))] if self.framed else stack
+        known = ~np.isnan(seen[:, 0, :])
+        return to_logits(seen.transpose(1, 0, 2)[:, known]).astype(np.float32)
 
 
 def _compiled(width: int, n_classes: int) -> Any:

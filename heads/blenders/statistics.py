@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from heads.blenders.logits import mean_over_models, to_logits
 from heads.blenders.protocol import Stack
+from heads.frame_layers import shares_of_steps
 
 _PERCENTILES = (10, 50, 90)
-_EDGES = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95])
 
 
 def frame_logits(frames: Stack, column: int) -> NDArray[np.float32]:
@@ -35,11 +35,10 @@ def order_statistics(stack: Stack, column: int) -> NDArray[np.float32]:
     Source: first place of DrivenData's Pri-matrix Factorization (second level).
     """
     known = stack[~np.isnan(stack[:, 0, column]), :, column]
-    steps = np.searchsorted(_EDGES, known)
     parts = [
         *(known.mean(axis=0), known.min(axis=0), known.max(axis=0)),
         *np.percentile(known, _PERCENTILES, axis=0),
-        *((steps == step).mean(axis=0) for step in range(len(_EDGES) + 1)),
+        *shares_of_steps(known),
         *mean_over_models(to_logits(stack)).T,
     ]
     return np.stack(parts, axis=1).astype(np.float32)

@@ -37,7 +37,7 @@ def confusion_table(facts: RunFacts) -> Table | None:
         columns=(
             Column(label="Labelled", kind="text"),
             Column(label="Clips", hint="With this label only"),
-            *(Column(label=classes[column], hint=f"Predicted {classes[column]}") for column in shown),
+            *(Column(label=classes[column]) for column in shown),
             Column(label="other", hint="Another class was most probable"),
         ),
         rows=tuple(rows),

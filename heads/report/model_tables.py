@@ -3,10 +3,23 @@
 from dataclasses import replace
 from typing import Any
 
-from heads.blend import Blend
+from heads.blenders.boosted import FRAMES
 from heads.blenders.calibrated import SUFFIX
+from heads.contribution import mean_weights
 from heads.report.run_facts import RunFacts
-from heads.report.table import Column, Row, Table, columns, number, percent, text
+from heads.report.table import Cell, Column, Row, Table, columns, number, percent, text
+
+_ABOUT = {
+    "mean": "mean of the probabilities",
+    "mean_of_logits": "mean of the log odds: a model that is sure counts for more",
+    "best_single": "the one best model",
+    "greedy": "weighted mean of the log odds, models picked one by one",
+    "greedy_per_class": "the same, with weights of its own for each species",
+    "logistic": "logistic regression of the models' log odds",
+    "xgboost": "boosted trees (XGBoost) of how the models' answers are spread",
+    "lightgbm": "boosted trees (LightGBM) of how the models' answers are spread",
+    "network": "network of two wide layers of the models' answers",
+}
 
 
 def comparison_table(facts: RunFacts) -> Table:
@@ -20,6 +33,7 @@ def comparison_table(facts: RunFacts) -> Table:
                 number(row["behind"], 5),
                 number(row["standard_error"], 5),
                 text("equal" if row["as_good"] else "behind", tone="" if row["as_good"] else "quiet"),
+                text(_about(row["name"]), tone="quiet"),
             ),
             mark="chosen" if row["name"] == chosen else "",
         )
@@ -34,10 +48,19 @@ def comparison_table(facts: RunFacts) -> Table:
             ("Behind best", "Its loss minus the lowest", "number"),
             ("Standard error", "Of that difference, with sites as the units", "number"),
             ("Verdict", "Equal to the best: behind it by no more than one standard error", "text"),
+            ("What it does", "", "text"),
         ),
         rows=tuple(rows),
         note="Unless told otherwise, the simplest of the blends that are equal to the best one is chosen.",
     )
+
+
+def _about(blender: str) -> str:
+    """What a blender does, in words."""
+    plain = blender.removesuffix(SUFFIX)
+    about = _ABOUT[plain.removesuffix(FRAMES)]
+    frames = ", and of their scores of single frames" if plain.endswith(FRAMES) else ""
+    return about + frames + (", then calibrated" if blender != plain else "")
 
 
 def contribution_tables(facts: RunFacts) -> list[Table]:
@@ -47,7 +70,7 @@ def contribution_tables(facts: RunFacts) -> list[Table]:
 
 
 def _left_out_table(facts: RunFacts, found: dict[str, Any]) -> Table:
-    weights = _mean_weights(facts.fitted)
+    weights, greedy = mean_weights(facts.fitted), found["greedy_weights"]
     heads = facts.metrics["heads"]
     rows = [
         Row(
@@ -57,6 +80,7 @@ def _left_out_table(facts: RunFacts, found: dict[str, Any]) -> Table:
                 number(row["adds"], 5),
                 number(row["low"], 5),
                 number(row["high"], 5),
+                number(greedy[row["name"]], 2),
                 number(weights.get(row["name"]), 2),
             )
         )
@@ -71,26 +95,18 @@ def _left_out_table(facts: RunFacts, found: dict[str, Any]) -> Table:
             ("Adds", "Mean log loss of the mean of logits without it, minus with it", "number"),
             ("From", "Lower end of the 95 % interval, with sites as the units", "number"),
             ("To", "Upper end of the 95 % interval", "number"),
+            ("Greedy weight", "Share of the picks where models are picked one by one for the lowest loss", "number"),
             ("Weight", "In the chosen blend, mean over species, where it has weights", "number"),
         ),
         rows=tuple(rows),
     )
 
 
-def _mean_weights(blend: Blend) -> dict[str, float]:
-    """The weight of each model in a blend that has weights, mean over classes; even for the plain means."""
-    if blend.method.removesuffix(SUFFIX) in ("mean", "mean_of_logits"):
-        return dict.fromkeys(blend.models, 1 / len(blend.models))
-    weights = blend.parameters.get("blend", blend.parameters).get("weights")
-    if weights is None:
-        return {}
-    return {model: sum(own) / len(own) for model, own in zip(blend.models, weights, strict=True)}
-
-
 def _correlation_table(found: dict[str, Any]) -> Table:
     models, matrix = found["models"], found["error_correlation"]
+    lowest = min(min(row) for row in matrix)
     rows = [
-        Row(cells=(text(f"{place} {name}"), *(_shaded(value) for value in row)))
+        Row(cells=(text(f"{place} {name}"), *(_shaded(value, lowest) for value in row)))
         for place, (name, row) in enumerate(zip(models, matrix, strict=True), start=1)
     ]
     return Table(
@@ -101,12 +117,13 @@ def _correlation_table(found: dict[str, Any]) -> Table:
             *(Column(label=str(place), hint=name) for place, name in enumerate(models, start=1)),
         ),
         rows=tuple(rows),
-        note="Errors are probability minus label, over all clips and species. Columns are numbered like the rows.",
+        note="Errors are probability minus label, over all clips and species; the stronger the colour, the more alike. "
+        "Columns are numbered like the rows.",
     )
 
 
-def _shaded(value: float) -> Any:
-    return replace(number(value, 2), shade=max(value, 0.0))
+def _shaded(value: float, lowest: float) -> Cell:
+    return replace(number(value, 2), shade=(value - lowest) / ((1 - lowest) or 1.0))
 
 
 def removal_table(facts: RunFacts) -> Table | None:

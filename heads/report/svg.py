@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 # Matplotlib knows no CSS variables, so figures are drawn in these colours and the page's are put in their place.
 INK, FAINT, ACCENT, SECOND = "#0a0a01", "#0a0a02", "#0a0a03", "#0a0a04"
 _VARIABLES = {INK: "var(--ink)", FAINT: "var(--rule)", ACCENT: "var(--accent)", SECOND: "var(--second)"}
-_INCH_PX = 96
+_POINT_PX = 96 / 72
+_NARROWEST = 0.7  # of its width: below that a chart scrolls, so that its text can be read on a telephone
 _STYLE: Mapping[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a species or file name may hold a dollar sign
@@ -67,10 +68,12 @@ def inline_svg(figure: "Figure", key: str, title: str, description: str) -> Mark
     drawing = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", drawing)
     for colour, variable in _VARIABLES.items():
         drawing = drawing.replace(colour, variable)
-    width = figure.get_figwidth() * _INCH_PX
+    box = _view_box(drawing)
+    width = float(box.split()[2]) * _POINT_PX
     opening = (
-        f'<svg role="img" aria-labelledby="{key}-title {key}-desc" style="max-width: {width:.0f}px" '
-        f'viewBox="{_view_box(drawing)}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<svg role="img" aria-labelledby="{key}-title {key}-desc" style="max-width: {width:.0f}px; '
+        f'min-width: {_NARROWEST * width:.0f}px" '
+        f'viewBox="{box}" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
         f'<title id="{key}-title">{escape(title)}</title><desc id="{key}-desc">{escape(description)}</desc>'
     )
     return Markup(opening + drawing[drawing.index(">") + 1 :])

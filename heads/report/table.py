@@ -64,6 +64,12 @@ class Table:
     chosen: str = ""
 
     @property
+    def explained(self) -> list[Column]:
+        """The columns whose headings need a sentence; none where columns only name rows."""
+        told = (column for column in self.columns if column.label and column.hint and not column.label.isdigit())
+        return list(dict.fromkeys(told))
+
+    @property
     def choices(self) -> list[str]:
         """The texts that can be chosen among, in the order in which they stand."""
         return [] if self.choice is None else list(dict.fromkeys(row.cells[self.choice].text for row in self.rows))

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from heads.report.run_facts import RunFacts
 from heads.uncertainty import clip_losses, clustered_mean
 
@@ -30,9 +32,10 @@ def _against_single(facts: RunFacts) -> str:
     """The blend beside the best single model, and whether the difference is more than chance."""
     single, scores = next(iter(facts.full_heads.items()))
     own = next(each for each in facts.oof if each.model == single).select(facts.blend.ids)
-    columns = [own.classes.index(name) for name in facts.blend.classes]
-    values = facts.values
-    gains = clip_losses(values, own.probabilities[:, columns]) - clip_losses(values, facts.blend.probabilities)
+    said_alone = own.probabilities[:, [own.classes.index(name) for name in facts.blend.classes]]
+    if np.array_equal(said_alone, facts.blend.probabilities):
+        return f"It is the best single model, {single}, by itself."
+    gains = clip_losses(facts.values, said_alone) - clip_losses(facts.values, facts.blend.probabilities)
     gain = clustered_mean(gains, facts.groups)
     share = abs(gain.mean) / scores["mean_log_loss"]
     score = f"{scores['mean_log_loss']:.4f}"

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blend import Blend, fit_blend, nested_predict
+from heads.blend import Blend, blend_material, fit_blend, nested_predict
 from heads.blenders import OPTIONAL, boosted, find_blender, network, registry
 from heads.blenders.logits import to_logits, to_probabilities
 from heads.blenders.registry import blenders_to_try
 from heads.blenders.statistics import order_statistics
 from heads.errors import BlendError
 from heads.folds import Folds, assign_folds
+from heads.frame_layers import SPREAD, as_layers
 from heads.labels import LabelTable
 from heads.leaderboard import prior_predictions
 from heads.metrics import mean_log_loss
@@ -65,16 +66,43 @@ def test_a_perfect_model_beside_a_random_one_is_recognised(method: str) -> None:
     assert mean_log_loss(labels.values, blended) < 0.4 * mean_log_loss(labels.values, (perfect + random) / 2)
 
 
-def test_nothing_is_learnt_from_noise(method: str) -> None:
-    labels, folds = table(500)
+def noise(labels: LabelTable, folds: Folds, n_models: int) -> list[Predictions]:
+    """Models that know how common each class is, and nothing of any clip."""
+    prior, rng = prior_predictions(labels, folds, labels.ids), np.random.default_rng(4)
+    shape = prior.probabilities.shape
+    noisy = [to_probabilities(to_logits(prior.probabilities) + rng.normal(0, 0.7, shape)) for _ in range(n_models)]
+    return [said(f"m{place}", each) for place, each in enumerate(noisy)]
+
+
+def gain_on_the_prior(labels: LabelTable, folds: Folds, blended: Predictions) -> float:
+    """By how many standard errors the blend's log loss is below the prior's."""
     prior = prior_predictions(labels, folds, labels.ids)
-    rng = np.random.default_rng(4)
-    noisy = [to_probabilities(to_logits(prior.probabilities) + rng.normal(0, 0.7, (500, 3))) for _ in range(4)]
-    oof = [said(f"m{place}", each) for place, each in enumerate(noisy)]
-    blended = nested_predict(find_blender(method), oof, labels, folds)
     gain = clip_losses(labels.values, prior.probabilities) - clip_losses(labels.values, blended.probabilities)
     gained = clustered_mean(gain, labels.ids)
-    assert gained.mean < 2 * gained.standard_error
+    return gained.mean / gained.standard_error
+
+
+def test_nothing_is_learnt_from_noise(method: str) -> None:
+    labels, folds = table(500)
+    blended = nested_predict(find_blender(method), noise(labels, folds, 4), labels, folds)
+    assert gain_on_the_prior(labels, folds, blended) < 2
+
+
+def test_nothing_is_learnt_from_frames_that_are_noise(method: str) -> None:
+    """The more a stacker sees, the more it could make of noise; fitted to the clips that it is scored on, it does."""
+    labels, folds = table(500)
+    oof, rng = noise(labels, folds, 3), np.random.default_rng(7)
+    frames = {
+        each.model: as_layers(
+            each.model, labels.ids, CLASSES, rng.uniform(0, 0.4, (len(SPREAD), 500, 3)).astype(np.float32)
+        )
+        for each in oof
+    }
+    material, stacker = blend_material(oof, labels, folds, frames), find_blender(f"{method}+frames")
+    assert gain_on_the_prior(labels, folds, material.nested(stacker)) < 2
+    if method in TREES:
+        fitted_to_all = material.fit(stacker).apply([*oof, *(each for own in frames.values() for each in own)])
+        assert gain_on_the_prior(labels, folds, fitted_to_all) > 5
 
 
 def test_a_stacker_survives_json_and_knows_a_narrow_model(method: str) -> None:

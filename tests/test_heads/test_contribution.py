@@ -1,7 +1,10 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
-from heads.contribution import error_correlation, leave_one_out
+from heads.blend import Blend
+from heads.contribution import error_correlation, leave_one_out, mean_weights
 from heads.metrics import mean_log_loss
 
 
@@ -14,6 +17,20 @@ def test_leaving_out_by_hand() -> None:
     assert [row["name"] for row in rows] == ["good", "useless"]
     assert [row["adds"] for row in rows] == pytest.approx(expected)
     assert rows[0]["adds"] > 0 > rows[1]["adds"]
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "expected"),
+    [
+        ("greedy", {"weights": [[0.25, 0.75], [0.75, 0.25]]}, {"a": 0.5, "b": 0.5}),
+        ("greedy+calibrated", {"blend": {"weights": [[1.0, 0.5], [0.0, 0.5]]}}, {"a": 0.75, "b": 0.25}),
+        ("mean", {}, {"a": 0.5, "b": 0.5}),
+        ("logistic", {"strength": None, "departures": []}, {}),
+    ],
+)
+def test_weights_of_models(method: str, parameters: dict[str, Any], expected: dict[str, float]) -> None:
+    blend = Blend(method=method, models=("a", "b"), classes=("hog", "lion"), parameters=parameters)
+    assert mean_weights(blend) == pytest.approx(expected)
 
 
 def test_intervals_need_more_than_one_group() -> None:

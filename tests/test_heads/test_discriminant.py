@@ -18,7 +18,8 @@ from heads.chances import fit_chances
 from heads.discriminant import add_sums, fit_discriminant, sums_of
 from heads.fit import OutOfFold, train_heads
 from heads.folds import Folds
-from heads.frame_runs import score_frames
+from heads.frame_layers import SPREAD
+from heads.frame_runs import heads_to_score, score_frames
 from heads.joined import JoinedReader, columns_of_last_taps
 from heads.labels import LabelTable
 from heads.layers import Standardise, let_compete, signed_root
@@ -194,8 +195,8 @@ def test_it_goes_the_whole_way_of_a_head(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     (done,) = train_run(store, tmp_path / "labels.csv", run, Recipe(folds=3, heads=(CONFIG,)))
     assert run.head_names() == ("discriminant-made",)
-    score_frames(run, store)
-    assert len(run.read_frames("discriminant-made")) == 6
+    score_frames(run, store, heads_to_score(run))
+    assert len(run.read_frames("discriminant-made")) == len(SPREAD)
     (weighed,) = weigh_frames(run, store, "discriminant-made", [ids[3]])
     assert weighed.by == "contribution"
     assert weighed.weights.sum() == pytest.approx(1.0)

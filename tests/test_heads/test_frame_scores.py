@@ -66,13 +66,18 @@ def test_a_clip_s_maxima_are_those_of_its_frames() -> None:
 
 
 def test_the_spread_by_hand() -> None:
-    scores = np.array([[0.0], [0.1], [0.2], [0.3], [0.9]], np.float32)
-    assert spread_over_frames(scores)[:, 0] == pytest.approx([0.3, 0.2, 0.0, 0.9, 0.04, 0.66], abs=1e-6)
-    assert spread_over_frames(scores[:1]).tolist() == [[0.0]] * len(SPREAD)
+    scores = np.array([[0.0], [0.1], [0.21], [0.3], [0.9]], np.float32)
+    *order, s0, s1, s2, s3, s4, s5, s6, s7 = spread_over_frames(scores)[:, 0]
+    assert order == pytest.approx([0.302, 0.21, 0.0, 0.9, 0.04, 0.66], abs=1e-6)
+    assert (s0, s1, s2, s3, s4, s5, s6, s7) == pytest.approx((0.2, 0, 0, 0.2, 0.4, 0, 0.2, 0), abs=1e-6)
+    alone = dict(zip(SPREAD, spread_over_frames(scores[:1])[:, 0].tolist(), strict=True))
+    assert alone == {**dict.fromkeys(SPREAD, 0.0), "step0": 1.0}
 
 
-def made_up(n_clips: int) -> tuple[LabelTable, list[Predictions], list[Predictions], NDArray[np.int64]]:
-    """Two heads that know nothing of `lion`, which the best frame of the first shows."""
+def made_up(
+    n_clips: int, statistic: str = "max"
+) -> tuple[LabelTable, list[Predictions], list[Predictions], NDArray[np.int64]]:
+    """Two heads that know nothing of `lion`, which one statistic over the frames of the first shows."""
     rng = np.random.default_rng(1)
     values = (rng.random((n_clips, 2)) < (0.4, 0.3)).astype(np.uint8)
     ids = tuple(f"c{row:04d}" for row in range(n_clips))
@@ -86,22 +91,32 @@ def made_up(n_clips: int) -> tuple[LabelTable, list[Predictions], list[Predictio
         )
         for name in ("a", "b")
     ]
-    spread = rng.uniform(0.1, 0.2, (6, n_clips, 2)).astype(np.float32)
-    spread[SPREAD.index("max"), :, 1] = 0.1 + 0.8 * values[:, 1]
+    spread = rng.uniform(0.1, 0.2, (len(SPREAD), n_clips, 2)).astype(np.float32)
+    spread[SPREAD.index(statistic), :, 1] = 0.1 + 0.8 * values[:, 1]
     return labels, oof, as_layers("a", ids, labels.classes, spread), values
 
 
-@pytest.mark.parametrize("method", ["xgboost", "lightgbm", pytest.param("network", marks=pytest.mark.slow)])
-def test_a_stacker_finds_what_only_frames_show(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "statistic"),
+    [
+        ("xgboost", "max"),
+        ("xgboost", "step6"),
+        ("lightgbm", "median"),
+        pytest.param("network", "p90", marks=pytest.mark.slow),
+    ],
+)
+def test_a_stacker_finds_what_only_frames_show(method: str, statistic: str) -> None:
     if method != "network":
         pytest.importorskip(method)
-    labels, oof, layers, values = made_up(300)
+    labels, oof, layers, values = made_up(300, statistic)
     folds = assign_folds(values, None, 3, 0, ids=labels.ids)
     material = blend_material(oof, labels, folds, {"a": layers})
     plain, framed = (material.nested(find_blender(name)).probabilities for name in (method, f"{method}+frames"))
     assert mean_log_loss(values[:, 1:], framed[:, 1:]) < 0.3 * mean_log_loss(values[:, 1:], plain[:, 1:])
     blend = Blend.from_json(json.loads(json.dumps(material.fit(find_blender(f"{method}+frames")).to_json())))
     assert blend.framed == ("a",)
+    with pytest.raises(BlendError, match=r"another version fitted it .* run `heads train --frame-scores`"):
+        Blend.from_json({**blend.to_json(), "frame_statistics": SPREAD[:6]})
     said = blend.apply([*reversed(layers), *oof]).column("lion")
     assert said[values[:, 1] == 1].min() > said[values[:, 1] == 0].max()
     with pytest.raises(BlendError, match="needs the predictions of 'a@mean', 'a@median'"):
@@ -136,6 +151,9 @@ def test_a_table_survives_the_disk(tmp_path: Path) -> None:
     (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(PredictionError, match="not a table of frame scores"):
         read_layers(tmp_path / "b.npz", "b")
+    write_layers(tmp_path / "old.npz", layers[:6])
+    with pytest.raises(PredictionError, match="6 statistics of frame scores, expected 14: another version made it"):
+        read_layers(tmp_path / "old.npz", "a")
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +173,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = CliRunner().invoke(app, [*paths, *further], catch_exceptions=False)
         assert done.exit_code == 0, done.output
         assert RunDirectory(folder / "run").has_frames(HEADS[0]) == bool(further)
+        for name in HEADS:
+            told = [line for line in done.output.splitlines() if line.startswith(f"{name}: single frames")]
+            assert told == [f"{name}: single frames of clip {number} of 79" for number in (1, 79) if further]
     return folder
 
 

@@ -6,25 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_store import clip_ids, make_store, sites_of
+from small_heads import small_head
 
 from heads.plan import Curriculum, plan_members
 from heads.pseudo import judge
-from heads.recipe import HeadConfig, Recipe
+from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
 
-CONFIG = HeadConfig(
-    kind="deviation",
-    statistics=("deviation",),
-    queries=0,
-    dense_units=(8,),
-    metadata=(),
-    epochs=6,
-    pseudo_epochs=2,
-    batch_clips=16,
-    pseudo_clips=4,
-    learning_rate=0.01,
-)
+CONFIG = small_head(epochs=6)
 
 
 def test_a_judge_sees_neither_the_fold_that_it_speaks_for_nor_the_one_that_it_judges_by() -> None:

@@ -11,47 +11,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
+from small_heads import small_head
 
 import heads.progress
 from heads.fit import OutOfFold, train_heads
 from heads.folds import assign_folds
 from heads.labels import LabelTable
 from heads.progress import Epoch, Progress, stop_after_epoch
-from heads.recipe import HeadConfig, Recipe
+from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
 
 pytestmark = pytest.mark.slow
 
-CONFIG = HeadConfig(
-    kind="deviation",
-    statistics=("deviation",),
-    queries=0,
-    dense_units=(8,),
-    metadata=(),
-    epochs=4,
-    pseudo_epochs=2,
-    batch_clips=16,
-    pseudo_clips=4,
-    learning_rate=0.01,
-    averaging=0.9,
-    weight_decay=0.1,
-    mixup=0.4,
-    tap_dropout=0.2,
-    label_smoothing=0.1,
-)
-
-MANY_EPOCHS = """
-folds: 2
-heads:
-  - kind: deviation
-    statistics: [deviation]
-    queries: 0
-    metadata: []
-    dense_units: [8]
-    epochs: 400
-    batch_clips: 16
-"""
+CONFIG = small_head(epochs=4, averaging=0.9, weight_decay=0.1, mixup=0.4, tap_dropout=0.2, label_smoothing=0.1)
+MANY_EPOCHS = Recipe(folds=2, heads=(small_head(epochs=400),))
 
 
 class _KilledError(Exception):
@@ -107,7 +81,7 @@ def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(tmp_path: Path) 
     make_store(tmp_path / "store", labels)
     frame = pd.DataFrame({"filename": clip_ids(60), "a": labels[:, 0], "b": labels[:, 1]})
     frame.to_csv(tmp_path / "labels.csv", index=False)
-    (tmp_path / "recipe.yaml").write_text(MANY_EPOCHS)
+    (tmp_path / "recipe.yaml").write_text(MANY_EPOCHS.model_dump_json())
     files = {"--store": "store", "--labels": "labels.csv", "--recipe": "recipe.yaml", "--run": "run"}
     words = [word for option, name in files.items() for word in (option, str(tmp_path / name))]
     command = [sys.executable, "-c", "from heads.cli import main; main()", "train", *words]

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from heads.cli import app
 from heads.errors import TrainError
-from heads.frame_layers import SPREAD
-from heads.frame_runs import score_frames
+from heads.frame_layers import ORDER, SPREAD
+from heads.frame_runs import heads_to_score, score_frames
 from heads.leaderboard import blend_run
 from heads.named import resolve_heads
 from heads.predict import predict_run
@@ -78,12 +78,14 @@ def test_a_head_says_the_prior_of_what_it_cannot_see_and_the_others_go_on(tmp_pa
         np.testing.assert_allclose(oof.select(silent).probabilities, [priors[own] for own in folds.of(silent)])
     assert len(np.unique(run.read_oof("deviation-made").probabilities[:, 0])) == COUNT - 1
 
-    score_frames(run, store)
+    score_frames(run, store, heads_to_score(run))
     layers = run.read_frames("deviation-sound")
     assert len(layers) == len(SPREAD)
     told = run.read_oof("deviation-sound").select(silent).probabilities
-    for each in layers:
+    for each in layers[: len(ORDER)]:
         np.testing.assert_allclose(each.select(silent).probabilities, told, rtol=1e-5)
+    steps = np.sum([each.select(silent).probabilities for each in layers[len(ORDER) :]], axis=0)
+    np.testing.assert_array_equal(steps, 1.0)
 
     blend_run(run, "mean_of_logits")
     new = predict_run(run, store)

@@ -330,6 +330,10 @@ def test_a_template_s_rows_and_columns_are_kept(
     template.write_text(f"filename,unicorn\n{ids[5]},0\n")
     with pytest.raises(ValueError, match="does not predict 'unicorn'"):
         write_predictions(tmp_path / "out.csv", predict_run(run, store, [ids[5]]), read_template(template))
+    template.write_text(f"filename,deer\n{ids[5]},0\n{ids[7]},0\n")
+    options = {"--run": run.path, "--store": store.root, "--out": tmp_path / "out.csv", "--template": template}
+    done = CliRunner().invoke(app, ["predict", *(str(word) for option in options.items() for word in option)])
+    assert f"1 of them could not be decoded and got the training prior: '{ids[7]}'" in done.output
 
 
 def test_parquet_holds_what_csv_holds(trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path) -> None:

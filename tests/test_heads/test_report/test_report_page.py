@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -7,14 +8,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from heads.blend import fit_blend
+from heads.blenders import BLENDERS, OPTIONAL, find_blender
 from heads.errors import RunError
 from heads.leaderboard import blend_run
 from heads.report import render_report
 from heads.report.confusion import confusion_table
+from heads.report.model_tables import comparison_table, contribution_tables
 from heads.report.multiples import species_reliability
 from heads.report.run_facts import read_run
 from heads.report.run_tables import pseudo_labels_table
-from heads.report.score_tables import thresholds_table
+from heads.report.score_tables import leaderboard_table, thresholds_table
 from heads.run import RunDirectory
 
 MakeRun = Callable[..., RunDirectory]
@@ -126,6 +130,48 @@ def test_the_blend_is_weighed_against_the_best_single_model(make_run: MakeRun) -
     assert "lower, more than chance among sites would give" in render_report(run)
 
 
+def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> None:
+    """Whatever blend is chosen."""
+    run = make_run()
+    blend_run(run, "logistic")
+    weights = fit_blend(find_blender("greedy"), run.read_all_oof(), run.read_labels(), run.read_folds()).parameters
+    expected = dict(zip(run.head_names(), (f"{np.mean(own):.2f}" for own in weights["weights"]), strict=True))
+    table = contribution_tables(read_run(run))[0]
+    place = [each.label for each in table.columns].index("Greedy weight")
+    assert {row.cells[0].text: row.cells[place].text for row in table.rows} == expected
+    assert {row.cells[place + 1].text for row in table.rows} == {"–"}
+
+
+def test_a_blend_that_is_the_best_single_model_is_said_to_be(make_run: MakeRun) -> None:
+    run = make_run()
+    blend_run(run, "best_single")
+    assert "It is the best single model, attention-efficientnet_lite0, by itself." in render_report(run)
+
+
+def test_every_way_to_blend_is_explained(make_run: MakeRun) -> None:
+    run = make_run()
+    metrics = run.read_metrics()
+    names = [*BLENDERS, *OPTIONAL, "xgboost+frames+calibrated"]
+    row = metrics["comparison"][0]
+    run.write_metrics({**metrics, "comparison": [{**row, "name": name} for name in names]})
+    said = [row.cells[-1].text for row in comparison_table(read_run(run)).rows]
+    assert all(said)
+    assert said[-1].endswith("of their scores of single frames, then calibrated")
+
+
+def test_headings_are_explained_below_their_table(make_run: MakeRun) -> None:
+    run = make_run()
+    page = unescape(render_report(run))
+    for column in leaderboard_table(read_run(run)).explained:
+        assert f"<dt>{column.label}</dt><dd>{column.hint}</dd>" in page
+    assert "<dt>ECE</dt>" in page
+
+
+def test_the_heat_map_uses_its_whole_range(make_run: MakeRun) -> None:
+    shades = [cell.shade for row in contribution_tables(read_run(make_run()))[1].rows for cell in row.cells[1:]]
+    assert (min(shades), max(shades)) == (0.0, 1.0)
+
+
 def test_every_site_has_a_row(make_run: MakeRun) -> None:
     run = make_run()
     cells = Reader(render_report(run)).cells
@@ -208,7 +254,7 @@ def test_a_run_that_is_not_blended_is_refused(make_run: MakeRun) -> None:
 def test_a_run_blended_by_another_version_is_refused(make_run: MakeRun) -> None:
     run = make_run()
     run.write_metrics({**run.read_metrics(), "version": 1})
-    with pytest.raises(RunError, match=r"its version is 1, expected 2: .* run `heads blend --run"):
+    with pytest.raises(RunError, match=r"its version is 1, expected 3: .* run `heads blend --run"):
         render_report(run)
 
 

@@ -1,14 +1,10 @@
 """What `heads train` does, once its words are parsed."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from heads.command_forecast import show_forecast
@@ -21,6 +17,7 @@ from heads.run import RunDirectory
 from heads.splits import compare_splits as score_on_random_folds
 from heads.tensorboard import EventFiles
 from heads.train import Trained, train_run
+from heads.watch import watched
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
 
@@ -64,12 +61,14 @@ def train(
         )
         return
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
-    heads = resolve_heads(recipe, store).heads
-    runs = 1 + compare_splits + compare_metadata
-    epochs = sum(runs * (head.config.epochs + unlabelled * head.config.pseudo_epochs) for head in heads)
+    kept, further = run.head_names(), compare_splits + compare_metadata
+    epochs = sum(
+        (further + (head.name not in kept)) * (head.config.epochs + unlabelled * head.config.pseudo_epochs)
+        for head in resolve_heads(recipe, store).heads
+    )
     events = EventFiles(run) if tensorboard else None
     try:
-        with _progress(console, epochs) as show:
+        with watched(console, epochs) as show:
 
             def report(name: str, epoch: Epoch) -> None:
                 show(name, epoch)
@@ -128,35 +127,6 @@ def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool) -> Recipe:
         heads = tuple(head.model_copy(update={"metadata": ()}) for head in recipe.heads)
         recipe = recipe.model_copy(update={"heads": heads})
     return recipe
-
-
-@contextmanager
-def _progress(console: Console, epochs: int) -> Iterator[Callable[[str, Epoch], None]]:
-    """A function that shows progress: a live bar on a terminal, elsewhere a line for a head's first and last epoch."""
-    if not console.is_terminal:
-
-        def line(name: str, epoch: Epoch) -> None:
-            if epoch.number in (1, epoch.epochs):
-                text = f"{name}: epoch {epoch.number} of {epoch.epochs}, loss {epoch.loss:.4f}"
-                console.print(text, highlight=False, soft_wrap=True)
-
-        yield line
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("heads", total=epochs)
-
-        def advance(name: str, epoch: Epoch) -> None:
-            text = f"{name} epoch {epoch.number} of {epoch.epochs} loss {epoch.loss:.4f}"
-            bar.update(task, advance=1, description=text)
-
-        yield advance
 
 
 def _print_trained(trained: list[Trained], run_folder: Path) -> None:

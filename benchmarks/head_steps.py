@@ -36,6 +36,15 @@ def machine_limits() -> dict[str, float]:
     }
 
 
+def batched_over_separate(members: int, rows: int, columns: int, units: int) -> float:
+    """How much longer one batched product with a member axis takes, forward and backward, than a product a member."""
+    given = tf.random.normal((members, rows, columns))
+    kernels = tf.Variable(tf.random.normal((members, columns, units)))
+    parts, own = tf.unstack(given), [tf.Variable(each) for each in tf.unstack(kernels)]
+    separate = _with_gradient(lambda: [tf.matmul(*pair) for pair in zip(parts, own, strict=True)], own)
+    return best(_with_gradient(lambda: [tf.matmul(given, kernels)], [kernels])) / best(separate)
+
+
 def step_table(title: str, course: Course, limits: dict[str, float]) -> str:
     """Milliseconds of each stage of a step alone, what it computes and moves, and its share of the limits.
 

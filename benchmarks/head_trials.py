@@ -3,9 +3,9 @@
     python -m benchmarks.head_trials --store STORE --labels labels.csv --sites sites.csv [--seeds 3] [--trials NAME ...]
 
 Each trial changes one thing in the default recipe. Heads of all sources of the store train on folds that keep sites
-whole; a seed deals other folds and starts other weights, the same for every trial. For each view: the mean log loss of
-the view's heads, that of the mean of their logits, and of all heads' logits together; mean and standard deviation over
-seeds, and the difference from the default, seed by seed. Prints a table and one JSON line.
+whole; a seed deals other folds and starts other weights, the same for every trial. The log loss of each head, of the
+mean of the logits of each view's heads where there are several, and of all heads' together; mean and standard deviation
+over seeds, and the difference from the default, seed by seed. Prints a table and one JSON line.
 """
 
 import argparse
@@ -72,8 +72,9 @@ def one_seed(
         found.setdefault(str(key.view["name"]), {})[head.name] = trained.predictions.probabilities
     losses = {}
     for view, own in found.items():
-        losses[f"{view}, single"] = float(np.mean([mean_log_loss(labels.values, each) for each in own.values()]))
-        losses[f"{view}, blended"] = mean_log_loss(labels.values, mean_of_logits(np.stack(list(own.values()))))
+        losses |= {name: mean_log_loss(labels.values, each) for name, each in own.items()}
+        if len(own) > 1:
+            losses[f"{view}, blended"] = mean_log_loss(labels.values, mean_of_logits(np.stack(list(own.values()))))
     everything = [each for own in found.values() for each in own.values()]
     losses["all blended"] = mean_log_loss(labels.values, mean_of_logits(np.stack(everything)))
     return losses

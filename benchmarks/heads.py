@@ -12,7 +12,8 @@ everything that is done once (statistics, moments, tracing). (c) goes through al
 any other but for tracing. `*_later` are ratios of an epoch after the first.
 
 Prints a table of where the time of a step of (b) and (c) goes, with what the machine could do at best, and one JSON
-line.
+line. In it, `batched_over_separate` is the time of the first dense layers of all members as one batched product with a
+member axis, over that of a product a member, which is what is done.
 """
 
 import argparse
@@ -34,7 +35,7 @@ import tensorflow as tf
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from benchmarks.head_steps import machine_limits, step_table
+from benchmarks.head_steps import batched_over_separate, machine_limits, step_table
 from heads.course import Course
 from heads.fit import see_clips
 from heads.plan import plan_members
@@ -195,6 +196,12 @@ def measure(folder: Path, clips: int, epochs: int, timed_epochs: int) -> dict[st
         "total_s": {name: round(each, 1) for name, each in totals.items()},
         "once_s": {name: round(each, 1) for name, each in once.items()},
         "epoch_s": {name: [round(one, 1) for one in each] for name, each in seconds.items()},
+        "batched_over_separate": {
+            name: round(
+                batched_over_separate(FOLDS, configs[name].batch_clips, 2 * DIM, configs[name].dense_units[0]), 2
+            )
+            for name in courses
+        },
         **{name: round(each, 1) for name, each in limits.items()},
     }
 

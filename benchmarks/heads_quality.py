@@ -2,11 +2,11 @@
 
     python -m benchmarks.heads_quality --store STORE --labels labels.csv --sites sites.csv [--seeds 3] [--recipe FILE]
 
-Folds keep sites whole. For each source, and for the mean of the sources' logits: the mean per-class log loss of
-(i) logistic regression (standardised, C = 0.001) on the last tap's mean over time, (ii) the same on the last tap's
-maximum minus median, (iii) the attention head of the third place, (iv) the default head, or the first of `--recipe`.
+Folds keep sites whole. For each source, and for the mean of the logits of each view's sources: the mean per-class log
+loss of (i) logistic regression (standardised, C = 0.001) on the last tap's mean over time, (ii) the same on the last
+tap's maximum minus median, (iii) the attention head of the third place, (iv) the default head, or those of `--recipe`.
 A seed deals other folds and starts other weights; figures are mean ± standard deviation over seeds. Prints a table and
-one JSON line, in which `ratio` is (iv) over (ii), blended.
+one JSON line, in which `ratios` are (iv) over (ii), blended, for each view.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from heads.fit import train_heads
 from heads.folds import Folds
 from heads.labels import LabelTable, load_labels
 from heads.metrics import mean_log_loss
+from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.remembered import clip_statistics
 from heads.seeds import mean_of_logits
@@ -68,13 +69,14 @@ def one_seed(
     readers: dict[str, FeatureReader],
     facts: pd.DataFrame,
     labels: LabelTable,
-    heads: dict[str, HeadConfig],
+    heads: dict[str, dict[str, HeadConfig]],
     ways: list[str],
     seed: int,
 ) -> dict[str, dict[str, float]]:
-    """The log loss of each way under each source, and of the sources blended."""
+    """The log loss of each way under each source, and of each view's sources blended."""
     folds = make_folds(labels, facts, Recipe(seed=seed))
-    losses = {"training prior": {"blended": mean_log_loss(labels.values, prior(labels, folds))}}
+    views = {source: f"{reader.key.view['name']}, blended" for source, reader in readers.items()}
+    losses = {"training prior": dict.fromkeys(views.values(), mean_log_loss(labels.values, prior(labels, folds)))}
     for way in ways:
         found = {}
         for source, reader in readers.items():
@@ -82,10 +84,11 @@ def one_seed(
             if way in LOGISTIC:
                 found[source] = logistic(reader, labels, folds, LOGISTIC[way])
             else:
-                trained = train_heads(reader, facts, labels, folds, heads[way], name=way, seed=seed)
+                trained = train_heads(reader, facts, labels, folds, heads[way][source], name=way, seed=seed)
                 found[source] = trained.predictions.probabilities
             print(f"seed {seed} {way} {source}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
-        found["blended"] = mean_of_logits(np.stack(list(found.values())))
+        for view in dict.fromkeys(views.values()):
+            found[view] = mean_of_logits(np.stack([found[source] for source in readers if views[source] == view]))
         losses[way] = {name: mean_log_loss(labels.values, each) for name, each in found.items()}
     return losses
 
@@ -102,19 +105,25 @@ def main() -> None:
     store = FeatureStore.open(words.store)
     labels, facts = load_labels(words.labels, sites=words.sites), store.clips()
     published = next(each for each in load_recipe(builtin_recipe("third_place")).heads if each.kind == "attention")
-    heads = {"(iii) third place": published, DEFAULT: load_recipe(words.recipe).heads[0]}
     readers = {key.source: store.reader(key) for key in store.keys()}
+    resolved = resolve_heads(load_recipe(words.recipe), store, labels.classes).heads
+    heads = {
+        "(iii) third place": dict.fromkeys(readers, published),
+        DEFAULT: {head.keys[0].source: head.config for head in resolved},
+    }
     ways = [way for way in (*LOGISTIC, *heads) if way.split(")")[0].strip("(") not in words.without]
     runs = [one_seed(readers, facts, labels, heads, ways, seed) for seed in range(words.seeds)]
     mean = {way: {s: float(np.mean([run[way][s] for run in runs])) for s in runs[0][way]} for way in runs[0]}
     spread = {way: {s: float(np.std([run[way][s] for run in runs])) for s in runs[0][way]} for way in runs[0]}
-    print("| | " + " | ".join([*readers, "blended"]) + " |\n" + "|---" * (len(readers) + 2) + "|")
+    columns = list(mean[ways[0]])
+    print("| | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|")
     for way, each in mean.items():
-        cells = [f"{each[s]:.4f} ± {spread[way][s]:.4f}" if s in each else "" for s in (*readers, "blended")]
+        cells = [f"{each[s]:.4f} ± {spread[way][s]:.4f}" if s in each else "" for s in columns]
         print(f"| {way} | " + " | ".join(cells) + " |")
     result = {"benchmark": "heads_quality", "mean": mean, "spread": spread}
     if {LOGISTIC_DEVIATION, DEFAULT} <= set(mean):
-        result["ratio"] = round(mean[DEFAULT]["blended"] / mean[LOGISTIC_DEVIATION]["blended"], 3)
+        ours, theirs = mean[DEFAULT], mean[LOGISTIC_DEVIATION]
+        result["ratios"] = {name: round(ours[name] / theirs[name], 3) for name in ours if name not in readers}
     print(json.dumps(result))
 
 

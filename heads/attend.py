@@ -11,7 +11,7 @@ from heads.errors import HeadsError
 from heads.examples import Examples, in_turn
 from heads.frame_shares import answer_gradients, frame_shares, has_frame_shares, traced_statistics
 from heads.layers import AttentionPooling
-from heads.model import METADATA
+from heads.model import ATTENTION, FRONT, METADATA
 from heads.predict import head_reader, see_new_clips
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
@@ -97,8 +97,7 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
     examples = see_new_clips(run, head, facts, reader, table.loc[list(clip_ids)])
     found = []
     for places in in_turn(len(clip_ids), _CLIPS_AT_ONCE):
-        weigh = _attention if config.sees_frames else _contribution
-        found += weigh(config, models, examples, places, asked[places])
+        found += _weigh_together(config, models, examples, places, asked[places])
     return [
         FrameWeights(
             head=head,
@@ -150,59 +149,67 @@ def top_frames(
     }
 
 
-def _attention(
+def _weigh_together(
     config: HeadConfig,
     models: Mapping[int, keras.Model],
     examples: Examples,
     places: NDArray[np.int64],
     asked: NDArray[np.bool_],
 ) -> list[NDArray[np.float64]]:
-    """(Q, T) of each clip: the queries of all asked folds and seeds below each other."""
+    """(Q, T) of each clip at `places`, the models of all asked folds below each other."""
     features, mask = examples.reader.batch(examples.rows[places])
-    found: list[list[NDArray[np.float64]]] = [[] for _ in places]
-    for fold, model in models.items():
-        own = np.flatnonzero(asked[:, fold])
-        for member in _members(model) if len(own) else ():
-            front, seen, valid = member.get_layer("front"), features[own].astype(np.float32), mask[own]
-            layer = front
-            if not isinstance(front, AttentionPooling):
-                layer = front.get_layer("attention")
-                seen = keras.Model(front.inputs, front.get_layer("seen").output)([seen, valid])
-            weights = keras.ops.convert_to_numpy(layer.weights_of(seen, valid)).astype(np.float64)
-            for place, each in zip(own, weights, strict=True):
-                found[place].append(each[:, : int(mask[place].sum())])
-    return [np.concatenate(each) for each in found]
-
-
-def _contribution(
-    config: HeadConfig,
-    models: Mapping[int, keras.Model],
-    examples: Examples,
-    places: NDArray[np.int64],
-    asked: NDArray[np.bool_],
-) -> list[NDArray[np.float64]]:
-    """(folds, T) of each clip: the shares of its frames in the answer of each asked fold."""
-    features, mask = examples.reader.batch(examples.rows[places])
-    batch, names = examples.batch(places), traced_statistics(config)
     found: list[list[NDArray[np.float64]]] = [[] for _ in places]
     for fold, model in models.items():
         own = np.flatnonzero(asked[:, fold])
         if not len(own):
             continue
-        inputs = {name: (each[fold] if name == METADATA else each)[own] for name, each in batch.items()}
-        gradients = answer_gradients(model, inputs, names)
-        tail = _members(model)[0].get_layer("tail")
-        usual = {name: tail.get_layer(f"standardise_{name}").usual().numpy() for name in names}
-        for number, place in enumerate(own.tolist()):
-            shares = frame_shares(
-                features[place, : int(mask[place].sum())].astype(np.float32),
-                examples.reader.per_frame("motion_energy", int(examples.rows[places[place]])),
-                {name: inputs[name][number] for name in names},
-                {name: gradients[name][number] for name in names},
-                usual,
-            )
-            found[place].append(shares)
-    return [np.stack(each) for each in found]
+        frames, valid = features[own].astype(np.float32), mask[own]
+        if config.sees_frames:
+            weights = _attention(model, frames, valid)
+        else:
+            weights = _contribution(model, fold, traced_statistics(config), examples, places[own], frames, valid)
+        for place, each in zip(own.tolist(), weights, strict=True):
+            found[place].append(each[:, : int(mask[place].sum())])
+    return [np.concatenate(each) for each in found]
+
+
+def _attention(model: keras.Model, frames: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(B, Q, T) the weights of each query of all seeds."""
+    weights = []
+    for member in _members(model):
+        layer, seen = member.get_layer(FRONT), frames
+        if not isinstance(layer, AttentionPooling):
+            seen = keras.Model(layer.inputs, layer.get_layer("seen").output)([frames, valid])
+            layer = layer.get_layer(ATTENTION)
+        weights.append(keras.ops.convert_to_numpy(layer.weights_of(seen, valid)))
+    return np.concatenate(weights, axis=1).astype(np.float64)
+
+
+def _contribution(
+    model: keras.Model,
+    fold: int,
+    names: tuple[str, ...],
+    examples: Examples,
+    places: NDArray[np.int64],
+    frames: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """(B, 1, T) the shares of the frames in the answer."""
+    inputs = {name: each[fold] if name == METADATA else each for name, each in examples.batch(places).items()}
+    gradients = answer_gradients(model, inputs, names)
+    tail = _members(model)[0].get_layer("tail")
+    usual = {name: tail.get_layer(f"standardise_{name}").usual().numpy() for name in names}
+    shares = np.zeros((len(places), 1, frames.shape[1]))
+    for number, row in enumerate(examples.rows[places].tolist()):
+        length = int(valid[number].sum())
+        shares[number, 0, :length] = frame_shares(
+            frames[number, :length],
+            examples.reader.per_frame("motion_energy", row),
+            {name: inputs[name][number] for name in names},
+            {name: gradients[name][number] for name in names},
+            usual,
+        )
+    return shares
 
 
 def _members(model: keras.Model) -> list[keras.Model]:

@@ -14,7 +14,7 @@ from heads.named import resolve_heads
 from heads.progress import Epoch, StoppedError
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
-from heads.showing import Done, steps_shown
+from heads.showing import Done, done_epoch, steps_shown
 from heads.splits import compare_splits as score_on_random_folds
 from heads.tensorboard import EventFiles
 from heads.train import Trained, train_run
@@ -61,16 +61,17 @@ def train(
         )
         return
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
-    heads = resolve_heads(recipe, store).heads
-    runs = 1 + compare_splits + compare_metadata
-    epochs = sum(runs * (head.config.passes + unlabelled * head.config.pseudo_epochs) for head in heads)
+    kept, further = run.head_names(), compare_splits + compare_metadata
+    epochs = sum(
+        (further + (head.name not in kept)) * (head.config.passes + unlabelled * head.config.pseudo_epochs)
+        for head in resolve_heads(recipe, store).heads
+    )
     events = EventFiles(run) if tensorboard else None
     try:
         with steps_shown(console, epochs) as tell:
 
             def show(name: str, epoch: Epoch) -> None:
-                text = f"{name}: epoch {epoch.number} of {epoch.epochs}, loss {epoch.loss:.4f}"
-                tell(Done(text, epoch.number, epoch.epochs))
+                tell(done_epoch(name, epoch))
 
             def report(name: str, epoch: Epoch) -> None:
                 show(name, epoch)
@@ -95,7 +96,7 @@ def train(
         if frame_scores:
             asked = heads_to_score(run)
             with steps_shown(console, len(asked) * len(run.read_folds().ids)) as tell:
-                score_frames(run, store, asked, lambda *done: tell(Done(*done)))
+                score_frames(run, store, asked, lambda name, *done: tell(Done(name, *done)))
     except StoppedError as stopped:
         console.print(str(stopped), highlight=False, soft_wrap=True)
         raise typer.Exit(_STOPPED) from stopped

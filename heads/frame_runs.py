@@ -35,7 +35,7 @@ def score_frames(
     run: RunDirectory,
     store: FeatureStore,
     heads: Sequence[str],
-    report: Callable[[str, int, int], None] = lambda _text, _number, _total: None,
+    report: Callable[[str, str, int, int], None] = lambda _head, _text, _number, _total: None,
 ) -> None:
     """Keep how each head's out-of-fold scores of single frames are spread over each clip.
 
@@ -43,13 +43,15 @@ def score_frames(
         run: trained.
         store: holds the features that the heads read.
         heads: of `heads_to_score`.
-        report: called after every clip: with a sentence, the number of the clip under its head, and of how many.
+        report: called after every clip: with the head, a sentence, the number of the clip, and of how many.
     """
     for name in heads:
         _score_head(run, store, name, report)
 
 
-def _score_head(run: RunDirectory, store: FeatureStore, name: str, report: Callable[[str, int, int], None]) -> None:
+def _score_head(
+    run: RunDirectory, store: FeatureStore, name: str, report: Callable[[str, str, int, int], None]
+) -> None:
     facts, oof = run.read_head(name), run.read_oof(name)
     reader = head_reader(store, name, facts)
     framed = oof.select(ids_with_frames(reader, oof.ids))
@@ -60,7 +62,7 @@ def _score_head(run: RunDirectory, store: FeatureStore, name: str, report: Calla
 
     def seen() -> None:
         number = next(clips)
-        report(f"{name}: single frames of clip {number} of {total}", number, total)
+        report(name, f"{name}: single frames of clip {number} of {total}", number, total)
 
     for number in np.unique(fold).tolist():
         model = keras.saving.load_model(run.model_path(name, number), compile=False)

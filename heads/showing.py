@@ -1,37 +1,55 @@
 """Progress on stderr: a live bar on a terminal, lines elsewhere."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from heads.progress import Epoch
+
 _BAR = 12
+_SECONDS_BETWEEN_LINES = 30.0
 
 
 class Done(NamedTuple):
-    """One step of a piece of work: `text` says what was done, `number` of `total` is where the piece stands."""
+    """One step of a piece of work: `text` says what was done, `number` of `total` is where the piece stands, `seconds`
+    is how long the step took, if that is known.
+    """
 
+    piece: str
     text: str
     number: int
     total: int
+    seconds: float = 0.0
+
+
+Show = Callable[[Done], None]
+
+
+def done_epoch(head: str, epoch: Epoch) -> Done:
+    """An epoch of a head as a step."""
+    text = f"{head}: epoch {epoch.number} of {epoch.epochs}, loss {epoch.loss:.4f}"
+    return Done(head, text, epoch.number, epoch.epochs, epoch.seconds)
 
 
 @contextmanager
-def steps_shown(console: Console, steps: int) -> Iterator[Callable[[Done], None]]:
-    """A function that is told each of `steps` steps: a bar with the time left on a terminal.
+def steps_shown(console: Console, steps: int) -> Iterator[Show]:
+    """A function that is told each step of some pieces of work: a bar with the time left on a terminal.
 
-    Elsewhere a line for the first and the last step of each piece of work, so that a log stays short.
+    Elsewhere a line for the first and the last step of each piece, and one every half minute between.
+
+    Args:
+        console: where.
+        steps: how many there are going to be in all; those that an earlier process has done are taken off when that
+            shows.
     """
     if not console.is_terminal:
-
-        def line(done: Done) -> None:
-            if done.number in (1, done.total):
-                console.print(done.text, highlight=False, soft_wrap=True)
-
-        yield line
+        yield _lines(console)
         return
     columns = (
         # a long name gives way where the terminal is narrow, not the numbers
@@ -43,8 +61,29 @@ def steps_shown(console: Console, steps: int) -> Iterator[Callable[[Done], None]
     )
     with Progress(*columns, console=console, expand=True) as bar:
         task = bar.add_task("heads", total=steps)
+        last: dict[str, int] = {}
 
         def advance(done: Done) -> None:
-            bar.update(task, advance=1, description=done.text)
+            done_before = done.number - 1 if done.number != last.get(done.piece, 0) + 1 else 0
+            total = (bar.tasks[task].total or 0) - done_before
+            bar.update(task, advance=1, description=done.text, total=total)
+            last[done.piece] = done.number
 
         yield advance
+
+
+def _lines(console: Console) -> Show:
+    said, begun = time.monotonic(), dict[str, tuple[int, float]]()
+
+    def line(done: Done) -> None:
+        nonlocal said
+        now = time.monotonic()
+        first, since = begun.setdefault(done.piece, (done.number, now))
+        if 1 < done.number < done.total and now - said < _SECONDS_BETWEEN_LINES:
+            return
+        said = now
+        each = (now - since) / (done.number - first) if done.number > first else done.seconds
+        left = timedelta(seconds=round((done.total - done.number) * each))
+        console.print(f"{done.text}, {left} left" if left else done.text, highlight=False, soft_wrap=True)
+
+    return line

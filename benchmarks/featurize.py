@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,8 @@ def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeNa
     ((_, frames),) = decode(clips[0].path, sampling, [source.look]).pictures[source.look].groups
     batch = np.resize(frames, (BATCH_FRAMES, *frames.shape[1:]))
     extractor = build_extractor(source.backbone, source.weights, source.canvas.px)
-    runtimes = {"tensorflow", choose_runtime(runtime)}
+    used = choose_runtime(runtime, source.backbone.cpu_runtime)
+    runtimes: set[Literal["tensorflow", "openvino"]] = {"tensorflow", "openvino"}
     runners = {each: make_runner(extractor, each) for each in sorted(runtimes)}
     before = {each: bare_speed(run, batch) for each, run in runners.items()}
     whole = timed_run(clips, source, sampling, runtime, max(1, len(clips) // 4))
@@ -115,7 +116,7 @@ def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeNa
         "waiting_for_decode": round(whole["waiting_for_decode"], 3),
         "ratio": round(whole["frames_per_s"] / bare, 3),
         "ratio_per_processor_s": round(whole["frames_per_processor_s"] / bare_processor, 3),
-        "ratio_same_runtime": round(whole["frames_per_s"] / speeds[choose_runtime(runtime)][0], 3),
+        "ratio_same_runtime": round(whole["frames_per_s"] / speeds[used][0], 3),
     }
 
 

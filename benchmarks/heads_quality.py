@@ -2,11 +2,12 @@
 
     python -m benchmarks.heads_quality --store STORE --labels labels.csv --sites sites.csv [--seeds 3] [--recipe FILE]
 
-Folds keep sites whole. For each source, and for the mean of the logits of each view's sources: the mean per-class log
-loss of (i) logistic regression (standardised, C = 0.001) on the last tap's mean over time, (ii) the same on the last
-tap's maximum minus median, (iii) the attention head of the third place, (iv) the default head, or those of `--recipe`.
-A seed deals other folds and starts other weights; figures are mean ± standard deviation over seeds. Prints a table and
-one JSON line, in which `ratios` are (iv) over (ii), blended, for each view.
+Folds keep sites whole. For each source, for the mean of the logits of each view's sources, and for that of all sources:
+the mean per-class log loss and the mean average precision of (i) logistic regression (standardised, C = 0.001) on the
+last tap's mean over time, (ii) the same on the last tap's maximum minus median, (iii) the attention head of the third
+place, (iv) the head of the default recipe, or of `--recipe`, on that source, (v) its second head where it has one, and
+the mean of the logits of both. A seed deals other folds and starts other weights; figures are mean ± standard deviation
+over seeds. Prints two tables and one JSON line, in which `ratios` is (iv) over (ii), blended.
 """
 
 import argparse
@@ -14,7 +15,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -29,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from heads.fit import train_heads
 from heads.folds import Folds
 from heads.labels import LabelTable, load_labels
-from heads.metrics import mean_log_loss
+from heads.metrics import average_precision, mean_log_loss
 from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.remembered import clip_statistics
@@ -38,7 +41,9 @@ from heads.train import make_folds
 from store import FeatureReader, FeatureStore
 
 Found = NDArray[np.float64]
+Score = dict[str, float]
 LOGISTIC_DEVIATION, DEFAULT = "(ii) logistic, max - median", "(iv) default"
+SECOND, TOGETHER, PRIOR = "(v) default, second head", "(iv) and (v)", "training prior"
 LOGISTIC = {"(i) logistic, mean": "mean", LOGISTIC_DEVIATION: "deviation"}
 
 
@@ -72,25 +77,58 @@ def one_seed(
     heads: dict[str, dict[str, HeadConfig]],
     ways: list[str],
     seed: int,
-) -> dict[str, dict[str, float]]:
-    """The log loss of each way under each source, and of each view's sources blended."""
+) -> dict[str, dict[str, Score]]:
+    """The scores of each way under each source, and of sources blended."""
     folds = make_folds(labels, facts, Recipe(seed=seed))
-    views = {source: f"{reader.key.view['name']}, blended" for source, reader in readers.items()}
-    losses = {"training prior": dict.fromkeys(views.values(), mean_log_loss(labels.values, prior(labels, folds)))}
+    views = {source: str(reader.key.view["name"]) for source, reader in readers.items()}
+    found: dict[str, dict[str, Found]] = {}
     for way in ways:
-        found = {}
+        found[way] = {}
         for source, reader in readers.items():
             started = time.perf_counter()
             if way in LOGISTIC:
-                found[source] = logistic(reader, labels, folds, LOGISTIC[way])
-            else:
+                found[way][source] = logistic(reader, labels, folds, LOGISTIC[way])
+            elif source in heads[way]:
                 trained = train_heads(reader, facts, labels, folds, heads[way][source], name=way, seed=seed)
-                found[source] = trained.predictions.probabilities
+                found[way][source] = trained.predictions.probabilities
+            else:
+                continue
             print(f"seed {seed} {way} {source}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
-        for view in dict.fromkeys(views.values()):
-            found[view] = mean_of_logits(np.stack([found[source] for source in readers if views[source] == view]))
-        losses[way] = {name: mean_log_loss(labels.values, each) for name, each in found.items()}
-    return losses
+    own = [found[way] for way in ways if way in (DEFAULT, SECOND)]
+    found[TOGETHER] = {source: blended(each[source] for each in own if source in each) for source in readers if own}
+    scores = {PRIOR: {"all blended": score(labels, prior(labels, folds))}}
+    for way, each in found.items():
+        blends = {
+            f"{view}, blended": [each[source] for source in each if views[source] == view]
+            for view in dict.fromkeys(views.values())
+        }
+        blends["all blended"] = [*each.values()] if way != TOGETHER else [one for some in own for one in some.values()]
+        each |= {name: blended(several) for name, several in blends.items() if several}
+        scores[way] = {name: score(labels, probabilities) for name, probabilities in each.items()}
+    return scores
+
+
+def blended(several: Iterable[Found]) -> Found:
+    return mean_of_logits(np.stack(list(several)))
+
+
+def score(labels: LabelTable, probabilities: Found) -> Score:
+    return {
+        "log loss": mean_log_loss(labels.values, probabilities),
+        "mAP": float(np.nanmean(average_precision(labels.values, probabilities))),
+    }
+
+
+def table(runs: list[dict[str, dict[str, Score]]], what: str) -> str:
+    columns = list(dict.fromkeys(name for run in runs for each in run.values() for name in each))
+    lines = [f"| {what} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for way in runs[0]:
+        cells = []
+        for name in columns:
+            values = [run[way][name][what] for run in runs if name in run[way]]
+            cells.append(f"{np.mean(values):.4f} ± {np.std(values):.4f}" if values else "")
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -106,24 +144,29 @@ def main() -> None:
     labels, facts = load_labels(words.labels, sites=words.sites), store.clips()
     published = next(each for each in load_recipe(builtin_recipe("third_place")).heads if each.kind == "attention")
     readers = {key.source: store.reader(key) for key in store.keys()}
-    resolved = resolve_heads(load_recipe(words.recipe), store, labels.classes).heads
-    heads = {
-        "(iii) third place": dict.fromkeys(readers, published),
-        DEFAULT: {head.keys[0].source: head.config for head in resolved},
-    }
+    heads: dict[str, dict[str, HeadConfig]] = {"(iii) third place": dict.fromkeys(readers, published)}
+    for head in resolve_heads(load_recipe(words.recipe), store, labels.classes).heads:
+        if len(head.keys) == 1:
+            source = head.keys[0].source
+            way = DEFAULT if source not in heads.setdefault(DEFAULT, {}) else SECOND
+            heads.setdefault(way, {}).setdefault(source, head.config)
     ways = [way for way in (*LOGISTIC, *heads) if way.split(")")[0].strip("(") not in words.without]
     runs = [one_seed(readers, facts, labels, heads, ways, seed) for seed in range(words.seeds)]
-    mean = {way: {s: float(np.mean([run[way][s] for run in runs])) for s in runs[0][way]} for way in runs[0]}
-    spread = {way: {s: float(np.std([run[way][s] for run in runs])) for s in runs[0][way]} for way in runs[0]}
-    columns = list(mean[ways[0]])
-    print("| | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|")
-    for way, each in mean.items():
-        cells = [f"{each[s]:.4f} ± {spread[way][s]:.4f}" if s in each else "" for s in columns]
-        print(f"| {way} | " + " | ".join(cells) + " |")
-    result = {"benchmark": "heads_quality", "mean": mean, "spread": spread}
-    if {LOGISTIC_DEVIATION, DEFAULT} <= set(mean):
-        ours, theirs = mean[DEFAULT], mean[LOGISTIC_DEVIATION]
-        result["ratios"] = {name: round(ours[name] / theirs[name], 3) for name in ours if name not in readers}
+    print(table(runs, "log loss"))
+    print(table(runs, "mAP"))
+    result: dict[str, Any] = {"benchmark": "heads_quality", "runs": runs}
+    if {LOGISTIC_DEVIATION, DEFAULT} <= set(runs[0]):
+        result["ratios"] = {
+            name: round(
+                float(
+                    np.mean(
+                        [run[DEFAULT][name]["log loss"] / run[LOGISTIC_DEVIATION][name]["log loss"] for run in runs]
+                    )
+                ),
+                3,
+            )
+            for name in runs[0][DEFAULT]
+        }
     print(json.dumps(result))
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.head_trials --store STORE --labels labels.csv --sites sites.csv [--seeds 3] [--trials NAME ...]
 
-Each trial changes one thing in the default recipe. Heads of all sources of the store train on folds that keep sites
-whole; a seed deals other folds and starts other weights, the same for every trial. The log loss of each head, of the
+Each trial changes one thing in the default recipe's trained heads. Those of all sources of the store train on folds
+that keep sites whole; a seed deals other folds and starts other weights, the same for every trial. The log loss of each head, of the
 mean of the logits of each view's heads where there are several, and of all heads' together; mean and standard deviation
 over seeds, and the difference from the default, seed by seed. Prints a table and one JSON line.
 """
@@ -112,7 +112,7 @@ def main() -> None:
     heads = [
         head
         for head in resolve_heads(recipe, store, labels.classes).heads
-        if head.keys[0].backbone not in words.without
+        if head.keys[0].backbone not in words.without and head.config.takes_epochs
     ]
     readers = {key.folder: store.reader(key) for head in heads for key in head.keys}
     chosen = list(dict.fromkeys([DEFAULT, *(words.trials if words.trials is not None else TRIALS)]))

@@ -85,4 +85,5 @@ def test_a_head_can_be_for_one_view_only(tmp_path: Path) -> None:
     assert {head.name: head.config.view for head in heads} == {
         "deviation-made": "whole",
         "deviation-made+motion": "motion",
+        "discriminant-made+motion": "motion",
     }

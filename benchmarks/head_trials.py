@@ -3,9 +3,9 @@
     python -m benchmarks.head_trials --store STORE --labels labels.csv --sites sites.csv [--seeds 3] [--trials NAME ...]
 
 Each trial changes one thing in the default recipe's trained heads. Those of all sources of the store train on folds
-that keep sites whole; a seed deals other folds and starts other weights, the same for every trial. The log loss of each head, of the
-mean of the logits of each view's heads where there are several, and of all heads' together; mean and standard deviation
-over seeds, and the difference from the default, seed by seed. Prints a table and one JSON line.
+that keep sites whole; a seed deals other folds and starts other weights, the same for every trial. The log loss of each
+head, of the mean of the logits of each view's heads where there are several, and of all heads' together; mean and
+standard deviation over seeds, and the difference from the default, seed by seed. Prints a table and one JSON line.
 """
 
 import argparse

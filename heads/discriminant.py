@@ -111,9 +111,14 @@ def fit_discriminant(sums: Sums, shrinkage: float) -> Discriminant:
     of_class = sums.shown_values / np.maximum(sums.shown, 1.0)[:, None]
     centres = np.where(known[:, None], (of_class - mean) / spread, 0.0)
     shared = (sums.share_values - sums.shares[:, None] * mean) / spread
-    total = (sums.squares - sums.count * np.outer(mean, mean)) / np.outer(spread, spread)
-    crossed = centres.T @ shared
-    within = (total - crossed - crossed.T + centres.T @ sums.share_squares @ centres) / sums.count
+    # In place where it can be: a joined source may have thousands of columns.
+    within = sums.squares - sums.count * np.outer(mean, mean)
+    within /= spread[:, None]
+    within /= spread
+    of_classes = centres.T @ (shared - sums.share_squares @ centres / 2)
+    within -= of_classes
+    within -= of_classes.T
+    within /= sums.count
     level = float(np.trace(within)) / len(mean)
     within *= 1.0 - shrinkage
     within[np.diag_indices_from(within)] += shrinkage * level

@@ -102,7 +102,7 @@ def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeNa
     ((_, frames),) = decode(clips[0].path, sampling, [source.look]).pictures[source.look].groups
     batch = np.resize(frames, (BATCH_FRAMES, *frames.shape[1:]))
     extractor = build_extractor(source.backbone, source.weights, source.canvas.px)
-    used = choose_runtime(runtime, source.backbone.cpu_runtime)
+    used = choose_runtime(runtime)
     runtimes: set[Literal["tensorflow", "openvino"]] = {"tensorflow", "openvino"}
     runners = {each: make_runner(extractor, each) for each in sorted(runtimes)}
     before = {each: bare_speed(run, batch) for each, run in runners.items()}

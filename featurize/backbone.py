@@ -120,7 +120,6 @@ class Backbone:
         reference: the paper or release that describes it.
         architecture: what `builder` is asked for, where one builder makes several.
         any_shape: whether it takes pictures of any shape; else it is built for squares of one size.
-        cpu_runtime: the runtime that is faster for it on a CPU (docs/experiments.md has the measurements).
         kind: `network` is compiled by a runtime; `rules` sees pixels, `sound` sees sound, and both run as they are.
     """
 
@@ -136,7 +135,6 @@ class Backbone:
     reference: str
     architecture: str = ""
     any_shape: bool = True
-    cpu_runtime: Literal["tensorflow", "openvino"] = "openvino"
     kind: Literal["network", "rules", "sound"] = "network"
 
     @property

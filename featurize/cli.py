@@ -77,7 +77,7 @@ Preview = Annotated[
     typer.Option(metavar="DIR", help="Write a contact sheet a clip, with the boxes of the motion view, and stop."),
 ]
 RuntimeChoice = Annotated[
-    Runtime, typer.Option(help="auto: on a CPU the faster one for each network, TensorFlow on a GPU.")
+    Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
 ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]

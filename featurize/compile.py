@@ -15,10 +15,8 @@ from featurize.errors import BackboneError, SettingsError
 from featurize.runtime import Runner, RuntimeName
 
 
-def choose_runtime(
-    name: RuntimeName, on_cpu: Literal["tensorflow", "openvino"] = "openvino"
-) -> Literal["tensorflow", "openvino"]:
-    """The runtime that `name` stands for here: `auto` is `on_cpu` on a CPU, if it is installed, else TensorFlow.
+def choose_runtime(name: RuntimeName) -> Literal["tensorflow", "openvino"]:
+    """The runtime that `name` stands for here: `auto` is OpenVINO on a CPU where it is installed, else TensorFlow.
 
     Raises:
         SettingsError: OpenVINO was asked for and is not installed.
@@ -30,7 +28,7 @@ def choose_runtime(
         )
     if name != "auto":
         return name
-    return on_cpu if installed and not _has_gpu() else "tensorflow"
+    return "openvino" if installed and not _has_gpu() else "tensorflow"
 
 
 def _has_gpu() -> bool:

@@ -111,7 +111,7 @@ def _runner(source: FeatureSource, runtime: RuntimeName) -> Runner:
     from featurize.compile import choose_runtime, make_runner, precision_for
     from featurize.extractor import build_extractor
 
-    chosen = choose_runtime(runtime, source.backbone.cpu_runtime)
+    chosen = choose_runtime(runtime)
     with precision_for(chosen):
         return make_runner(build_extractor(source.backbone, source.weights, source.canvas.px), chosen)
 

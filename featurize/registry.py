@@ -109,7 +109,6 @@ _NETWORKS = (
         builder=_KERAS,
         architecture="NASNetLarge",
         any_shape=False,
-        cpu_runtime="tensorflow",
         weights=KerasWeights(
             url=f"{_KERAS_URL}/nasnet/NASNet-large-no-top.h5",
             file="nasnet_large_no_top.h5",

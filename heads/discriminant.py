@@ -13,6 +13,7 @@ analysis", 1989.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import scipy.linalg
@@ -66,9 +67,10 @@ def sums_of(values: NDArray[np.float32], targets: NDArray[np.float32]) -> Sums:
 
 
 def add_sums(parts: Iterable[Sums]) -> Sums:
-    """The sums of all clips of some parts, at least one, together."""
-    columns = zip(*(vars(part).values() for part in parts), strict=True)
-    return Sums(**{name: sum(column) for name, column in zip(Sums.__dataclass_fields__, columns, strict=True)})
+    """The sums of all clips of some parts, at least one, together; no more than one part is held at a time."""
+    return reduce(
+        lambda one, other: Sums(**{name: each + getattr(other, name) for name, each in vars(one).items()}), parts
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.chances import Chances, fit_chances, usual_chances
 from heads.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
+from heads.discriminant_calibration import Calibration, default_calibration, fit_calibration
 from heads.examples import Examples, in_turn
 from heads.joined import columns_of_last_taps
 from heads.layers import signed_root
@@ -74,11 +74,11 @@ def fit_folds(
         for number, each in inner.items():
             scorer = own if each is None else each
             scores[places[number]], known[places[number]] = values.scores(scorer, places[number]), scorer.known
-        fit = fit_chances(scores[learned], known[learned], targets[learned]) if judged else None
-        chances = fit or usual_chances(scores[learned], targets[learned])
-        model = _build(config, examples, values.columns, own, chances, targets.shape[1])
+        fit = fit_calibration(scores[learned], known[learned], targets[learned]) if judged else None
+        calibration = fit or default_calibration(scores[learned], targets[learned])
+        model = _build(config, examples, values.columns, own, calibration, targets.shape[1])
         models.append(model)
-        losses.append(chances.loss)
+        losses.append(calibration.loss)
         held_out = np.flatnonzero(fold == member.fold)
         for some in in_turn(len(held_out), _CLIPS_AT_ONCE):
             batch = examples.batch(held_out[some])
@@ -97,9 +97,8 @@ class _Values:
         self.columns = np.concatenate([of_one + number * dim for number in range(len(self._statistics))])
 
     def sums(self, places: NDArray[np.int64], targets: NDArray[np.float32]) -> Sums:
-        return add_sums(
-            [sums_of(self._roots(places[some]), targets[places[some]]) for some in in_turn(len(places), _CLIPS_AT_ONCE)]
-        )
+        chunks = (places[some] for some in in_turn(len(places), _CLIPS_AT_ONCE))
+        return add_sums(sums_of(self._roots(chunk), targets[chunk]) for chunk in chunks)
 
     def scores(self, discriminant: Discriminant, places: NDArray[np.int64]) -> Matrix:
         parts = [discriminant.scores(self._roots(places[some])) for some in in_turn(len(places), _CLIPS_AT_ONCE)]
@@ -115,19 +114,19 @@ def _build(
     examples: Examples,
     columns: NDArray[np.int64],
     discriminant: Discriminant,
-    chances: Chances,
+    calibration: Calibration,
     n_classes: int,
 ) -> keras.Model:
-    """The network that does what a discriminant and its chances do; columns that are not seen have no weight."""
+    """The network that does what a discriminant and its calibration do; columns that are not seen have no weight."""
     head = build_head(config, HeadShape(dim=examples.reader.dim, n_metadata=0, n_classes=n_classes))
     width = examples.reader.dim * len(config.statistics)
     mean, spread, kernel = np.zeros(width), np.ones(width), np.zeros((width, n_classes))
     mean[columns], spread[columns] = discriminant.mean, discriminant.spread
-    kernel[columns] = discriminant.weights * chances.factor
+    kernel[columns] = discriminant.weights * calibration.inverse_temperature
     for number, name in enumerate(config.statistics):
         own = slice(number * examples.reader.dim, (number + 1) * examples.reader.dim)
         head.tail.get_layer(f"standardise_{name}").set_moments(mean[own], spread[own])
-    bias = chances.bias_of(discriminant.known) + discriminant.bias * chances.factor
+    bias = calibration.bias_of(discriminant.known) + discriminant.bias * calibration.inverse_temperature
     head.tail.get_layer(OUTPUT).set_weights([kernel, bias])
-    head.tail.get_layer(COMPETING).set_strength(chances.strength)
+    head.tail.get_layer(COMPETING).set_strength(calibration.strength)
     return head.model

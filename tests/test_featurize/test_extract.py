@@ -140,7 +140,6 @@ def test_the_runtimes_agree_and_are_blind_to_a_frame_s_place() -> None:
 
 def test_auto_is_a_runtime_that_is_there() -> None:
     assert choose_runtime("auto") in ("openvino", "tensorflow")
-    assert choose_runtime("auto", "tensorflow") == "tensorflow"
     assert choose_runtime("tensorflow") == "tensorflow"
 
 

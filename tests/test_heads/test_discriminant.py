@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from heads import chances
+from heads import discriminant_calibration
 from heads.attend import weigh_frames
-from heads.chances import fit_chances
 from heads.discriminant import add_sums, fit_discriminant, sums_of
+from heads.discriminant_calibration import fit_calibration
 from heads.fit import OutOfFold, train_heads
 from heads.folds import Folds
 from heads.frame_layers import SPREAD
@@ -94,8 +94,8 @@ def test_the_gradient_of_calibration_is_that_of_its_loss(monkeypatch: pytest.Mon
         seen["objective"], seen["start"] = objective, start
         return minimise(objective, start, **settings)
 
-    monkeypatch.setattr(chances.scipy.optimize, "minimize", keep)
-    fit_chances(scores, known, targets)
+    monkeypatch.setattr(discriminant_calibration.scipy.optimize, "minimize", keep)
+    fit_calibration(scores, known, targets)
     point = seen["start"] + rng.normal(size=seen["start"].shape) * 0.2
     wrong = scipy.optimize.check_grad(lambda x: seen["objective"](x)[0], lambda x: seen["objective"](x)[1], point)
     assert wrong < 1e-6
@@ -109,8 +109,8 @@ def test_calibration_finds_what_made_the_labels() -> None:
         let_compete((scores * 0.1 + bias).astype(np.float32), strength.astype(np.float32))
     )
     targets = (rng.random(truth.shape) < truth).astype(np.float32)
-    found = fit_chances(scores, np.ones(truth.shape, bool), targets)
-    assert found.factor == pytest.approx(0.1, rel=0.1)
+    found = fit_calibration(scores, np.ones(truth.shape, bool), targets)
+    assert found.inverse_temperature == pytest.approx(0.1, rel=0.1)
     np.testing.assert_allclose(found.bias, bias, atol=0.25)
     assert found.strength == pytest.approx(0.6, abs=0.15)
     assert found.loss < mean_log_loss(targets.astype(np.uint8), truth.astype(np.float64)) * 1.01

@@ -12,24 +12,24 @@ from heads.discriminant import Matrix
 
 # A few dozen numbers are found: more clips would not tell them better.
 _MOST_CLIPS = 20_000
-_FACTOR = 3.0
+_INVERSE = 3.0
 _SMALLEST_SHARE = 1e-3
 _UNKNOWN = -7.0
 _LEAST_STRENGTH, _MOST_STRENGTH = 0.02, 0.98
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Chances:
+class Calibration:
     """How scores become probabilities.
 
     Attributes:
-        factor: what scores are multiplied by, one over the temperature.
+        inverse_temperature: what scores are multiplied by.
         bias: (C,) what is added then.
         strength: of `Competing`, the same for all classes.
         loss: mean log loss on the clips that it was fitted to.
     """
 
-    factor: float
+    inverse_temperature: float
     bias: Matrix
     strength: float
     loss: float
@@ -39,8 +39,8 @@ class Chances:
         return np.where(known, self.bias, _UNKNOWN)
 
 
-def fit_chances(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.float32]) -> Chances:
-    """The chances that give clips with these scores the least log loss.
+def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.float32]) -> Calibration:
+    """The calibration that gives clips with these scores the least log loss.
 
     The bias is drawn towards a multiple of the logarithm of each class's share, as strongly as a clip would.
 
@@ -58,9 +58,9 @@ def fit_chances(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.fl
     given, count = scores / spread, targets.size
 
     def objective(numbers: Matrix) -> tuple[float, Matrix]:
-        log_factor, shift, weight, logit = numbers[:4]
+        log_inverse, shift, weight, logit = numbers[:4]
         strength = scipy.special.expit(logit)
-        moved = np.where(known, given * np.exp(log_factor) + shift + weight * log_share + numbers[4:], _UNKNOWN)
+        moved = np.where(known, given * np.exp(log_inverse) + shift + weight * log_share + numbers[4:], _UNKNOWN)
         against, odds, others = _against(moved)
         logits = moved - strength * against
         losses = np.logaddexp(0.0, logits) - targets * logits
@@ -70,7 +70,7 @@ def fit_chances(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.fl
         by_class = along.sum(axis=0)
         gradient = np.concatenate(
             [
-                [np.sum(along * given) * np.exp(log_factor), by_class.sum(), by_class @ log_share],
+                [np.sum(along * given) * np.exp(log_inverse), by_class.sum(), by_class @ log_share],
                 [-np.sum(slope * against) * strength * (1 - strength)],
                 by_class + 2 * numbers[4:] / count,
             ]
@@ -78,22 +78,26 @@ def fit_chances(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.fl
         return float(losses[known].sum() + np.sum(numbers[4:] ** 2)) / count, gradient
 
     strength = float(np.clip(competition(targets), _LEAST_STRENGTH, _MOST_STRENGTH))
-    start = np.concatenate([[np.log(_FACTOR), 0.0, 1.0, np.log(strength / (1 - strength))], np.zeros(n_classes)])
+    start = np.concatenate([[np.log(_INVERSE), 0.0, 1.0, np.log(strength / (1 - strength))], np.zeros(n_classes)])
     fitted = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B")
-    log_factor, shift, weight, logit = fitted.x[:4]
-    return Chances(
-        factor=float(np.exp(log_factor)) / spread,
+    log_inverse, shift, weight, logit = fitted.x[:4]
+    return Calibration(
+        inverse_temperature=float(np.exp(log_inverse)) / spread,
         bias=shift + weight * log_share + fitted.x[4:],
         strength=float(scipy.special.expit(logit)),
         loss=float(fitted.fun),
     )
 
 
-def usual_chances(scores: Matrix, targets: NDArray[np.float32]) -> Chances:
-    """Chances where there are no clips to fit them to but those that made the scores (N, C)."""
+def default_calibration(scores: Matrix, targets: NDArray[np.float32]) -> Calibration:
+    """Calibration where there are no clips to fit them to but those that made the scores (N, C)."""
     share = np.maximum(targets.mean(axis=0, dtype=np.float64), _SMALLEST_SHARE)
-    factor = _FACTOR / max(float(scores.std()), 1e-6)
-    return Chances(factor=factor, bias=np.log(share), strength=competition(targets), loss=float("nan"))
+    inverse = _INVERSE / max(float(scores.std()), 1e-6)
+    bias, strength = np.log(share), competition(targets)
+    moved = scores * inverse + bias
+    logits = moved - strength * _against(moved)[0]
+    loss = float(np.mean(np.logaddexp(0.0, logits) - targets * logits))
+    return Calibration(inverse_temperature=inverse, bias=bias, strength=strength, loss=loss)
 
 
 def _against(scores: Matrix) -> tuple[Matrix, Matrix, Matrix]:

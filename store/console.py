@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def stderr_console() -> "Console":
 def native_chatter(*, shown: bool) -> Iterator[None]:
     """Drop what compiled libraries write to stderr past Python while they are imported, unless `shown`.
 
-    Python's own errors still come through as exceptions.
+    TensorFlow's advice to programmers is dropped from then on. Python's own errors still come through as exceptions.
     """
     if shown:
         yield
@@ -62,6 +63,7 @@ def native_chatter(*, shown: bool) -> Iterator[None]:
     try:
         os.dup2(nowhere, 2)
         yield
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     finally:
         sys.stderr.flush()
         os.dup2(kept, 2)

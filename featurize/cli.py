@@ -76,9 +76,7 @@ Preview = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Write a contact sheet a clip, with the boxes of the motion view, and stop."),
 ]
-RuntimeChoice = Annotated[
-    Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.")
-]
+RuntimeChoice = Annotated[Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
 ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Do at most so many clips.")]

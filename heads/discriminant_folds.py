@@ -1,6 +1,6 @@
 """Discriminants for all folds at once, whose probabilities are calibrated without the scored fold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -67,15 +67,8 @@ def fit_folds(
         own = without(member.fold)
         if own is None:
             raise ValueError(f"fold {member.fold}: there is no clip in another fold to learn from")
-        scores, known = np.zeros(targets.shape), np.ones(targets.shape, bool)
-        learned = np.flatnonzero(fold != member.fold)
         inner = {number: without(member.fold, number) for number in places if number != member.fold}
-        judged = all(each is not None for each in inner.values())
-        for number, each in inner.items():
-            scorer = own if each is None else each
-            scores[places[number]], known[places[number]] = values.scores(scorer, places[number]), scorer.known
-        fit = fit_calibration(scores[learned], known[learned], targets[learned]) if judged else None
-        calibration = fit or default_calibration(scores[learned], targets[learned])
+        calibration = _calibrate(own, inner, places, values, targets)
         model = _build(config, examples, values.columns, own, calibration, targets.shape[1])
         models.append(model)
         losses.append(calibration.loss)
@@ -84,6 +77,32 @@ def fit_folds(
             batch = examples.batch(held_out[some])
             found[row, held_out[some]] = keras.ops.convert_to_numpy(model(batch, training=False))
     return Fitted(models=models, probabilities=found, losses=losses)
+
+
+def _calibrate(
+    own: Discriminant,
+    inner: Mapping[int, Discriminant | None],
+    places: Mapping[int, NDArray[np.int64]],
+    values: "_Values",
+    targets: NDArray[np.float32],
+) -> Calibration:
+    """The calibration of a member's discriminant.
+
+    Args:
+        own: the member's.
+        inner: for each fold that the member learns from, one that knows neither that fold nor the member's; None if
+            there is no third fold to learn it from.
+        places: the clips of each fold.
+        values: of the clips.
+        targets: (N, C).
+    """
+    learned = np.concatenate([places[number] for number in inner])
+    scorers = {number: each or own for number, each in inner.items()}
+    scores = np.concatenate([values.scores(each, places[number]) for number, each in scorers.items()])
+    if None in inner.values():
+        return default_calibration(scores, targets[learned])
+    known = np.concatenate([np.tile(each.known, (len(places[number]), 1)) for number, each in scorers.items()])
+    return fit_calibration(scores, known, targets[learned])
 
 
 class _Values:

@@ -31,23 +31,25 @@ class PartCache(Generic[Part]):
         self._loaded: dict[str, Part] = {}
 
     def parts(self) -> list[Part]:
-        """All parts, oldest first.
+        """All parts that were there when this was called, and maybe newer ones, oldest first.
 
-        The folder is listed again after reading, until nothing changed: one listing may miss both a merged part
-        (made behind its back) and the parts that went into it (removed before it came to them).
+        The folder is listed twice, until nothing vanished between: one listing may miss both a merged part (made behind
+        its back) and the parts that went into it (removed before it came to them). Parts that others add meanwhile
+        do no harm, however fast they come.
 
         Raises:
-            StoreReadError: they keep changing, or cannot be read.
+            StoreReadError: they keep being merged, or cannot be read.
         """
         names = list_parts(self._folder)
         for _ in range(_LISTINGS):
-            loaded = {name: self._loaded.get(name) or self._try(name) for name in names}
-            self._loaded = {name: part for name, part in loaded.items() if part is not None}
             again = list_parts(self._folder)
-            if again == list(self._loaded):
-                return list(self._loaded.values())
+            if set(names) <= set(again):
+                found = {name: self._loaded.get(name) or self._try(name) for name in again}
+                self._loaded = {name: part for name, part in found.items() if part is not None}
+                if len(self._loaded) == len(again):
+                    return list(self._loaded.values())
             names = again
-        raise StoreReadError(f"{self._folder}: its parts changed {_LISTINGS} times while they were read; try again")
+        raise StoreReadError(f"{self._folder}: parts vanished {_LISTINGS} times while they were read; try again")
 
     def _try(self, name: str) -> Part | None:
         try:

@@ -228,20 +228,23 @@ def test_four_writers_and_a_reader_at_once(store: FeatureStore, key: FeatureKey)
         pass
     # Two pairs with the same clips, and all overlapping.
     writers = [start_writer(store, key, first=first) for first in (0, 0, 100, 200)]
-    ends = time.monotonic() + 3
-    seen = 0
-    while time.monotonic() < ends:
-        reader = FeatureStore.open(store.root).reader(key)
-        if len(reader):
-            features, mask = reader.batch(np.arange(len(reader)))
-            numbers = np.array([int(clip_id.removeprefix("clip")) for clip_id in reader.ids])
-            assert mask.all()
-            np.testing.assert_array_equal(features[:, :, 0], np.repeat(numbers[:, None] % 1000, 2, axis=1))
-            assert len(reader) >= seen
-            seen = len(reader)
+    try:
+        ends = time.monotonic() + 3
+        seen = 0
+        while time.monotonic() < ends:
+            reader = FeatureStore.open(store.root).reader(key)
+            if len(reader):
+                features, mask = reader.batch(np.arange(len(reader)))
+                numbers = np.array([int(clip_id.removeprefix("clip")) for clip_id in reader.ids])
+                assert mask.all()
+                np.testing.assert_array_equal(features[:, :, 0], np.repeat(numbers[:, None] % 1000, 2, axis=1))
+                assert len(reader) >= seen
+                seen = len(reader)
+    finally:
+        for process in writers:
+            process.kill()
     committed = []
     for process, first in zip(writers, (0, 0, 100, 200), strict=True):
-        process.kill()
         committed.append((first, last_committed(process.communicate()[0])))
     assert verify_store(store.root).problems == []
     ids = store.reader(key).ids

@@ -84,7 +84,7 @@ def test_a_reader_says_so_when_a_clip_was_replaced_and_its_part_is_gone(
 
 def test_a_dangling_link_does_not_hang_the_reader(many: FeatureStore, key: FeatureKey) -> None:
     (many.folder(key) / "part-01M85C237EGJBMRH8ASKRJ2RMG.h5").symlink_to("nowhere")
-    with pytest.raises(StoreReadError, match="changed 100 times"):
+    with pytest.raises(StoreReadError, match="vanished 100 times"):
         many.reader(key)
 
 

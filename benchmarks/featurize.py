@@ -37,6 +37,7 @@ from featurize.weights import RANDOM_WEIGHTS, locate_weights, weights_available
 from store import FeatureStore
 
 BARE_SECONDS = 8.0
+RUNTIMES: tuple[Literal["openvino", "tensorflow"], ...] = ("openvino", "tensorflow")
 
 
 def linked_clips(folder: Path, into: Path, count: int) -> list[Clip]:
@@ -103,8 +104,7 @@ def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeNa
     batch = np.resize(frames, (BATCH_FRAMES, *frames.shape[1:]))
     extractor = build_extractor(source.backbone, source.weights, source.canvas.px)
     used = choose_runtime(runtime)
-    runtimes: set[Literal["tensorflow", "openvino"]] = {"tensorflow", "openvino"}
-    runners = {each: make_runner(extractor, each) for each in sorted(runtimes)}
+    runners = {each: make_runner(extractor, each) for each in RUNTIMES}
     before = {each: bare_speed(run, batch) for each, run in runners.items()}
     whole = timed_run(clips, source, sampling, runtime, max(1, len(clips) // 4))
     speeds = {each: (before[each] + bare_speed(run, batch)) / 2 for each, run in runners.items()}

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from featurize.decode import decode
+from featurize.decode import SCALE_FLAGS, decode
 from featurize.ffmpeg import FrameStream, ffmpeg_binary, stream_frames
 from featurize.resize import Canvas
 from featurize.sampling import Sampling
@@ -48,7 +48,7 @@ def brought_to(clip: Path, out: Path, size: str, seconds: int) -> Path:
 def plain(path: Path) -> None:
     """Decode, hand out the sampled frames, resize them: what there is to do without any motion."""
     plan = SAMPLING.plan(15.0, 30.0)
-    exact = "scale=flags=bicubic+accurate_rnd+full_chroma_int,format=rgb24"
+    exact = f"scale=flags={SCALE_FLAGS},format=rgb24"
     arguments = ["-i", str(path), "-vf", f"{plan.select_filter},{exact}", "-fps_mode", "passthrough"]
     for frame in stream_frames([*arguments, "-f", "image2pipe", "-c:v", "ppm", "pipe:1"], FrameStream(), timeout_s=600):
         CANVAS.fit(frame)

@@ -27,7 +27,7 @@ from store.records import Status
 DECODE_TIMEOUT_S = 180.0
 _LFS_POINTER = b"version https://git-lfs"
 # Exact rounding: the same pixels on every machine, at a few per cent of the decoder's time.
-_SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
+SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +170,8 @@ def _arguments(path: Path, plan: SamplingPlan, source: Probe, low_path: Path) ->
     """The arguments of ffmpeg: sampled frames in full resolution to the pipe, low-resolution frames to a file."""
     low_plan = Sampling(fps=LOW_FPS, max_frames=MOST_LOW_FRAMES).plan(source.duration_s, source.fps)
     graph = (
-        f"[0:v:0]scale=w=iw*sar:h=ih:flags={_SCALE_FLAGS},setsar=1,split[full][small];"
-        f"[full]{plan.select_filter},scale=flags={_SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
+        f"[0:v:0]scale=w=iw*sar:h=ih:flags={SCALE_FLAGS},setsar=1,split[full][small];"
+        f"[full]{plan.select_filter},scale=flags={SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
         f"[small]{low_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
         "showinfo@low=checksum=0[low]"
     )

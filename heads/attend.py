@@ -15,6 +15,7 @@ from heads.model import ATTENTION, FRONT, METADATA
 from heads.predict import head_reader, see_new_clips
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
+from heads.sight import ids_with_frames
 from store import FeatureStore
 from store.config import parse_settings
 
@@ -139,7 +140,7 @@ def top_frames(
     A clip without frames has no moments.
     """
     reader = head_reader(store, head, run.read_head(head))
-    seen = [clip_id for clip_id, row in zip(clip_ids, reader.index_of(clip_ids), strict=True) if reader.lengths[row]]
+    seen = ids_with_frames(reader, clip_ids)
     return {
         each.clip_id: [
             Moment(time_s=float(each.times_s[place]), weight=float(each.weights[place]))

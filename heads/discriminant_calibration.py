@@ -53,8 +53,7 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
         some = np.random.default_rng(0).choice(len(scores), _MOST_CLIPS, replace=False)
         scores, known, targets = scores[some], known[some], targets[some]
     n_classes = targets.shape[1]
-    spread = max(float(scores.std()), 1e-6)
-    log_share = np.log(np.maximum(targets.mean(axis=0, dtype=np.float64), _SMALLEST_SHARE))
+    spread, log_share = _spread(scores), _log_share(targets)
     given, count = scores / spread, targets.size
 
     def objective(numbers: Matrix) -> tuple[float, Matrix]:
@@ -63,7 +62,7 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
         moved = np.where(known, given * np.exp(log_inverse) + shift + weight * log_share + numbers[4:], _UNKNOWN)
         against, odds, others = _against(moved)
         logits = moved - strength * against
-        losses = np.logaddexp(0.0, logits) - targets * logits
+        losses = _log_losses(logits, targets)
         slope = np.where(known, scipy.special.expit(logits) - targets, 0.0) / count
         share = slope / others
         along = np.where(known, slope - strength * odds * (share.sum(axis=1, keepdims=True) - share), 0.0)
@@ -91,13 +90,24 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
 
 def default_calibration(scores: Matrix, targets: NDArray[np.float32]) -> Calibration:
     """Calibration where there are no clips to fit them to but those that made the scores (N, C)."""
-    share = np.maximum(targets.mean(axis=0, dtype=np.float64), _SMALLEST_SHARE)
-    inverse = _INVERSE / max(float(scores.std()), 1e-6)
-    bias, strength = np.log(share), competition(targets)
+    inverse, bias, strength = _INVERSE / _spread(scores), _log_share(targets), competition(targets)
     moved = scores * inverse + bias
-    logits = moved - strength * _against(moved)[0]
-    loss = float(np.mean(np.logaddexp(0.0, logits) - targets * logits))
+    loss = float(_log_losses(moved - strength * _against(moved)[0], targets).mean())
     return Calibration(inverse_temperature=inverse, bias=bias, strength=strength, loss=loss)
+
+
+def _spread(scores: Matrix) -> float:
+    return max(float(scores.std()), 1e-6)
+
+
+def _log_share(targets: NDArray[np.float32]) -> Matrix:
+    """(C,) the logarithm of the share of each class among the clips."""
+    return np.asarray(np.log(np.maximum(targets.mean(axis=0, dtype=np.float64), _SMALLEST_SHARE)))
+
+
+def _log_losses(logits: Matrix, targets: NDArray[np.float32]) -> Matrix:
+    """(N, C) the log loss of each class of each clip."""
+    return np.asarray(np.logaddexp(0.0, logits) - targets * logits)
 
 
 def _against(scores: Matrix) -> tuple[Matrix, Matrix, Matrix]:

@@ -1,5 +1,6 @@
 """Discriminants for all folds at once, whose probabilities are calibrated without the scored fold."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from heads.joined import columns_of_last_taps
 from heads.layers import signed_root
 from heads.model import COMPETING, OUTPUT, HeadShape, build_head
 from heads.plan import Member
+from heads.progress import Epoch
 from heads.recipe import HeadConfig
 
 _CLIPS_AT_ONCE = 1024
@@ -22,12 +24,12 @@ _CLIPS_AT_ONCE = 1024
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fitted:
     """What fitting gives: `models` (K) in the plan's order, (K, N, C) `probabilities` of each member for its own fold
-    and NaN elsewhere, and the `losses` (K) that calibration ended with.
+    and NaN elsewhere, and the one `epoch` that it is told as, with the losses that calibration ended with.
     """
 
     models: list[keras.Model]
     probabilities: NDArray[np.float32]
-    losses: list[float]
+    epoch: Epoch
 
 
 def fit_folds(
@@ -49,6 +51,7 @@ def fit_folds(
         targets: (N, C).
         fold: (N,) their folds.
     """
+    started = time.monotonic()
     values = _Values(config, examples)
     places = {number: np.flatnonzero(fold == number) for number in np.unique(fold).tolist()}
     sums = {number: values.sums(own, targets) for number, own in places.items()}
@@ -76,7 +79,15 @@ def fit_folds(
         for some in in_turn(len(held_out), _CLIPS_AT_ONCE):
             batch = examples.batch(held_out[some])
             found[row, held_out[some]] = keras.ops.convert_to_numpy(model(batch, training=False))
-    return Fitted(models=models, probabilities=found, losses=losses)
+    epoch = Epoch(
+        number=1,
+        epochs=1,
+        losses=tuple(losses),
+        rates=(0.0,) * len(plan),
+        unlabelled=False,
+        seconds=time.monotonic() - started,
+    )
+    return Fitted(models=models, probabilities=found, epoch=epoch)
 
 
 def _calibrate(

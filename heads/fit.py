@@ -1,6 +1,5 @@
 """Trains one head over all folds. Whatever is fitted for a fold has seen that fold's training clips and no others."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -109,8 +108,9 @@ def train_heads(
         judgements, epochs = course.settle(), course.progress.epochs
         models, probabilities = [head.model for head in course.members.heads], course.predict_held_out()
     else:
-        models, probabilities, epochs = _fit_at_once(config, plan, examples, values, fold)
-        report(epochs[0])
+        fitted = fit_folds(config, plan, examples, values, fold)
+        models, probabilities, epochs = fitted.models, fitted.probabilities, [fitted.epoch]
+        report(fitted.epoch)
     predictions = Predictions(
         ids=labels.ids,
         classes=labels.classes,
@@ -134,21 +134,6 @@ def train_heads(
     priors = np.stack([part.prior for part in trained])
     of_prior = Predictions(ids=everyone.ids, classes=everyone.classes, probabilities=priors[own_fold], fold=own_fold)
     return OutOfFold(folds=trained, predictions=predictions.over(of_prior), epochs=epochs)
-
-
-def _fit_at_once(
-    config: HeadConfig,
-    plan: Sequence[Member],
-    examples: Examples,
-    targets: NDArray[np.float32],
-    fold: NDArray[np.int64],
-) -> tuple[list[keras.Model], NDArray[np.float32], list[Epoch]]:
-    """What epochs would give: models, probabilities of held-out clips, and one epoch to tell of."""
-    started = time.monotonic()
-    fitted = fit_folds(config, plan, examples, targets, fold)
-    seconds, none = time.monotonic() - started, (0.0,) * len(plan)
-    epoch = Epoch(number=1, epochs=1, losses=tuple(fitted.losses), rates=none, unlabelled=False, seconds=seconds)
-    return fitted.models, fitted.probabilities, [epoch]
 
 
 def see_clips(

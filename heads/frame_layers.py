@@ -22,7 +22,7 @@ def layer_name(model: str, statistic: str) -> str:
 
 
 def spread_over_frames(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The statistics of `SPREAD` over the frames of a clip, (S, C), from (T, C), T at least 1.
+    """The statistics of `SPREAD` over the frames of a clip, (S, ...), from (T, ...), T at least 1.
 
     A step is the share of the frames whose probability is above one edge and not above the next.
 
@@ -62,7 +62,7 @@ def as_layers(
 
 def of_one_frame(predictions: Predictions) -> list[Predictions]:
     """The tables of clips that have no frames, as if each had one of which the model says what it says of the clip."""
-    spread = np.stack([spread_over_frames(each[None]) for each in predictions.probabilities.astype(np.float32)], axis=1)
+    spread = spread_over_frames(predictions.probabilities.astype(np.float32)[None])
     return as_layers(predictions.model, predictions.ids, predictions.classes, spread, predictions.fold)
 
 

@@ -133,6 +133,7 @@ class HeadConfig(StrictModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not self.takes_epochs:
+            self._set_unless_given(metadata=(), competing=True)
             self._require_nothing_to_train()
         if self.kind != "deviation" and self.queries < 1:
             raise ValueError(f"queries: a head of kind {self.kind} pools by attention; ask for at least 1")
@@ -146,11 +147,13 @@ class HeadConfig(StrictModel):
             raise ValueError(f"tap_dropout: a head of kind {self.kind} has no place for it; leave it out")
         return self
 
+    def _set_unless_given(self, **usual: object) -> None:
+        """Give settings the defaults of this kind of head, which differ from those of the others."""
+        for name, value in usual.items():
+            if name not in self.model_fields_set:
+                object.__setattr__(self, name, value)
+
     def _require_nothing_to_train(self) -> None:
-        given = self.model_fields_set
-        for name, usual in {"metadata": (), "competing": True}.items():
-            if name not in given:
-                object.__setattr__(self, name, usual)
         if self.metadata or not self.statistics:
             raise ValueError("a head of kind discriminant sees statistics, at least one, and no metadata")
         for name, field in type(self).model_fields.items():

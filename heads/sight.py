@@ -45,10 +45,7 @@ def usable_labels(
 
 def find_unlabelled(labels: LabelTable, readers: Mapping[str, FeatureReader]) -> tuple[str, ...]:
     """The clips that have frames under every key and no row among the labels, sorted."""
-    framed = [
-        {clip_id for clip_id, length in zip(reader.ids, reader.lengths.tolist(), strict=True) if length}
-        for reader in readers.values()
-    ]
+    framed = (set(ids_with_frames(reader, reader.ids)) for reader in readers.values())
     return tuple(sorted(set.intersection(*framed) - set(labels.ids)))
 
 

@@ -48,7 +48,7 @@ def fit_made(root: Path, labels: NDArray[np.uint8], learned: NDArray[np.uint8] |
     return train_heads(store.reader(made_key()), store.clips(), table, folds, CONFIG, name="discriminant")
 
 
-def test_without_shrinkage_it_is_the_textbook_s(tmp_path: Path) -> None:
+def test_without_shrinkage_it_is_the_textbook_s() -> None:
     rng = np.random.default_rng(1)
     kind = rng.integers(0, CLASSES, 400)
     values = (rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5)) + rng.normal(size=(CLASSES, 5))[kind]).astype(
@@ -62,7 +62,7 @@ def test_without_shrinkage_it_is_the_textbook_s(tmp_path: Path) -> None:
     np.testing.assert_allclose(mine - mine[:, :1], expected - expected[:, :1], rtol=1e-4, atol=1e-4)
 
 
-def test_full_shrinkage_asks_which_mean_is_nearest(tmp_path: Path) -> None:
+def test_full_shrinkage_asks_which_mean_is_nearest() -> None:
     rng = np.random.default_rng(2)
     targets = np.eye(2, dtype=np.float32)[rng.integers(0, 2, 100)]
     values = (rng.normal(size=(100, 4)) + targets[:, :1] * 3).astype(np.float32)

@@ -80,8 +80,9 @@ class Course:
         with stop_after_epoch() as asked:
             for epoch in self.steps():
                 report(epoch)
-                self.progress.keep(self.members.state, now=asked.is_set())
-                if asked.is_set() and epoch.number < self.epochs:
+                stopping = asked.is_set()  # looked at once: what is asked for after it waits for the next epoch
+                self.progress.keep(self.members.state, now=stopping)
+                if stopping and epoch.number < self.epochs:
                     raise StoppedError(
                         f"stopped after epoch {epoch.number} of {self.epochs}; the same command goes on there"
                     )

@@ -5,6 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +16,12 @@ import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 from small_heads import small_head
 
+import heads.course
 import heads.progress
 from heads.fit import OutOfFold, train_heads
 from heads.folds import assign_folds
 from heads.labels import LabelTable
-from heads.progress import Epoch, Progress, stop_after_epoch
+from heads.progress import Epoch, Progress, StoppedError, stop_after_epoch
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
@@ -97,6 +101,27 @@ def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(tmp_path: Path) 
     assert _logged(run) == list(range(1, int(stopped[1]) + 1))
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     assert _logged(run) == list(range(1, 401))
+
+
+def test_no_epoch_is_lost_whenever_ctrl_c_comes(train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(heads.progress, "_SECONDS_BETWEEN", 3600.0)
+    asked, keep = threading.Event(), Progress.keep
+
+    @contextmanager
+    def pressed_while_saving() -> Iterator[threading.Event]:
+        yield asked
+
+    def keep_and_press(self: Progress, *arguments: object, **named: bool) -> None:
+        keep(self, *arguments, **named)  # type: ignore[arg-type]
+        asked.set()
+
+    monkeypatch.setattr(heads.course, "stop_after_epoch", pressed_while_saving)
+    monkeypatch.setattr(Progress, "keep", keep_and_press)
+    state = Progress(path=tmp_path / "state.npz")
+    with pytest.raises(StoppedError, match=r"stopped after epoch 2 of") as stopped:
+        train(state)
+    with np.load(tmp_path / "state.npz") as kept:
+        assert len(kept["losses"]) == 2, str(stopped.value)
 
 
 def test_what_ctrl_c_does_is_put_back() -> None:

@@ -15,7 +15,7 @@ from heads.folds import Folds
 from heads.labels import LabelTable
 from heads.metrics import average_precision, matching_values, mean_log_loss
 from heads.predictions import Predictions, read_csv
-from heads.run import RunDirectory
+from heads.run import BLEND, RunDirectory
 from store.digest import file_sha256
 from store.ids import name_a_few
 
@@ -52,10 +52,13 @@ def add_predictions(run: RunDirectory, path: Path) -> Added:
         path: a CSV with a column of clips, a column a class (0 to 1), and `fold` if the model was trained in folds.
 
     Raises:
-        PredictionError: the file is no such table, lacks clips of the run, or has a column that is no class of it.
-        RunError: the run has a trained head of that name, or the name cannot be a file's.
+        PredictionError: the file is no such table, lacks clips of the run, has a column that is no class of it, or is
+            named like a trained head of the run or like its blend.
+        RunError: the name cannot be a file's.
     """
     given = read_csv(path)
+    if given.model == BLEND:
+        raise PredictionError(f"{path}: a model cannot be called '{BLEND}', the run's own blend is; rename the file")
     labels, folds = run.read_labels(), run.read_folds()
     own = [run.read_oof(name) for name in run.head_names() if name != given.model]
     if run.head_path(given.model).is_file():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from heads.joined import JoinedReader, Reader
 from heads.recipe import EACH_SOURCE, HeadConfig, Recipe, RecipeError
+from heads.run import BLEND
 from store import FeatureReader, FeatureStore
 from store.ids import name_a_few
 from store.key import FeatureKey
@@ -52,7 +53,7 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
     are there. A joined head needs two sources at least; a head for classes that the labels lack is left out.
 
     Raises:
-        RecipeError: two heads would have the same name, or nothing is left to train.
+        RecipeError: two heads would have the same name, one that of the run's blend, or nothing is left to train.
         StoreNotFoundError: a named source is not there, or may mean several keys.
     """
     held = sorted({key.source for key in store.keys()})
@@ -78,6 +79,8 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
         raise RecipeError(
             f"the recipe trains {name_a_few(sorted(names))} more than once; give heads a `name` of their own"
         )
+    if BLEND in names:
+        raise RecipeError(f"a head cannot be called '{BLEND}', the run's own blend is; give it another `name`")
     if not heads:
         raise RecipeError(f"{store.root}: no head of the recipe fits what the store holds ({', '.join(held)})")
     return Resolved(heads=heads, notes=notes)

@@ -131,4 +131,6 @@ def test_wrong_files_get_one_sentence(tmp_path: Path, run: RunDirectory, truth: 
     run.write_head("own", {})
     with pytest.raises(PredictionError, match="the run has a head 'own' of its own"):
         add_predictions(run, save(tmp_path / "own.csv", table(said, ids)))
+    with pytest.raises(PredictionError, match="a model cannot be called 'blend', the run's own blend is; rename the"):
+        add_predictions(run, save(tmp_path / "blend.csv", table(said, ids)))
     assert run.head_names() == ("own",)

@@ -26,6 +26,9 @@ def test_recipes_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     twice = Recipe(heads=(CONFIG, CONFIG))
     with pytest.raises(RecipeError, match="more than once"):
         resolve_heads(twice, make_store(tmp_path / "s", np.ones((3, 2), np.uint8)))
+    taken = Recipe(heads=(HeadConfig(name="blend", joined=True),))
+    with pytest.raises(RecipeError, match="a head cannot be called 'blend', the run's own blend is"):
+        resolve_heads(taken, make_store(tmp_path / "two", np.ones((3, 2), np.uint8), ("one", "other")))
 
 
 def test_settings_that_do_not_fit_together_are_refused() -> None:

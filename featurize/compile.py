@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,9 +76,20 @@ def _tensorflow_runner(extractor: keras.Model) -> Runner:
     return run
 
 
-def _openvino_runner(extractor: keras.Model) -> Runner:
+def _import_openvino() -> Any:
+    """OpenVINO without its telemetry, which reports to a server, also offline, and leaves files in the home folder.
+
+    It has an empty stand-in for where that package is missing, so it is told that it is.
+    """
+    # None is how an import is barred.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
+    return openvino
+
+
+def _openvino_runner(extractor: keras.Model) -> Runner:
+    openvino = _import_openvino()
     core = openvino.Core()
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         path = Path(folder) / "extractor.xml"
@@ -104,14 +116,12 @@ def _only_features(model: Any, dim: int) -> Any:
     Activations with a gradient of their own (swish) leave loose ends in TensorFlow's graph, which the conversion takes
     for outputs.
     """
-    import openvino
-
     found = [result for result in model.get_results() if _is_matrix(result, dim)]
     if len(found) != 1:
         raise BackboneError(
             f"OpenVINO finds {len(found)} outputs of {dim} columns, expected 1; use --runtime tensorflow"
         )
-    return openvino.Model(found, model.get_parameters(), "features")
+    return _import_openvino().Model(found, model.get_parameters(), "features")
 
 
 def _is_matrix(result: Any, dim: int) -> bool:

@@ -97,7 +97,8 @@ class JoinedReader:
             raise JoinError(
                 f"{self.readers[0].key.source} and {reader.key.source} cannot be joined: {len(odd)} clips have not "
                 f"as many frames under one as under the other, such as {name_a_few([self.ids[row] for row in odd])}; "
-                "featurize both with the same sampling"
+                "featurize both with the same sampling, and join sources of one view only (`view: whole` or "
+                "`view: motion` in the recipe), since views see different numbers of pictures"
             )
 
 

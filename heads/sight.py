@@ -6,7 +6,7 @@ import pandas as pd
 
 from heads.errors import TrainError
 from heads.folds import Folds
-from heads.joined import Reader
+from heads.joined import JoinError, Reader
 from heads.labels import LabelTable
 from heads.named import NamedHead
 from heads.plan import plan_members
@@ -56,14 +56,20 @@ def sighted_heads(
     folds: Folds,
     note: Callable[[str], None],
 ) -> list[NamedHead]:
-    """The heads that have clips to learn from whatever folds are held out; `note` is told what the others cannot see.
+    """The heads that have clips to learn from whatever folds are held out; `note` is told what the others cannot see,
+    or why their sources cannot be joined.
 
     Raises:
         TrainError: there is none.
     """
     kept = []
     for head in heads:
-        seen = ids_with_frames(head.reader(readers), labels.ids)
+        try:
+            reader = head.reader(readers)
+        except JoinError as error:
+            note(f"head {head.name} is left out: {error}")
+            continue
+        seen = ids_with_frames(reader, labels.ids)
         sources = ", ".join(key.source for key in head.keys)
         members = plan_members(head.config, folds.n_folds, 0, judged=head.config.pseudo_epochs > 0)
         if not all(member.learns_from(folds.of(seen)).any() for member in members):
@@ -76,5 +82,8 @@ def sighted_heads(
                 f"{sources}; it does not learn from them, and says of them how frequent each class is"
             )
     if not kept:
-        raise TrainError("no head has clips of enough folds to learn from; `store ls` says why clips have no frames")
+        raise TrainError(
+            "no head has clips of enough folds to learn from, with the same frames under all of its sources; "
+            "`store ls` says why clips have no frames"
+        )
     return kept

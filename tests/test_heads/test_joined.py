@@ -1,17 +1,19 @@
 """Sources side by side: the same clips, the same frames, one head."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_store import DIM, clip_ids, made_key, make_store
+from made_store import DIM, clip_ids, made_key, make_store, sites_of
 
 from heads.blend import Blend
 from heads.joined import JoinedReader, JoinError
 from heads.leaderboard import blend_run
+from heads.named import resolve_heads
 from heads.predict import predict_run
-from heads.recipe import HeadConfig, Recipe
+from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.run import RunDirectory
 from heads.train import train_run
 from store import FeatureStore
@@ -34,8 +36,26 @@ def made(root: Path) -> FeatureStore:
     with store.writer(made_key("other")) as writer:
         for row in range(len(reader)):
             whole = reader.row(row)
-            writer.add(type(whole)(**{**vars(whole), "features": whole.features * 2}))
+            writer.add(replace(whole, features=whole.features * 2))
     return store
+
+
+def add_motion_views(store: FeatureStore) -> None:
+    """Every second frame of a clip, so fewer than in whole frames."""
+    for backbone in ("made", "other"):
+        reader = store.reader(made_key(backbone))
+        with store.writer(replace(made_key(backbone), view={"name": "motion"})) as writer:
+            for row in range(len(reader)):
+                whole = reader.row(row)
+                fewer = {"features": whole.features[::2], "times_s": whole.times_s[::2]}
+                writer.add(replace(whole, **fewer))
+
+
+def write_labels(path: Path) -> Path:
+    ids = clip_ids(60)
+    table = {"filename": ids, "site": sites_of(ids), "blank": np.arange(60) % 2, "deer": 1 - np.arange(60) % 2}
+    pd.DataFrame(table).to_csv(path, index=False)
+    return path
 
 
 def test_columns_stand_side_by_side(tmp_path: Path) -> None:
@@ -56,6 +76,35 @@ def test_other_frames_are_refused(tmp_path: Path) -> None:
     readers = [store.reader(made_key()), store.reader(made_key("other"))]
     with pytest.raises(JoinError, match=r"made and other cannot be joined: \d+ clips have not as many frames"):
         JoinedReader(readers)
+
+
+def test_a_head_whose_sources_cannot_be_joined_is_left_out_and_the_reason_given(tmp_path: Path) -> None:
+    store, run, notes = made(tmp_path / "store"), RunDirectory(tmp_path / "run"), list[str]()
+    add_motion_views(store)
+    recipe = RECIPE.model_copy(update={"heads": RECIPE.heads[:2]})
+    done = train_run(store, write_labels(tmp_path / "labels.csv"), run, recipe, note=notes.append)
+    assert len(done) == 4
+    assert "concat" not in run.head_names()
+    (said,) = [note for note in notes if "concat" in note]
+    assert said.startswith("head concat is left out: made and made+motion cannot be joined: 60 clips have not as many")
+    assert "`view: whole` or `view: motion` in the recipe" in said
+
+
+@pytest.mark.slow
+def test_the_published_recipe_trains_on_two_views(tmp_path: Path) -> None:
+    store, run, notes = made(tmp_path / "store"), RunDirectory(tmp_path / "run"), list[str]()
+    add_motion_views(store)
+    labels, published = write_labels(tmp_path / "labels.csv"), load_recipe(builtin_recipe("third_place"))
+    resolved = resolve_heads(published, store, ("blank", "deer"))
+    each = {f"{kind}-{key.source}" for kind in ("attention", "recurrent") for key in store.keys()}
+    assert {head.name for head in resolved.heads} == each | {"concat", "concat-blank"}
+    assert not [note for note in resolved.notes if "left out" in note]
+    small = {"epochs": 1, "dense_units": (4,), "metadata_units": (4,)}
+    joined = tuple(head.model_copy(update=small) for head in published.heads if head.joined)
+    train_run(store, labels, run, published.model_copy(update={"heads": joined}), note=notes.append)
+    assert run.head_names() == ("concat", "concat-blank")
+    assert [key["view"]["name"] for key in run.read_head("concat")["sources"]] == ["whole", "whole"]
+    assert not [note for note in notes if "left out" in note]
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from featurize.facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, PictureFacts
 from featurize.ffmpeg import FrameStream, Probe, probe, stream_frames
 from featurize.motion import NO_MOTION, Motion, find_motion
 from featurize.pictures import PictureMaker
+from featurize.ppm import ppm_frames_alike
 from featurize.sampling import Sampling, SamplingPlan
 from featurize.view import Look, Pictures
 from store.records import Status
@@ -142,7 +143,7 @@ def _decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], timeout
     stream = FrameStream()
     keep = sampling.frames if sampling.by_motion else None
     with closing(PictureMaker(looks, keep)) as maker, tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
-        low_path = Path(scratch) / "low.rgb"
+        low_path = Path(scratch) / "low.ppm"
         count = 0
         for frame in stream_frames(_arguments(path, plan, source, low_path), stream, timeout_s=timeout_s):
             maker.take(frame)
@@ -150,7 +151,7 @@ def _decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], timeout
         broken = _why_broken(stream, timeout_s)
         if count == 0:
             return _failed(broken or _why_no_frames(stream.errors), source)
-        low = _read_low(low_path, maker.shape)
+        low = ppm_frames_alike(low_path)
         motion = find_motion(low, np.array(stream.times_s("low")[: len(low)]))
         times_s = np.array(stream.times_s("sampled")[:count])
         taken, pictures = maker.finish(times_s, motion)
@@ -175,21 +176,10 @@ def _arguments(path: Path, plan: SamplingPlan, source: Probe, low_path: Path) ->
         f"[small]{low_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
         "showinfo@low=checksum=0[low]"
     )
-    passthrough = ["-fps_mode", "passthrough"]
-    pipe = ["-map", "[sampled]", *passthrough, "-frames:v", str(plan.limit), "-f", "image2pipe", "-c:v", "ppm"]
-    file = ["-map", "[low]", *passthrough, "-frames:v", str(low_plan.limit), "-f", "rawvideo", "-y", str(low_path)]
-    return ["-i", str(path), "-filter_complex", graph, *pipe, "pipe:1", *file]
-
-
-def _read_low(low_path: Path, shape: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """The low-resolution frames (L, h, w, 3) that ffmpeg wrote; the height follows from the frame's shape."""
-    content = np.fromfile(low_path, np.uint8) if low_path.exists() else np.empty(0, np.uint8)
-    if shape is None or not content.size:
-        return np.empty((0, 0, 0, 3), np.uint8)
-    height = 2 * round(shape[0] * LOW_WIDTH_PX / shape[1] / 2)
-    frame_bytes = height * LOW_WIDTH_PX * 3
-    whole = content.size // frame_bytes
-    return content[: whole * frame_bytes].reshape(whole, height, LOW_WIDTH_PX, 3)
+    as_ppm = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm"]
+    pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), *as_ppm, "pipe:1"]
+    file = ["-map", "[low]", "-frames:v", str(low_plan.limit), *as_ppm, "-y", str(low_path)]
+    return ["-i", str(path), "-filter_complex", graph, *pipe, *file]
 
 
 def _judge(taken: int, broken: str, plan: SamplingPlan, source: Probe) -> tuple[Status, str]:

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
+
+from featurize.ppm import ppm_frames
 
 _PROBE_TIMEOUT_S = 30.0
 _MOST_LOG_BYTES = 8 * 2**20
@@ -181,7 +182,7 @@ def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: f
         try:
             if process.stdout is not None:
                 with process.stdout as pipe:
-                    yield from _ppm_frames(pipe)
+                    yield from ppm_frames(pipe)
             stream.return_code = process.wait()
         finally:
             timer.cancel()
@@ -195,15 +196,3 @@ def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: f
 def _kill(process: "subprocess.Popen[bytes]", stream: FrameStream) -> None:
     stream.timed_out = True
     process.kill()
-
-
-def _ppm_frames(pipe: IO[bytes]) -> Iterator[NDArray[np.uint8]]:
-    """The whole pictures of a stream of binary PPM files."""
-    while pipe.readline() == b"P6\n":
-        width, height = map(int, pipe.readline().split())
-        pipe.readline()
-        size = width * height * 3
-        content = pipe.read(size)
-        if len(content) < size:
-            return
-        yield np.frombuffer(content, np.uint8).reshape(height, width, 3)

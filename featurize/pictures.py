@@ -17,9 +17,6 @@ class PictureMaker:
 
     Whole frames are resized at once. Full-resolution frames wait only where motion, which is known when the clip has
     been seen to its end, decides which of them are taken or what part of them is seen.
-
-    Attributes:
-        shape: (H, W) of the first frame; None before there is one.
     """
 
     def __init__(self, looks: Sequence[Look], keep: int | None) -> None:
@@ -28,11 +25,9 @@ class PictureMaker:
         self._keep = keep
         self._fitted: dict[Look, list[NDArray[np.uint8]]] = {look: [] for look in looks if look.view == WHOLE}
         self._spool = FrameSpool() if keep is not None or any(look.view == MOTION for look in looks) else None
-        self.shape: tuple[int, int] | None = None
 
     def take(self, frame: NDArray[np.uint8]) -> None:
         """Take in the next frame, (H, W, 3)."""
-        self.shape = self.shape or (frame.shape[0], frame.shape[1])
         if self._spool is not None:
             self._spool.append(frame)
         if self._keep is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from moving import FPS, as_pixels, clip, walk
+from moving import FPS, as_pixels, clip, scene, walk
 from PIL import Image
 from tiny_backbone import tiny_source
 
@@ -14,7 +14,9 @@ from featurize.decode import decode
 from featurize.discover import discover
 from featurize.drawn import write_video
 from featurize.extract import extract
+from featurize.facts import grey_levels
 from featurize.plan import make_plan
+from featurize.ppm import ppm_frames_alike
 from featurize.preview import write_previews
 from featurize.progress import summary_facts
 from featurize.resize import Canvas
@@ -139,3 +141,28 @@ def test_contact_sheets_are_written_and_failures_are_named(walking: Path, tmp_pa
     with Image.open(tmp_path / "sheets/deep/walk.mp4.jpg") as sheet:
         colours = np.asarray(sheet.convert("RGB")).reshape(-1, 3).astype(int)
     assert np.count_nonzero(np.abs(colours - [255, 122, 0]).max(axis=1) < 40) > 500
+
+
+@pytest.mark.parametrize("size", [(640, 340), (320, 170), (320, 178)])
+def test_a_still_picture_of_any_size_has_no_motion_and_its_own_brightness(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """At some sizes the height of the low-resolution copy falls half way between two even numbers."""
+    picture = cv2.resize(as_pixels(scene()[None])[0], size, interpolation=cv2.INTER_CUBIC)
+    write_video(tmp_path / "still.mp4", iter([picture] * 24), fps=FPS)
+    frames = decode(tmp_path / "still.mp4", Sampling(fps=4), [CLOSER])
+    assert not frames.motion.cells.any()
+    assert (frames.pictures[CLOSER].per_frame["box"] == [0, 0, 1, 1]).all()
+    assert frames.picture.motion_mean < 0.002
+    assert frames.picture.brightness_mean == pytest.approx(grey_levels(picture).mean() / 255, rel=0.02)
+    assert frames.picture.brightness_std == pytest.approx(grey_levels(picture).std() / 255, rel=0.1)
+
+
+def test_low_resolution_frames_of_other_sizes_are_brought_to_the_first_one_s(tmp_path: Path) -> None:
+    first, other = np.full((40, 60, 3), 90, np.uint8), np.full((20, 60, 3), 120, np.uint8)
+    content = b"".join(b"P6\n%d %d\n255\n%b" % (*frame.shape[1::-1], frame.tobytes()) for frame in (first, other))
+    (tmp_path / "low.ppm").write_bytes(content + content[:-1])
+    low = ppm_frames_alike(tmp_path / "low.ppm")
+    assert low.shape == (3, 40, 60, 3), "the last one was cut off"
+    np.testing.assert_array_equal(low[:, 7, 7, 0], [90, 120, 90])
+    assert len(ppm_frames_alike(tmp_path / "gone.ppm")) == 0

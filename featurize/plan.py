@@ -38,22 +38,23 @@ class Plan:
         tasks: clips that lack something, in order of their ids.
         clips: how many clips were named.
         keys: the feature key of each source.
-        failed_before: clips among those that are there already that could not be decoded.
+        skipped: clips that have everything already.
+        failed_before: clips among these that could not be decoded.
+        left: clips that lack something and are left for another time.
     """
 
     tasks: tuple[Task, ...]
     clips: int
     keys: Mapping[FeatureSource, FeatureKey]
+    skipped: int = 0
     failed_before: int = 0
-
-    @property
-    def skipped(self) -> int:
-        """Clips that have everything already."""
-        return self.clips - len(self.tasks)
+    left: int = 0
 
     def limited(self, limit: int | None) -> "Plan":
-        """The same plan with at most `limit` clips to do."""
-        return self if limit is None else replace(self, tasks=self.tasks[:limit])
+        """The same plan with at most `limit` clips to do; the others are left."""
+        if limit is None or limit >= len(self.tasks):
+            return self
+        return replace(self, tasks=self.tasks[:limit], left=len(self.tasks) - limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,8 @@ def make_plan(
     tasks = tuple(Task(clip=clip, sources=tuple(lacking[clip.clip_id])) for clip in clips if clip.clip_id in lacking)
     failed = set(table.index[table["status"] == Status.FAILED]) - lacking.keys()
     failed_before = sum(clip.clip_id in failed for clip in clips)
-    return Plan(tasks=tasks, clips=len(clips), keys=keys, failed_before=failed_before)
+    skipped = len(clips) - len(tasks)
+    return Plan(tasks=tasks, clips=len(clips), keys=keys, skipped=skipped, failed_before=failed_before)
 
 
 def _known_fingerprints(clips: Sequence[Clip], table: pd.DataFrame) -> dict[str, str]:

@@ -74,6 +74,7 @@ def forecast_facts(plan: Plan, expected: Forecast, seconds: float | None) -> dic
         "clips": plan.clips,
         "to_do": len(plan.tasks),
         "skipped": plan.skipped,
+        "left": plan.left,
         "frames": expected.frames,
         "disk_bytes": expected.disk_bytes,
         "seconds": None if seconds is None else round(seconds, 1),
@@ -84,7 +85,7 @@ def forecast_facts(plan: Plan, expected: Forecast, seconds: float | None) -> dic
 def print_forecast(console: Console, facts: dict[str, Any]) -> None:
     """One or two lines that say what is about to be done."""
     console.print(
-        f"{facts['clips']} clips: {facts['to_do']} to do, {facts['skipped']} done already; "
+        f"{facts['clips']} clips: {facts['to_do']} to do, {facts['skipped']} done already{_left_by_limit(facts)}; "
         f"about {facts['frames']} frames and {human_bytes(facts['disk_bytes'])} of disk"
         + (f", roughly {human_seconds(facts['seconds'])}" if facts["seconds"] is not None else "")
     )
@@ -99,6 +100,7 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
         "store": store,
         "clips": plan.clips,
         "skipped": plan.skipped,
+        "left": plan.left,
         "failed_before": plan.failed_before,
         "done": progress.clips - progress.statuses[Status.FAILED],
         **{status.value: count for status, count in progress.statuses.items()},
@@ -119,11 +121,13 @@ def print_summary(facts: dict[str, Any]) -> None:
     if facts["failed_before"]:
         console.print(f"{facts['failed_before']} clips had failed before; --retry-failed does them again")
     if not facts["done"] and not facts["failed"]:
-        console.print(f"nothing to do: {facts['skipped']} of {facts['clips']} clips were done before")
+        console.print(
+            f"nothing to do: {facts['skipped']} of {facts['clips']} clips were done before{_left_by_limit(facts)}"
+        )
         return
     console.print(
         f"{facts['done']} clips done ({facts['ok']} ok, {facts['short']} short, {facts['partial']} partial), "
-        f"{facts['failed']} failed, {facts['skipped']} done before; {facts['frames']} frames in "
+        f"{facts['failed']} failed, {facts['skipped']} done before{_left_by_limit(facts)}; {facts['frames']} frames in "
         f"{human_seconds(facts['seconds'])} ({facts['clips_per_s']:.2f} clips/s, {facts['frames_per_s']:.0f} frames/s, "
         f"{facts['share_waiting_for_decode']:.0%} waiting for decode)",
         soft_wrap=True,
@@ -145,3 +149,7 @@ def print_summary(facts: dict[str, Any]) -> None:
             table.add_row(failure["clip_id"], failure["reason"])
         console.print(table)
     console.print(f"store: {facts['store']}", soft_wrap=True)
+
+
+def _left_by_limit(facts: dict[str, Any]) -> str:
+    return f", {facts['left']} left by --limit" if facts["left"] else ""

@@ -11,6 +11,7 @@ from featurize.discover import discover
 from featurize.errors import SourceError
 from featurize.extract import extract
 from featurize.plan import forecast, make_plan
+from featurize.progress import forecast_facts, summary_facts
 from featurize.relink import relink
 from featurize.sampling import Sampling
 from store import FeatureStore
@@ -93,6 +94,20 @@ def test_failed_clips_are_retried_only_when_asked(clips: Path, tmp_path: Path) -
     assert (len(plan.tasks), plan.failed_before) == (0, 1)
     again = make_plan(discover([clips]), [tiny_source()], SAMPLING, store, retry_failed=True)
     assert [task.clip.clip_id for task in again.tasks] == ["bad.mp4"]
+
+
+def test_clips_beyond_the_limit_are_left_and_not_done(clips: Path, tmp_path: Path) -> None:
+    run(clips, tmp_path / "store")
+    for name in ("7.mp4", "8.mp4", "9.mp4"):
+        write_indexed_clip(clips / name, 3, fps=2)
+    store = FeatureStore.open(tmp_path / "store")
+    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store).limited(1)
+    assert (plan.clips, len(plan.tasks), plan.skipped, plan.left) == (8, 1, 5, 2)
+    outcome = summary_facts(plan, extract(plan, SAMPLING, store, runtime="tensorflow"), "store")
+    assert (outcome["done"], outcome["skipped"], outcome["left"]) == (1, 5, 2)
+    assert forecast_facts(plan, forecast(plan, SAMPLING), None)["left"] == 2
+    rest = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
+    assert (len(rest.limited(5).tasks), rest.limited(5).left, rest.limited(0).left) == (2, 0, 2)
 
 
 def test_a_changed_clip_is_done_again_and_a_touched_one_is_not(clips: Path, tmp_path: Path) -> None:

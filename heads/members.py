@@ -17,15 +17,13 @@ from heads.adam import FusedAdam, RunningAverage
 from heads.ahead import read_ahead
 from heads.examples import Examples
 from heads.layers import AttentionPooling, attend_together
+from heads.lessons import Lesson as Lesson
+from heads.lessons import fill_up
 from heads.mixing import Mixer, mix
 from heads.model import METADATA, POOLED, Head, HeadShape, build_head, front_inputs
 from heads.recipe import HeadConfig
 
 _SMALLEST = 1e-7
-
-# What a batch asks of the members: places of clips, weights (K, B) that are zero for clips that a member must not see,
-# and targets (K, B, C).
-Lesson = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
 
 
 class Members:
@@ -90,6 +88,8 @@ class Members:
                     tf.TensorSpec((len(self),), tf.float32),
                 ],
             )
+        if self._config.kind != "deviation":  # the others normalise by the moments of a batch
+            lessons = fill_up(lessons)
         batches = read_ahead((examples.batch(places), weights, targets) for places, weights, targets in lessons)
         given = tf.constant(rates, tf.float32)
         sums = np.zeros((2, len(self)))

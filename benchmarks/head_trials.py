@@ -29,7 +29,7 @@ from heads.metrics import mean_log_loss
 from heads.named import NamedHead, resolve_heads
 from heads.recipe import DEFAULT_METADATA, Recipe, load_recipe
 from heads.seeds import mean_of_logits
-from heads.train import make_folds
+from heads.unlabelled import make_folds
 from store import FeatureReader, FeatureStore
 
 DEFAULT = "default"

@@ -37,7 +37,7 @@ from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.remembered import clip_statistics
 from heads.seeds import mean_of_logits
-from heads.train import make_folds
+from heads.unlabelled import make_folds
 from store import FeatureReader, FeatureStore
 
 Found = NDArray[np.float64]

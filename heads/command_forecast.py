@@ -7,11 +7,10 @@ from pathlib import Path
 from rich.table import Table
 
 from heads.forecast import forecast
-from heads.labels import load_labels, sites_from_pattern
 from heads.named import resolve_heads
 from heads.recipe import Recipe
-from heads.sight import find_unlabelled, sighted_heads, usable_labels
-from heads.train import make_folds
+from heads.sight import sighted_heads, usable_labels
+from heads.unlabelled import find_unlabelled, labels_and_sites, make_folds
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
 from store.ids import name_a_few
@@ -29,9 +28,7 @@ def show_forecast(
     as_json: bool,
 ) -> None:
     """Print how long each head of the recipe would take on this store; nothing is trained to its end or written."""
-    labels = load_labels(labels_path, sites=sites)
-    if site_pattern is not None:
-        labels = labels.with_sites(sites_from_pattern(labels.ids, site_pattern), "--site-pattern")
+    labels, site_of = labels_and_sites(labels_path, store.clips().index, sites=sites, site_pattern=site_pattern)
     resolved = resolve_heads(recipe, store, labels.classes)
     note = partial(stderr_console().print, highlight=False, soft_wrap=True)
     for sentence in resolved.notes:
@@ -40,7 +37,7 @@ def show_forecast(
     facts = store.clips()
     usable, _ = usable_labels(labels, readers, allow_missing=allow_missing)
     folds = make_folds(usable, facts, recipe)
-    extra = len(find_unlabelled(labels, readers)) if unlabelled else 0
+    extra = len(find_unlabelled(labels, readers, site_of, note)) if unlabelled else 0
     heads = sighted_heads(resolved.heads, readers, usable, folds, note)
     found = [forecast(head, readers, facts, usable, folds, unlabelled=extra) for head in heads]
     if as_json:

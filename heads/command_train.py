@@ -112,6 +112,8 @@ def train(
     if splits:
         _print_scores(splits, "by site", "random", "gap")
         print("a random split has clips of one camera on both sides: the gap flatters")
+    if compare_metadata and not worth:
+        print("no head of the recipe takes clip facts, so there is nothing to compare")
     if worth:
         _print_scores(worth, "with", "without", "gain")
         print("with and without metadata: the gain is what clip facts take off the log loss")

@@ -1,5 +1,6 @@
 """The course of a head's training: epochs on labelled clips, then on unlabelled ones too, then the verdict on those."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -27,6 +28,7 @@ class Course:
         examples: labelled clips first, unlabelled ones behind them.
         targets: (N, C) of the labelled clips.
         fold: (N,) their folds.
+        shunned: (U,) of each unlabelled clip the fold whose members must not learn from it either, -1 for none.
         progress: where training stands; it goes on from there.
         seed: of the order of clips.
     """
@@ -38,6 +40,7 @@ class Course:
         examples: Examples,
         targets: NDArray[np.float32],
         fold: NDArray[np.int64],
+        shunned: NDArray[np.int64],
         progress: Progress,
         seed: int,
     ) -> None:
@@ -49,12 +52,16 @@ class Course:
             n_classes=targets.shape[1],
             taps=examples.reader.tap_widths,
         )
-        seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
+        seen, also = (
+            np.stack([member.learns_from(each) for member in plan]).astype(np.float32) for each in (fold, shunned)
+        )
         learned = int(seen.sum(axis=1).max())
         seeds = [member.seed for member in plan]
         self.members = Members(suited_to(config, learned), shape, seeds, decay_share(config, learned))
         prepare_members(self.members, config, plan, examples, targets, fold)
-        self.curriculum = Curriculum(config=config, targets=targets, fold=fold, seen=seen, seed=seed)
+        self.curriculum = Curriculum(
+            config=config, targets=targets, fold=fold, seen=seen, seen_unlabelled=also, seed=seed
+        )
         self.progress = progress
         self.progress.resume(self.members.state)
 
@@ -71,13 +78,17 @@ class Course:
                 self._remember()
             yield self._one_epoch()
 
-    def run(self, report: Callable[[Epoch], None]) -> None:
+    def run(self, report: Callable[[Epoch], None], asked: threading.Event) -> None:
         """Go through the epochs that are left, saving where training stands.
+
+        Args:
+            report: called after every epoch.
+            asked: set when Ctrl-C is pressed; after the last epoch, nothing else comes of it here.
 
         Raises:
             StoppedError: Ctrl-C was pressed; the last epoch was finished and saved.
         """
-        with stop_after_epoch() as asked:
+        with stop_after_epoch(asked):
             for epoch in self.steps():
                 report(epoch)
                 stopping = asked.is_set()  # looked at once: what is asked for after it waits for the next epoch

@@ -1,5 +1,6 @@
 """Trains one head over all folds. Whatever is fitted for a fold has seen that fold's training clips and no others."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from heads.recipe import HeadConfig
 from heads.remembered import clip_statistics
 from heads.seeds import average_models, mean_of_logits
 from heads.sight import ids_with_frames
+from heads.unlabelled import NO_CLIPS, Unlabelled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,8 +70,9 @@ def train_heads(
     *,
     name: str,
     seed: int = 0,
-    unlabelled: Sequence[str] = (),
+    unlabelled: Unlabelled = NO_CLIPS,
     progress: Progress | None = None,
+    stopping: threading.Event | None = None,
     report: Callable[[Epoch], None] = lambda _: None,
 ) -> OutOfFold:
     """Train a head for all folds at once, and predict each fold by the model that has not seen it.
@@ -86,6 +89,7 @@ def train_heads(
         seed: of initial weights, dropout and shuffling.
         unlabelled: further clips, to learn from by pseudo-labels if the recipe says so.
         progress: where training is saved after epochs, and goes on from; nowhere if None.
+        stopping: set when Ctrl-C is pressed during an epoch.
         report: called after every epoch.
 
     Returns:
@@ -98,13 +102,13 @@ def train_heads(
     """
     everyone, labels = labels, labels.select(ids_with_frames(reader, labels.ids))
     fold, values = folds.of(labels.ids), labels.values.astype(np.float32)
-    plan = plan_members(config, folds.n_folds, seed, judged=bool(unlabelled and config.pseudo_epochs))
-    extra = unlabelled if any(member.inner is not None for member in plan) else ()
-    transforms, examples = see_clips(reader, facts, (*labels.ids, *extra), config, plan, fold)
+    plan = plan_members(config, folds.n_folds, seed, judged=bool(unlabelled.ids and config.pseudo_epochs))
+    extra = unlabelled if any(member.inner is not None for member in plan) else NO_CLIPS
+    transforms, examples = see_clips(reader, facts, (*labels.ids, *extra.ids), config, plan, fold)
     judgements: dict[int, Judgement] = {}
     if config.takes_epochs:
-        course = Course(config, plan, examples, values, fold, progress or Progress(path=None), seed)
-        course.run(report)
+        course = Course(config, plan, examples, values, fold, extra.fold, progress or Progress(path=None), seed)
+        course.run(report, stopping or threading.Event())
         judgements, epochs = course.settle(), course.progress.epochs
         models, probabilities = [head.model for head in course.members.heads], course.predict_held_out()
     else:

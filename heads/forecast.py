@@ -19,6 +19,7 @@ from heads.named import NamedHead
 from heads.plan import plan_members
 from heads.progress import Progress
 from heads.sight import ids_with_frames
+from heads.unlabelled import NO_CLIPS
 from store import FeatureReader
 
 _SAMPLE = 384
@@ -93,7 +94,7 @@ def forecast(
             cache_bytes=int(len(config.inputs) * 4 * reader.dim * wanted),
             from_disk=False,
         )
-    course = Course(config, plan, examples, targets, fold, Progress(path=None), 0)
+    course = Course(config, plan, examples, targets, fold, NO_CLIPS.fold, Progress(path=None), 0)
     steps = course.steps()
     epochs_s = [_timed(lambda: next(steps)) for _ in range(min(_EPOCHS, config.epochs))]
     once = sum(epochs_s) - len(epochs_s) * min(epochs_s)

@@ -130,6 +130,19 @@ def sites_from_pattern(ids: Sequence[str], pattern: str) -> dict[str, str]:
     Raises:
         LabelError: the pattern is malformed, has no group, or does not match an id.
     """
+    found = sites_where_matched(ids, pattern)
+    missed = [clip_id for clip_id in ids if clip_id not in found]
+    if missed:
+        raise LabelError(f"site pattern '{pattern}': no site in {len(missed)} clip ids: {name_a_few(missed)}")
+    return found
+
+
+def sites_where_matched(ids: Iterable[str], pattern: str) -> dict[str, str]:
+    """What `sites_from_pattern` gives, of those ids that have a site.
+
+    Raises:
+        LabelError: the pattern is malformed or has no group.
+    """
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -137,11 +150,8 @@ def sites_from_pattern(ids: Sequence[str], pattern: str) -> dict[str, str]:
     if expression.groups == 0:
         raise LabelError(f"site pattern '{pattern}': there is no group; put the part that is the site in brackets")
     group: str | int = "site" if "site" in expression.groupindex else 1
-    found = {clip_id: match[group] for clip_id in ids if (match := expression.search(clip_id))}
-    missed = [clip_id for clip_id in ids if not found.get(clip_id)]
-    if missed:
-        raise LabelError(f"site pattern '{pattern}': no site in {len(missed)} clip ids: {name_a_few(missed)}")
-    return found
+    found = ((clip_id, expression.search(clip_id)) for clip_id in ids)
+    return {clip_id: match[group] for clip_id, match in found if match is not None and match[group]}
 
 
 def _read_one_hot(table: TextTable) -> LabelTable:

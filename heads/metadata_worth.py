@@ -10,6 +10,7 @@ from heads.recipe import DEFAULT_METADATA, HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.train import train_on
 from store import FeatureStore
+from store.config import parse_settings
 
 OTHER_METADATA = "other_metadata"
 
@@ -40,9 +41,13 @@ def compare_metadata(
         `gain`, what metadata takes off the loss; `folds_better`, in how many of `folds` it took something off.
     """
     labels, other = run.read_labels(), RunDirectory(run.path / OTHER_METADATA)
-    turned = recipe.model_copy(update={"heads": tuple(_turned(head) for head in recipe.heads if head.takes_epochs)})
+    # Heads without metadata are trained again too: what they see decides which clips, so which folds, there are.
+    turned = recipe.model_copy(update={"heads": tuple(map(_turned, recipe.heads))})
+    sites = run.read_unlabelled_sites()
     rows: list[dict[str, float | int | str]] = []
-    for head in train_on(store, labels, other, turned, unlabelled=unlabelled, report=report):
+    for head in train_on(store, labels, other, turned, unlabelled=unlabelled, sites=sites, report=report):
+        if not parse_settings(run.read_head(head.name)["settings"], HeadConfig, head.name).takes_epochs:
+            continue
         uses = bool(run.read_head(head.name)["settings"]["metadata"])
         having, lacking = (run, other) if uses else (other, run)
         losses = [_losses(each, head.name) for each in (having, lacking)]
@@ -62,6 +67,8 @@ def compare_metadata(
 
 
 def _turned(head: HeadConfig) -> HeadConfig:
+    if not head.takes_epochs:
+        return head
     return head.model_copy(update={"metadata": () if head.metadata else DEFAULT_METADATA})
 
 

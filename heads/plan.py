@@ -66,6 +66,7 @@ class Curriculum:
         targets: (N, C) float32 of the labelled clips.
         fold: (N,) their folds.
         seen: (K, N) float32, 1 where a member learns from a clip.
+        seen_unlabelled: (K, U) float32, 1 where a member may learn from an unlabelled clip.
         seed: of the order.
     """
 
@@ -73,6 +74,7 @@ class Curriculum:
     targets: NDArray[np.float32]
     fold: NDArray[np.int64]
     seen: NDArray[np.float32]
+    seen_unlabelled: NDArray[np.float32]
     seed: int
 
     def lessons(self, epoch: int, guesses: NDArray[np.float32] | None = None) -> list[Lesson]:
@@ -125,18 +127,18 @@ class Curriculum:
         self, lessons: Sequence[Lesson], guesses: NDArray[np.float32], rng: np.random.Generator
     ) -> list[Lesson]:
         """Each lesson with some unlabelled clips behind it; all of them come equally often."""
-        members, unlabelled, _ = guesses.shape
+        unlabelled = guesses.shape[1]
         each = self.config.pseudo_clips
         passes = math.ceil(each * len(lessons) / unlabelled)
         order = np.concatenate([rng.permutation(unlabelled) for _ in range(passes)])
-        weights = np.full((members, each), self.config.pseudo_weight, np.float32)
+        weights = self.config.pseudo_weight * self.seen_unlabelled
         mixed = []
         for number, (places, seen, targets) in enumerate(lessons):
             drawn = order[number * each : (number + 1) * each]
             mixed.append(
                 (
                     np.concatenate([places, len(self.targets) + drawn]),
-                    np.concatenate([seen, weights], axis=1),
+                    np.concatenate([seen, weights[:, drawn]], axis=1),
                     np.concatenate([targets, guesses[:, drawn]], axis=1),
                 )
             )

@@ -110,19 +110,19 @@ class Progress:
 
 
 @contextmanager
-def stop_after_epoch() -> Iterator[threading.Event]:
-    """An event that is set when the user presses Ctrl-C, instead of breaking off; a second press breaks off."""
-    asked = threading.Event()
+def stop_after_epoch(asked: threading.Event) -> Iterator[None]:
+    """Set `asked` when the user presses Ctrl-C, instead of breaking off; a second press breaks off."""
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield
         return
+    before = signal.getsignal(signal.SIGINT)
 
     def ask(_number: int, _frame: Any) -> None:
         asked.set()
         signal.signal(signal.SIGINT, before)
 
-    before = signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, ask)
     try:
-        yield asked
+        yield
     finally:
         signal.signal(signal.SIGINT, before)

@@ -17,15 +17,15 @@ class Judgement:
     Attributes:
         fold: the fold that it speaks for.
         inner: the fold whose clips it judged by.
-        before: mean log loss before unlabelled clips were learned from.
-        after: mean log loss after.
+        before: mean log loss before unlabelled clips were learned from; None where the head sees no clip of `inner`.
+        after: mean log loss after; likewise.
         kept: whether the fold's members keep what they learned: `after` is less than `before`.
     """
 
     fold: int
     inner: int
-    before: float
-    after: float
+    before: float | None
+    after: float | None
     kept: bool
 
 
@@ -50,6 +50,11 @@ def judge(
         if member.inner is None:
             continue
         inner = fold == member.inner
+        if not inner.any():
+            judgements[member.fold] = Judgement(
+                fold=member.fold, inner=member.inner, before=None, after=None, kept=False
+            )
+            continue
         values = targets[inner].astype(np.uint8)
         first, then = (mean_log_loss(values, each[place, inner].astype(np.float64)) for each in (before, after))
         judgements[member.fold] = Judgement(

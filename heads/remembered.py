@@ -40,7 +40,7 @@ def clip_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str
     Returns:
         (N, D) float32 for each name, mapped from a file where the store can be written to, unless the clips are few.
     """
-    marks = _marks(reader, rows)
+    marks = clip_marks(reader, rows)
     digest = hashlib.sha256(marks.tobytes()).hexdigest()[:32]
     paths = {name: reader.cache / f"{name}-{digest}.npy" for name in names}
     missing = [name for name in names if not paths[name].exists()]
@@ -58,7 +58,7 @@ def clip_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str
     return {name: found[name] for name in names}
 
 
-def _marks(reader: Reader, rows: NDArray[np.int64]) -> Marks:
+def clip_marks(reader: Reader, rows: NDArray[np.int64]) -> Marks:
     """(N, 16) what tells each clip's features from all others."""
     start = hashlib.blake2b(reader.digest.encode(), digest_size=_MARK_BYTES)
     out = np.empty((len(rows), _MARK_BYTES), np.uint8)

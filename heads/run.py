@@ -4,6 +4,7 @@ config.yaml             the resolved recipe
 labels.csv  folds.csv   what was learnt from, and in which fold each clip was scored
 balance.csv             how the folds spread the classes
 clips.csv               the clips that did not decode cleanly, with the reason
+unlabelled.csv          the clips without labels that were learned from, if any, and which fold's models were not
 heads/<name>/           head.json, fold<k>.keras and epochs.jsonl; state.npz while it is being trained
 oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those of the blend
 frames/<name>.npz       how a head's out-of-fold scores of single frames are spread over each clip, if asked for
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import NDArray
 
 from heads.atomic import atomic_path, write_json, write_text
 from heads.errors import PredictionError, RunError
@@ -72,6 +74,11 @@ class RunDirectory:
     def clips_path(self) -> Path:
         """Clips that are not ok: clip_id, source, status, reason."""
         return self.path / "clips.csv"
+
+    @property
+    def unlabelled_path(self) -> Path:
+        """Clips without labels that are learned from: clip_id, site, fold."""
+        return self.path / "unlabelled.csv"
 
     @property
     def metrics_path(self) -> Path:
@@ -190,6 +197,18 @@ class RunDirectory:
         if not self.clips_path.exists():
             return pd.DataFrame({name: pd.Series(dtype=str) for name in CLIP_COLUMNS})
         return self._frame(self.clips_path, _TRAIN, CLIP_COLUMNS)
+
+    def write_unlabelled(self, ids: Sequence[str], fold: NDArray[np.int64], sites: Mapping[str, str]) -> None:
+        """Write the clips without labels that are learned from, their sites as far as known, and the fold of each."""
+        frame = pd.DataFrame({"clip_id": list(ids), "site": [sites.get(name, "") for name in ids], "fold": fold})
+        self._write_frame(self.unlabelled_path, frame)
+
+    def read_unlabelled_sites(self) -> dict[str, str]:
+        """The sites of the clips without labels that were learned from, where they are known."""
+        if not self.unlabelled_path.exists():
+            return {}
+        frame = self._frame(self.unlabelled_path, _TRAIN, ("clip_id", "site"))
+        return {name: site for name, site in zip(frame["clip_id"], frame["site"], strict=True) if site}
 
     def write_head(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write what is known of a head."""

@@ -43,12 +43,6 @@ def usable_labels(
     return usable, pd.DataFrame(rows, columns=["clip_id", "source", "status", "reason"])
 
 
-def find_unlabelled(labels: LabelTable, readers: Mapping[str, FeatureReader]) -> tuple[str, ...]:
-    """The clips that have frames under every key and no row among the labels, sorted."""
-    framed = (set(ids_with_frames(reader, reader.ids)) for reader in readers.values())
-    return tuple(sorted(set.intersection(*framed) - set(labels.ids)))
-
-
 def sighted_heads(
     heads: Sequence[NamedHead],
     readers: Mapping[str, FeatureReader],

@@ -1,6 +1,7 @@
 """From a store and a label table to a run directory with trained heads."""
 
 import importlib.metadata
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,21 +13,30 @@ import pandas as pd
 from heads.atomic import atomic_path
 from heads.errors import TrainError
 from heads.fit import OutOfFold, train_heads
-from heads.folds import Folds, assign_folds, balance_table
+from heads.folds import Folds, balance_table
 from heads.joined import Reader
-from heads.joining import Looks, join_duplicates
-from heads.labels import LabelTable, load_labels, sites_from_pattern
+from heads.labels import LabelTable
 from heads.metrics import mean_log_loss
 from heads.named import NamedHead, resolve_heads
-from heads.progress import Epoch, Progress
+from heads.progress import Epoch, Progress, StoppedError
 from heads.recipe import Recipe
+from heads.remembered import clip_marks
 from heads.run import RunDirectory
-from heads.sight import find_unlabelled, sighted_heads, usable_labels
-from store import FeatureStore
+from heads.sight import sighted_heads, usable_labels
+from heads.unlabelled import Unlabelled, deal_clips, find_unlabelled, labels_and_sites
+from store import FeatureReader, FeatureStore
 from store.digest import settings_digest
 from store.ids import name_a_few
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
+_SHARED = {
+    "recipe": "another recipe",
+    "sources": "other sources",
+    "labels_sha256": "other labels",
+    "folds_sha256": "other folds",
+    "unlabelled_sha256": "other clips without labels",
+    "features_sha256": "other features of the same clips (files have changed, or were decoded again)",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +88,17 @@ def train_run(
         UnknownClipError: a labelled clip is not in the store.
         StoppedError: Ctrl-C was pressed; the last epoch was finished and saved.
     """
-    labels = load_labels(labels_path, sites=sites)
-    if site_pattern is not None:
-        labels = labels.with_sites(sites_from_pattern(labels.ids, site_pattern), "--site-pattern")
+    labels, site_of = labels_and_sites(labels_path, store.clips().index, sites=sites, site_pattern=site_pattern)
     return train_on(
-        store, labels, run, recipe, allow_missing=allow_missing, unlabelled=unlabelled, report=report, note=note
+        store,
+        labels,
+        run,
+        recipe,
+        allow_missing=allow_missing,
+        unlabelled=unlabelled,
+        sites=site_of,
+        report=report,
+        note=note,
     )
 
 
@@ -94,33 +110,42 @@ def train_on(
     *,
     allow_missing: bool = False,
     unlabelled: bool = False,
+    sites: Mapping[str, str] | None = None,
     report: Callable[[str, Epoch], None] = lambda _name, _epoch: None,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[Trained]:
-    """What `train_run` does, on labels that have been read."""
+    """What `train_run` does, on labels that have been read; `sites` are those of clips without labels, as far as they
+    are known.
+    """
     resolved = resolve_heads(recipe, store, labels.classes)
     for sentence in resolved.notes:
         note(sentence)
     readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
     facts = store.clips()
     usable, set_aside = usable_labels(labels, readers, allow_missing=allow_missing)
-    folds = make_folds(usable, facts, recipe)
+    others = find_unlabelled(labels, readers, sites or {}, note) if unlabelled else ()
+    folds, extra = deal_clips(usable, facts, recipe, others, sites)
     for sentence in rare_classes(usable, folds):
         note(sentence)
-    extra = find_unlabelled(labels, readers) if unlabelled else ()
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
         note("the recipe has no pseudo_epochs, so the clips without labels are not used")
     heads = sighted_heads(resolved.heads, readers, usable, folds, note)
-    _begin(run, recipe, heads, usable, folds, set_aside, extra)
-    done = []
+    _begin(run, recipe, heads, readers, usable, folds, set_aside, extra)
+    if unlabelled:
+        run.write_unlabelled(extra.ids, extra.fold, sites or {})
+    stopping, done = threading.Event(), []
     for head in heads:
         resumed = head.name in run.head_names()
         if not resumed:
-            _train_one(run, head, head.reader(readers), facts, usable, folds, recipe.seed, extra, report)
+            _train_one(run, head, head.reader(readers), facts, usable, folds, recipe.seed, extra, report, stopping)
         known = usable if not head.config.classes else usable.only(head.config.classes)
         loss = mean_log_loss(known.values, run.read_oof(head.name).select(usable.ids).probabilities)
         seconds = float(run.read_head(head.name)["seconds"])
         done.append(Trained(name=head.name, mean_log_loss=loss, seconds=seconds, resumed=resumed))
+        if stopping.is_set():
+            raise StoppedError(
+                f"stopped after head {head.name}, which is finished; the same command goes on from there"
+            )
     return done
 
 
@@ -139,21 +164,15 @@ def rare_classes(labels: LabelTable, folds: Folds) -> list[str]:
     return sentences
 
 
-def make_folds(labels: LabelTable, facts: pd.DataFrame, recipe: Recipe) -> Folds:
-    """Folds that keep sites whole, and copies of one clip together."""
-    fingerprints = facts.loc[list(labels.ids), "fingerprint"].tolist()
-    groups = join_duplicates(labels.sites or labels.ids, fingerprints, Looks.from_clip_table(facts, labels.ids))
-    return assign_folds(labels.values, groups, recipe.folds, recipe.seed, ids=labels.ids, classes=labels.classes)
-
-
 def _begin(
     run: RunDirectory,
     recipe: Recipe,
     heads: Sequence[NamedHead],
+    readers: Mapping[str, FeatureReader],
     labels: LabelTable,
     folds: Folds,
     set_aside: pd.DataFrame,
-    unlabelled: Sequence[str],
+    unlabelled: Unlabelled,
 ) -> None:
     """Write what the heads are going to share, or make sure that the run was begun with just the same."""
     config = {
@@ -161,7 +180,8 @@ def _begin(
         "sources": {head.name: [key.folder for key in head.keys] for head in heads},
         "labels_sha256": settings_digest([labels.ids, labels.classes, labels.values.tolist()]),
         "folds_sha256": settings_digest([folds.ids, folds.fold.tolist()]),
-        "unlabelled_sha256": settings_digest(list(unlabelled)),
+        "unlabelled_sha256": settings_digest([unlabelled.ids, unlabelled.fold.tolist()]),
+        "features_sha256": _features_digest(readers, (*labels.ids, *unlabelled.ids)),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     if run.config_path.exists():
@@ -174,13 +194,18 @@ def _begin(
     run.write_config(config)
 
 
+def _features_digest(readers: Mapping[str, FeatureReader], ids: Sequence[str]) -> str:
+    """What tells the features of these clips from those of the same clips after their files have changed."""
+    marks = {folder: clip_marks(reader, reader.index_of(ids)).tobytes().hex() for folder, reader in readers.items()}
+    return settings_digest(sorted(marks.items()))
+
+
 def _require_same(run: RunDirectory, config: Mapping[str, Any]) -> None:
     before = run.read_config()
-    for part in ("recipe", "sources", "labels_sha256", "folds_sha256", "unlabelled_sha256"):
+    for part, named in _SHARED.items():
         if before.get(part) != config[part]:
             raise TrainError(
-                f"{run.path}: this run was begun with another {part.removesuffix('_sha256')}; "
-                "name a new folder with --run, or delete this one"
+                f"{run.path}: this run was begun with {named}; name a new folder with --run, or delete this one"
             )
 
 
@@ -192,8 +217,9 @@ def _train_one(
     labels: LabelTable,
     folds: Folds,
     seed: int,
-    unlabelled: Sequence[str],
+    unlabelled: Unlabelled,
     report: Callable[[str, Epoch], None],
+    stopping: threading.Event,
 ) -> None:
     """Train one head and write it; its out-of-fold table comes last, since that is what says that it is whole."""
     run.frames_path(head.name).unlink(missing_ok=True)  # they would be those of another training
@@ -208,6 +234,7 @@ def _train_one(
         seed=seed,
         unlabelled=unlabelled,
         progress=Progress(path=run.state_path(head.name), log=partial(run.write_epochs, head.name)),
+        stopping=stopping,
         report=lambda epoch: report(head.name, epoch),
     )
     for number, part in enumerate(trained.folds):

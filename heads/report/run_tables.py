@@ -129,7 +129,7 @@ def pseudo_labels_table(facts: RunFacts) -> Table | None:
                 number(each["inner"]),
                 number(each["before"], 4),
                 number(each["after"], 4),
-                change(each["after"] - each["before"]),
+                change(None if each["before"] is None else each["after"] - each["before"]),
                 text("kept" if each["kept"] else "dropped", tone="" if each["kept"] else "quiet"),
             )
         )

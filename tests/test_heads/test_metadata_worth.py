@@ -46,8 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(folder: Path, run: str, *further: str) -> str:
-    files = {"--store": "store", "--labels": "labels.csv", "--recipe": "recipe.yaml", "--run": run}
+def train(folder: Path, run: str, *further: str, recipe: str = "recipe.yaml") -> str:
+    files = {"--store": "store", "--labels": "labels.csv", "--recipe": recipe, "--run": run}
     words = [word for option, name in files.items() for word in (option, str(folder / name))]
     done = CliRunner().invoke(app, ["train", *words, *further], catch_exceptions=False)
     assert done.exit_code == 0, done.output
@@ -82,3 +82,9 @@ def test_a_run_without_the_comparison_does_not_show_it(folder: Path) -> None:
     assert run.read_head("told-made")["settings"]["metadata"] == []
     blend_run(run, "mean")
     assert "Metadata: with and without" not in render_report(run)
+
+
+def test_heads_that_never_see_clip_facts_are_not_compared(folder: Path) -> None:
+    (folder / "fitted.yaml").write_text("{folds: 3, heads: [{kind: discriminant, statistics: [mean]}]}")
+    said = train(folder, "fitted", "--compare-metadata", recipe="fitted.yaml")
+    assert "no head of the recipe takes clip facts" in said

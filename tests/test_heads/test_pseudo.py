@@ -32,18 +32,20 @@ def test_every_lesson_mixes_the_counts_that_were_asked_for() -> None:
     fold = np.arange(80) % 4
     targets = np.random.default_rng(0).random((80, 3)).astype(np.float32)
     seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
-    curriculum = Curriculum(config=CONFIG, targets=targets, fold=fold, seen=seen, seed=0)
+    allowed = np.stack([member.learns_from(np.array([0, 1, 2, 3, 3, -1, -1])) for member in plan]).astype(np.float32)
+    curriculum = Curriculum(config=CONFIG, targets=targets, fold=fold, seen=seen, seen_unlabelled=allowed, seed=0)
     guesses = np.random.default_rng(1).random((4, 7, 3)).astype(np.float32)
     drawn = []
     for places, weights, wanted in curriculum.lessons(6, guesses):
         labelled = places < 80
         assert (~labelled).sum() == 4
         assert np.all(np.abs(weights[:, labelled].sum(axis=1) - 12) <= 2)
-        assert (weights[:, ~labelled] == 1).all()
+        np.testing.assert_array_equal(weights[:, ~labelled], allowed[:, places[~labelled] - 80])
         np.testing.assert_array_equal(wanted[:, ~labelled], guesses[:, places[~labelled] - 80])
         np.testing.assert_array_equal(wanted[2, labelled], targets[places[labelled]])
         drawn += places[~labelled].tolist()
     assert set(drawn[:7]) == set(range(80, 87))
+    assert [len(np.flatnonzero(each == 0)) for each in allowed] == [1, 1, 1, 2]
     plain = np.concatenate([places for places, _, _ in curriculum.lessons(0)])
     assert sorted(plain) == list(range(80))
 
@@ -61,6 +63,15 @@ def test_worse_on_the_inner_fold_is_not_kept() -> None:
     assert judgements[1].after == pytest.approx(-np.log(0.4), rel=1e-5)
 
 
+def test_a_judge_without_clips_to_judge_by_keeps_nothing() -> None:
+    plan = plan_members(CONFIG, 3, 0, judged=True)
+    fold = np.array([0, 1, 0, 1])
+    targets = np.array([[1.0], [0.0], [0.0], [1.0]], np.float32)
+    judgements = judge(plan, np.full((6, 4, 1), 0.7), np.full((6, 4, 1), 0.6), targets, fold)
+    assert (judgements[1].inner, judgements[1].before, judgements[1].after) == (2, None, None)
+    assert not judgements[1].kept
+
+
 @pytest.mark.slow
 def test_a_run_says_which_folds_kept_what_unlabelled_clips_taught(tmp_path: Path) -> None:
     deer = np.random.default_rng(3).integers(0, 2, 120).astype(np.uint8)
@@ -69,9 +80,10 @@ def test_a_run_says_which_folds_kept_what_unlabelled_clips_taught(tmp_path: Path
     ids = clip_ids(120)
     frame = pd.DataFrame({"filename": ids, "site": sites_of(ids), "blank": labels[:, 0], "deer": labels[:, 1]})
     frame.iloc[:60].to_csv(tmp_path / "labels.csv", index=False)
+    frame[["filename", "site"]].to_csv(tmp_path / "sites.csv", index=False)
     recipe = Recipe(folds=3, heads=(CONFIG,))
     taught = RunDirectory(tmp_path / "taught")
-    train_run(store, tmp_path / "labels.csv", taught, recipe, unlabelled=True)
+    train_run(store, tmp_path / "labels.csv", taught, recipe, sites=tmp_path / "sites.csv", unlabelled=True)
     told = taught.read_head("deviation-made")["pseudo_labels"]
     assert [each["fold"] for each in told] == [0, 1, 2]
     assert all(each["kept"] == (each["after"] < each["before"]) for each in told)

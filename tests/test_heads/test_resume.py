@@ -25,6 +25,7 @@ from heads.progress import Epoch, Progress, StoppedError, stop_after_epoch
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
+from heads.unlabelled import Unlabelled
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,9 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     folds = assign_folds(labels, sites_of(ids[:60]), 3, 0, ids=ids[:60])
     table = LabelTable(ids=ids[:60], classes=("a", "b"), values=labels)
 
-    def train(progress: Progress | None = None, die_after: int = 0) -> OutOfFold:
+    def train(
+        progress: Progress | None = None, die_after: int = 0, stopping: threading.Event | None = None
+    ) -> OutOfFold:
         def report(epoch: Epoch) -> None:
             if die_after and epoch.number > die_after:
                 raise _KilledError
@@ -57,8 +60,9 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
             folds,
             CONFIG,
             name="x",
-            unlabelled=ids[60:],
+            unlabelled=Unlabelled(ids=ids[60:], fold=np.full(20, -1)),
             progress=progress,
+            stopping=stopping,
             report=report,
         )
 
@@ -107,26 +111,45 @@ def test_no_epoch_is_lost_whenever_ctrl_c_comes(train, tmp_path: Path, monkeypat
     monkeypatch.setattr(heads.progress, "_SECONDS_BETWEEN", 3600.0)
     asked, keep = threading.Event(), Progress.keep
 
-    @contextmanager
-    def pressed_while_saving() -> Iterator[threading.Event]:
-        yield asked
-
     def keep_and_press(self: Progress, *arguments: object, **named: bool) -> None:
         keep(self, *arguments, **named)  # type: ignore[arg-type]
         asked.set()
 
-    monkeypatch.setattr(heads.course, "stop_after_epoch", pressed_while_saving)
     monkeypatch.setattr(Progress, "keep", keep_and_press)
     state = Progress(path=tmp_path / "state.npz")
     with pytest.raises(StoppedError, match=r"stopped after epoch 2 of") as stopped:
-        train(state)
+        train(state, stopping=asked)
     with np.load(tmp_path / "state.npz") as kept:
         assert len(kept["losses"]) == 2, str(stopped.value)
 
 
+def test_ctrl_c_in_the_last_epoch_of_a_head_stops_before_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.random.default_rng(3).integers(0, 2, (60, 2)).astype(np.uint8)
+    store = make_store(tmp_path / "store", labels)
+    frame = pd.DataFrame({"filename": clip_ids(60), "a": labels[:, 0], "b": labels[:, 1]})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    heads_of = tuple(small_head(name=name, epochs=1, pseudo_epochs=0) for name in ("first", "second"))
+    run, recipe = RunDirectory(tmp_path / "run"), Recipe(folds=2, heads=heads_of)
+
+    @contextmanager
+    def pressed(asked: threading.Event) -> Iterator[None]:
+        asked.set()
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(heads.course, "stop_after_epoch", pressed)
+        with pytest.raises(StoppedError, match="stopped after head first-made, which is finished"):
+            train_run(store, tmp_path / "labels.csv", run, recipe)
+    assert run.head_names() == ("first-made",)
+    done = train_run(store, tmp_path / "labels.csv", run, recipe)
+    assert [(each.name, each.resumed) for each in done] == [("first-made", True), ("second-made", False)]
+
+
 def test_what_ctrl_c_does_is_put_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with stop_after_epoch():
+    with stop_after_epoch(threading.Event()):
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 

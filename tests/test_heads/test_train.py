@@ -139,9 +139,17 @@ def test_a_finished_head_is_not_trained_again(trained: tuple[FeatureStore, RunDi
     assert run.model_path("attention-other", 0).stat().st_mtime_ns > before
 
 
-@pytest.mark.parametrize("changed", ["recipe", "labels", "folds"])
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("recipe", "another recipe"),
+        ("labels", "other labels"),
+        ("folds", "other folds"),
+        ("features", "other features of the same clips"),
+    ],
+)
 def test_a_run_is_never_mixed(
-    trained: tuple[FeatureStore, RunDirectory, Path], sites: Path, tmp_path: Path, changed: str
+    trained: tuple[FeatureStore, RunDirectory, Path], sites: Path, tmp_path: Path, changed: str, said: str
 ) -> None:
     store, run, labels = trained
     recipe = (
@@ -151,7 +159,16 @@ def test_a_run_is_never_mixed(
     )
     if changed == "labels":
         labels = write_labels(tmp_path / "other.csv", made_labels(seed=4))
-    with pytest.raises(TrainError, match=f"begun with another {changed}; name a new folder"):
+    if changed == "features":
+        again = {"clip_id": clip_ids(90)[8], "fingerprint": "of another file", "status": Status.OK, "reason": ""}
+        shutil.copytree(store.root, tmp_path / "store")
+        store = FeatureStore.open(tmp_path / "store")
+        with store.clip_writer() as facts:
+            facts.add(ClipFacts(**again, path="", size_bytes=1, mtime_ns=1, width=64, height=48))
+        for name in ("made", "other"):
+            with store.writer(made_key(name)) as writer:
+                writer.add(ClipFeatures(**again, times_s=np.arange(2.0), features=np.ones((2, DIM), np.float32)))
+    with pytest.raises(TrainError, match=f"begun with {said}.*; name a new folder"):
         train_run(store, labels, run, recipe, sites=None if changed == "folds" else sites)
 
 

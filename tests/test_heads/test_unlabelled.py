@@ -1,0 +1,120 @@
+"""Clips without labels: nothing of a site, or of a copy of a clip, is learned from by models that are scored on it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_store import clip_ids, made_key, make_store, sites_of
+from numpy.typing import NDArray
+from small_heads import small_head
+
+from heads.fit import OutOfFold, train_heads
+from heads.labels import LabelTable
+from heads.metadata_worth import compare_metadata
+from heads.recipe import Recipe
+from heads.run import RunDirectory
+from heads.splits import compare_splits
+from heads.train import train_run
+from heads.unlabelled import deal_clips, find_unlabelled, labels_and_sites
+
+LABELLED = 60
+RECIPE = Recipe(folds=3, heads=(small_head(epochs=3, pseudo_epochs=2),))
+
+
+def _shown(count: int) -> NDArray[np.uint8]:
+    deer = np.random.default_rng(3).integers(0, 2, count).astype(np.uint8)
+    return np.stack([1 - deer, deer], axis=1)
+
+
+def _labels(ids: list[str], shown: NDArray[np.uint8], *, sites: bool = True) -> LabelTable:
+    own = tuple(ids[:LABELLED])
+    return LabelTable(
+        ids=own, classes=("blank", "deer"), values=shown[:LABELLED], sites=tuple(sites_of(own)) if sites else None
+    )
+
+
+def test_a_clip_goes_where_its_site_is(tmp_path: Path) -> None:
+    ids, shown = clip_ids(80), _shown(80)
+    store, labels = make_store(tmp_path / "store", shown), _labels(ids, shown)
+    sites = dict(zip(ids, sites_of(ids), strict=True)) | {ids[70]: "a site without labels"}
+    others = find_unlabelled(labels, {"made": store.reader(made_key())}, sites, pytest.fail)
+    folds, found = deal_clips(labels, store.clips(), RECIPE, others, sites)
+    fold_of = dict(zip(labels.sites or (), folds.fold.tolist(), strict=True))
+    assert found.ids == tuple(sorted(ids[LABELLED:]))
+    for clip_id, fold in zip(found.ids, found.fold.tolist(), strict=True):
+        assert fold == fold_of.get(sites[clip_id], -1)
+    assert (found.fold == -1).sum() == 1
+
+
+def test_a_copy_of_a_labelled_clip_goes_where_that_is(tmp_path: Path) -> None:
+    ids, shown = clip_ids(80), _shown(80)
+    store, labels = make_store(tmp_path / "store", shown), _labels(ids, shown, sites=False)
+    facts = store.clips().copy()
+    facts.loc[ids[75], "fingerprint"] = facts.loc[ids[7], "fingerprint"]
+    folds, found = deal_clips(labels, facts, RECIPE, ids[LABELLED:])
+    assert found.fold[75 - LABELLED] == folds.of([ids[7]])[0]
+    assert (np.delete(found.fold, 75 - LABELLED) == -1).all()
+
+
+def test_a_clip_of_no_known_site_is_left_out_where_sites_count(tmp_path: Path) -> None:
+    ids, shown = clip_ids(70), _shown(70)
+    store, labels = make_store(tmp_path / "store", shown), _labels(ids, shown)
+    said: list[str] = []
+    readers = {"made": store.reader(made_key())}
+    assert find_unlabelled(labels, readers, {ids[64]: "site 4"}, said.append) == (ids[64],)
+    assert len(said) == 1
+    assert said[0].startswith("9 of 10 clips without labels are of no known site, such as 'site 0/060.mp4'")
+    assert find_unlabelled(_labels(ids, shown, sites=False), readers, {}, pytest.fail) == tuple(sorted(ids[LABELLED:]))
+
+
+def test_a_pattern_finds_the_sites_of_clips_without_labels_where_it_can(tmp_path: Path) -> None:
+    ids = clip_ids(12)
+    table = pd.DataFrame({"filename": ids[:6], "a": [0, 1] * 3})
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    everyone = [*ids, "elsewhere.mp4"]
+    labels, sites = labels_and_sites(tmp_path / "labels.csv", everyone, sites=None, site_pattern="^([^/]+)/")
+    assert labels.sites == tuple(sites_of(ids[:6]))
+    assert sites == dict(zip(ids, sites_of(ids), strict=True))
+
+
+@pytest.mark.slow
+def test_what_clips_of_a_held_out_site_show_changes_nothing_there(tmp_path: Path) -> None:
+    ids, shown = clip_ids(100), _shown(100)
+    store, labels = make_store(tmp_path / "first", shown), _labels(ids, shown)
+    sites = dict(zip(ids, sites_of(ids), strict=True))
+    folds, others = deal_clips(labels, store.clips(), RECIPE, ids[LABELLED:], sites)
+    planted = shown.copy()
+    planted[LABELLED:][others.fold == 1] ^= 1
+    assert (planted != shown).any()
+
+    def train(name: str, values: NDArray[np.uint8]) -> OutOfFold:
+        held = store if name == "first" else make_store(tmp_path / name, values)
+        config = RECIPE.heads[0]
+        return train_heads(held.reader(made_key()), held.clips(), labels, folds, config, name="x", unlabelled=others)
+
+    before, after = (train(*each).predictions for each in (("first", shown), ("second", planted)))
+    same = before.fold == 1
+    np.testing.assert_array_equal(before.probabilities[same], after.probabilities[same])
+    assert (before.probabilities[~same] != after.probabilities[~same]).any()
+
+
+@pytest.mark.slow
+def test_second_runs_learn_from_the_same_clips_without_labels(tmp_path: Path) -> None:
+    ids, shown = clip_ids(80), _shown(80)
+    store = make_store(tmp_path / "store", shown)
+    table = pd.DataFrame({"filename": ids, "site": sites_of(ids), "blank": shown[:, 0], "deer": shown[:, 1]})
+    table.iloc[:LABELLED].drop(columns="site").to_csv(tmp_path / "labels.csv", index=False)
+    table.iloc[:78][["filename", "site"]].to_csv(tmp_path / "sites.csv", index=False)
+    run, said = RunDirectory(tmp_path / "run"), []
+    given = {"sites": tmp_path / "sites.csv", "unlabelled": True, "note": said.append}
+    train_run(store, tmp_path / "labels.csv", run, RECIPE, **given)  # type: ignore[arg-type]
+    assert any("2 of 20 clips without labels are of no known site" in sentence for sentence in said)
+    learned = pd.read_csv(run.unlabelled_path)
+    assert set(learned["clip_id"]) == set(ids[LABELLED:78])
+    compare_metadata(store, run, RECIPE, unlabelled=True)
+    assert pd.read_csv(RunDirectory(run.path / "other_metadata").unlabelled_path).equals(learned)
+    compare_splits(store, run, RECIPE, unlabelled=True)
+    at_random = pd.read_csv(RunDirectory(run.path / "random_split").unlabelled_path)
+    assert len(at_random) == 20
+    assert (at_random["fold"] == -1).all()

@@ -79,7 +79,7 @@ def dry_run(request: Request, *, as_json: bool) -> None:
 
 
 def featurize_folder(request: Request, *, as_json: bool) -> int:
-    """Carry out `request`, telling a person how it goes, and return how many clips failed."""
+    """Carry out `request`, telling a person how it goes, and return how many clips failed or could not be reached."""
     console = stderr_console()
     store = FeatureStore.open(request.root, create=True)
     if request.relink:
@@ -106,7 +106,7 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
         raise
     outcome = summary_facts(plan, progress, str(request.root))
     print_json(outcome) if as_json else print_summary(outcome)
-    return len(progress.failures)
+    return len(outcome["failures"]) + len(outcome["unreached"])
 
 
 def write_previews(

@@ -15,7 +15,7 @@ from featurize.backbone import resolve
 from featurize.boxes import WHOLE_FRAME
 from featurize.discover import Clip
 from featurize.lines import line_for
-from featurize.plan import Plan, Task
+from featurize.plan import UNREACHED, Plan, Task
 from featurize.runtime import Runner, RuntimeName
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
@@ -35,6 +35,7 @@ class Progress:
         statuses: clips per status.
         failures: (clip id, reason) of each clip that failed.
         seen_whole: clips of which the motion view saw nothing but whole frames, where that was asked for.
+        unreached: (clip id, reason) of each clip that the store knows and that could not be read any more.
         unheard: clips whose picture could be decoded but not their sound, where that was asked for.
         started: `time.monotonic()` when decoding began.
     """
@@ -44,6 +45,7 @@ class Progress:
     wait_s: float = 0.0
     statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     failures: list[tuple[str, str]] = field(default_factory=list)
+    unreached: list[tuple[str, str]] = field(default_factory=list)
     seen_whole: int = 0
     unheard: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -93,6 +95,9 @@ def extract(
         lines = {source: line_for(source, run, writers[source]) for source, run in runners.items()}
         decoding = decode_ahead(plan.tasks, sampling, workers or os.cpu_count() or 1)
         for decoded in _timed(decoding, progress):
+            if decoded.task.known and not decoded.fingerprint:
+                progress.unreached.append((decoded.task.clip.clip_id, UNREACHED))
+                continue
             facts.add(_facts_row(decoded))
             for source in decoded.task.sources:
                 lines[source].take(decoded)

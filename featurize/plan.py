@@ -16,6 +16,7 @@ from store import FeatureStore, Status
 from store.digest import file_fingerprint
 from store.key import FeatureKey
 
+UNREACHED = "cannot be reached now; what the store holds of it is kept"
 _PROBED_CLIPS = 16
 _BYTES_PER_VALUE = 2
 
@@ -24,10 +25,17 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A clip and the sources whose features it lacks."""
+    """A clip and the sources whose features it lacks.
+
+    Attributes:
+        clip: the clip.
+        sources: what is wanted of it.
+        known: whether the store knows the content of a clip of this id, which a clip that cannot be read must not hide.
+    """
 
     clip: Clip
     sources: tuple[FeatureSource, ...]
+    known: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +49,7 @@ class Plan:
         skipped: clips that have everything already.
         failed_before: clips among these that could not be decoded.
         left: clips that lack something and are left for another time.
+        unreached: (clip id, reason) of each clip that the store knows and that cannot be read now.
     """
 
     tasks: tuple[Task, ...]
@@ -49,6 +58,7 @@ class Plan:
     skipped: int = 0
     failed_before: int = 0
     left: int = 0
+    unreached: tuple[tuple[str, str], ...] = ()
 
     def limited(self, limit: int | None) -> "Plan":
         """The same plan with at most `limit` clips to do; the others are left."""
@@ -83,23 +93,37 @@ def make_plan(
     """Which of `clips` lack which of `sources` in `store` (None: a store that is yet to be made).
 
     A clip whose size and time are the ones in the clip table is taken to be unchanged; one that differs is read and
-    compared by content.
+    compared by content. One that the store knows and that cannot be read (a drive is gone, a link leads nowhere) is
+    left alone: a row that says so would hide what the store holds of it.
     """
     keys = {source: source.key(sampling) for source in sources}
     if store is None:
         tasks = tuple(Task(clip=clip, sources=tuple(sources)) for clip in clips)
         return Plan(tasks=tasks, clips=len(clips), keys=keys)
     table = store.clips()
+    known = set(table.index[table["fingerprint"] != ""])
     fingerprints = _known_fingerprints(clips, table)
+    unreached = [clip_id for clip_id, fingerprint in fingerprints.items() if not fingerprint and clip_id in known]
+    for clip_id in unreached:
+        del fingerprints[clip_id]
     lacking: dict[str, list[FeatureSource]] = {}
     for source, key in keys.items():
         for clip_id in store.missing(key, fingerprints, retry_failed=retry_failed):
             lacking.setdefault(clip_id, []).append(source)
-    tasks = tuple(Task(clip=clip, sources=tuple(lacking[clip.clip_id])) for clip in clips if clip.clip_id in lacking)
-    failed = set(table.index[table["status"] == Status.FAILED]) - lacking.keys()
-    failed_before = sum(clip.clip_id in failed for clip in clips)
-    skipped = len(clips) - len(tasks)
-    return Plan(tasks=tasks, clips=len(clips), keys=keys, skipped=skipped, failed_before=failed_before)
+    tasks = tuple(
+        Task(clip=clip, sources=tuple(lacking[clip.clip_id]), known=clip.clip_id in known)
+        for clip in clips
+        if clip.clip_id in lacking
+    )
+    failed = set(table.index[table["status"] == Status.FAILED]) & (fingerprints.keys() - lacking.keys())
+    return Plan(
+        tasks=tasks,
+        clips=len(clips),
+        keys=keys,
+        skipped=len(fingerprints) - len(tasks),
+        failed_before=len(failed),
+        unreached=tuple((clip_id, UNREACHED) for clip_id in unreached),
+    )
 
 
 def _known_fingerprints(clips: Sequence[Clip], table: pd.DataFrame) -> dict[str, str]:
@@ -111,7 +135,7 @@ def _known_fingerprints(clips: Sequence[Clip], table: pd.DataFrame) -> dict[str,
         row = seen.get(clip.clip_id)
         if row is None:
             fingerprints[clip.clip_id] = "never seen"
-        elif (row["size_bytes"], row["mtime_ns"]) == (clip.size_bytes, clip.mtime_ns):
+        elif row["fingerprint"] and (row["size_bytes"], row["mtime_ns"]) == (clip.size_bytes, clip.mtime_ns):
             fingerprints[clip.clip_id] = str(row["fingerprint"])
         else:
             touched.append(clip)

@@ -1,7 +1,7 @@
 """What featurize tells a person while it works and when it is done."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,6 +75,7 @@ def forecast_facts(plan: Plan, expected: Forecast, seconds: float | None) -> dic
         "to_do": len(plan.tasks),
         "skipped": plan.skipped,
         "left": plan.left,
+        "unreached": len(plan.unreached),
         "frames": expected.frames,
         "disk_bytes": expected.disk_bytes,
         "seconds": None if seconds is None else round(seconds, 1),
@@ -88,6 +89,7 @@ def print_forecast(console: Console, facts: dict[str, Any]) -> None:
         f"{facts['clips']} clips: {facts['to_do']} to do, {facts['skipped']} done already{_left_by_limit(facts)}; "
         f"about {facts['frames']} frames and {human_bytes(facts['disk_bytes'])} of disk"
         + (f", roughly {human_seconds(facts['seconds'])}" if facts["seconds"] is not None else "")
+        + (f"; {facts['unreached']} cannot be reached now" if facts["unreached"] else "")
     )
     for folder in facts["keys"]:
         console.print(f"  features/{folder}", highlight=False)
@@ -111,7 +113,8 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
         "clips_per_s": round(progress.clips / seconds, 3),
         "frames_per_s": round(progress.frames / seconds, 2),
         "share_waiting_for_decode": round(progress.wait_s / seconds, 3),
-        "failures": [{"clip_id": clip_id, "reason": reason} for clip_id, reason in progress.failures],
+        "failures": _with_reasons(progress.failures),
+        "unreached": _with_reasons([*plan.unreached, *progress.unreached]),
     }
 
 
@@ -120,11 +123,19 @@ def print_summary(facts: dict[str, Any]) -> None:
     console = stdout_console()
     if facts["failed_before"]:
         console.print(f"{facts['failed_before']} clips had failed before; --retry-failed does them again")
-    if not facts["done"] and not facts["failed"]:
+    if facts["done"] or facts["failed"]:
+        _print_done(console, facts)
+    else:
         console.print(
             f"nothing to do: {facts['skipped']} of {facts['clips']} clips were done before{_left_by_limit(facts)}"
         )
-        return
+    _print_reasons(console, "failed clip", facts["failures"])
+    _print_reasons(console, "not reached", facts["unreached"])
+    if facts["done"] or facts["failed"]:
+        console.print(f"store: {facts['store']}", soft_wrap=True)
+
+
+def _print_done(console: Console, facts: dict[str, Any]) -> None:
     console.print(
         f"{facts['done']} clips done ({facts['ok']} ok, {facts['short']} short, {facts['partial']} partial), "
         f"{facts['failed']} failed, {facts['skipped']} done before{_left_by_limit(facts)}; {facts['frames']} frames in "
@@ -143,12 +154,18 @@ def print_summary(facts: dict[str, Any]) -> None:
             f"{facts['without_sound']} clips have no sound that could be decoded; their rows of `audio` say why",
             soft_wrap=True,
         )
-    if facts["failures"]:
-        table = Table("failed clip", "reason", box=None, pad_edge=False)
-        for failure in facts["failures"]:
-            table.add_row(failure["clip_id"], failure["reason"])
+
+
+def _print_reasons(console: Console, title: str, rows: Sequence[dict[str, str]]) -> None:
+    if rows:
+        table = Table(title, "reason", box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(row["clip_id"], row["reason"])
         console.print(table)
-    console.print(f"store: {facts['store']}", soft_wrap=True)
+
+
+def _with_reasons(clips: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"clip_id": clip_id, "reason": reason} for clip_id, reason in clips]
 
 
 def _left_by_limit(facts: dict[str, Any]) -> str:

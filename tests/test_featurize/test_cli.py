@@ -161,3 +161,16 @@ def test_names_with_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
     done = featurize(tmp_path / "[red] card", *lite(tmp_path / "store"))
     assert done.returncode == 3
     assert "x[bold].mp4  the file is empty" in done.stdout
+
+
+def test_a_known_clip_that_cannot_be_reached_is_listed_and_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    write_indexed_clip(tmp_path / "drive.mp4", 3, fps=2)
+    (tmp_path / "clips" / "a.mp4").symlink_to(tmp_path / "drive.mp4")
+    words = [tmp_path / "clips", "--backbone", "phash", "--store", tmp_path / "store"]
+    assert featurize(*words).returncode == 0
+    (tmp_path / "drive.mp4").unlink()
+    again = featurize(*words)
+    assert again.returncode == 3
+    assert "a.mp4        cannot be reached now; what the store holds of it is kept" in again.stdout
+    assert _clips_of(tmp_path / "store") == 1

@@ -10,11 +10,12 @@ from tiny_backbone import tiny_source
 from featurize.discover import discover
 from featurize.errors import SourceError
 from featurize.extract import extract
-from featurize.plan import forecast, make_plan
+from featurize.plan import UNREACHED, forecast, make_plan
 from featurize.progress import forecast_facts, summary_facts
 from featurize.relink import relink
 from featurize.sampling import Sampling
-from store import FeatureStore
+from store import FeatureStore, Status
+from store.compact import compact_clips, compact_features
 from store.errors import DuplicateClipError
 
 SAMPLING = Sampling(fps=2)
@@ -117,6 +118,46 @@ def test_a_changed_clip_is_done_again_and_a_touched_one_is_not(clips: Path, tmp_
     assert run(clips, tmp_path / "store") == ["1.mp4"]
     reader = FeatureStore.open(tmp_path / "store").reader(tiny_source().key(SAMPLING))
     assert reader.lengths[reader.index_of(["1.mp4"])].tolist() == [9]
+
+
+def test_a_known_clip_that_cannot_be_reached_keeps_what_the_store_holds_of_it(clips: Path, tmp_path: Path) -> None:
+    drive = tmp_path / "drive"
+    clips.rename(drive)
+    clips.mkdir()
+    for path in drive.iterdir():
+        (clips / path.name).symlink_to(path)
+    run(clips, tmp_path / "store")
+    drive.rename(tmp_path / "unplugged")
+    store = FeatureStore.open(tmp_path / "store")
+    plan = make_plan(discover([clips]), [tiny_source(), tiny_source("other")], SAMPLING, store, retry_failed=True)
+    assert plan.unreached == tuple((f"{name}.mp4", UNREACHED) for name in (0, 1, 2, 3, "bad"))
+    assert (plan.tasks, plan.skipped) == ((), 0)
+    assert run(clips, tmp_path / "store") == []
+    key = tiny_source().key(SAMPLING)
+    compact_features(store, key), compact_clips(store)
+    assert store.reader(key).lengths.tolist() == [4, 5, 6, 7, 0]
+    assert (store.clips()["status"][:4] == Status.OK).all()
+    (tmp_path / "unplugged").rename(drive)
+    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
+    assert (plan.tasks, plan.skipped, plan.unreached) == ((), 5, ())
+
+
+def test_clips_that_vanish_during_a_run_fail_only_if_they_were_never_known(clips: Path, tmp_path: Path) -> None:
+    run(clips, tmp_path / "store")
+    write_indexed_clip(clips / "new.mp4", 3, fps=2)
+    store, other = FeatureStore.open(tmp_path / "store"), tiny_source("other")
+    plan = make_plan(discover([clips]), [other], SAMPLING, store)
+    clips.rename(tmp_path / "away")
+    progress = extract(plan, SAMPLING, store, runtime="tensorflow")
+    assert progress.unreached == [(f"{name}.mp4", UNREACHED) for name in (0, 1, 2, 3, "bad")]
+    assert [clip_id for clip_id, _ in progress.failures] == ["new.mp4"]
+    outcome = summary_facts(plan, progress, "store")
+    assert (len(outcome["unreached"]), outcome["failed"]) == (5, 1)
+    assert store.reader(other.key(SAMPLING)).ids == ["new.mp4"]
+    assert (store.clips().loc[["0.mp4", "1.mp4", "2.mp4", "3.mp4"], "status"] == Status.OK).all()
+    (tmp_path / "away").rename(clips)
+    assert run(clips, tmp_path / "store", "other") == ["0.mp4", "1.mp4", "2.mp4", "3.mp4", "bad.mp4", "new.mp4"]
+    assert (store.clips()["status"][["new.mp4"]] == Status.OK).all()
 
 
 def test_a_moved_folder_is_recognised_by_content(clips: Path, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from featurize.discover import is_image
 from featurize.facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, PictureFacts, picture_facts
 from featurize.ffmpeg import FrameStream, Probe, probe, stream_frames
+from featurize.image import read_image
 from featurize.motion import NO_MOTION, Motion, find_motion
 from featurize.pictures import PictureMaker
 from featurize.ppm import ppm_frames_alike
@@ -101,34 +102,26 @@ def _failed(reason: str, source: Probe) -> Frames:
 
 
 def _decode_image(path: Path, looks: Sequence[Look]) -> Frames:
-    """A still picture as a clip of one frame, turned upright as its EXIF says."""
-    try:
-        with Image.open(path) as image:
-            container = (image.format or "").lower()
-            recorded_at = str(image.getexif().get(ExifTags.Base.DateTime, ""))
-            frame = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        return _failed(f"the image cannot be decoded: {_one_line(error)}", Probe())
-    height, width = frame.shape[:2]
+    """A still picture as a clip of one frame."""
+    still = read_image(path)
+    if still.frame is None:
+        return _failed(still.reason, still.source)
+    height, width = still.frame.shape[:2]
     low_size = (LOW_WIDTH_PX, max(1, round(height * LOW_WIDTH_PX / width)))
-    low = np.asarray(Image.fromarray(frame).resize(low_size, Image.Resampling.BOX))
+    low = np.asarray(Image.fromarray(still.frame).resize(low_size, Image.Resampling.BOX))
     times_s = np.zeros(1)
     with closing(PictureMaker(looks, None)) as maker:
-        maker.take(frame)
+        maker.take(still.frame)
         _, pictures = maker.finish(times_s, NO_MOTION)
     return Frames(
         pictures=pictures,
         times_s=times_s,
         status=Status.OK,
         reason="",
-        source=Probe(container=container, codec=container, width=width, height=height, recorded_at=recorded_at),
+        source=still.source,
         picture=picture_facts(low[None]),
         motion=NO_MOTION,
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], timeout_s: float) -> Frames:

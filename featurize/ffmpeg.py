@@ -91,10 +91,15 @@ class FrameStream:
         return error_lines(self.log)
 
 
+def clean_text(text: str) -> str:
+    """What a file says of itself in one line: cut off at the first zero character, which only pads."""
+    return " ".join(text.partition("\0")[0].split())
+
+
 def error_lines(log: str) -> tuple[str, ...]:
     """The complaints in a log of ffmpeg's, each once, in order; of its warnings, those of corrupt data only."""
     found = (
-        match["what"].strip().rstrip(".")
+        clean_text(match["what"]).rstrip(".")
         for match in _COMPLAINT.finditer(log)
         if _ABOUT_THE_COMMAND not in match["what"]
         and (match["level"] != "warning" or "corrupt" in match["what"].lower())
@@ -135,6 +140,7 @@ def parse_probe(log: str) -> Probe:
     size = _SIZE.search(rest)
     fps = _FPS.search(rest)
     recorded = _RECORDED.search(log)
+    recorded_at = clean_text(recorded[1]) if recorded else ""
     return Probe(
         container=container[1].rstrip(",") if container else "",
         codec=video["codec"] if video else "",
@@ -143,7 +149,7 @@ def parse_probe(log: str) -> Probe:
         fps=float(fps[1]) * (1000 if fps[2] else 1) if fps else float("nan"),
         duration_s=_last_time(log),
         has_audio=": Audio: " in log,
-        recorded_at=recorded[1] if recorded and not recorded[1].startswith(_UNSET_CLOCK) else "",
+        recorded_at="" if recorded_at.startswith(_UNSET_CLOCK) else recorded_at,
         errors=error_lines(log),
     )
 

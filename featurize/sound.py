@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.ffmpeg import ffmpeg_binary
+from featurize.ffmpeg import clean_text, ffmpeg_binary
 
 RATE_HZ = 16_000
 WINDOW_S = 1.0
@@ -53,7 +53,7 @@ def decode_sound(path: Path, times_s: NDArray[np.float64], *, has_sound: bool) -
     samples = np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], np.float32)
     if not len(samples):
         why = done.stderr.decode(errors="replace").strip().splitlines()
-        return _none(f"the sound cannot be decoded: {why[0]}" if why else "the sound track is empty")
+        return _none(f"the sound cannot be decoded: {clean_text(why[0])}" if why else "the sound track is empty")
     return cut_windows(samples, times_s)
 
 

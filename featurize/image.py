@@ -1,0 +1,96 @@
+"""A still picture as Pillow reads it: upright, in eight bits and three colours."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from featurize.ffmpeg import Probe, clean_text
+
+# What Pillow is known to raise over damaged files: its readers trust what a file says of itself.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+# How a picture is turned upright, by the orientation that EXIF states.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_WITHOUT_WHITE = ("I", "F")
+
+Value = TypeVar("Value", int, str)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Still:
+    """A still picture.
+
+    Attributes:
+        frame: (H, W, 3) uint8; None where it cannot be decoded.
+        source: what the file says of itself.
+        reason: why there is no frame, "" if there is one.
+    """
+
+    frame: NDArray[np.uint8] | None
+    source: Probe
+    reason: str = ""
+
+
+def read_image(path: Path) -> Still:
+    """The picture at `path`, turned upright as its EXIF says; one whose EXIF is malformed is taken as it is stored."""
+    try:
+        with Image.open(path) as image:
+            container = (image.format or "").lower()
+            turn = _TURNS.get(_stated(image, ExifTags.Base.Orientation, 1))
+            recorded_at = clean_text(_stated(image, ExifTags.Base.DateTime, ""))
+            if image.mode in _WITHOUT_WHITE:
+                return _undecodable(f"its values ({image.mode}) have no agreed white; convert it to 8 or 16 bits")
+            picture = _in_eight_bits(image)
+    except _DAMAGE as error:
+        return _undecodable(clean_text(str(error)) or type(error).__name__)
+    frame = np.asarray(picture if turn is None else picture.transpose(turn))
+    height, width = frame.shape[:2]
+    source = Probe(container=container, codec=container, width=width, height=height, recorded_at=recorded_at)
+    return Still(frame=frame, source=source)
+
+
+def _stated(image: Image.Image, tag: ExifTags.Base, otherwise: Value) -> Value:
+    """What the EXIF says under `tag`; `otherwise` where it does not say it in the form that it must have."""
+    try:
+        value = image.getexif().get(tag)
+    except _DAMAGE:
+        return otherwise
+    return value if isinstance(value, type(otherwise)) else otherwise
+
+
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """The picture in RGB; Pillow would clip 16 bits of grey to white instead of dropping the lower ones."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def _undecodable(why: str) -> Still:
+    return Still(frame=None, source=Probe(), reason=f"the image cannot be decoded: {why}")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from featurize.discover import is_image
 from featurize.facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, PictureFacts, picture_facts
-from featurize.ffmpeg import FrameStream, Probe, probe, stream_frames
+from featurize.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
 from featurize.image import read_image
 from featurize.motion import NO_MOTION, Motion, find_motion
 from featurize.pictures import PictureMaker
@@ -172,7 +172,7 @@ def _arguments(path: Path, plan: SamplingPlan, source: Probe, low_path: Path) ->
     as_ppm = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm"]
     pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), *as_ppm, "pipe:1"]
     file = ["-map", "[low]", "-frames:v", str(low_plan.limit), *as_ppm, "-y", str(low_path)]
-    return ["-i", str(path), "-filter_complex", graph, *pipe, *file]
+    return ["-i", as_file(path), "-filter_complex", graph, *pipe, *file]
 
 
 def _judge(taken: int, broken: str, plan: SamplingPlan, source: Probe) -> tuple[Status, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from featurize.ffmpeg import ffmpeg_binary
+from featurize.ffmpeg import as_file, ffmpeg_binary
 
 SPECIES = ("antelope", "pig", "bird")
 BLANK = "blank"
@@ -90,7 +90,8 @@ def write_video(path: Path, frames: Iterator[NDArray[np.uint8]], *, fps: float, 
     first = next(frames)
     height, width = first.shape[:2]
     command = [ffmpeg_binary(), "-hide_banner", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"]
-    command += ["-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0", "-pix_fmt", "yuv420p", *arguments, str(path)]
+    command += ["-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0", "-pix_fmt", "yuv420p"]
+    command += [*arguments, as_file(path)]
     content = b"".join(frame.tobytes() for frame in (first, *frames))
     done = subprocess.run(command, input=content, capture_output=True, check=False)
     if done.returncode:

@@ -91,6 +91,11 @@ class FrameStream:
         return error_lines(self.log)
 
 
+def as_file(path: Path) -> str:
+    """`path` as ffmpeg takes it for a file, even where its name begins like `concat:` or `12:`."""
+    return f"file:{path}"
+
+
 def clean_text(text: str) -> str:
     """What a file says of itself in one line: cut off at the first zero character, which only pads."""
     return " ".join(text.partition("\0")[0].split())
@@ -115,7 +120,7 @@ def probe(path: Path, *, count_packets: bool = False, timeout_s: float = _PROBE_
         count_packets: read the whole file, without decoding it, for the duration of a container that states none.
         timeout_s: seconds until ffmpeg is killed.
     """
-    command = [*_base_command(), "-i", str(path)]
+    command = [*_base_command(), "-i", as_file(path)]
     if count_packets:
         command += ["-map", "0:v:0", "-c", "copy", "-f", "null", "-"]
     try:

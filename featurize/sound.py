@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.ffmpeg import clean_text, ffmpeg_binary
+from featurize.ffmpeg import as_file, clean_text, ffmpeg_binary
 
 RATE_HZ = 16_000
 WINDOW_S = 1.0
@@ -45,7 +45,7 @@ def decode_sound(path: Path, times_s: NDArray[np.float64], *, has_sound: bool) -
     if not has_sound:
         return _none("the clip has no sound")
     arguments = ["-map", "0:a:0", "-vn", "-ac", "1", "-ar", str(RATE_HZ), "-f", "f32le", "pipe:1"]
-    command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-threads", "1", "-i", str(path), *arguments]
+    command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-threads", "1", "-i", as_file(path), *arguments]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featurize.decode import Frames, decode
+from featurize.discover import discover
 from featurize.drawn import Scene, Visit, draw_clip, write_video
 from featurize.errors import SettingsError
 from featurize.ffmpeg import ffmpeg_binary
 from featurize.resize import Canvas
 from featurize.sampling import Sampling
+from featurize.sound import decode_sound
 from featurize.view import Look
 from store import Status
 
@@ -72,6 +74,23 @@ def test_containers_and_names(tmp_path: Path, name: str) -> None:
     frames = frames_of(write_indexed_clip(tmp_path / name, 20, fps=10), fps=5)
     assert frames.status is Status.OK
     np.testing.assert_allclose(indices(frames), np.arange(0, 20, 2), atol=1)
+
+
+@pytest.mark.parametrize("name", ["2024-01-01T12:30:00.mp4", "IMG:1.mp4", "concat:x|y.mp4", "pipe:1.mp4", "-x.mp4"])
+def test_a_name_that_looks_like_a_protocol_is_a_file(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sine = ["-f", "lavfi", "-t", "2", "-i", "sine"]
+    plain = write_indexed_clip(tmp_path / "plain.mp4", 4, fps=2)
+    command = [ffmpeg_binary(), "-v", "error", "-i", str(plain), *sine, "-c:v", "copy", str(tmp_path / "heard.mp4")]
+    subprocess.run(command, check=True)
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "heard.mp4").rename(tmp_path / "clips" / name)
+    monkeypatch.chdir(tmp_path / "clips")
+    (clip,) = discover([Path()])
+    frames = frames_of(clip.path, fps=2)
+    assert (frames.status, frames.reason) == (Status.OK, "")
+    assert len(decode_sound(clip.path, frames.times_s, has_sound=True).frames) == 4
 
 
 def test_non_square_pixels_are_undone(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`auto`: which blend to keep, by nested score, with a preference for the simpler of two that are hardly apart."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ def compare_blends(
         `standard_error` of that difference (0 for the best one; None if there is a single group) and `as_good`
         (behind by no more than one standard error).
     """
-    losses = {name: clip_losses(labels, each.probabilities) for name, each in blends.items()}
+    return _compare({name: clip_losses(labels, each.probabilities) for name, each in blends.items()}, groups)
+
+
+def _compare(losses: Mapping[str, NDArray[np.float64]], groups: Sequence[str]) -> list[dict[str, Any]]:
     best = min(losses, key=lambda name: float(losses[name].mean()))
     rows = []
     for name in sorted(losses, key=lambda name: (find_blender(name).complexity, float(losses[name].mean()))):
@@ -49,3 +53,50 @@ def compare_blends(
 def choose_blend(comparison: Sequence[Mapping[str, Any]]) -> str:
     """The first, so the simplest, of the blends that are as good as the best one."""
     return str(next(row["name"] for row in comparison if row["as_good"]))
+
+
+def choose_without_each_fold(
+    blends: Mapping[str, Predictions], labels: NDArray[np.uint8], groups: Sequence[str], fold: NDArray[np.int64]
+) -> dict[int, str]:
+    """For each fold, the blend that would be chosen if its clips were not known.
+
+    The lowest of many nested scores flatters a little, since chance has a part in which one is lowest. What a fold
+    scores under the blend that the others chose does not, but for what its labels lent to the fits for the others.
+
+    Args:
+        blends: nested predictions of each blender, all of the same clips and classes in the same order.
+        labels: (N, C) 0 or 1, in that order.
+        groups: (N) the group of each clip.
+        fold: (N,) the fold of each clip.
+    """
+    losses = {name: clip_losses(labels, each.probabilities) for name, each in blends.items()}
+    names, found = np.array(groups, dtype=object), {}
+    for number in np.unique(fold).tolist():
+        known = fold != number
+        found[number] = choose_blend(_compare({name: each[known] for name, each in losses.items()}, names[known]))
+    return found
+
+
+def lower_without_each_fold(
+    choices: Mapping[int, tuple[str, ...]],
+    blends: Mapping[str, Predictions],
+    labels: NDArray[np.uint8],
+    fold: NDArray[np.int64],
+) -> dict[int, str]:
+    """For each fold, the one of its `choices` among `blends` whose loss is lower on the other folds."""
+    losses = {name: clip_losses(labels, each.probabilities) for name, each in blends.items()}
+    return {
+        number: min(names, key=lambda name: float(losses[name][fold != number].mean()))
+        for number, names in choices.items()
+    }
+
+
+def chosen_without_each_fold(
+    of_fold: Mapping[int, str], blends: Mapping[str, Predictions], fold: NDArray[np.int64]
+) -> Predictions:
+    """Nested predictions of each fold by its own of `blends`: what choosing a blend scores."""
+    first = next(iter(blends.values()))
+    probabilities = first.probabilities.copy()
+    for number, name in of_fold.items():
+        probabilities[fold == number] = blends[name].probabilities[fold == number]
+    return replace(first, probabilities=probabilities, provenance={"model": AUTO})

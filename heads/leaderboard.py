@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,14 @@ from heads.blend import Material, blend_material, stack_predictions
 from heads.blenders import Blender, blenders_to_try, find_blender
 from heads.blenders.calibrated import SUFFIX
 from heads.blenders.registry import uses_frames
-from heads.choice import AUTO, choose_blend, compare_blends
+from heads.choice import (
+    AUTO,
+    choose_blend,
+    choose_without_each_fold,
+    chosen_without_each_fold,
+    compare_blends,
+    lower_without_each_fold,
+)
 from heads.contribution import error_correlation, leave_one_out, mean_weights
 from heads.errors import BlendError
 from heads.folds import Folds
@@ -24,7 +32,9 @@ from heads.run import BLEND, RunDirectory
 from heads.thresholds import WANTED, group_draws, species_thresholds
 
 PRIOR = "training prior"
-METRICS_VERSION = 3
+METRICS_VERSION = 4
+# Under which name metrics.json holds the scores of each kind of row of the leaderboard.
+GROUP_OF = {"head": "heads", "blend": "blends", "choice": "choice", "baseline": "baselines"}
 _CALIBRATE_THEMSELVES = frozenset({"logistic", "mean_of_logits+calibrated"})
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
 
@@ -50,8 +60,9 @@ def blend_run(
         note: is told, a sentence each, which blenders are left out and why.
 
     Returns:
-        The leaderboard, best first: `name`, `kind` (head, blend, baseline), `chosen`, `n_classes`, `mean_log_loss`,
-        `map`, `macro_f1`, `fold_spread`.
+        The leaderboard, best first: `name`, `kind` (head, blend, choice, baseline), `chosen`, `n_classes`,
+        `mean_log_loss`, `map`, `macro_f1`, `fold_spread`. The choice is of each fold by the blend that would be kept if
+        that fold were not known; there is none where a `method` was named.
 
     Raises:
         RunError: the run has no trained head.
@@ -73,16 +84,16 @@ def blend_run(
     blends = _nested(blenders.values(), material)
     any_blend = next(iter(blends.values()))
     values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)
-    chosen = choose_blend(compare_blends(blends, values, groups)) if told is None else told.name
-    if told is None and chosen not in _CALIBRATE_THEMSELVES:
-        calibrated = find_blender(chosen + SUFFIX)
-        if calibrated.name not in blends:
-            blends |= _nested([calibrated], material)
-        losses = {name: mean_log_loss(values, blends[name].probabilities) for name in (chosen, calibrated.name)}
-        chosen = min(losses, key=lambda name: losses[name])
+    of_fold: dict[int, str] = {}
+    if told is None:
+        chosen, of_fold = _choose(blends, material, values, groups)
+    else:
+        chosen = told.name
+    by_others = [chosen_without_each_fold(of_fold, blends, material.fold)] if of_fold else []
     metrics = {
-        **_scores(oof, blends, labels, folds),
+        **_scores(oof, blends, by_others, labels, folds),
         "chosen": chosen,
+        "chosen_without_fold": [{"fold": number, "blend": name} for number, name in of_fold.items()],
         "comparison": compare_blends(blends, values, groups),
         "contributions": _contributions(oof, any_blend, values, groups, material),
         "blank_removal": _blank_removal(blends[chosen], values, folds),
@@ -94,6 +105,21 @@ def blend_run(
     return leaderboard(metrics)
 
 
+def _choose(
+    blends: dict[str, Predictions], material: Material, values: NDArray[np.uint8], groups: Sequence[str]
+) -> tuple[str, dict[int, str]]:
+    """The blend to keep, and for each fold the one that would be kept without it; `blends` gains calibrated ones."""
+    whole = choose_blend(compare_blends(blends, values, groups))
+    of_fold = choose_without_each_fold(blends, values, groups, material.fold)
+    names = sorted({whole, *of_fold.values()})
+    options = {name: (name,) if name in _CALIBRATE_THEMSELVES else (name, name + SUFFIX) for name in names}
+    lacking = [name for several in options.values() for name in several if name not in blends]
+    blends |= _nested(map(find_blender, lacking), material)
+    chosen = min(options[whole], key=lambda name: mean_log_loss(values, blends[name].probabilities))
+    with_options = {number: options[name] for number, name in of_fold.items()}
+    return chosen, lower_without_each_fold(with_options, blends, values, material.fold)
+
+
 def _nested(blenders: Iterable[Blender], material: Material) -> dict[str, Predictions]:
     """The nested predictions of each blender, by name; those that fit most are begun first."""
     slowest_first = sorted(blenders, key=lambda blender: -blender.complexity)
@@ -103,19 +129,19 @@ def _nested(blenders: Iterable[Blender], material: Material) -> dict[str, Predic
 
 
 def _scores(
-    oof: Sequence[Predictions], blends: Mapping[str, Predictions], labels: LabelTable, folds: Folds
+    oof: Sequence[Predictions],
+    blends: Mapping[str, Predictions],
+    by_others: Sequence[Predictions],
+    labels: LabelTable,
+    folds: Folds,
 ) -> dict[str, Any]:
-    """The scores of every head, blend and baseline, as metrics.json holds them."""
+    """The scores of every head and blend, of choosing one, and of the baseline, as metrics.json holds them."""
     prior = prior_predictions(labels, folds, oof[0].ids)
+    kinds = {"heads": oof, "blends": [*blends.values()], "choice": by_others, "baselines": [prior]}
     with ThreadPoolExecutor(_THREADS) as threads:
-        found = list(threads.map(lambda each: evaluate(labels, each, folds), [*oof, *blends.values(), prior]))
-    names = [each.model for each in oof]
-    return {
-        "version": METRICS_VERSION,
-        "heads": dict(zip(names, found[: len(oof)], strict=True)),
-        "blends": dict(zip(blends, found[len(oof) : -1], strict=True)),
-        "baselines": {PRIOR: found[-1]},
-    }
+        scored = threads.map(lambda each: evaluate(labels, each, folds), chain(*kinds.values()))
+        found = {kind: {each.model: next(scored) for each in several} for kind, several in kinds.items()}
+    return {"version": METRICS_VERSION, **found}
 
 
 def _contributions(
@@ -182,10 +208,9 @@ def prior_predictions(labels: LabelTable, folds: Folds, ids: Sequence[str]) -> P
 
 def leaderboard(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of `blend_run` out of what it wrote to metrics.json; models that know fewer classes come last."""
-    kinds = (("head", "heads"), ("blend", "blends"), ("baseline", "baselines"))
     rows = [
         _row(name, kind, scores, chosen=kind == "blend" and name == metrics["chosen"])
-        for kind, group in kinds
+        for kind, group in GROUP_OF.items()
         for name, scores in metrics[group].items()
     ]
     return sorted(rows, key=lambda row: (-row["n_classes"], row["mean_log_loss"], row["name"]))

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from heads.added import Added
+from heads.choice import AUTO
 from store.console import stdout_console
 
 
@@ -20,7 +21,10 @@ def print_leaderboard(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         numbers = [_number(row[name]) for name in ("mean_log_loss", "fold_spread", "map", "macro_f1")]
         table.add_row(row["name"] + (" *" if row["chosen"] else ""), row["kind"], *numbers)
-    stdout_console().print(table)
+    console = stdout_console()
+    console.print(table)
+    if any(row["kind"] == "choice" for row in rows):
+        console.print(f"{AUTO}: each fold by the blend that would be kept (*) if that fold were not known")
 
 
 def print_added(added: Added) -> None:

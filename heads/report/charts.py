@@ -25,15 +25,12 @@ _WIDTH = 6.4
 
 def fold_chart(facts: RunFacts) -> Markup:
     """A dot for every fold of the best models: how much a score depends on which sites were held out."""
-    groups = {"head": "heads", "blend": "blends", "baseline": "baselines"}
     full = [row for row in facts.rows if row["n_classes"] == len(facts.blend.classes)]
     rows = full[:_MOST_MODELS]
     with chart_style("folds"):
         figure, axes = _plot(_WIDTH, len(rows))
         for place, row in enumerate(rows):
-            losses = [
-                loss for loss in facts.metrics[groups[row["kind"]]][row["name"]]["fold_log_loss"] if loss is not None
-            ]
+            losses = [loss for loss in facts.scores_of(row)["fold_log_loss"] if loss is not None]
             axes.plot([min(losses), max(losses)], [place, place], color=ACCENT, alpha=0.35, linewidth=1.5)
             axes.scatter(losses, [place] * len(losses), s=22, color=ACCENT, alpha=0.55, linewidths=0)
             axes.scatter([row["mean_log_loss"]], [place], s=60, marker="|", color=INK, linewidths=1.8)

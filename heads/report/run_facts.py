@@ -12,7 +12,7 @@ from heads.blend import Blend
 from heads.errors import RunError
 from heads.folds import Folds, balance_table
 from heads.labels import LabelTable
-from heads.leaderboard import METRICS_VERSION, PRIOR, leaderboard
+from heads.leaderboard import GROUP_OF, METRICS_VERSION, PRIOR, leaderboard
 from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
 
@@ -26,7 +26,7 @@ class RunFacts:
         labels: labels of the scored clips, in the order of `blend`.
         folds: folds of all labelled clips.
         balance: how the folds spread the classes.
-        metrics: scores of heads, blends and baselines, as in metrics.json.
+        metrics: scores of heads, blends, the choice among them and baselines, as in metrics.json.
         rows: the leaderboard.
         oof: out-of-fold predictions of every head.
         blend: nested out-of-fold predictions of the chosen blend.
@@ -54,6 +54,11 @@ class RunFacts:
     metadata_worth: list[dict[str, Any]]
     added: Mapping[str, Mapping[str, Any]]
     config: Mapping[str, Any]
+
+    def scores_of(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The scores behind a row of the leaderboard."""
+        scores: Mapping[str, Any] = self.metrics[GROUP_OF[row["kind"]]][row["name"]]
+        return scores
 
     @property
     def chosen(self) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from heads.report.run_facts import RunFacts
 from heads.report.table import Cell, Column, Mark, Row, Table, change, columns, longest, number, percent, text
 
 _FIRST_SEEN = "precision 90 %"
-_KINDS = {"head": "model", "blend": "blend", "baseline": "baseline"}
+_KINDS = {"head": "model", "blend": "blend", "choice": "choice", "baseline": "baseline"}
 
 
 def leaderboard_table(facts: RunFacts) -> Table:
@@ -19,7 +19,12 @@ def leaderboard_table(facts: RunFacts) -> Table:
         caption="All models and blends, scored on clips they were not fitted on",
         columns=columns(
             ("Name", "A trained model, or a way to combine them", "text"),
-            ("Kind", "Model, blend, or the baseline of predicting each species' share", "text"),
+            (
+                "Kind",
+                "Model, blend, the baseline of predicting each species' share, or the choice itself: each fold by the "
+                "blend that would be chosen without it",
+                "text",
+            ),
             ("Log loss", "Mean over species of the binary log loss; lower is better", "number"),
             ("Fold spread", "Standard deviation of the log loss over folds", "number"),
             ("mAP", "Mean average precision over species; higher is better", "number"),
@@ -150,10 +155,9 @@ def _between(interval: list[float] | None) -> Cell:
 
 def fold_scores_table(facts: RunFacts) -> Table:
     """The log loss of every model in every fold."""
-    groups = {"head": "heads", "blend": "blends", "baseline": "baselines"}
     rows = []
     for row in facts.rows:
-        losses = facts.metrics[groups[row["kind"]]][row["name"]]["fold_log_loss"]
+        losses = facts.scores_of(row)["fold_log_loss"]
         cells = (text(row["name"]), number(row["mean_log_loss"], 4), *(number(loss, 4) for loss in losses))
         rows.append(Row(cells=cells, mark=_mark(row)))
     folds = tuple(Column(label=f"Fold {fold}") for fold in range(facts.folds.n_folds))

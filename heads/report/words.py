@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from heads.choice import AUTO
 from heads.report.run_facts import RunFacts
 from heads.uncertainty import clip_losses, clustered_mean
 
@@ -23,9 +24,23 @@ def best_model(facts: RunFacts) -> list[str]:
     ]
     if facts.full_heads:
         sentences.append(_against_single(facts))
+    sentences += _choosing(facts)
     if chosen["top_1"] is not None:
         sentences.append(f"Its most probable class is right for {100 * chosen['top_1']:.0f} % of the labelled clips.")
     return sentences
+
+
+def _choosing(facts: RunFacts) -> list[str]:
+    """What having chosen the blend by the scores that are shown may flatter by."""
+    choice = facts.metrics["choice"].get(AUTO)
+    if choice is None:
+        return []
+    chosen, blind = facts.chosen["mean_log_loss"], choice["mean_log_loss"]
+    flatters = "" if blind > chosen else ", so choosing flatters nothing"
+    return [
+        f"It was chosen for this score; chosen anew for each fold without a look at that fold, it is {blind:.4f}"
+        f"{flatters}."
+    ]
 
 
 def _against_single(facts: RunFacts) -> str:

@@ -175,11 +175,19 @@ def test_blend_run_writes_what_the_report_needs(tmp_path: Path) -> None:
     assert mean_log_loss(labels.select(blended.ids).values, blended.probabilities) == pytest.approx(score)
     assert score < metrics["heads"]["a"]["mean_log_loss"] < metrics["baselines"]["training prior"]["mean_log_loss"]
     assert Blend.from_json(run.read_blend()).method == metrics["chosen"]
+    [choice] = [row for row in rows if row["kind"] == "choice"]
+    assert (choice["name"], choice["chosen"]) == ("auto", False)
+    assert choice["mean_log_loss"] >= score - 1e-9
+    of_fold = {row["fold"]: row["blend"] for row in metrics["chosen_without_fold"]}
+    assert set(of_fold) == set(run.read_folds().fold.tolist())
+    assert set(of_fold.values()) <= set(metrics["blends"])
 
 
 def test_blend_run_takes_the_method_it_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    [chosen] = [row["name"] for row in blend_run(run, "mean") if row["chosen"]]
+    rows = blend_run(run, "mean")
+    assert "choice" not in {row["kind"] for row in rows}
+    [chosen] = [row["name"] for row in rows if row["chosen"]]
     assert chosen == run.read_blend()["method"] == "mean"
     assert "greedy+calibrated" in {row["name"] for row in blend_run(run, "greedy+calibrated") if row["chosen"]}
     assert Blend.from_json(run.read_blend()).apply(run.read_all_oof()).classes == run.read_labels().classes

@@ -10,7 +10,14 @@ from heads.blenders.calibrated import cool, fit_temperature
 from heads.blenders.logistic import fit_departures
 from heads.blenders.logits import losses_of_logits, to_logits, to_probabilities
 from heads.blenders.nested import cross_fit
-from heads.choice import choose_blend, compare_blends
+from heads.choice import (
+    AUTO,
+    choose_blend,
+    choose_without_each_fold,
+    chosen_without_each_fold,
+    compare_blends,
+    lower_without_each_fold,
+)
 from heads.folds import Folds, assign_folds
 from heads.labels import LabelTable
 from heads.leaderboard import prior_predictions
@@ -256,3 +263,36 @@ def test_with_one_fold_at_hand_nothing_is_calibrated() -> None:
     calibrated = find_blender("mean+calibrated")
     found = calibrated.fit(said, labels, np.zeros(60, np.int64))
     assert calibrated.combine(said, found) == pytest.approx(said[0], abs=1e-5)
+
+
+def test_a_fold_has_no_say_in_the_blend_that_it_is_scored_by() -> None:
+    labels, fold = labels_of(80), np.repeat(np.arange(4), 20)
+    good, bad = (np.where(labels == 1, p, 1 - p) for p in (0.8, 0.6))
+    lucky = bad.copy()
+    lucky[fold == 2] = np.where(labels == 1, 0.9999, 0.0001)[fold == 2]
+    blends = {"mean": as_predictions("mean", good), "greedy": as_predictions("greedy", lucky)}
+    groups = [f"site {number % 20}" for number in range(80)]
+    assert mean_log_loss(labels, lucky) > mean_log_loss(labels, good)
+    of_fold = choose_without_each_fold(blends, labels, groups, fold)
+    assert of_fold == dict.fromkeys(range(4), "mean")
+    found = chosen_without_each_fold(of_fold | {1: "greedy"}, blends, fold)
+    assert found.model == AUTO
+    np.testing.assert_array_equal(found.probabilities, np.where((fold == 1)[:, None], lucky, good))
+    only_there = {"mean": as_predictions("mean", bad), "greedy": as_predictions("greedy", lucky)}
+    assert choose_without_each_fold(only_there, labels, groups, fold) == {
+        0: "greedy",
+        1: "greedy",
+        2: "mean",
+        3: "greedy",
+    }
+    asked = dict.fromkeys(range(4), ("mean", "greedy"))
+    assert lower_without_each_fold(asked, only_there, labels, fold)[2] == "mean"
+
+
+def test_the_best_of_many_guesses_flatters_and_the_choice_does_not() -> None:
+    labels, fold, rng = labels_of(200), np.arange(200) % 4, np.random.default_rng(5)
+    guesses = {name: as_predictions(name, rng.uniform(0.05, 0.95, labels.shape)) for name in METHODS}
+    losses = [mean_log_loss(labels, each.probabilities) for each in guesses.values()]
+    of_fold = choose_without_each_fold(guesses, labels, [str(number) for number in range(200)], fold)
+    blind = mean_log_loss(labels, chosen_without_each_fold(of_fold, guesses, fold).probabilities)
+    assert min(losses) < np.mean(losses) - 0.02 < blind

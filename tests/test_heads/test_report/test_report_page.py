@@ -130,6 +130,14 @@ def test_the_blend_is_weighed_against_the_best_single_model(make_run: MakeRun) -
     assert "lower, more than chance among sites would give" in render_report(run)
 
 
+def test_it_says_what_choosing_a_blend_flatters_by(make_run: MakeRun) -> None:
+    run = make_run()
+    blind = run.read_metrics()["choice"]["auto"]["mean_log_loss"]
+    assert f"chosen anew for each fold without a look at that fold, it is {blind:.4f}" in render_report(run)
+    blend_run(run, "mean")
+    assert "chosen anew" not in render_report(run)
+
+
 def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> None:
     """Whatever blend is chosen."""
     run = make_run()
@@ -208,6 +216,7 @@ def test_each_fold_says_what_clips_without_labels_taught(make_run: MakeRun) -> N
     outcomes = [
         {"fold": 0, "inner": 1, "before": 0.3111, "after": 0.2999, "kept": True},
         {"fold": 1, "inner": 2, "before": 0.3222, "after": 0.3233, "kept": False},
+        {"fold": 2, "inner": 0, "before": None, "after": None, "kept": False},
         None,
     ]
     run.write_head(name, {**run.read_head(name), "pseudo_labels": outcomes})
@@ -216,8 +225,9 @@ def test_each_fold_says_what_clips_without_labels_taught(make_run: MakeRun) -> N
     assert [[cell.text for cell in row.cells] for row in table.rows] == [
         [name, "0", "1", "0.3111", "0.2999", "−0.0112", "kept"],
         [name, "1", "2", "0.3222", "0.3233", "+0.0011", "dropped"],
+        [name, "2", "0", "–", "–", "–", "dropped"],
     ]
-    assert "kept in 1 of 2 folds" in render_report(run)
+    assert "kept in 1 of 3 folds" in render_report(run)
 
 
 def test_reliability_of_each_species_by_hand(make_run: MakeRun) -> None:
@@ -254,7 +264,7 @@ def test_a_run_that_is_not_blended_is_refused(make_run: MakeRun) -> None:
 def test_a_run_blended_by_another_version_is_refused(make_run: MakeRun) -> None:
     run = make_run()
     run.write_metrics({**run.read_metrics(), "version": 1})
-    with pytest.raises(RunError, match=r"its version is 1, expected 3: .* run `heads blend --run"):
+    with pytest.raises(RunError, match=r"its version is 1, expected 4: .* run `heads blend --run"):
         render_report(run)
 
 

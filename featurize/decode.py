@@ -62,7 +62,7 @@ def decode(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeout_s: 
         path: a video or an image.
         sampling: which frames.
         looks: the sizes and views in which they are wanted.
-        timeout_s: seconds until the decoder is killed; what it gave until then is kept.
+        timeout_s: seconds without a new frame after which the decoder is killed; what it gave until then is kept.
 
     Returns:
         The frames; status FAILED, no frames and a reason where there are none to be had.
@@ -195,7 +195,7 @@ def _why_no_frames(errors: Sequence[str]) -> str:
 def _why_broken(stream: FrameStream, timeout_s: float) -> str:
     """What went wrong while decoding, "" if nothing did."""
     if stream.timed_out:
-        return f"the decoder did not finish in {timeout_s:g} s and was stopped"
+        return f"the decoder gave no frame for {timeout_s:g} s and was stopped"
     if stream.return_code:
         return f"the decoder stopped with an error: {stream.errors[0] if stream.errors else stream.return_code}"
     if stream.errors:

@@ -7,7 +7,6 @@ import functools
 import re
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.ppm import ppm_frames
+from featurize.watch import FrameWatch, run_to_its_end
 
 _PROBE_TIMEOUT_S = 30.0
 _MOST_LOG_BYTES = 8 * 2**20
@@ -73,7 +73,7 @@ class FrameStream:
 
     Attributes:
         return_code: ffmpeg's exit code once the frames are used up.
-        timed_out: whether it was killed for taking too long.
+        timed_out: whether it was killed for giving no frame for too long.
         log: what it printed.
     """
 
@@ -123,16 +123,8 @@ def probe(path: Path, *, count_packets: bool = False, timeout_s: float = _PROBE_
     command = [*_base_command(), "-i", as_file(path)]
     if count_packets:
         command += ["-map", "0:v:0", "-c", "copy", "-f", "null", "-"]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+    done = run_to_its_end(command, timeout_s=timeout_s)
+    if done is None:
         return Probe(errors=(f"ffmpeg did not answer in {timeout_s:g} s",))
     return parse_probe(done.stderr.decode("utf-8", "replace"))
 
@@ -178,7 +170,7 @@ def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: f
     Args:
         arguments: everything after the global options; the output must be `-f image2pipe -c:v ppm pipe:1`.
         stream: filled in with how it ended.
-        timeout_s: seconds until ffmpeg is killed.
+        timeout_s: seconds without a new frame after which ffmpeg is killed.
 
     Yields:
         (H, W, 3) uint8 pictures; a picture that was cut off is not among them.
@@ -187,23 +179,18 @@ def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: f
         process = subprocess.Popen(
             [*_base_command(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log_file
         )
-        timer = threading.Timer(timeout_s, _kill, (process, stream))
-        timer.daemon = True
-        timer.start()
+        watch = FrameWatch(process, log_file, timeout_s)
         try:
             if process.stdout is not None:
-                with process.stdout as pipe:
-                    yield from ppm_frames(pipe)
-            stream.return_code = process.wait()
+                with watch, process.stdout as pipe:
+                    for frame in ppm_frames(pipe):
+                        watch.frame_came()
+                        yield frame
+                    stream.return_code = process.wait()
         finally:
-            timer.cancel()
             if process.poll() is None:
                 process.kill()
                 process.wait()
+            stream.timed_out = watch.timed_out
             log_file.seek(0)
             stream.log = log_file.read(_MOST_LOG_BYTES).decode("utf-8", "replace")
-
-
-def _kill(process: "subprocess.Popen[bytes]", stream: FrameStream) -> None:
-    stream.timed_out = True
-    process.kill()

@@ -4,7 +4,6 @@ A clip without sound has no windows but a reason. A frame that stands where the 
 either: silence is never made up.
 """
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.ffmpeg import as_file, clean_text, ffmpeg_binary
+from featurize.watch import run_to_its_end
 
 RATE_HZ = 16_000
 WINDOW_S = 1.0
@@ -46,9 +46,8 @@ def decode_sound(path: Path, times_s: NDArray[np.float64], *, has_sound: bool) -
         return _none("the clip has no sound")
     arguments = ["-map", "0:a:0", "-vn", "-ac", "1", "-ar", str(RATE_HZ), "-f", "f32le", "pipe:1"]
     command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-threads", "1", "-i", as_file(path), *arguments]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
+    done = run_to_its_end(command, timeout_s=_TIMEOUT_S)
+    if done is None:
         return _none(f"the sound was not decoded in {_TIMEOUT_S:g} s")
     samples = np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], np.float32)
     if not len(samples):

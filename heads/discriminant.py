@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 _LEAST_SPREAD = 1e-3
+# Of a column within classes, where its whole variance is 1: a clip of each class, or equal ones, leave none.
+_LEAST_LEVEL = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,7 +123,7 @@ def fit_discriminant(sums: Sums, shrinkage: float) -> Discriminant:
     within -= of_classes
     within -= of_classes.T
     within /= sums.count
-    level = float(np.trace(within)) / len(mean)
+    level = max(float(np.trace(within)) / len(mean), _LEAST_LEVEL)
     within *= 1.0 - shrinkage
     within[np.diag_indices_from(within)] += shrinkage * level
     weights = scipy.linalg.solve(within, centres.T, assume_a="pos", overwrite_a=True)

@@ -16,6 +16,9 @@ _INVERSE = 3.0
 _SMALLEST_SHARE = 1e-3
 _UNKNOWN = -7.0
 _LEAST_STRENGTH, _MOST_STRENGTH = 0.02, 0.98
+# Scores that tell the classes of a few clips apart without fault would be multiplied by ever more.
+_MOST_LOG_INVERSE = 7.0
+_SMALLEST_ODDS = 1e-100
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,9 +60,9 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
     given, count = scores / spread, targets.size
 
     def objective(numbers: Matrix) -> tuple[float, Matrix]:
-        log_inverse, shift, weight, logit = numbers[:4]
+        (inverse, inverse_slope), (_, shift, weight, logit) = _inverse(numbers[0]), numbers[:4]
         strength = scipy.special.expit(logit)
-        moved = np.where(known, given * np.exp(log_inverse) + shift + weight * log_share + numbers[4:], _UNKNOWN)
+        moved = np.where(known, given * inverse + shift + weight * log_share + numbers[4:], _UNKNOWN)
         against, odds, others = _against(moved)
         logits = moved - strength * against
         losses = _log_losses(logits, targets)
@@ -69,7 +72,7 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
         by_class = along.sum(axis=0)
         gradient = np.concatenate(
             [
-                [np.sum(along * given) * np.exp(log_inverse), by_class.sum(), by_class @ log_share],
+                [np.sum(along * given) * inverse_slope, by_class.sum(), by_class @ log_share],
                 [-np.sum(slope * against) * strength * (1 - strength)],
                 by_class + 2 * numbers[4:] / count,
             ]
@@ -79,9 +82,9 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
     strength = float(np.clip(competition(targets), _LEAST_STRENGTH, _MOST_STRENGTH))
     start = np.concatenate([[np.log(_INVERSE), 0.0, 1.0, np.log(strength / (1 - strength))], np.zeros(n_classes)])
     fitted = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B")
-    log_inverse, shift, weight, logit = fitted.x[:4]
+    _, shift, weight, logit = fitted.x[:4]
     return Calibration(
-        inverse_temperature=float(np.exp(log_inverse)) / spread,
+        inverse_temperature=_inverse(fitted.x[0])[0] / spread,
         bias=shift + weight * log_share + fitted.x[4:],
         strength=float(scipy.special.expit(logit)),
         loss=float(fitted.fun),
@@ -94,6 +97,12 @@ def default_calibration(scores: Matrix, targets: NDArray[np.float32]) -> Calibra
     moved = scores * inverse + bias
     loss = float(_log_losses(moved - strength * _against(moved)[0], targets).mean())
     return Calibration(inverse_temperature=inverse, bias=bias, strength=strength, loss=loss)
+
+
+def _inverse(logarithm: float) -> tuple[float, float]:
+    """What scores are multiplied by, which has a limit, and its slope along its logarithm, none beyond the limit."""
+    inverse = float(np.exp(min(logarithm, _MOST_LOG_INVERSE)))
+    return inverse, inverse if logarithm < _MOST_LOG_INVERSE else 0.0
 
 
 def _spread(scores: Matrix) -> float:
@@ -117,5 +126,5 @@ def _against(scores: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     """
     top = np.maximum(scores.max(axis=1, keepdims=True), 0.0)
     odds, nothing = np.exp(scores - top), np.exp(-top)
-    others = np.maximum(odds.sum(axis=1, keepdims=True) - odds, 0.0) + nothing
+    others = np.maximum(odds.sum(axis=1, keepdims=True) - odds + nothing, _SMALLEST_ODDS)
     return np.log(others) + top, odds, others

@@ -116,6 +116,30 @@ def test_calibration_finds_what_made_the_labels() -> None:
     assert found.loss < mean_log_loss(targets.astype(np.uint8), truth.astype(np.float64)) * 1.01
 
 
+@pytest.mark.parametrize("count", [6, 7, 8])
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("alike", [False, True])
+def test_a_handful_of_clips_or_of_equal_ones_gives_probabilities(count: int, seed: int, alike: bool) -> None:
+    """Discriminants and calibration of a member as `fit_folds` has them, over five folds; warnings are errors."""
+    rng = np.random.default_rng([seed, count])
+    targets = np.eye(CLASSES, dtype=np.float32)[rng.permutation(np.arange(count) % CLASSES)]
+    values = np.full((count, DIM), 0.7, np.float32) if alike else rng.normal(size=(count, DIM)).astype(np.float32)
+    fold = rng.permutation(np.arange(count) % 5)
+    for held_out in range(5):
+        learned = np.flatnonzero(fold != held_out)
+        scores, known = np.zeros((len(learned), CLASSES)), np.zeros((len(learned), CLASSES), bool)
+        for row, place in enumerate(learned):
+            others = (fold != held_out) & (fold != fold[place])
+            inner = fit_discriminant(sums_of(values[others], targets[others]), 0.9)
+            scores[row], known[row] = inner.scores(values[[place]])[0], inner.known
+        found = fit_calibration(scores, known, targets[learned])
+        own = fit_discriminant(sums_of(values[learned], targets[learned]), 0.9)
+        moved = own.scores(values) * found.inverse_temperature + found.bias_of(own.known)
+        given = keras.ops.convert_to_numpy(let_compete(moved, np.full(CLASSES, found.strength)))
+        assert np.isfinite(given).all()
+        assert np.isfinite(found.loss)
+
+
 def test_the_root_is_undone_by_what_is_usual() -> None:
     values = np.array([[-4.0, -0.01, 0.0, 0.25, 9.0]], np.float32)
     root = keras.ops.convert_to_numpy(signed_root(values))

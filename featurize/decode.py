@@ -23,6 +23,7 @@ from featurize.motion import NO_MOTION, Motion, find_motion
 from featurize.pictures import PictureMaker
 from featurize.ppm import ppm_frames_alike
 from featurize.sampling import Sampling, SamplingPlan
+from featurize.scratch import require_space, scratch_space
 from featurize.view import Look, Pictures
 from store.records import Status
 
@@ -66,6 +67,9 @@ def decode(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeout_s: 
 
     Returns:
         The frames; status FAILED, no frames and a reason where there are none to be had.
+
+    Raises:
+        ScratchSpaceError: the folder for temporary files is full.
     """
     try:
         obstacle = _obstacle(path)
@@ -75,7 +79,8 @@ def decode(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeout_s: 
         return _failed(obstacle, Probe())
     if is_image(path):
         return _decode_image(path, looks)
-    return _decode_video(path, sampling, looks, timeout_s)
+    with scratch_space():
+        return _decode_video(path, sampling, looks, timeout_s)
 
 
 def _obstacle(path: Path) -> str:
@@ -141,6 +146,7 @@ def _decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], timeout
         for frame in stream_frames(_arguments(path, plan, source, low_path), stream, timeout_s=timeout_s):
             maker.take(frame)
             count += 1
+        require_space(stream, count)
         broken = _why_broken(stream, timeout_s)
         if count == 0:
             return _failed(broken or _why_no_frames(stream.errors), source)

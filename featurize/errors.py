@@ -21,3 +21,7 @@ class SourceError(FeaturizeError, ValueError):
 
 class SettingsError(FeaturizeError, ValueError):
     """Sampling, view or resize settings outside their range."""
+
+
+class ScratchSpaceError(FeaturizeError, OSError):
+    """The folder for temporary files is full."""

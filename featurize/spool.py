@@ -1,5 +1,6 @@
 """Full-resolution frames waiting for what decides about them; beyond a bound they wait on the disk."""
 
+import contextlib
 import tempfile
 
 import numpy as np
@@ -34,5 +35,6 @@ class FrameSpool:
         return np.frombuffer(content, np.uint8).reshape(height, width, 3)
 
     def close(self) -> None:
-        """Let go of the frames."""
-        self._file.close()
+        """Let go of the frames; what could not be written to a full disk is let go of too."""
+        with contextlib.suppress(OSError):
+            self._file.close()

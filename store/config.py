@@ -1,5 +1,6 @@
 """Configuration: YAML files into strict, frozen models, with errors that name the place."""
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
 from store.errors import ConfigError
+
+_POWER = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")  # numbers that YAML 1.1 knows only with a point and a sign
 
 
 class StrictModel(BaseModel):
@@ -47,13 +50,19 @@ def parse_settings(settings: Any, model: type[Model], where: str) -> Model:
         # is converted.
         return model.model_validate_json(to_json(settings))
     except ValidationError as error:
-        problems = "; ".join(_sentence(problem) for problem in error.errors())
+        problems = "; ".join(_sentence(problem) for problem in _innermost(error.errors()))
         raise ConfigError(f"{where}: {problems}") from error
 
 
 def dump_yaml(settings: BaseModel) -> str:
     """`settings` as YAML text, in field order, that `load_yaml` reads back to an equal model."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _innermost(problems: list[ErrorDetails]) -> list[ErrorDetails]:
+    """The problems without those of a whole of which some part is wrong: they come of the part's."""
+    inside = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
+    return [problem for problem in problems if problem["loc"] not in inside]
 
 
 def _sentence(problem: ErrorDetails) -> str:
@@ -63,4 +72,7 @@ def _sentence(problem: ErrorDetails) -> str:
         return f"{place}: no such setting (received {problem['input']!r}); remove it or correct its name"
     if problem["type"] == "missing":
         return f"{place}: this setting is required; add it"
+    if problem["type"] == "float_type" and (number := _POWER.fullmatch(str(problem["input"]))):
+        digits, fraction, sign, power = number.groups()
+        return f"{place}: YAML takes {number[0]} for text; write {digits}{fraction or '.0'}e{sign or '+'}{power}"
     return f"{place}: {problem['msg']}, received {problem['input']!r}; change the value"

@@ -31,6 +31,17 @@ def test_recipes_say_what_is_wrong_with_them(tmp_path: Path) -> None:
         resolve_heads(taken, make_store(tmp_path / "two", np.ones((3, 2), np.uint8), ("one", "other")))
 
 
+@pytest.mark.parametrize(("text", "number"), [("1e-3", "1.0e-3"), ("2.5e2", "2.5e+2")])
+def test_numbers_that_yaml_takes_for_text_are_written_out_once(tmp_path: Path, text: str, number: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"heads:\n  - {{kind: attention, learning_rate: {text}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(path)
+    assert str(caught.value) == f"{path}: heads.0.learning_rate: YAML takes {text} for text; write {number}"
+    path.write_text(path.read_text().replace(text, number))
+    assert load_recipe(path).heads[0].learning_rate == float(text)
+
+
 def test_settings_that_do_not_fit_together_are_refused() -> None:
     with pytest.raises(ValueError, match="class_balance: what unlabelled clips show is not known"):
         HeadConfig(class_balance=0.5, pseudo_epochs=2)

@@ -80,7 +80,9 @@ RuntimeChoice = Annotated[Runtime, typer.Option(help="auto: OpenVINO on a CPU, T
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
 ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Do at most so many clips.")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Do clips again that failed before.")]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Do clips again that failed before or broke part way.")
+]
 Relink = Annotated[bool, typer.Option("--relink", help="First recognise clips that only moved, by their content.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs; keep nothing.")]
 ListBackbones = Annotated[bool, typer.Option("--list-backbones", help="List the networks there are.")]

@@ -42,7 +42,7 @@ class Request:
         runtime: what runs the networks.
         workers: decoding threads, None for as many as processors.
         limit: most clips to do, None for all.
-        retry_failed: whether clips that failed before are done again.
+        retry_failed: whether clips that failed before or broke part way are done again.
         clips_per_part: clips after which a part is committed.
         relink: whether clips that only moved are recognised by their content first.
         verbose: whether the network libraries may print.

@@ -48,6 +48,7 @@ class Plan:
         keys: the feature key of each source.
         skipped: clips that have everything already.
         failed_before: clips among these that could not be decoded.
+        partial_before: clips among these that broke part way.
         left: clips that lack something and are left for another time.
         unreached: (clip id, reason) of each clip that the store knows and that cannot be read now.
     """
@@ -57,6 +58,7 @@ class Plan:
     keys: Mapping[FeatureSource, FeatureKey]
     skipped: int = 0
     failed_before: int = 0
+    partial_before: int = 0
     left: int = 0
     unreached: tuple[tuple[str, str], ...] = ()
 
@@ -115,13 +117,14 @@ def make_plan(
         for clip in clips
         if clip.clip_id in lacking
     )
-    failed = set(table.index[table["status"] == Status.FAILED]) & (fingerprints.keys() - lacking.keys())
+    done = table["status"].reindex(list(fingerprints.keys() - lacking.keys()))
     return Plan(
         tasks=tasks,
         clips=len(clips),
         keys=keys,
         skipped=len(fingerprints) - len(tasks),
-        failed_before=len(failed),
+        failed_before=int((done == Status.FAILED).sum()),
+        partial_before=int((done == Status.PARTIAL).sum()),
         unreached=tuple((clip_id, UNREACHED) for clip_id in unreached),
     )
 

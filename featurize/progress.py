@@ -104,6 +104,7 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
         "skipped": plan.skipped,
         "left": plan.left,
         "failed_before": plan.failed_before,
+        "partial_before": plan.partial_before,
         "done": progress.clips - progress.statuses[Status.FAILED],
         **{status.value: count for status, count in progress.statuses.items()},
         "frames": progress.frames,
@@ -121,8 +122,12 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
 def print_summary(facts: dict[str, Any]) -> None:
     """The outcome for a person, on stdout."""
     console = stdout_console()
-    if facts["failed_before"]:
-        console.print(f"{facts['failed_before']} clips had failed before; --retry-failed does them again")
+    if facts["failed_before"] or facts["partial_before"]:
+        console.print(
+            f"{facts['failed_before']} clips had failed before and {facts['partial_before']} had broken part way; "
+            "--retry-failed does them again",
+            soft_wrap=True,
+        )
     if facts["done"] or facts["failed"]:
         _print_done(console, facts)
     else:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from store.clippart import ClipPart, load_clip_part
+from store.columns import STATUS_CODES
 from store.errors import StoreNotFoundError
 from store.featurepart import FeaturePart, load_feature_part
-from store.index import FAILED_CODE, FeatureIndex, PartCache, build_index
+from store.index import FeatureIndex, PartCache, build_index
 from store.key import FeatureKey
 from store.layout import SPEC, key_folders, make_folder, read_spec, write_spec
 from store.reader import FeatureReader
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 CLIPS_PER_PART = 256
 MAX_SECONDS = 60.0
+_WORTH_A_RETRY = [STATUS_CODES[Status.FAILED], STATUS_CODES[Status.PARTIAL]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +123,10 @@ class FeatureStore:
     def missing(self, key: FeatureKey, clips: Mapping[str, str], *, retry_failed: bool = False) -> list[str]:
         """Which of `clips` (fingerprint by id) have no row of that content, in the order given.
 
-        Failed rows count as present unless `retry_failed`.
+        Failed and partial rows count as present unless `retry_failed`: either may have been the machine's fault.
         """
         index = self.index(key)
-        usable = index.codes != FAILED_CODE if retry_failed else np.ones(len(index.ids), dtype=bool)
+        usable = ~np.isin(index.codes, _WORTH_A_RETRY) if retry_failed else np.ones(len(index.ids), dtype=bool)
         present = {
             clip_id: fingerprint
             for clip_id, fingerprint, counts in zip(index.ids, index.fingerprints, usable.tolist(), strict=True)

@@ -97,6 +97,20 @@ def test_failed_clips_are_retried_only_when_asked(clips: Path, tmp_path: Path) -
     assert [task.clip.clip_id for task in again.tasks] == ["bad.mp4"]
 
 
+def test_partial_clips_are_retried_only_when_asked(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("featurize.decode._why_broken", lambda *_: "the decoder was made to break")
+        run(clips, tmp_path / "store")
+    store = FeatureStore.open(tmp_path / "store")
+    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
+    assert (len(plan.tasks), plan.failed_before, plan.partial_before) == (0, 1, 4)
+    again = make_plan(discover([clips]), [tiny_source()], SAMPLING, store, retry_failed=True)
+    assert extract(again, SAMPLING, store, runtime="tensorflow").statuses[Status.OK] == 4
+    assert set(store.clips()["status"]) == {"ok", "failed"}
+
+
 def test_clips_beyond_the_limit_are_left_and_not_done(clips: Path, tmp_path: Path) -> None:
     run(clips, tmp_path / "store")
     for name in ("7.mp4", "8.mp4", "9.mp4"):

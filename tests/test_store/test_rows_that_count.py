@@ -52,9 +52,13 @@ def test_newest_content_then_usable_then_newest(
 def test_missing_is_what_has_no_row_of_that_content(
     store: FeatureStore, key: FeatureKey, make_features: MakeFeatures
 ) -> None:
-    add(store, key, make_features("a"), make_features("b"), make_features("broken", 0))
-    wanted = {"new": "a", "broken": "a", "b": "changed", "a": "a"}
+    cut_off = make_features("cut off", status=Status.PARTIAL, reason="the decoder stopped")
+    few = make_features("few", status=Status.SHORT, reason="the clip holds no more")
+    add(store, key, make_features("a"), make_features("b"), make_features("broken", 0), cut_off, few)
+    wanted = {"new": "a", "broken": "a", "b": "changed", "a": "a", "cut off": "a", "few": "a"}
     assert store.missing(key, wanted) == ["new", "b"]
+    assert store.missing(key, wanted, retry_failed=True) == ["new", "broken", "b", "cut off"]
+    add(store, key, make_features("cut off"))
     assert store.missing(key, wanted, retry_failed=True) == ["new", "broken", "b"]
 
 

@@ -23,10 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from featurize.decode import SCALE_FLAGS, decode
+from featurize.decode import decode
 from featurize.ffmpeg import FrameStream, ffmpeg_binary, stream_frames
 from featurize.resize import Canvas
 from featurize.sampling import Sampling
+from featurize.video import SCALE_FLAGS
 from featurize.view import MOTION, WHOLE, Look
 
 ROUNDS = 5

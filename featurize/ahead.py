@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from featurize.decode import Frames, decode
+from featurize.decode import decode
+from featurize.frames import Frames
 from featurize.plan import Task, fingerprint_or_blank
 from featurize.sampling import Sampling
 from featurize.sound import Sound, decode_sound
@@ -59,4 +60,4 @@ def _hear(task: Task, frames: Frames) -> Sound | None:
     """The sound of a clip whose picture could be decoded."""
     if frames.status is Status.FAILED:
         return None
-    return decode_sound(task.clip.path, frames.times_s, has_sound=frames.source.has_audio)
+    return decode_sound(task.clip.path, frames.times_s, frames.source)

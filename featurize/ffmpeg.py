@@ -22,6 +22,9 @@ _PROBE_TIMEOUT_S = 30.0
 _MOST_LOG_BYTES = 8 * 2**20
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _INPUT = re.compile(r"Input #0, ([^ ]+), from ")
+_AUDIO = re.compile(r"Stream #0:\d+[^\n]*?: Audio: (?P<rest>[^\n]*)")
+_STREAM_START = re.compile(r", start (-?[\d.]+)")
+_INPUT_START = re.compile(r"Duration: [^\n]*, start: (-?[\d.]+)")
 _VIDEO = re.compile(r"Stream #0:\d+[^\n]*?: Video: (?P<codec>\w+)(?P<rest>[^\n]*)")
 _SIZE = re.compile(r", (\d{1,5})x(\d{1,5})[\s,]")
 _FPS = re.compile(r", ([\d.]+)(k?) fps")
@@ -52,6 +55,7 @@ class Probe:
         fps: frames a second.
         duration_s: seconds.
         has_audio: whether there is an audio stream.
+        audio_start_s: seconds from the clip's start to that of its sound; 0 where nothing is said.
         recorded_at: recording time, as the container writes it.
         errors: what ffmpeg complained about, each once.
     """
@@ -63,6 +67,7 @@ class Probe:
     fps: float = float("nan")
     duration_s: float = float("nan")
     has_audio: bool = False
+    audio_start_s: float = 0.0
     recorded_at: str = ""
     errors: tuple[str, ...] = ()
 
@@ -145,10 +150,18 @@ def parse_probe(log: str) -> Probe:
         height=int(size[2]) if size else -1,
         fps=float(fps[1]) * (1000 if fps[2] else 1) if fps else float("nan"),
         duration_s=_last_time(log),
-        has_audio=": Audio: " in log,
+        has_audio=_AUDIO.search(log) is not None,
+        audio_start_s=_audio_start_s(log),
         recorded_at="" if recorded_at.startswith(_UNSET_CLOCK) else recorded_at,
         errors=error_lines(log),
     )
+
+
+def _audio_start_s(log: str) -> float:
+    """When the first sound begins; the times of frames are counted from the start of the whole input, as this is."""
+    audio, whole = _AUDIO.search(log), _INPUT_START.search(log)
+    stated = _STREAM_START.search(audio["rest"]) if audio else None
+    return float(stated[1]) - (float(whole[1]) if whole else 0.0) if stated else 0.0
 
 
 def _last_time(log: str) -> float:

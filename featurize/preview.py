@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from featurize.boxes import Box
 from featurize.choose import choose_by_motion
-from featurize.decode import Frames, decode
+from featurize.decode import decode
 from featurize.discover import Clip
+from featurize.frames import Frames
 from featurize.motion import MOVING
 from featurize.pictures import boxes_at
 from featurize.resize import Canvas

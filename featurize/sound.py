@@ -1,7 +1,7 @@
 """The sound of a clip: decoded by ffmpeg, cut into a window around each sampled frame.
 
-A clip without sound has no windows but a reason. A frame that stands where the sound has ended already has no window
-either: silence is never made up.
+A clip without sound has no windows but a reason. A frame that stands where the sound has not begun or has ended already
+has no window either: silence is never made up.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.ffmpeg import as_file, clean_text, ffmpeg_binary
+from featurize.ffmpeg import Probe, as_file, clean_text, ffmpeg_binary
 from featurize.watch import run_to_its_end
 
 RATE_HZ = 16_000
 WINDOW_S = 1.0
 _TIMEOUT_S = 60.0
+# The first picture and the first sound seldom stand at the very same tick.
+_SAME_TIME_S = 0.1
 _WINDOW = int(RATE_HZ * WINDOW_S)
 
 
@@ -34,15 +36,15 @@ class Sound:
     reason: str
 
 
-def decode_sound(path: Path, times_s: NDArray[np.float64], *, has_sound: bool) -> Sound:
+def decode_sound(path: Path, times_s: NDArray[np.float64], source: Probe) -> Sound:
     """The sound around the frames of a clip.
 
     Args:
         path: the clip.
         times_s: (T,) when its frames were shown.
-        has_sound: what the container says.
+        source: what the container says.
     """
-    if not has_sound:
+    if not source.has_audio:
         return _none("the clip has no sound")
     arguments = ["-map", "0:a:0", "-vn", "-ac", "1", "-ar", str(RATE_HZ), "-f", "f32le", "pipe:1"]
     command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-threads", "1", "-i", as_file(path), *arguments]
@@ -53,20 +55,35 @@ def decode_sound(path: Path, times_s: NDArray[np.float64], *, has_sound: bool) -
     if not len(samples):
         why = done.stderr.decode(errors="replace").strip().splitlines()
         return _none(f"the sound cannot be decoded: {clean_text(why[0])}" if why else "the sound track is empty")
-    return cut_windows(samples, times_s)
+    return cut_windows(samples, times_s, source.audio_start_s)
 
 
-def cut_windows(samples: NDArray[np.float32], times_s: NDArray[np.float64]) -> Sound:
-    """A second of `samples` around each time, moved inwards at the clip's ends; nothing after the sound's end."""
+def cut_windows(samples: NDArray[np.float32], times_s: NDArray[np.float64], start_s: float = 0.0) -> Sound:
+    """A second of `samples` around each time, moved inwards at the sound's ends; nothing outside of them.
+
+    Args:
+        samples: (n,) the sound.
+        times_s: (T,) the times of the frames.
+        start_s: when the sound begins.
+    """
     length_s = len(samples) / RATE_HZ
-    frames = np.flatnonzero(times_s < length_s)
+    after_s = times_s - start_s
+    frames = np.flatnonzero((after_s > -_SAME_TIME_S) & (after_s < length_s))
     if len(samples) < _WINDOW or not len(frames):
         return _none(f"the sound is {length_s:.2f} s long, expected at least {WINDOW_S:g} s while frames are shown")
-    starts = np.clip((times_s[frames] * RATE_HZ).astype(np.int64) - _WINDOW // 2, 0, len(samples) - _WINDOW)
+    starts = np.clip((after_s[frames] * RATE_HZ).astype(np.int64) - _WINDOW // 2, 0, len(samples) - _WINDOW)
     windows = np.stack([samples[start : start + _WINDOW] for start in starts])
-    short = len(frames) < len(times_s)
-    reason = f"the sound ends after {length_s:.1f} s: {len(frames)} of {len(times_s)} frames have it" if short else ""
-    return Sound(windows=windows, frames=frames, reason=reason)
+    return Sound(windows=windows, frames=frames, reason=_why_fewer(frames, times_s, start_s, length_s))
+
+
+def _why_fewer(frames: NDArray[np.int64], times_s: NDArray[np.float64], start_s: float, length_s: float) -> str:
+    """Why not all frames have sound; "" if they have."""
+    if len(frames) == len(times_s):
+        return ""
+    begins = f"begins after {start_s:.1f} s" if frames[0] > 0 else ""
+    ends = f"ends after {start_s + length_s:.1f} s" if frames[-1] < len(times_s) - 1 else ""
+    when = " and ".join(filter(None, (begins, ends)))
+    return f"the sound {when}: {len(frames)} of {len(times_s)} frames have it"
 
 
 def _none(reason: str) -> Sound:

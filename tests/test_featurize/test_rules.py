@@ -12,6 +12,7 @@ from PIL import Image
 
 from featurize.backbones.image_hashes import frame_statistics, image_hash_runner
 from featurize.backbones.log_mel import BANDS, log_mel_runner
+from featurize.decode import decode
 from featurize.discover import discover
 from featurize.extract import extract
 from featurize.ffmpeg import ffmpeg_binary
@@ -19,7 +20,7 @@ from featurize.plan import make_plan
 from featurize.progress import summary_facts
 from featurize.registry import find_backbone
 from featurize.sampling import Sampling
-from featurize.sound import RATE_HZ, cut_windows
+from featurize.sound import RATE_HZ, cut_windows, decode_sound
 from featurize.source import make_source
 from featurize.weights import locate_weights
 from store import FeatureReader, FeatureStore, Status
@@ -93,6 +94,34 @@ def test_windows_stand_around_their_frames_and_none_after_the_sound() -> None:
     assert sound.windows[:, 0].tolist() == [0, RATE_HZ, 2 * RATE_HZ]
     assert sound.reason == "the sound ends after 3.0 s: 3 of 5 frames have it"
     assert "0.50 s long" in cut_windows(samples[: RATE_HZ // 2], np.zeros(1)).reason
+
+
+def test_windows_count_from_where_the_sound_begins() -> None:
+    samples = np.arange(3 * RATE_HZ, dtype=np.float32)
+    sound = cut_windows(samples, np.array([0.0, 1.0, 1.95, 3.5, 6.0]), 2.0)
+    assert sound.frames.tolist() == [2, 3]
+    assert sound.windows[:, 0].tolist() == [0, RATE_HZ]
+    assert sound.reason == "the sound begins after 2.0 s and ends after 5.0 s: 2 of 5 frames have it"
+    assert (
+        cut_windows(samples, np.array([0.0, 2.0]), 1.0).reason == "the sound begins after 1.0 s: 1 of 2 frames have it"
+    )
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mts"])
+def test_sound_that_begins_late_stands_where_it_is_heard(tmp_path: Path, suffix: str) -> None:
+    """Two seconds without sound, then a second of a low tone and two of a high one."""
+    write_indexed_clip(tmp_path / "plain.mp4", 10, fps=2)
+    tone = "sine=frequency=300:duration=1[low];sine=frequency=3000:duration=2[high];[low][high]concat=v=0:a=1"
+    late = ["-itsoffset", "2", "-f", "lavfi", "-i", tone, "-map", "0:v", "-map", "1:a", "-c:v", "copy"]
+    command = [ffmpeg_binary(), "-v", "error", "-i", str(tmp_path / "plain.mp4"), *late]
+    subprocess.run([*command, str(tmp_path / f"a.{suffix}")], check=True)
+    frames = decode(tmp_path / f"a.{suffix}", SAMPLING, [])
+    sound = decode_sound(tmp_path / f"a.{suffix}", frames.times_s, frames.source)
+    assert sound.frames.tolist() == [4, 5, 6, 7, 8, 9]
+    assert "begins after 2.0 s: 6 of 10 frames have it" in sound.reason
+    features = log_mel_runner(find_backbone("audio"))(sound.windows)
+    is_high = features[:, :BANDS].argmax(axis=1) > BANDS / 2
+    assert is_high[[0, 1, 3, 4, 5]].tolist() == [False, False, True, True, True]  # the third hears both
 
 
 @pytest.fixture(scope="module")

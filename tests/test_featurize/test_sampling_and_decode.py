@@ -11,11 +11,12 @@ from indexed_clips import index_of, indexed_frames, write_indexed_clip
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurize.decode import Frames, decode
+from featurize.decode import decode
 from featurize.discover import discover
 from featurize.drawn import Scene, Visit, draw_clip, write_video
 from featurize.errors import SettingsError
 from featurize.ffmpeg import ffmpeg_binary
+from featurize.frames import Frames
 from featurize.resize import Canvas
 from featurize.sampling import Sampling
 from featurize.sound import decode_sound
@@ -70,6 +71,47 @@ def test_a_clip_with_fewer_frames_gives_each_once_and_is_short(tmp_path: Path) -
     assert frames.reason == "6 of 13 frames that were asked for: the clip has 2 a second"
 
 
+def remux(plain: Path, path: Path, *arguments: str) -> Path:
+    command = [ffmpeg_binary(), "-v", "error", "-i", str(plain), *arguments, "-c:v", "copy", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+SOUND_OF_15_S = ("-f", "lavfi", "-t", "15", "-i", "sine")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("late.mkv", ("-output_ts_offset", "100")), ("long.mp4", SOUND_OF_15_S), ("long.mkv", SOUND_OF_15_S)],
+)
+def test_the_length_of_the_picture_counts_and_not_the_container_s(
+    tmp_path: Path, name: str, arguments: tuple[str, ...]
+) -> None:
+    """5 s of picture in a container that says 105 s or 15 s."""
+    path = remux(write_indexed_clip(tmp_path / "plain.mp4", 50, fps=10), tmp_path / name, *arguments)
+    spread = frames_of(path, frames=5)
+    assert (spread.status, spread.reason) == (Status.OK, "")
+    assert indices(spread) == [0, 10, 20, 30, 40]
+    dense = frames_of(path, fps=5)
+    assert (dense.status, dense.reason) == (Status.OK, "")
+    assert indices(dense) == list(range(0, 50, 2))
+    assert dense.source.duration_s in (15, 105), "the facts say what the container says"
+    chosen = decode(path, Sampling(frames=8, choose="motion"), [LOOK])
+    assert (chosen.status, len(chosen.times_s)) == (Status.OK, 8)
+
+
+def test_what_is_said_of_a_short_clip_is_true(tmp_path: Path) -> None:
+    """Frames 10 to 29 of 50 are missing: half of the moments asked for have no frame, though the clip has enough."""
+    gap = ("-vf", "select='lt(n,10)+gte(n,30)'", "-fps_mode", "passthrough")
+    path = write_indexed_clip(tmp_path / "a.mkv", 50, fps=10, arguments=gap)
+    frames = frames_of(path, frames=10)
+    assert indices(frames) == [0, 5, 30, 35, 40, 45]
+    assert frames.status is Status.SHORT
+    assert frames.reason == "6 of 10 frames that were asked for: the other moments have no frame of their own"
+    few = frames_of(write_indexed_clip(tmp_path / "b.mp4", 3, fps=10), frames=8)
+    assert few.reason == "3 of 8 frames that were asked for: the clip has 10 a second"
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "b.AVI", "c.mov", "d.mkv", "e.webm", "f.mts", "g.ASF", "Taï 1/h é.mp4"])
 def test_containers_and_names(tmp_path: Path, name: str) -> None:
     frames = frames_of(write_indexed_clip(tmp_path / name, 20, fps=10), fps=5)
@@ -91,7 +133,7 @@ def test_a_name_that_looks_like_a_protocol_is_a_file(
     (clip,) = discover([Path()])
     frames = frames_of(clip.path, fps=2)
     assert (frames.status, frames.reason) == (Status.OK, "")
-    assert len(decode_sound(clip.path, frames.times_s, has_sound=True).frames) == 4
+    assert len(decode_sound(clip.path, frames.times_s, frames.source).frames) == 4
 
 
 def test_non_square_pixels_are_undone(tmp_path: Path) -> None:
@@ -172,7 +214,7 @@ def test_audio_alone_is_no_clip(tmp_path: Path) -> None:
 
 def test_a_decoder_that_hangs_is_killed_and_its_frames_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 30, fps=10)
-    monkeypatch.setattr("featurize.decode._arguments", lambda *_: drawn_frames("if(lt(N,5),PTS,3600/TB)", 9))
+    monkeypatch.setattr("featurize.video._arguments", lambda *_: drawn_frames("if(lt(N,5),PTS,3600/TB)", 9))
     frames = decode(path, Sampling(fps=10), [LOOK], timeout_s=1)
     assert frames.status is Status.PARTIAL
     assert frames.reason == f"the decoder gave no frame for 1 s and was stopped; {len(frames.times_s)} frames were kept"

@@ -35,7 +35,7 @@ def fill_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (Path(folder.name) / "low.ppm").symlink_to(FULL)
         return folder
 
-    monkeypatch.setattr("featurize.decode.tempfile", type("Full", (), {"TemporaryDirectory": full_folder}))
+    monkeypatch.setattr("featurize.video.tempfile", type("Full", (), {"TemporaryDirectory": full_folder}))
 
 
 def test_a_decoder_that_finds_no_space_is_no_partial_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,137 @@
+"""A video through ffmpeg, in a subprocess of its own: what it says of itself, then its frames."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from featurize.facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, picture_facts
+from featurize.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
+from featurize.frames import Frames, no_frames
+from featurize.motion import find_motion
+from featurize.pictures import PictureMaker
+from featurize.ppm import ppm_frames_alike
+from featurize.sampling import Sampling, SamplingPlan
+from featurize.scratch import require_space, scratch_space
+from featurize.view import Look
+from store.records import Status
+
+# Exact rounding: the same pixels on every machine, at a few per cent of the decoder's time.
+SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
+_LOW = Sampling(fps=LOW_FPS, max_frames=MOST_LOW_FRAMES)
+# A picture that is shorter than the container states by more than this share was planned for the wrong length.
+_MOST_MISSING = 0.05
+
+
+def decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeout_s: float) -> Frames:
+    """The sampled frames of the video at `path`, as each of `looks` shows them.
+
+    Containers may state the length of the sound, or a time that does not begin with the picture. A clip that comes out
+    short of frames for that is planned once more for the length that its picture was seen to have.
+
+    Raises:
+        ScratchSpaceError: the folder for temporary files is full.
+    """
+    source = probe(path)
+    if not source.codec:
+        return no_frames(_why_no_frames(source.errors), source)
+    if not np.isfinite(source.duration_s):
+        source = probe(path, count_packets=True)
+        if sampling.needs_duration and not np.isfinite(source.duration_s):
+            return no_frames("the clip's duration is unknown, so frames cannot be spread evenly; use --fps", source)
+    with scratch_space():
+        frames = _decode_planned(path, sampling, looks, source, source.duration_s, timeout_s)
+        seen_s = _seen_s(frames)
+        if frames.status is Status.SHORT and _is_well_below(seen_s, source):
+            frames = _decode_planned(path, sampling, looks, source, seen_s, timeout_s)
+    return frames
+
+
+def _decode_planned(
+    path: Path, sampling: Sampling, looks: Sequence[Look], source: Probe, duration_s: float, timeout_s: float
+) -> Frames:
+    """The frames, planned for a clip of `duration_s` seconds."""
+    plan, low_plan = sampling.plan(duration_s, source.fps), _LOW.plan(duration_s, source.fps)
+    stream = FrameStream()
+    keep = sampling.frames if sampling.by_motion else None
+    with closing(PictureMaker(looks, keep)) as maker, tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
+        low_path = Path(scratch) / "low.ppm"
+        count = 0
+        for frame in stream_frames(_arguments(path, plan, low_plan, low_path), stream, timeout_s=timeout_s):
+            maker.take(frame)
+            count += 1
+        require_space(stream, count)
+        broken = _why_broken(stream, timeout_s)
+        if count == 0:
+            return no_frames(broken or _why_no_frames(stream.errors), source)
+        low = ppm_frames_alike(low_path)
+        motion = find_motion(low, np.array(stream.times_s("low")[: len(low)]))
+        times_s = np.array(stream.times_s("sampled")[:count])
+        taken, pictures = maker.finish(times_s, motion)
+    status, reason = _judge(len(taken), broken, plan, source)
+    return Frames(
+        pictures=pictures,
+        times_s=times_s[taken],
+        status=status,
+        reason=reason,
+        source=source,
+        picture=replace(picture_facts(low), motion_share=motion.share, motion_peak=motion.peak),
+        motion=motion,
+    )
+
+
+def _seen_s(frames: Frames) -> float:
+    """How many seconds of picture were seen: the low-resolution frames cover the whole clip."""
+    times_s = np.concatenate([frames.motion.times_s, frames.times_s])
+    gap_s = 1 / frames.source.fps if frames.source.fps > 0 else 1 / LOW_FPS
+    return float(np.ptp(times_s)) + gap_s if len(times_s) else 0.0
+
+
+def _is_well_below(seen_s: float, source: Probe) -> bool:
+    missing_s = source.duration_s - seen_s
+    return seen_s > 0 and missing_s > max(_MOST_MISSING * source.duration_s, 1 / LOW_FPS)
+
+
+def _arguments(path: Path, plan: SamplingPlan, low_plan: SamplingPlan, low_path: Path) -> list[str]:
+    """The arguments of ffmpeg: sampled frames in full resolution to the pipe, low-resolution frames to a file."""
+    graph = (
+        f"[0:v:0]scale=w=iw*sar:h=ih:flags={SCALE_FLAGS},setsar=1,split[full][small];"
+        f"[full]{plan.select_filter},scale=flags={SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
+        f"[small]{low_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
+        "showinfo@low=checksum=0[low]"
+    )
+    as_ppm = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm"]
+    pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), *as_ppm, "pipe:1"]
+    file = ["-map", "[low]", "-frames:v", str(low_plan.limit), *as_ppm, "-y", str(low_path)]
+    return ["-i", as_file(path), "-filter_complex", graph, *pipe, *file]
+
+
+def _judge(taken: int, broken: str, plan: SamplingPlan, source: Probe) -> tuple[Status, str]:
+    """The status of a clip of which `taken` frames were kept, and its reason."""
+    if broken:
+        return Status.PARTIAL, f"{broken}; {taken} frames were kept"
+    if taken < plan.expected:
+        slow = source.fps < plan.bins_per_s
+        why = f"the clip has {source.fps:g} a second" if slow else "the other moments have no frame of their own"
+        return Status.SHORT, f"{taken} of {plan.expected} frames that were asked for: {why}"
+    return Status.OK, ""
+
+
+def _why_no_frames(errors: Sequence[str]) -> str:
+    return (
+        f"no frame could be decoded: {errors[0]}" if errors else "no frame could be decoded: there is no video stream"
+    )
+
+
+def _why_broken(stream: FrameStream, timeout_s: float) -> str:
+    """What went wrong while decoding, "" if nothing did."""
+    if stream.timed_out:
+        return f"the decoder gave no frame for {timeout_s:g} s and was stopped"
+    if stream.return_code:
+        return f"the decoder stopped with an error: {stream.errors[0] if stream.errors else stream.return_code}"
+    if stream.errors:
+        return f"the decoder met damaged data: {stream.errors[0]}"
+    return ""

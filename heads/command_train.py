@@ -19,6 +19,7 @@ from heads.splits import compare_splits as score_on_random_folds
 from heads.tensorboard import EventFiles
 from heads.train import Trained, train_run
 from store import FeatureStore
+from store.config import parse_settings
 from store.console import print_json, stderr_console, stdout_console
 
 _STOPPED = 130
@@ -127,9 +128,13 @@ def be_deterministic() -> None:
 
 
 def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool) -> Recipe:
-    """The recipe with what was asked for on the command line."""
+    """The recipe with what was asked for on the command line.
+
+    Raises:
+        ConfigError: the seed is out of range.
+    """
     if seed is not None:
-        recipe = recipe.model_copy(update={"seed": seed})
+        recipe = parse_settings({**recipe.model_dump(mode="json"), "seed": seed}, Recipe, "--seed")
     if no_metadata:
         heads = tuple(head.model_copy(update={"metadata": ()}) for head in recipe.heads)
         recipe = recipe.model_copy(update={"heads": heads})

@@ -80,6 +80,11 @@ def assign_folds(
     names = tuple(groups) if groups is not None else tuple(ids) or tuple(str(row) for row in range(len(values)))
     _require_shapes(values, names, n_folds, ids)
     kinds, unit = np.unique(np.array(names, dtype=object), return_inverse=True)
+    if len(kinds) == 1:
+        raise FoldError(
+            f"folds: all clips are of one group ({name_a_few(map(str, kinds))}), so none can be scored by what learned "
+            "from others; label clips of more sites, or leave the sites out to deal single clips"
+        )
     if len(kinds) < n_folds:
         raise FoldError(
             f"folds: {len(kinds)} groups ({name_a_few(map(str, kinds))}) cannot fill {n_folds} folds without splitting "

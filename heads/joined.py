@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from heads.errors import HeadsError
 from store import FeatureReader, Status
 from store.digest import settings_digest
-from store.ids import name_a_few
+from store.ids import name_a_few, require_known
 
 
 class JoinError(HeadsError, ValueError):
@@ -74,8 +74,14 @@ class JoinedReader:
             self._require_same_frames(reader, lengths)
 
     def index_of(self, ids: Iterable[str]) -> NDArray[np.int64]:
-        """The index of each of `ids`, which all readers must hold."""
-        return np.array([self._places[clip_id] for clip_id in ids], np.int64)
+        """The index of each of `ids`.
+
+        Raises:
+            UnknownClipError: some are not under all of the sources; the first few are named.
+        """
+        wanted, where = list(ids), " and ".join(reader.key.source for reader in self.readers)
+        require_known(wanted, self._places, f"features of {where}", "featurize these clips first")
+        return np.array([self._places[clip_id] for clip_id in wanted], np.int64)
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """The features (B, T, D) of some clips that have frames, and their mask (B, T)."""

@@ -60,11 +60,13 @@ def is_parquet(path: Path) -> bool:
 
 
 def require_writable(path: Path) -> None:
-    """Make sure that predictions can be written in the format that `path` asks for.
+    """Make sure that predictions can be written where, and in the format that, `path` asks for.
 
     Raises:
-        PredictionError: it asks for Parquet, and pyarrow is not installed.
+        PredictionError: it is a folder, or asks for Parquet, and pyarrow is not installed.
     """
+    if path.is_dir():
+        raise PredictionError(f"{path}: is a folder; name the file to write, such as {path / 'predictions.csv'}")
     if is_parquet(path) and find_spec("pyarrow") is None:
         raise PredictionError(
             f"{path.name}: Parquet needs pyarrow, which is not installed: pip install 'trapline[parquet]', or name a "

@@ -104,13 +104,15 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
         model: the model's name; the file's name without its ending if not given.
 
     Raises:
-        PredictionError: the file is missing or not such a table.
+        PredictionError: the file is missing, unreadable or not such a table.
         DuplicateClipError: a clip stands twice.
     """
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), keep_default_na=False)
     except FileNotFoundError as error:
         raise PredictionError(f"{path}: there is no such file; name a CSV of predictions that exists") from error
+    except OSError as error:
+        raise PredictionError(f"{path}: cannot be read ({error.strerror}); name a CSV file that can") from error
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise PredictionError(f"{path.name}: not a CSV table in UTF-8 ({error}); export it again") from error
     other = next((name for name in ID_COLUMNS if name in frame.columns), ID_COLUMN)

@@ -33,6 +33,7 @@ DEFAULT_METADATA: tuple[_FACTS, ...] = (
 )
 EACH_SOURCE: Literal["each"] = "each"
 _WHERE = ("sources", "without", "view", "joined", "classes")
+_SEEDS = 2**31 - 100_000
 _OF_DISCRIMINANTS = frozenset({"kind", "name", *_WHERE, "statistics", "covariance_shrinkage", "metadata", "competing"})
 
 
@@ -156,6 +157,8 @@ class HeadConfig(StrictModel):
     def _require_nothing_to_train(self) -> None:
         if self.metadata or not self.statistics:
             raise ValueError("a head of kind discriminant sees statistics, at least one, and no metadata")
+        if not self.competing:
+            raise ValueError("competing: under a head of kind discriminant classes always compete; leave it out")
         for name, field in type(self).model_fields.items():
             if name not in _OF_DISCRIMINANTS and getattr(self, name) != field.default:
                 raise ValueError(f"{name}: a head of kind discriminant has no use for it; leave it out")
@@ -187,13 +190,13 @@ class Recipe(StrictModel):
 
     Attributes:
         folds: number of cross-validation folds.
-        seed: of folds, weights and shuffling.
+        seed: of folds, weights and shuffling, with room above it for the seeds of single members.
         heads: the heads.
         made_for: the sources that the recipe was published for, if it was; only for telling which are missing.
     """
 
     folds: Annotated[int, Field(ge=2, le=50)] = 5
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=_SEEDS)] = 0
     heads: Annotated[tuple[HeadConfig, ...], Field(min_length=1)] = (HeadConfig(),)
     made_for: tuple[str, ...] = ()
 

@@ -64,7 +64,7 @@ def read_table(path: Path) -> TextTable:
     """Read a comma-separated UTF-8 file with a header line; blank lines are skipped, a byte order mark is ignored.
 
     Raises:
-        LabelError: the file is missing, not UTF-8, empty, ragged, or names a column twice.
+        LabelError: the file is missing, unreadable, not UTF-8, empty, ragged, or names a column twice.
     """
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -77,6 +77,8 @@ def read_table(path: Path) -> TextTable:
                     lines.append(reader.line_num)
     except FileNotFoundError as error:
         raise LabelError(f"{path}: there is no such file; name a CSV file that exists") from error
+    except OSError as error:
+        raise LabelError(f"{path}: cannot be read ({error.strerror}); name a CSV file that can") from error
     except UnicodeDecodeError as error:
         raise LabelError(f"{path.name}: not a UTF-8 text file ({error.reason}); save it as CSV UTF-8") from error
     except csv.Error as error:

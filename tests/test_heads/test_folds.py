@@ -113,6 +113,8 @@ def test_lonely_class_is_untrained_in_its_own_fold() -> None:
 def test_too_few_groups() -> None:
     with pytest.raises(FoldError, match=r"2 groups \('a', 'b'\) cannot fill 5 folds .* at most 2 folds"):
         assign_folds(np.ones((4, 1)), ["a", "a", "b", "b"], 5, 0)
+    with pytest.raises(FoldError, match=r"one group \('a'\).*; label clips of more sites, or leave the sites out"):
+        assign_folds(np.ones((4, 1)), ["a"] * 4, 5, 0)
 
 
 def test_impossible_folds_are_refused_by_class_name() -> None:

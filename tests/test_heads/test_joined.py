@@ -17,6 +17,7 @@ from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.run import RunDirectory
 from heads.train import train_run
 from store import FeatureStore
+from store.errors import UnknownClipError
 
 RECIPE = Recipe(
     folds=2,
@@ -69,6 +70,8 @@ def test_columns_stand_side_by_side(tmp_path: Path) -> None:
     np.testing.assert_array_equal(features, np.concatenate([alone, alone * 2], axis=2))
     np.testing.assert_array_equal(mask, same)
     assert joined.digest not in (one.digest, other.digest)
+    with pytest.raises(UnknownClipError, match=r"features of made and other: 1 clip ids are unknown: 'none.mp4'"):
+        joined.index_of(["none.mp4", *clip_ids(2)])
 
 
 def test_other_frames_are_refused(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def test_not_utf8_and_missing_files(tmp_path: Path) -> None:
         load_labels(path)
     with pytest.raises(LabelError, match="no such file"):
         load_labels(tmp_path / "none.csv")
+    with pytest.raises(LabelError, match=r"cannot be read \(Is a directory\); name a CSV file"):
+        load_labels(tmp_path)
 
 
 def test_wrong_sites(tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ def test_wrong_files_get_one_sentence(tmp_path: Path, text: str, message: str) -
 def test_wrong_tables_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PredictionError, match="no such file"):
         read_csv(tmp_path / "none.csv")
+    with pytest.raises(PredictionError, match=r"cannot be read \(Is a directory\); name a CSV file"):
+        read_csv(tmp_path)
     with pytest.raises(PredictionError, match=r"probabilities are \(1, 1\), expected \(1, 2\)"):
         table([[0.5]])
     with pytest.raises(PredictionError, match=r"\(2,\) folds for 1 clips"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_store import made_key, make_store
 
+from heads.command_train import adapt
 from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, RecipeError, builtin_recipe, load_recipe
 from store import FeatureStore
@@ -40,6 +41,17 @@ def test_numbers_that_yaml_takes_for_text_are_written_out_once(tmp_path: Path, t
     assert str(caught.value) == f"{path}: heads.0.learning_rate: YAML takes {text} for text; write {number}"
     path.write_text(path.read_text().replace(text, number))
     assert load_recipe(path).heads[0].learning_rate == float(text)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31 - 100_000])
+def test_a_seed_that_not_every_generator_takes_is_refused(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"seed: {seed}\n")
+    with pytest.raises(ConfigError, match=rf"recipe.yaml: seed: Input should be .*, received {seed}"):
+        load_recipe(path)
+    with pytest.raises(ConfigError, match=rf"--seed: seed: Input should be .*, received {seed}"):
+        adapt(load_recipe(None), seed=seed, no_metadata=False)
+    assert adapt(load_recipe(None), seed=7, no_metadata=True) == load_recipe(None).model_copy(update={"seed": 7})
 
 
 def test_settings_that_do_not_fit_together_are_refused() -> None:

@@ -145,7 +145,7 @@ def featurize(
         fps=3.0 if fps is None and frames is None else fps, frames=frames, max_frames=max_frames, choose=choose.value
     )
     if preview is not None:
-        if command.write_previews(videos, sampling, preview, workers=workers, limit=limit):
+        if command.write_previews(videos, sampling, preview, workers=workers, limit=limit, as_json=as_json):
             raise typer.Exit(_EXIT_SOME_FAILED)
         return
 

@@ -7,11 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featurize import preview
-from featurize.discover import discover
+from featurize.discover import discover, survey
 from featurize.extract import Progress, extract
 from featurize.named import loads_a_model, named_backbones, tap_choices
 from featurize.plan import Plan, forecast, make_plan, spread
-from featurize.progress import forecast_facts, print_forecast, print_summary, reporter, summary_facts
+from featurize.progress import (
+    forecast_facts,
+    preview_facts,
+    print_forecast,
+    print_previews,
+    print_summary,
+    reporter,
+    summary_facts,
+)
 from featurize.relink import relink
 from featurize.runtime import RuntimeName
 from featurize.sampling import Sampling
@@ -79,7 +87,7 @@ def dry_run(request: Request, *, as_json: bool) -> None:
 
 
 def featurize_folder(request: Request, *, as_json: bool) -> int:
-    """Carry out `request`, telling a person how it goes, and return how many clips failed or could not be reached."""
+    """Carry out `request`, telling a person how it goes, and return how many clips or folders were not to be had."""
     console = stderr_console()
     store = FeatureStore.open(request.root, create=True)
     if request.relink:
@@ -106,20 +114,22 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
         raise
     outcome = summary_facts(plan, progress, str(request.root))
     print_json(outcome) if as_json else print_summary(outcome)
-    return len(outcome["failures"]) + len(outcome["unreached"])
+    return sum(len(outcome[what]) for what in ("failures", "unreached", "unlisted"))
 
 
 def write_previews(
-    videos: Sequence[Path], sampling: Sampling, folder: Path, *, workers: int | None, limit: int | None
+    videos: Sequence[Path], sampling: Sampling, folder: Path, *, workers: int | None, limit: int | None, as_json: bool
 ) -> int:
-    """Write a contact sheet per clip into `folder`, saying what each shows, and return how many clips failed."""
+    """Write a contact sheet per clip into `folder`, saying what each shows, and return how much was not to be had."""
     console = stderr_console()
-    clips = discover(videos)[:limit]
-    failed = preview.write_previews(
+    found = survey(videos)
+    clips = found.clips[:limit]
+    failures = preview.write_previews(
         clips, sampling, folder, workers=workers or os.cpu_count() or 1, report=lambda line: console.print(line)
     )
-    print(f"{len(clips) - failed} contact sheets in {folder}")
-    return failed
+    outcome = preview_facts(len(clips) - len(failures), folder, failures, found.unlisted)
+    print_json(outcome) if as_json else print_previews(outcome)
+    return len(failures) + len(found.unlisted)
 
 
 def list_taps(words: Sequence[str], *, offline: bool, verbose: bool, as_json: bool) -> None:
@@ -160,9 +170,9 @@ def _sources(request: Request) -> list[FeatureSource]:
 
 
 def _plan(request: Request, store: FeatureStore | None) -> Plan:
-    clips = discover(request.videos)
-    plan = make_plan(clips, _sources(request), request.sampling, store, retry_failed=request.retry_failed)
-    return plan.limited(request.limit)
+    found = survey(request.videos)
+    plan = make_plan(found.clips, _sources(request), request.sampling, store, retry_failed=request.retry_failed)
+    return replace(plan, unlisted=found.unlisted).limited(request.limit)
 
 
 def _measure_seconds(plan: Plan, request: Request) -> float:

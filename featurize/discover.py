@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featurize.errors import SourceError
-from store.ids import clip_id_from_path, name_a_few, require_unique
+from store.ids import clip_id_from_path, name_a_few, require_unique, writable
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".avi", ".asf", ".wmv", ".mov", ".mkv", ".mts", ".m2ts", ".webm", ".m4v", ".mpg", ".mpeg", ".3gp"}
@@ -31,40 +31,75 @@ class Clip:
     mtime_ns: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What was found below the folders that were named.
+
+    Attributes:
+        clips: the clips, sorted by id.
+        unlisted: (folder, reason) of each folder below them that could not be looked into.
+    """
+
+    clips: tuple[Clip, ...]
+    unlisted: tuple[tuple[str, str], ...]
+
+
 def is_image(path: Path) -> bool:
     """Whether the file is a still picture, going by its suffix."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def discover(roots: Sequence[Path]) -> list[Clip]:
-    """All clips below `roots`, sorted by id; a root may also be a single file.
+    """All clips below `roots`, as `survey` finds them."""
+    return list(survey(roots).clips)
+
+
+def survey(roots: Sequence[Path]) -> Found:
+    """All clips below `roots`, sorted by id, and the folders that cannot be listed; a root may also be a single file.
 
     Hidden files and folders (their name starts with a dot) are passed over: cameras and operating systems leave
     half-files like `._IMG_0001.AVI` there.
 
     Raises:
-        SourceError: a root does not exist, or there is no clip below any of them.
+        SourceError: a root does not exist or cannot be read, or there is no clip below any of them.
         DuplicateClipError: two roots give the same id.
     """
     clips: list[Clip] = []
+    unlisted: list[OSError] = []
     for root in roots:
-        if not root.exists():
-            raise SourceError(f"{root}: there is no such file or folder; name the folder that holds the clips")
-        clips += [_describe(path, root) for path in _files(root)]
+        _require_readable(root)
+        clips += [_describe(path, root) for path in _files(root, unlisted)]
     if not clips:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES))
-        raise SourceError(f"{name_a_few(map(str, roots))}: no clip found there, expected files that end in {suffixes}")
+        where = f"; {len(unlisted)} folders could not be listed" if unlisted else ""
+        raise SourceError(
+            f"{name_a_few(map(str, roots))}: no clip found there, expected files that end in {suffixes}{where}"
+        )
     clips.sort(key=lambda clip: clip.clip_id)
     require_unique([clip.clip_id for clip in clips], "the folders that were named")
-    return clips
+    reasons = ((writable(str(error.filename)), f"the folder cannot be listed: {error.strerror}") for error in unlisted)
+    return Found(clips=tuple(clips), unlisted=tuple(sorted(reasons)))
 
 
-def _files(root: Path) -> Iterator[Path]:
+def _require_readable(root: Path) -> None:
+    try:
+        if not root.exists():
+            raise SourceError(f"{root}: there is no such file or folder; name the folder that holds the clips")
+        if not root.is_file():
+            os.scandir(root).close()
+    except OSError as error:
+        raise SourceError(
+            f"{root}: cannot be read ({error.strerror}); restore access, or name another folder that holds clips"
+        ) from error
+
+
+def _files(root: Path, unlisted: list[OSError]) -> Iterator[Path]:
+    """The clips' files below `root`; the errors of folders that cannot be listed go to `unlisted`."""
     if root.is_file():
         yield root
         return
     seen = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=unlisted.append):
         seen.add(os.path.realpath(folder))
         # A link that leads back to a folder above it would be walked for ever.
         subfolders[:] = sorted(

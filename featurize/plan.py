@@ -51,6 +51,7 @@ class Plan:
         partial_before: clips among these that broke part way.
         left: clips that lack something and are left for another time.
         unreached: (clip id, reason) of each clip that the store knows and that cannot be read now.
+        unlisted: (folder, reason) of each folder whose clips, if it has any, could not be found.
     """
 
     tasks: tuple[Task, ...]
@@ -61,6 +62,7 @@ class Plan:
     partial_before: int = 0
     left: int = 0
     unreached: tuple[tuple[str, str], ...] = ()
+    unlisted: tuple[tuple[str, str], ...] = ()
 
     def limited(self, limit: int | None) -> "Plan":
         """The same plan with at most `limit` clips to do; the others are left."""

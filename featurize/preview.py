@@ -30,8 +30,8 @@ _BOX_COLOURS = ("#ff7a00", "#00a5ff")
 
 def write_previews(
     clips: Sequence[Clip], sampling: Sampling, folder: Path, *, workers: int, report: Callable[[str], None]
-) -> int:
-    """Write a contact sheet per clip into `folder`, named as the clip with `.jpg` behind, and return how many failed.
+) -> list[tuple[str, str]]:
+    """Write a contact sheet per clip into `folder`, named as the clip with `.jpg` behind.
 
     Args:
         clips: the clips.
@@ -39,13 +39,16 @@ def write_previews(
         folder: made if it is missing.
         workers: decoding threads.
         report: called with one line per clip.
+
+    Returns:
+        (clip id, reason) of each clip that failed.
     """
     look = Look(canvas=Canvas(px=_TILE_PX))
-    failed = 0
+    failures: list[tuple[str, str]] = []
     with ThreadPoolExecutor(workers) as pool:
         for clip, frames in zip(clips, pool.map(lambda clip: decode(clip.path, sampling, [look]), clips), strict=True):
             if not len(frames.times_s):
-                failed += 1
+                failures.append((clip.clip_id, frames.reason))
                 report(f"{clip.clip_id}: {frames.reason}")
                 continue
             path = folder / f"{clip.clip_id}.jpg"
@@ -53,7 +56,7 @@ def write_previews(
             ((_, pixels),) = frames.pictures[look].groups
             contact_sheet(clip.clip_id, frames, pixels).save(path, quality=88)
             report(f"{clip.clip_id}: {_in_words(frames)}")
-    return failed
+    return failures
 
 
 def contact_sheet(title: str, frames: Frames, pixels: NDArray[np.uint8]) -> Image.Image:

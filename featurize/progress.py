@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -76,6 +77,7 @@ def forecast_facts(plan: Plan, expected: Forecast, seconds: float | None) -> dic
         "skipped": plan.skipped,
         "left": plan.left,
         "unreached": len(plan.unreached),
+        "unlisted": len(plan.unlisted),
         "frames": expected.frames,
         "disk_bytes": expected.disk_bytes,
         "seconds": None if seconds is None else round(seconds, 1),
@@ -89,7 +91,8 @@ def print_forecast(console: Console, facts: dict[str, Any]) -> None:
         f"{facts['clips']} clips: {facts['to_do']} to do, {facts['skipped']} done already{_left_by_limit(facts)}; "
         f"about {facts['frames']} frames and {human_bytes(facts['disk_bytes'])} of disk"
         + (f", roughly {human_seconds(facts['seconds'])}" if facts["seconds"] is not None else "")
-        + (f"; {facts['unreached']} cannot be reached now" if facts["unreached"] else "")
+        + (f"; {facts['unreached']} clips cannot be reached now" if facts["unreached"] else "")
+        + (f"; {facts['unlisted']} folders cannot be listed" if facts["unlisted"] else "")
     )
     for folder in facts["keys"]:
         console.print(f"  features/{folder}", highlight=False)
@@ -114,8 +117,9 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
         "clips_per_s": round(progress.clips / seconds, 3),
         "frames_per_s": round(progress.frames / seconds, 2),
         "share_waiting_for_decode": round(progress.wait_s / seconds, 3),
-        "failures": _with_reasons(progress.failures),
-        "unreached": _with_reasons([*plan.unreached, *progress.unreached]),
+        "failures": _with_reasons("clip_id", progress.failures),
+        "unreached": _with_reasons("clip_id", [*plan.unreached, *progress.unreached]),
+        "unlisted": _with_reasons("folder", plan.unlisted),
     }
 
 
@@ -136,8 +140,29 @@ def print_summary(facts: dict[str, Any]) -> None:
         )
     _print_reasons(console, "failed clip", facts["failures"])
     _print_reasons(console, "not reached", facts["unreached"])
+    _print_reasons(console, "not listed", facts["unlisted"])
     if facts["done"] or facts["failed"]:
         console.print(f"store: {facts['store']}", soft_wrap=True)
+
+
+def preview_facts(
+    sheets: int, folder: Path, failures: Sequence[tuple[str, str]], unlisted: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    """The outcome of writing contact sheets as plain values."""
+    return {
+        "sheets": sheets,
+        "folder": str(folder),
+        "failures": _with_reasons("clip_id", failures),
+        "unlisted": _with_reasons("folder", unlisted),
+    }
+
+
+def print_previews(facts: dict[str, Any]) -> None:
+    """The outcome of writing contact sheets for a person, on stdout."""
+    console = stdout_console()
+    _print_reasons(console, "failed clip", facts["failures"])
+    _print_reasons(console, "not listed", facts["unlisted"])
+    console.print(f"{facts['sheets']} contact sheets in {facts['folder']}", soft_wrap=True)
 
 
 def _print_done(console: Console, facts: dict[str, Any]) -> None:
@@ -165,12 +190,12 @@ def _print_reasons(console: Console, title: str, rows: Sequence[dict[str, str]])
     if rows:
         table = Table(title, "reason", box=None, pad_edge=False)
         for row in rows:
-            table.add_row(row["clip_id"], row["reason"])
+            table.add_row(*row.values())
         console.print(table)
 
 
-def _with_reasons(clips: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"clip_id": clip_id, "reason": reason} for clip_id, reason in clips]
+def _with_reasons(what: str, found: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{what: name, "reason": reason} for name, reason in found]
 
 
 def _left_by_limit(facts: dict[str, Any]) -> str:

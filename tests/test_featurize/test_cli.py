@@ -174,3 +174,22 @@ def test_a_known_clip_that_cannot_be_reached_is_listed_and_is_no_success(tmp_pat
     assert again.returncode == 3
     assert "a.mp4        cannot be reached now; what the store holds of it is kept" in again.stdout
     assert _clips_of(tmp_path / "store") == 1
+
+
+def test_previews_answer_in_json_too(tmp_path: Path) -> None:
+    write_indexed_clip(tmp_path / "clips" / "a.mp4", 3, fps=2)
+    (tmp_path / "clips" / "b.mp4").touch()
+    done = featurize(tmp_path / "clips", "--preview", tmp_path / "sheets", "--json")
+    assert done.returncode == 3
+    failure = {"clip_id": "b.mp4", "reason": "the file is empty (0 bytes)"}
+    expected = {"sheets": 1, "folder": str(tmp_path / "sheets"), "failures": [failure], "unlisted": []}
+    assert json.loads(done.stdout) == expected
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_cannot_be_listed_is_no_success(tmp_path: Path) -> None:
+    write_indexed_clip(tmp_path / "a.mp4", 3, fps=2)
+    (tmp_path / "closed").mkdir(mode=0)
+    done = featurize(tmp_path, "--backbone", "phash", "--store", tmp_path / "store")
+    assert done.returncode == 3
+    assert "the folder cannot be listed: Permission denied" in done.stdout

@@ -1,5 +1,7 @@
+import errno
 import os
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,9 @@ import pytest
 from indexed_clips import write_indexed_clip
 from tiny_backbone import tiny_source
 
-from featurize.discover import discover
+from featurize.discover import discover, survey
 from featurize.errors import SourceError
-from featurize.extract import extract
+from featurize.extract import Progress, extract
 from featurize.plan import UNREACHED, forecast, make_plan
 from featurize.progress import forecast_facts, summary_facts
 from featurize.relink import relink
@@ -60,6 +62,40 @@ def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:
         discover([tmp_path / "gone"])
     touch(tmp_path / "notes.txt")
     with pytest.raises(SourceError, match=r"no clip found there, expected files that end in .*\.avi"):
+        discover([tmp_path])
+
+
+def close_to_everyone(monkeypatch: pytest.MonkeyPatch, closed: Path) -> None:
+    """Refuse to list the folder `closed`, as a system does to those who have no right to it."""
+    listing = os.scandir
+
+    def scandir(path: str | Path) -> object:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+def test_folders_that_cannot_be_listed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "a" / "b.mp4"), touch(tmp_path / "closed" / "c.mp4")
+    close_to_everyone(monkeypatch, tmp_path / "closed")
+    found = survey([tmp_path])
+    assert [clip.clip_id for clip in found.clips] == ["a/b.mp4"]
+    unlisted = (str(tmp_path / "closed"), "the folder cannot be listed: Permission denied")
+    assert found.unlisted == (unlisted,)
+    plan = replace(make_plan(found.clips, [tiny_source()], SAMPLING, None), unlisted=found.unlisted)
+    outcome = summary_facts(plan, Progress(), "store")
+    assert outcome["unlisted"] == [dict(zip(("folder", "reason"), unlisted, strict=True))]
+    assert forecast_facts(plan, forecast(plan, SAMPLING), None)["unlisted"] == 1
+
+
+def test_roots_that_cannot_be_read_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SourceError, match="cannot be read \\(File name too long\\); restore access"):
+        discover([tmp_path / ("x" * 300)])
+    touch(tmp_path / "a.mp4")
+    close_to_everyone(monkeypatch, tmp_path)
+    with pytest.raises(SourceError, match="cannot be read \\(Permission denied\\); restore access"):
         discover([tmp_path])
 
 

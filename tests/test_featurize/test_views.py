@@ -132,10 +132,10 @@ def test_contact_sheets_are_written_and_failures_are_named(walking: Path, tmp_pa
     (tmp_path / "clips/empty.mp4").touch()
     lines: list[str] = []
     sampling = Sampling(fps=4)
-    failed = write_previews(
+    failures = write_previews(
         discover([tmp_path / "clips"]), sampling, tmp_path / "sheets", workers=1, report=lines.append
     )
-    assert failed == 1
+    assert failures == [("empty.mp4", "the file is empty (0 bytes)")]
     assert any("empty.mp4: the file is empty" in line for line in lines)
     assert any("deep/walk.mp4: something moves in" in line for line in lines)
     with Image.open(tmp_path / "sheets/deep/walk.mp4.jpg") as sheet:

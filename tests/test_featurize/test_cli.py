@@ -186,10 +186,26 @@ def test_previews_answer_in_json_too(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == expected
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+_WITH_A_CLOSED_FOLDER = """
+import os
+listing = os.scandir
+
+def scandir(path):
+    if os.path.basename(path) == "closed":
+        raise PermissionError(13, "Permission denied", str(path))
+    return listing(path)
+
+os.scandir = scandir
+from featurize.cli import main
+main()
+"""
+
+
 def test_a_folder_that_cannot_be_listed_is_no_success(tmp_path: Path) -> None:
     write_indexed_clip(tmp_path / "a.mp4", 3, fps=2)
-    (tmp_path / "closed").mkdir(mode=0)
-    done = featurize(tmp_path, "--backbone", "phash", "--store", tmp_path / "store")
-    assert done.returncode == 3
-    assert "the folder cannot be listed: Permission denied" in done.stdout
+    (tmp_path / "closed").mkdir()
+    words = [tmp_path, "--backbone", "phash", "--store", tmp_path / "store"]
+    command = [sys.executable, "-c", _WITH_A_CLOSED_FOLDER, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 3, done.stderr
+    assert f"{tmp_path / 'closed'}  the folder cannot be listed: Permission denied" in done.stdout

@@ -177,7 +177,7 @@ def _read_one_hot(table: TextTable) -> LabelTable:
 
 
 def _read_long(table: TextTable) -> LabelTable:
-    row_ids, labels = table.clip_ids(), table.column("label")
+    row_ids, labels = table.clip_ids(), table.names("label")
     for line, clip_id, label in zip(table.lines, row_ids, labels, strict=True):
         if not label:
             raise LabelError(f"{table.name}, line {line}, clip '{clip_id}': the label is empty, expected a class name")
@@ -205,7 +205,7 @@ def _one_site_each(table: TextTable, row_ids: Sequence[str]) -> tuple[str, ...]:
 
 
 def _sites(table: TextTable, ids: Sequence[str]) -> list[str]:
-    sites = table.column("site")
+    sites = table.names("site")
     for line, clip_id, site in zip(table.lines, ids, sites, strict=True):
         if not site:
             raise LabelError(f"{table.name}, line {line}, clip '{clip_id}': the site is empty; name it")

@@ -90,4 +90,4 @@ def _in_template_order(frame: pd.DataFrame, template: TextTable) -> pd.DataFrame
         )
     ordered = frame[wanted]
     ordered.insert(template.columns.index(id_column), id_column, template.column(id_column))
-    return ordered
+    return ordered.set_axis(list(template.header), axis="columns")

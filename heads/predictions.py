@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.errors import PredictionError
-from heads.tables import ID_COLUMNS
+from heads.tables import ID_COLUMNS, composed
 from store.ids import name_a_few, normalise_clip_id, require_known, require_unique
 
 ID_COLUMN = "clip_id"
@@ -117,6 +117,10 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
         raise PredictionError(f"{path.name}: not a CSV table in UTF-8 ({error}); export it again") from error
     other = next((name for name in ID_COLUMNS if name in frame.columns), ID_COLUMN)
     frame = frame.rename(columns={other: ID_COLUMN}).drop(columns=STATUS_COLUMN, errors="ignore")
+    frame = frame.rename(columns=lambda name: composed(str(name)))
+    if not frame.columns.is_unique:
+        repeated = name_a_few(frame.columns[frame.columns.duplicated()])
+        raise PredictionError(f"{path.name}: the header names {repeated} more than once; name each class once")
     if ID_COLUMN not in frame.columns:
         raise PredictionError(
             f"{path.name}: there is no column '{ID_COLUMN}', found {name_a_few(map(str, frame.columns))}; "

@@ -1,6 +1,7 @@
 """CSV tables as people save them: read strictly, so that an error can name the file and the line."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +18,26 @@ class TextTable:
 
     Attributes:
         name: file name, for messages.
-        columns: header cells, stripped.
+        columns: header cells, stripped, their letters composed.
+        header: the same as they stand in the file.
         rows: one list of stripped cells a row, as many as there are columns.
         lines: line number in the file (the header is 1) on which each row ends.
     """
 
     name: str
     columns: tuple[str, ...]
+    header: tuple[str, ...]
     rows: Sequence[Sequence[str]]
     lines: Sequence[int]
 
     def column(self, name: str) -> list[str]:
-        """The cells of one column."""
+        """The cells of one column, as they stand in the file."""
         place = self.columns.index(name)
         return [row[place] for row in self.rows]
+
+    def names(self, name: str) -> list[str]:
+        """The cells of one column of names, their letters composed."""
+        return [composed(cell) for cell in self.column(name)]
 
     @property
     def id_column(self) -> str:
@@ -60,6 +67,11 @@ class TextTable:
         return ids
 
 
+def composed(name: str) -> str:
+    """`name` in Unicode NFC: two spellings of one letter, which look the same, must not make two sites or classes."""
+    return unicodedata.normalize("NFC", name)
+
+
 def read_table(path: Path) -> TextTable:
     """Read a comma-separated UTF-8 file with a header line; blank lines are skipped, a byte order mark is ignored.
 
@@ -85,9 +97,9 @@ def read_table(path: Path) -> TextTable:
         raise LabelError(f"{path.name}: not a CSV file ({error}); save it as comma-separated CSV UTF-8") from error
     if len(rows) < 2:
         raise LabelError(f"{path.name}: the table is empty, expected a header line and at least one row")
-    header = _checked_header(path.name, rows[0])
-    _require_even_rows(path.name, header, rows[1:], lines[1:])
-    return TextTable(name=path.name, columns=header, rows=rows[1:], lines=lines[1:])
+    columns = _checked_header(path.name, [composed(cell) for cell in rows[0]])
+    _require_even_rows(path.name, columns, rows[1:], lines[1:])
+    return TextTable(name=path.name, columns=columns, header=tuple(rows[0]), rows=rows[1:], lines=lines[1:])
 
 
 def _checked_header(name: str, header: Sequence[str]) -> tuple[str, ...]:

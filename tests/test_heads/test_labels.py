@@ -1,3 +1,4 @@
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,17 @@ def test_long_table_joins_rows_of_one_clip_and_ignores_other_columns(tmp_path: P
     assert labels.classes == ("blank", "duiker", "hog")
     assert labels.values.tolist() == [[0, 1, 1], [1, 0, 0]]
     assert labels.sites == ("s1", "s2")
+
+
+def test_two_spellings_of_one_letter_are_one_site_and_one_class(tmp_path: Path) -> None:
+    one, two = (unicodedata.normalize(form, "Taï") for form in ("NFC", "NFD"))
+    long = load_labels(write(tmp_path, f"filename,label,site\na,{one},{one}\nb,{two},{two}\nb,hog,{one}\n"))
+    assert (long.classes, long.sites) == ((one, "hog"), (one, one))
+    assert long.values.sum() == 3
+    assert load_sites(write(tmp_path, f"filename,site\na,{two}\n", "sites.csv")) == {"a": one}
+    assert load_labels(write(tmp_path, f"filename,{two}\na,1\nb,0\n", "hot.csv")).classes == (one,)
+    with pytest.raises(LabelError, match=r"the header names .* more than once"):
+        load_labels(write(tmp_path, f"filename,{one},{two}\na,1,0\n", "twice.csv"))
 
 
 def test_both_forms_say_the_same(tmp_path: Path) -> None:

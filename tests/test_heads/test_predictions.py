@@ -1,3 +1,4 @@
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,16 @@ def test_wrong_files_get_one_sentence(tmp_path: Path, text: str, message: str) -
     path = tmp_path / "p.csv"
     path.write_text(text)
     with pytest.raises(PredictionError, match=message):
+        read_csv(path)
+
+
+def test_two_spellings_of_one_letter_are_one_class(tmp_path: Path) -> None:
+    one, two = (unicodedata.normalize(form, "Taï") for form in ("NFC", "NFD"))
+    path = tmp_path / "p.csv"
+    path.write_text(f"clip_id,{two}\na,0.5\n")
+    assert read_csv(path).classes == (one,)
+    path.write_text(f"clip_id,{one},{two}\na,0.5,0.5\n")
+    with pytest.raises(PredictionError, match=r"p.csv: the header names 'Taï' more than once"):
         read_csv(path)
 
 

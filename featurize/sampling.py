@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from featurize.choose import QUIET_SHARE
 from featurize.errors import SettingsError
+from featurize.motion_settings import motion_settings
 
 # Container times are rounded to a tick; a frame that stands this close before a bin's start belongs to the bin.
 _BIN_TOLERANCE = 1e-3
@@ -58,6 +59,7 @@ class Sampling:
                 "candidates_per_s": CANDIDATES_PER_S,
                 "candidates": MOST_CANDIDATES,
                 "quiet_share": QUIET_SHARE,
+                **motion_settings(),
             }
         if self.frames is not None:
             return {"mode": "frames", "frames": self.frames}

@@ -7,24 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize import boxes, motion, steady
 from featurize.errors import SettingsError
-from featurize.facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES
+from featurize.motion_settings import box_settings, motion_settings
 from featurize.resize import Canvas
 
 WHOLE = "whole"
 MOTION = "motion"
 VIEWS = (WHOLE, MOTION)
-
-
-def motion_settings() -> dict[str, Any]:
-    """Everything that decides where motion is seen, for feature keys."""
-    return {"low_px": LOW_WIDTH_PX, "low_fps": LOW_FPS, "low_frames": MOST_LOW_FRAMES} | {
-        f"{module.__name__.rpartition('.')[2]}.{name.strip('_').lower()}": value
-        for module in (motion, steady, boxes)
-        for name, value in sorted(vars(module).items())
-        if name.isupper() and isinstance(value, int | float)
-    }
 
 
 def view_settings(view: str) -> dict[str, Any]:
@@ -35,7 +24,7 @@ def view_settings(view: str) -> dict[str, Any]:
     """
     if view not in VIEWS:
         raise SettingsError(f"view {view!r} is unknown, expected one of {', '.join(VIEWS)}")
-    return {"name": view} if view == WHOLE else {"name": view, **motion_settings()}
+    return {"name": view} if view == WHOLE else {"name": view, **motion_settings(), **box_settings()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,10 @@
 """Views from the clip to the store: what is cut out, what is chosen, and that company changes nothing."""
 
+import inspect
+import json
+import re
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -9,6 +13,7 @@ from moving import FPS, as_pixels, clip, scene, walk
 from PIL import Image
 from tiny_backbone import tiny_source
 
+from featurize import boxes, motion, steady
 from featurize.choose import choose_by_motion
 from featurize.decode import decode
 from featurize.discover import discover
@@ -22,7 +27,7 @@ from featurize.progress import summary_facts
 from featurize.resize import Canvas
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
-from featurize.view import MOTION, WHOLE, Look
+from featurize.view import MOTION, WHOLE, Look, view_settings
 from store import FeatureStore, Status
 from store.verify import verify_store
 
@@ -166,3 +171,26 @@ def test_low_resolution_frames_of_other_sizes_are_brought_to_the_first_one_s(tmp
     assert low.shape == (3, 40, 60, 3), "the last one was cut off"
     np.testing.assert_array_equal(low[:, 7, 7, 0], [90, 120, 90])
     assert len(ppm_frames_alike(tmp_path / "gone.ppm")) == 0
+
+
+def constants(module: ModuleType) -> set[str]:
+    """The upper-case names that are assigned in `module`, as its source has them."""
+    lines = re.findall(r"^([A-Z_]+)\b[^=\n]* = ", inspect.getsource(module), re.MULTILINE)
+    return {f"{module.__name__.rpartition('.')[2]}.{name.strip('_').lower()}" for name in lines} - {"motion.no_motion"}
+
+
+def test_every_number_that_decides_about_motion_stands_in_the_keys_of_what_depends_on_it() -> None:
+    view, sampling = view_settings(MOTION), Sampling(frames=8, choose="motion").to_json()
+    assert len(constants(motion)) > 15
+    assert constants(motion) | constants(steady) | constants(boxes) <= view.keys()
+    assert constants(motion) | constants(steady) <= sampling.keys()
+    assert view["motion.gain_range"] == sampling["motion.gain_range"] == [0.5, 2.0]
+    for settings in (view, sampling):
+        assert {"low_px", "low_fps", "low_frames"} <= settings.keys()
+        assert json.loads(json.dumps(settings)) == settings
+
+
+def test_keys_of_whole_frames_know_nothing_of_motion() -> None:
+    assert view_settings(WHOLE) == {"name": "whole"}
+    assert Sampling(fps=3).to_json() == {"mode": "fps", "fps": 3, "max_frames": 180}
+    assert Sampling(frames=8).to_json() == {"mode": "frames", "frames": 8}

@@ -1,7 +1,8 @@
 """The third place's stacker: a network of two wide layers on every column of every model, bagged ten times.
 
 Source: third place of DrivenData's Pri-matrix Factorization (second level), on logits rather than probabilities. Each
-of the ten networks leaves out a tenth of the clips and stops where its loss on these is lowest. What is kept is plain
+of the ten networks leaves out a tenth of the clips and stops where its loss on these is lowest. All of its chance comes
+from seeds of its own: several blenders are fitted at the same time, and would stir one another's. What is kept is plain
 numbers: batch normalisation is folded into the weights, and nothing but NumPy is needed to use them. With `framed` it
 also sees the order statistics of each model's answers over the frames of a clip.
 """
@@ -48,7 +49,7 @@ class Network:
         bags = []
         for bag in range(_BAGS):
             _start_again(model, start, bag)
-            bags.append(_packed(_train(model, inputs, labels, chance == bag)))
+            bags.append(_packed(_train(model, inputs, labels, chance == bag, np.random.default_rng(bag))))
         return {"bags": bags}
 
     def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -79,23 +80,28 @@ def _compiled(width: int, n_classes: int) -> Any:
 
 
 def _start_again(model: Any, optimiser_start: list[Any], seed: int) -> None:
-    """Give the network new weights, and its optimiser the state that it began with."""
-    import keras
-
-    keras.utils.set_random_seed(seed)
-    model.set_weights(_build(model.input_shape[1], model.output_shape[1]).get_weights())
+    """Give the network new weights and dropout, and its optimiser the state that it began with."""
+    fresh = _build(model.input_shape[1], model.output_shape[1], seed)
+    for variable, other in zip(model.variables, fresh.variables, strict=True):
+        variable.assign(other)
     for variable, value in zip(model.optimizer.variables, optimiser_start, strict=True):
         variable.assign(value)
 
 
-def _train(model: Any, inputs: NDArray[np.float32], labels: NDArray[np.uint8], held: NDArray[np.bool_]) -> Layers:
+def _train(
+    model: Any,
+    inputs: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    held: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Layers:
     """Train the network without the clips in `held`, and keep it as it was when it did best on them."""
     share = labels[~held].mean(axis=0).clip(1e-4, 1 - 1e-4)
     model.layers[-1].bias.assign(np.log(share / (1 - share)))
     learned, truth = inputs[~held], labels[~held].astype(np.float32)
     best, best_loss, waited = _folded(model), np.inf, 0
     for _ in range(_EPOCHS):
-        for batch in _batches(len(learned)):
+        for batch in _batches(len(learned), rng):
             model.train_on_batch(learned[batch], truth[batch])
         layers = _folded(model)
         loss = float(losses_of_logits(_forward(inputs[held], layers), labels[held]).mean()) if held.any() else -1.0
@@ -107,23 +113,24 @@ def _train(model: Any, inputs: NDArray[np.float32], labels: NDArray[np.uint8], h
     return best
 
 
-def _build(width: int, n_classes: int) -> Any:
+def _build(width: int, n_classes: int, seed: int = 0) -> Any:
     import keras
     from keras import layers
 
     inputs = keras.Input((width,))
     x = inputs
-    for _ in range(2):
-        x = layers.Dense(_UNITS)(x)
+    for place in range(2):
+        own = 2 * seed + place
+        x = layers.Dense(_UNITS, kernel_initializer=keras.initializers.GlorotUniform(own))(x)
         x = layers.BatchNormalization(momentum=0.9, epsilon=_BN_EPS)(x)
-        x = layers.Dropout(_DROPOUT)(layers.ReLU()(x))
+        x = layers.Dropout(_DROPOUT, seed=own)(layers.ReLU()(x))
     return keras.Model(inputs, layers.Dense(n_classes, activation="sigmoid", kernel_initializer="zeros")(x))
 
 
-def _batches(count: int) -> Iterator[NDArray[np.int64]]:
-    """Batches of one size, 512 or a tenth of a small table, in random order; Keras seeds NumPy too."""
+def _batches(count: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Batches of one size, 512 or a tenth of a small table, in random order."""
     n_batches = max(1, round(count / min(_BATCH, max(count // 10, _SMALLEST_BATCH))))
-    order = np.random.permutation(count)
+    order = rng.permutation(count)
     yield from order[: count // n_batches * n_batches].reshape(n_batches, -1)
 
 

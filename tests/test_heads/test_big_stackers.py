@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -125,6 +126,26 @@ def test_what_the_network_keeps_is_what_keras_computes() -> None:
     inputs = rng.normal(0, 1, (5, 4)).astype(np.float32) / 100
     ours = to_probabilities(network._forward(inputs, network._folded(model)).astype(np.float64))
     assert ours == pytest.approx(model.predict_on_batch(inputs), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_the_network_is_the_same_whatever_else_draws_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its epochs somebody else stirs the generators that all share, as another network in a thread would."""
+    monkeypatch.setattr(network, "_EPOCHS", 3)
+    labels, folds = table(60)
+    stack = np.random.default_rng(7).random((2, 60, 3))
+    forward = network._forward
+
+    def stirred(inputs: NDArray[np.float32], layers: network.Layers) -> NDArray[np.float32]:
+        keras.utils.set_random_seed(len(drawn))
+        drawn.append(np.random.random())
+        return forward(inputs, layers)
+
+    drawn: list[float] = []
+    alone = find_blender("network").fit(stack, labels.values, folds.fold)
+    monkeypatch.setattr(network, "_forward", stirred)
+    assert find_blender("network").fit(stack, labels.values, folds.fold) == alone
+    assert drawn
 
 
 def test_what_is_left_out_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

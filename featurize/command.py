@@ -9,8 +9,9 @@ from pathlib import Path
 from featurize import preview
 from featurize.discover import discover, survey
 from featurize.extract import Progress, extract
+from featurize.forecast import forecast, spread
 from featurize.named import loads_a_model, named_backbones, tap_choices
-from featurize.plan import Plan, forecast, make_plan, spread
+from featurize.plan import Plan, make_plan
 from featurize.progress import (
     forecast_facts,
     preview_facts,
@@ -177,7 +178,7 @@ def _plan(request: Request, store: FeatureStore | None) -> Plan:
 
 def _measure_seconds(plan: Plan, request: Request) -> float:
     """How long `plan` is going to take, about: a few of its clips are run into a store that is thrown away."""
-    sample = replace(plan, tasks=tuple(spread(plan.tasks, _TIMED_CLIPS)))
+    sample = replace(plan, tasks=tuple(spread(plan.tasks, _TIMED_CLIPS)), touched=())
     if not sample.tasks:
         return 0.0
     _import_networks(request.verbose)

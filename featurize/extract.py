@@ -16,6 +16,7 @@ from featurize.boxes import WHOLE_FRAME
 from featurize.discover import Clip
 from featurize.lines import line_for
 from featurize.plan import UNREACHED, Plan, Task
+from featurize.relink import renew
 from featurize.runtime import Runner, RuntimeName
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
@@ -83,6 +84,7 @@ def extract(
     Returns:
         The final progress: counts per status, and the clips that failed with their reasons.
     """
+    renew(plan.touched, store)
     runners = {source: _runner(source, runtime) for source in _sources(plan.tasks)}
     progress = Progress()
     with ExitStack() as stack:

@@ -1,15 +1,12 @@
-"""What a run of featurize has to do: which clips lack which features, and what that is going to cost."""
+"""What a run of featurize has to do: which clips lack which features."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import pandas as pd
 
-from featurize.discover import Clip, is_image
-from featurize.ffmpeg import Probe, probe
+from featurize.discover import Clip
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
 from store import FeatureStore, Status
@@ -17,10 +14,6 @@ from store.digest import file_fingerprint
 from store.key import FeatureKey
 
 UNREACHED = "cannot be reached now; what the store holds of it is kept"
-_PROBED_CLIPS = 16
-_BYTES_PER_VALUE = 2
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +43,7 @@ class Plan:
         failed_before: clips among these that could not be decoded.
         partial_before: clips among these that broke part way.
         left: clips that lack something and are left for another time.
+        touched: clips whose size or time is not the one in the clip table although their content is.
         unreached: (clip id, reason) of each clip that the store knows and that cannot be read now.
         unlisted: (folder, reason) of each folder whose clips, if it has any, could not be found.
     """
@@ -61,6 +55,7 @@ class Plan:
     failed_before: int = 0
     partial_before: int = 0
     left: int = 0
+    touched: tuple[Clip, ...] = ()
     unreached: tuple[tuple[str, str], ...] = ()
     unlisted: tuple[tuple[str, str], ...] = ()
 
@@ -69,21 +64,6 @@ class Plan:
         if limit is None or limit >= len(self.tasks):
             return self
         return replace(self, tasks=self.tasks[:limit], left=len(self.tasks) - limit)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
-    """What a plan is going to need, from the durations of a few clips.
-
-    Attributes:
-        frames: frames to decode, about.
-        disk_bytes: bytes that the store will grow by, about.
-        probed: clips whose duration was looked at.
-    """
-
-    frames: int
-    disk_bytes: int
-    probed: int
 
 
 def make_plan(
@@ -106,7 +86,7 @@ def make_plan(
         return Plan(tasks=tasks, clips=len(clips), keys=keys)
     table = store.clips()
     known = set(table.index[table["fingerprint"] != ""])
-    fingerprints = _known_fingerprints(clips, table)
+    fingerprints, touched = _known_fingerprints(clips, table)
     unreached = [clip_id for clip_id, fingerprint in fingerprints.items() if not fingerprint and clip_id in known]
     for clip_id in unreached:
         del fingerprints[clip_id]
@@ -127,15 +107,19 @@ def make_plan(
         skipped=len(fingerprints) - len(tasks),
         failed_before=int((done == Status.FAILED).sum()),
         partial_before=int((done == Status.PARTIAL).sum()),
+        touched=tuple(clip for clip in touched if clip.clip_id not in lacking),
         unreached=tuple((clip_id, UNREACHED) for clip_id in unreached),
     )
 
 
-def _known_fingerprints(clips: Sequence[Clip], table: pd.DataFrame) -> dict[str, str]:
-    """The content fingerprint of every clip; one that no row can have for a clip that the store never saw."""
+def _known_fingerprints(clips: Sequence[Clip], table: pd.DataFrame) -> tuple[dict[str, str], list[Clip]]:
+    """The content fingerprint of every clip, and the clips that were merely touched.
+
+    A clip that the store never saw has a fingerprint that no row can have.
+    """
     seen = table[["size_bytes", "mtime_ns", "fingerprint"]].to_dict("index")
     fingerprints: dict[str, str] = {}
-    touched = []
+    changed = []
     for clip in clips:
         row = seen.get(clip.clip_id)
         if row is None:
@@ -143,11 +127,11 @@ def _known_fingerprints(clips: Sequence[Clip], table: pd.DataFrame) -> dict[str,
         elif row["fingerprint"] and (row["size_bytes"], row["mtime_ns"]) == (clip.size_bytes, clip.mtime_ns):
             fingerprints[clip.clip_id] = str(row["fingerprint"])
         else:
-            touched.append(clip)
+            changed.append(clip)
     with ThreadPoolExecutor() as pool:
-        for clip, fingerprint in zip(touched, pool.map(fingerprint_or_blank, touched), strict=True):
-            fingerprints[clip.clip_id] = fingerprint
-    return fingerprints
+        fingerprints |= zip((clip.clip_id for clip in changed), pool.map(fingerprint_or_blank, changed), strict=True)
+    same = [clip for clip in changed if fingerprints[clip.clip_id] == seen[clip.clip_id]["fingerprint"] != ""]
+    return fingerprints, same
 
 
 def fingerprint_or_blank(clip: Clip) -> str:
@@ -156,30 +140,3 @@ def fingerprint_or_blank(clip: Clip) -> str:
         return file_fingerprint(clip.path)
     except OSError:
         return ""
-
-
-def forecast(plan: Plan, sampling: Sampling) -> Forecast:
-    """What `plan` is going to need, extrapolated from a few clips spread over it."""
-    videos = [task.clip for task in plan.tasks if not is_image(task.clip.path)]
-    probed = list(spread(videos, _PROBED_CLIPS))
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = list(pool.map(lambda clip: probe(clip.path), probed))
-    counts = [_frames_of(facts, sampling) for facts in found if facts.duration_s > 0]
-    per_video = sum(counts) / len(counts) if counts else 0.0
-    images = len(plan.tasks) - len(videos)
-    frames = round(per_video * len(videos)) + images
-    per_clip = frames / len(plan.tasks) if plan.tasks else 0.0
-    columns = sum(source.backbone.dim for task in plan.tasks for source in task.sources)
-    return Forecast(frames=frames, disk_bytes=round(per_clip * columns * _BYTES_PER_VALUE), probed=len(probed))
-
-
-def _frames_of(facts: Probe, sampling: Sampling) -> int:
-    """The frames that a clip is going to give: what is asked for, or all that it holds."""
-    asked = sampling.plan(facts.duration_s, facts.fps).expected
-    return min(asked, round(facts.duration_s * facts.fps)) if facts.fps > 0 else asked
-
-
-def spread(items: Sequence[Item], count: int) -> Iterator[Item]:
-    """At most `count` of `items`, evenly spread."""
-    step = max(1, len(items) / count)
-    yield from (items[int(index * step)] for index in range(min(count, len(items))))

@@ -12,7 +12,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from featurize.extract import Progress
-from featurize.plan import Forecast, Plan
+from featurize.forecast import Forecast
+from featurize.plan import Plan
 from store import Status
 from store.console import stdout_console
 

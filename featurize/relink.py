@@ -1,4 +1,4 @@
-"""Recognises clips that only moved or were renamed, by their content, so that they are not computed again."""
+"""Recognises clips that only moved, were renamed or touched, by their content, so that they are not computed again."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +8,7 @@ from featurize.discover import Clip
 from featurize.plan import fingerprint_or_blank
 from store import ClipFacts, FeatureStore, Status
 from store.errors import StoreNotFoundError
+from store.ids import writable
 from store.key import FeatureKey
 from store.relink import moved_clips, relink_features
 
@@ -35,11 +36,23 @@ def relink(clips: Sequence[Clip], keys: Iterable[FeatureKey], store: FeatureStor
     with store.clip_writer() as writer:
         for clip in unseen:
             if old_ids.get(clip.clip_id) in table.index:
-                writer.add(_moved_facts(clip, dict(table.loc[old_ids[clip.clip_id]])))
+                writer.add(_facts_at(clip, dict(table.loc[old_ids[clip.clip_id]])))
     return len(old_ids)
 
 
-def _moved_facts(clip: Clip, row: Mapping[Any, Any]) -> ClipFacts:
-    """The facts of the old row under the clip's new id and place."""
-    place = {"path": str(clip.path.absolute()), "size_bytes": clip.size_bytes, "mtime_ns": clip.mtime_ns}
+def renew(touched: Sequence[Clip], store: FeatureStore) -> None:
+    """Write the facts of clips that were merely touched again, with their new size and time.
+
+    Otherwise they would be read and compared by content in every run.
+    """
+    if touched:
+        table = store.clips()
+        with store.clip_writer() as writer:
+            for clip in touched:
+                writer.add(_facts_at(clip, dict(table.loc[clip.clip_id])))
+
+
+def _facts_at(clip: Clip, row: Mapping[Any, Any]) -> ClipFacts:
+    """The facts of an old row under the clip's id and place of now."""
+    place = {"path": writable(str(clip.path.absolute())), "size_bytes": clip.size_bytes, "mtime_ns": clip.mtime_ns}
     return ClipFacts(clip_id=clip.clip_id, **{**row, **place, "status": Status(row["status"])})

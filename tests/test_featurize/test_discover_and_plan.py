@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from indexed_clips import write_indexed_clip
 from tiny_backbone import tiny_source
@@ -12,7 +13,8 @@ from tiny_backbone import tiny_source
 from featurize.discover import discover, survey
 from featurize.errors import SourceError
 from featurize.extract import Progress, extract
-from featurize.plan import UNREACHED, forecast, make_plan
+from featurize.forecast import forecast
+from featurize.plan import UNREACHED, make_plan
 from featurize.progress import forecast_facts, summary_facts
 from featurize.relink import relink
 from featurize.sampling import Sampling
@@ -168,6 +170,21 @@ def test_a_changed_clip_is_done_again_and_a_touched_one_is_not(clips: Path, tmp_
     assert run(clips, tmp_path / "store") == ["1.mp4"]
     reader = FeatureStore.open(tmp_path / "store").reader(tiny_source().key(SAMPLING))
     assert reader.lengths[reader.index_of(["1.mp4"])].tolist() == [9]
+
+
+def test_a_touched_clip_is_read_once(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(clips, tmp_path / "store")
+    before = FeatureStore.open(tmp_path / "store").clips()
+    os.utime(clips / "0.mp4", ns=(7, 7))
+    (clips / "1.mp4").touch()
+    assert run(clips, tmp_path / "store") == []
+    read: list[str] = []
+    monkeypatch.setattr("featurize.plan.fingerprint_or_blank", lambda clip: read.append(clip.clip_id) or "")
+    assert run(clips, tmp_path / "store") == []
+    assert read == []
+    after = FeatureStore.open(tmp_path / "store").clips()
+    assert after.loc["0.mp4", "mtime_ns"] == 7
+    pd.testing.assert_frame_equal(after.drop(columns="mtime_ns"), before.drop(columns="mtime_ns"))
 
 
 def test_a_known_clip_that_cannot_be_reached_keeps_what_the_store_holds_of_it(clips: Path, tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""What a plan is going to cost, from a few of its clips."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from featurize.discover import is_image
+from featurize.ffmpeg import Probe, probe
+from featurize.plan import Plan
+from featurize.sampling import Sampling
+
+_PROBED_CLIPS = 16
+_BYTES_PER_VALUE = 2
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a plan is going to need, from the durations of a few clips.
+
+    Attributes:
+        frames: frames to decode, about.
+        disk_bytes: bytes that the store will grow by, about.
+        probed: clips whose duration was looked at.
+    """
+
+    frames: int
+    disk_bytes: int
+    probed: int
+
+
+def forecast(plan: Plan, sampling: Sampling) -> Forecast:
+    """What `plan` is going to need, extrapolated from a few clips spread over it."""
+    videos = [task.clip for task in plan.tasks if not is_image(task.clip.path)]
+    probed = list(spread(videos, _PROBED_CLIPS))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        found = list(pool.map(lambda clip: probe(clip.path), probed))
+    counts = [_frames_of(facts, sampling) for facts in found if facts.duration_s > 0]
+    per_video = sum(counts) / len(counts) if counts else 0.0
+    images = len(plan.tasks) - len(videos)
+    frames = round(per_video * len(videos)) + images
+    per_clip = frames / len(plan.tasks) if plan.tasks else 0.0
+    columns = sum(source.backbone.dim for task in plan.tasks for source in task.sources)
+    return Forecast(frames=frames, disk_bytes=round(per_clip * columns * _BYTES_PER_VALUE), probed=len(probed))
+
+
+def _frames_of(facts: Probe, sampling: Sampling) -> int:
+    """The frames that a clip is going to give: what is asked for, or all that it holds."""
+    asked = sampling.plan(facts.duration_s, facts.fps).expected
+    return min(asked, round(facts.duration_s * facts.fps)) if facts.fps > 0 else asked
+
+
+def spread(items: Sequence[Item], count: int) -> Iterator[Item]:
+    """At most `count` of `items`, evenly spread."""
+    step = max(1, len(items) / count)
+    yield from (items[int(index * step)] for index in range(min(count, len(items))))

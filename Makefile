@@ -35,12 +35,12 @@ endif
 
 # featurize exits with 3 when some clips could not be decoded: they are listed, and the rest goes on.
 demo: $(STAMP)
-	$(if $(VIDEOS),,test -f $(DEMO)/labels.csv || $(BIN)/python -m featurize.demo $(DEMO))
-	$(BIN)/featurize "$(CLIPS)" --store $(DEMO)/store $(SAMPLING) \
+	$(if $(VIDEOS),,test -f "$(DEMO)/labels.csv" || $(BIN)/python -m featurize.demo "$(DEMO)")
+	$(BIN)/featurize "$(CLIPS)" --store "$(DEMO)/store" $(SAMPLING) \
 		--backbone efficientnet_lite0 --backbone efficientnet_lite1 --view whole --view motion || [ $$? -eq 3 ]
-	$(BIN)/heads train --store $(DEMO)/store --labels "$(LABEL_TABLE)" $(SITE_OPTION) --recipe $(RECIPE) --run $(DEMO)/run
-	$(BIN)/heads blend --run $(DEMO)/run
-	$(BIN)/heads report --run $(DEMO)/run --store $(DEMO)/store
+	$(BIN)/heads train --store "$(DEMO)/store" --labels "$(LABEL_TABLE)" $(SITE_OPTION) --recipe $(RECIPE) --run "$(DEMO)/run"
+	$(BIN)/heads blend --run "$(DEMO)/run"
+	$(BIN)/heads report --run "$(DEMO)/run" --store "$(DEMO)/store"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2

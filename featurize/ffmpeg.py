@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
 from featurize.ppm import ppm_frames
-from featurize.watch import FrameWatch, run_to_its_end
+from featurize.watch import FRAME_LINE, FrameWatch, run_to_its_end
 
 _PROBE_TIMEOUT_S = 30.0
 _MOST_LOG_BYTES = 8 * 2**20
@@ -205,5 +206,16 @@ def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: f
                 process.kill()
                 process.wait()
             stream.timed_out = watch.timed_out
-            log_file.seek(0)
-            stream.log = log_file.read(_MOST_LOG_BYTES).decode("utf-8", "replace")
+            stream.log = _read_log(log_file)
+
+
+def _read_log(file: IO[bytes]) -> str:
+    """What ffmpeg printed: every line that tells of a frame, and no more of its complaints than memory should hold."""
+    file.seek(0)
+    kept, complaints = [], 0
+    for line in file:
+        tells_of_frame = FRAME_LINE in line
+        if tells_of_frame or complaints < _MOST_LOG_BYTES:
+            kept.append(line)
+            complaints += 0 if tells_of_frame else len(line)
+    return b"".join(kept).decode("utf-8", "replace")

@@ -14,7 +14,7 @@ from typing import IO, Self
 _STEP_S = 1.0
 _READ_BYTES = 2**20
 # What the filter `showinfo` prints with every frame.
-_FRAME = b" pts_time:"
+FRAME_LINE = b" pts_time:"
 
 
 class FrameWatch:
@@ -53,7 +53,7 @@ class FrameWatch:
         """Whether a frame was logged since the last call; the decoder's own place in the file does not move."""
         new = os.pread(self._log.fileno(), _READ_BYTES, self._read_bytes)
         self._read_bytes += len(new)
-        return _FRAME in new
+        return FRAME_LINE in new
 
     def __enter__(self) -> Self:
         self._thread.start()

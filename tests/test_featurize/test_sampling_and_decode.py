@@ -275,3 +275,12 @@ def test_impossible_sampling_is_refused(settings: dict[str, float]) -> None:
 
 def test_indexed_frames_can_be_told_apart() -> None:
     assert [index_of(frame) for frame in indexed_frames(50)] == list(range(50))
+
+
+def test_complaints_without_end_hide_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_indexed_clip(tmp_path / "a.mp4", 30, fps=10)
+    whole = decode(path, Sampling(fps=10), [LOOK])
+    monkeypatch.setattr("featurize.ffmpeg._MOST_LOG_BYTES", 1)
+    cut = decode(path, Sampling(fps=10), [LOOK])
+    assert cut.status is Status.OK
+    assert cut.times_s.tolist() == whole.times_s.tolist()

@@ -1,13 +1,14 @@
 # make demo    the whole way on drawn clips, or on yours: make demo VIDEOS=DIR LABELS=FILE [SITES=FILE]
 # make test    every test
-# make check   format, lint, types, import rules and the fast tests
+# make lint    format, lint, types and import rules
+# make check   these, and the fast tests
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 STAMP := .venv/.installed
 
-.PHONY: demo test check format clean
+.PHONY: demo test lint check format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,11 +46,13 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2
 
-check: $(STAMP)
+lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint
 	$(BIN)/python -m pytest -m "not slow" -n 2
 
 format: $(STAMP)

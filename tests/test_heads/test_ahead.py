@@ -34,8 +34,16 @@ def test_an_error_comes_where_its_item_was_due() -> None:
 
 
 def test_leaving_early_leaves_no_thread() -> None:
-    before = threading.active_count()
-    ahead = read_ahead(iter(range(1000)))
+    makers: list[threading.Thread] = []
+
+    def items() -> Iterator[int]:
+        makers.append(threading.current_thread())
+        yield from range(1000)
+
+    ahead = read_ahead(items())
     next(ahead)
+    (maker,) = makers
+    assert maker is not threading.current_thread()
+    assert maker.is_alive()
     ahead.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
+    assert not maker.is_alive()

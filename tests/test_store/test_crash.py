@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -227,11 +228,17 @@ def test_four_writers_and_a_reader_at_once(store: FeatureStore, key: FeatureKey)
     with store.writer(key):
         pass
     # Two pairs with the same clips, and all overlapping.
-    writers = [start_writer(store, key, first=first) for first in (0, 0, 100, 200)]
+    firsts = (0, 0, 100, 200)
+    writers = [start_writer(store, key, first=first) for first in firsts]
+    said: list[list[str]] = [[] for _ in writers]
+    listeners = [threading.Thread(target=listen, args=pair) for pair in zip(writers, said, strict=True)]
+    for listener in listeners:
+        listener.start()
     try:
-        ends = time.monotonic() + 3
-        seen = 0
-        while time.monotonic() < ends:
+        seen = rounds = 0
+        # Until each has said that it is ready and ten commits, while a reader opens the store again and again.
+        while rounds < 5 or min(map(len, said)) < 11:
+            assert all(process.poll() is None for process in writers)
             reader = FeatureStore.open(store.root).reader(key)
             if len(reader):
                 features, mask = reader.batch(np.arange(len(reader)))
@@ -240,15 +247,24 @@ def test_four_writers_and_a_reader_at_once(store: FeatureStore, key: FeatureKey)
                 np.testing.assert_array_equal(features[:, :, 0], np.repeat(numbers[:, None] % 1000, 2, axis=1))
                 assert len(reader) >= seen
                 seen = len(reader)
+                rounds += 1
     finally:
         for process in writers:
             process.kill()
-    committed = []
-    for process, first in zip(writers, (0, 0, 100, 200), strict=True):
-        committed.append((first, last_committed(process.communicate()[0])))
+        for listener in listeners:
+            listener.join()
+    committed = [(first, last_committed("".join(lines))) for first, lines in zip(firsts, said, strict=True)]
     assert verify_store(store.root).problems == []
     ids = store.reader(key).ids
     assert len(set(ids)) == len(ids)
     safe = {f"clip{number:06d}" for first, last in committed for number in range(first, last + 1)}
     assert safe <= set(ids)
     assert min(last - first for first, last in committed) >= 1
+
+
+def listen(process: "subprocess.Popen[str]", said: list[str]) -> None:
+    """Collect the lines that a writer says, until it ends."""
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:  # one by one, so that they can be counted meanwhile
+            said.append(line)

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from featurize.choose import QUIET_SHARE
+from featurize.choose import ENERGY_POWER, QUIET_SHARE
 from featurize.errors import SettingsError
 from featurize.motion_settings import motion_settings
 
@@ -59,6 +59,7 @@ class Sampling:
                 "candidates_per_s": CANDIDATES_PER_S,
                 "candidates": MOST_CANDIDATES,
                 "quiet_share": QUIET_SHARE,
+                "energy_power": ENERGY_POWER,
                 **motion_settings(),
             }
         if self.frames is not None:

@@ -122,9 +122,9 @@ def test_choosing_takes_distinct_frames_in_order(count: int) -> None:
         assert energy.max() == 0 or energy[chosen].any()
 
 
-def test_frames_are_dense_where_the_energy_is() -> None:
+def test_frames_are_dense_where_the_root_of_the_energy_is() -> None:
     energy = np.zeros(100, np.float32)
-    energy[20:40], energy[70:80] = 1, 4
+    energy[20:40], energy[70:80] = 1, 16
     chosen = choose_by_motion(energy, 16)
     assert sum(20 <= place < 40 for place in chosen) == 4
     assert sum(70 <= place < 80 for place in chosen) == 8

@@ -52,7 +52,8 @@ def curriculum(targets: np.ndarray[Any, Any], **settings: Any) -> Curriculum:
     fold = np.arange(len(targets)) % 3
     seen = np.stack([fold != number for number in range(3)]).astype(np.float32)
     config = HeadConfig(batch_clips=8, **settings)
-    return Curriculum(config=config, targets=targets, fold=fold, seen=seen, seed=0)
+    none = np.zeros((3, 0), np.float32)
+    return Curriculum(config=config, targets=targets, fold=fold, seen=seen, seen_unlabelled=none, seed=0)
 
 
 def test_sampling_draws_rare_clips_more_often() -> None:

@@ -20,8 +20,10 @@ KINDS = {"attention": HeadConfig(**SMALL), "recurrent": HeadConfig(**SMALL, kind
 
 
 def curriculum_of(fold: np.ndarray[Any, Any], targets: np.ndarray[Any, Any]) -> Curriculum:
-    seen = np.stack([each.learns_from(fold) for each in plan_members(HeadConfig(), 3, 0, judged=False)])
-    return Curriculum(config=KINDS["attention"], targets=targets, fold=fold, seen=seen.astype(np.float32), seed=0)
+    plan = plan_members(HeadConfig(), 3, 0, judged=False)
+    seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
+    none = np.zeros((len(plan), 0), np.float32)
+    return Curriculum(config=KINDS["attention"], targets=targets, fold=fold, seen=seen, seen_unlabelled=none, seed=0)
 
 
 def test_members_with_few_clips_meet_them_more_often_and_no_others() -> None:

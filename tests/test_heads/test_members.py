@@ -51,7 +51,8 @@ def started(config: HeadConfig, examples: Examples, targets: Any, fold: Any) -> 
     members = Members(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2), [member.seed for member in plan])
     prepare_members(members, config, plan, examples, targets, fold)
     seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
-    return members, Curriculum(config=config, targets=targets, fold=fold, seen=seen, seed=4)
+    none = np.zeros((len(plan), 0), np.float32)
+    return members, Curriculum(config=config, targets=targets, fold=fold, seen=seen, seen_unlabelled=none, seed=4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

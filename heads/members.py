@@ -17,8 +17,7 @@ from heads.adam import FusedAdam, RunningAverage
 from heads.ahead import read_ahead
 from heads.examples import Examples
 from heads.layers import AttentionPooling, attend_together
-from heads.lessons import Lesson as Lesson
-from heads.lessons import fill_up
+from heads.lessons import Lesson, fill_up
 from heads.mixing import Mixer, mix
 from heads.model import METADATA, POOLED, Head, HeadShape, build_head, front_inputs
 from heads.recipe import HeadConfig

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from heads.balancing import rarity
 from heads.examples import spread_batches
-from heads.members import Lesson
+from heads.lessons import Lesson
 from heads.recipe import HeadConfig
 
 _FEWEST_FOLDS_TO_JUDGE = 3

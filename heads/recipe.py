@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from heads.errors import HeadsError
 from heads.statistics import StatisticName
+from heads.tables import composed
 from store.config import StrictModel, load_yaml
 
 _FACTS = Literal[
@@ -97,7 +98,7 @@ class HeadConfig(StrictModel):
     without: tuple[str, ...] = ()
     view: Literal["whole", "motion"] | None = None
     joined: bool = False
-    classes: tuple[str, ...] = ()
+    classes: tuple[Annotated[str, AfterValidator(composed)], ...] = ()
     statistics: tuple[StatisticName, ...] = ("change",)
     covariance_shrinkage: Annotated[float, Field(gt=0, le=1)] = 0.9
     queries: Annotated[int, Field(ge=0, le=64)] = 1

@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,3 +114,7 @@ def test_a_head_can_be_for_one_view_only(tmp_path: Path) -> None:
         "deviation-made+motion": "motion",
         "discriminant-made+motion": "motion",
     }
+
+
+def test_a_class_is_the_same_in_either_spelling() -> None:
+    assert HeadConfig(classes=(unicodedata.normalize("NFD", "Céphalophe"),)).classes == ("Céphalophe",)

@@ -29,8 +29,8 @@ _MOST_MISSING = 0.05
 def decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeout_s: float) -> Frames:
     """The sampled frames of the video at `path`, as each of `looks` shows them.
 
-    Containers may state the length of the sound, or a time that does not begin with the picture. A clip that comes out
-    short of frames for that is planned once more for the length that its picture was seen to have.
+    Containers may state the length of the sound, or a time that does not begin with the picture; or a clip was cut off.
+    One that comes out short of frames for that is planned once more for the length that its picture was seen to have.
 
     Raises:
         ScratchSpaceError: the folder for temporary files is full.
@@ -46,7 +46,8 @@ def decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeo
         frames = _decode_planned(path, sampling, looks, source, source.duration_s, timeout_s)
         seen_s = _seen_s(frames)
         if frames.status is Status.SHORT and _is_well_below(seen_s, source):
-            frames = _decode_planned(path, sampling, looks, source, seen_s, timeout_s)
+            again = _decode_planned(path, sampling, looks, source, seen_s, timeout_s)
+            return again if sampling.needs_duration else _shorter_than_stated(again)
     return frames
 
 
@@ -88,6 +89,15 @@ def _seen_s(frames: Frames) -> float:
     times_s = np.concatenate([frames.motion.times_s, frames.times_s])
     gap_s = 1 / frames.source.fps if frames.source.fps > 0 else 1 / LOW_FPS
     return float(np.ptp(times_s)) + gap_s if len(times_s) else 0.0
+
+
+def _shorter_than_stated(frames: Frames) -> Frames:
+    """The same frames; so many a second are all there are, but fewer than the container promises."""
+    if frames.status is not Status.OK:
+        return frames
+    stated_s = frames.source.duration_s
+    why = f"the picture lasts {_seen_s(frames):.1f} s of the {stated_s:.1f} s that the container states"
+    return replace(frames, status=Status.SHORT, reason=why)
 
 
 def _is_well_below(seen_s: float, source: Probe) -> bool:

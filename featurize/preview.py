@@ -12,6 +12,7 @@ from featurize.boxes import Box
 from featurize.choose import choose_by_motion
 from featurize.decode import decode
 from featurize.discover import Clip
+from featurize.errors import SourceError
 from featurize.frames import Frames
 from featurize.motion import MOVING
 from featurize.pictures import boxes_at
@@ -42,21 +43,36 @@ def write_previews(
 
     Returns:
         (clip id, reason) of each clip that failed.
+
+    Raises:
+        SourceError: a sheet cannot be written.
     """
-    look = Look(canvas=Canvas(px=_TILE_PX))
     failures: list[tuple[str, str]] = []
     with ThreadPoolExecutor(workers) as pool:
-        for clip, frames in zip(clips, pool.map(lambda clip: decode(clip.path, sampling, [look]), clips), strict=True):
-            if not len(frames.times_s):
-                failures.append((clip.clip_id, frames.reason))
-                report(f"{clip.clip_id}: {frames.reason}")
-                continue
-            path = folder / f"{clip.clip_id}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            ((_, pixels),) = frames.pictures[look].groups
-            contact_sheet(clip.clip_id, frames, pixels).save(path, quality=88)
-            report(f"{clip.clip_id}: {_in_words(frames)}")
+        written = pool.map(lambda clip: _write_one(clip, sampling, folder), clips)
+        for clip, (failure, said) in zip(clips, written, strict=True):
+            if failure:
+                failures.append((clip.clip_id, failure))
+            report(f"{clip.clip_id}: {failure or said}")
     return failures
+
+
+def _write_one(clip: Clip, sampling: Sampling, folder: Path) -> tuple[str, str]:
+    """Write the sheet of one clip: why it failed, "" if it did not, and what it shows."""
+    look = Look(canvas=Canvas(px=_TILE_PX))
+    frames = decode(clip.path, sampling, [look])
+    if not len(frames.times_s):
+        return frames.reason, ""
+    path = folder / f"{clip.clip_id}.jpg"
+    ((_, pixels),) = frames.pictures[look].groups
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        contact_sheet(clip.clip_id, frames, pixels).save(path, quality=88)
+    except OSError as error:
+        raise SourceError(
+            f"{path}: the contact sheet cannot be written ({error.strerror or error}); give --preview another folder"
+        ) from error
+    return "", _in_words(frames)
 
 
 def contact_sheet(title: str, frames: Frames, pixels: NDArray[np.uint8]) -> Image.Image:

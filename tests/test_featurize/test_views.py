@@ -18,6 +18,7 @@ from featurize.choose import choose_by_motion
 from featurize.decode import decode
 from featurize.discover import discover
 from featurize.drawn import write_video
+from featurize.errors import SourceError
 from featurize.extract import extract
 from featurize.facts import grey_levels
 from featurize.plan import make_plan
@@ -146,6 +147,12 @@ def test_contact_sheets_are_written_and_failures_are_named(walking: Path, tmp_pa
     with Image.open(tmp_path / "sheets/deep/walk.mp4.jpg") as sheet:
         colours = np.asarray(sheet.convert("RGB")).reshape(-1, 3).astype(int)
     assert np.count_nonzero(np.abs(colours - [255, 122, 0]).max(axis=1) < 40) > 500
+
+
+def test_contact_sheets_that_cannot_be_written_get_one_sentence(walking: Path, tmp_path: Path) -> None:
+    (tmp_path / "sheets").touch()
+    with pytest.raises(SourceError, match=r"walk\.mp4\.jpg: the contact sheet cannot be written \(File exists\)"):
+        write_previews(discover([walking]), Sampling(fps=4), tmp_path / "sheets", workers=1, report=lambda _: None)
 
 
 @pytest.mark.parametrize("size", [(640, 340), (320, 170), (320, 178)])

@@ -20,11 +20,11 @@ def best_model(facts: RunFacts) -> list[str]:
     sentences = [
         f"The chosen blend is “{name}” of {_count(len(facts.oof), 'model')}. Its mean log loss is "
         f"{chosen['mean_log_loss']:.4f}; predicting nothing but each species' share would score "
-        f"{facts.prior['mean_log_loss']:.4f}, so {_saved(ratio)}."
+        f"{facts.prior['mean_log_loss']:.4f}, so {_saved(ratio)}.",
+        *_choosing(facts),
     ]
     if facts.full_heads:
         sentences.append(_against_single(facts))
-    sentences += _choosing(facts)
     if chosen["top_1"] is not None:
         sentences.append(f"Its most probable class is right for {100 * chosen['top_1']:.0f} % of the labelled clips.")
     return sentences
@@ -38,7 +38,7 @@ def _choosing(facts: RunFacts) -> list[str]:
     chosen, blind = facts.chosen["mean_log_loss"], choice["mean_log_loss"]
     flatters = "" if blind > chosen else ", so choosing flatters nothing"
     return [
-        f"It was chosen for this score; chosen anew for each fold without a look at that fold, it is {blind:.4f}"
+        f"It was chosen for that score; chosen anew for each fold without a look at that fold, it is {blind:.4f}"
         f"{flatters}."
     ]
 

@@ -127,12 +127,10 @@ def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
 def print_summary(facts: dict[str, Any]) -> None:
     """The outcome for a person, on stdout."""
     console = stdout_console()
-    if facts["failed_before"] or facts["partial_before"]:
-        console.print(
-            f"{facts['failed_before']} clips had failed before and {facts['partial_before']} had broken part way; "
-            "--retry-failed does them again",
-            soft_wrap=True,
-        )
+    before = (("had failed before", facts["failed_before"]), ("had broken part way before", facts["partial_before"]))
+    told = [f"{count} clip{'' if count == 1 else 's'} {what}" for what, count in before if count]
+    if told:
+        console.print(f"{', '.join(told)}; --retry-failed does them again", soft_wrap=True)
     if facts["done"] or facts["failed"]:
         _print_done(console, facts)
     else:

@@ -17,6 +17,7 @@ from featurize.facts import LOW_WIDTH_PX, picture_facts
 from featurize.ffmpeg import Probe
 from featurize.frames import Frames, no_frames
 from featurize.image import read_image
+from featurize.low import LowFrames
 from featurize.motion import NO_MOTION
 from featurize.pictures import PictureMaker
 from featurize.sampling import Sampling
@@ -83,6 +84,6 @@ def _decode_image(path: Path, looks: Sequence[Look]) -> Frames:
         status=Status.OK,
         reason="",
         source=still.source,
-        picture=picture_facts(low[None]),
+        picture=picture_facts(LowFrames(low[None])),
         motion=NO_MOTION,
     )

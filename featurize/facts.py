@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from featurize.low import LowFrames, median_over_time
+
 LOW_WIDTH_PX = 160
 LOW_FPS = 8.0
 # A clip that would give more low-resolution frames than this is looked at more thinly over its whole length.
@@ -16,7 +18,6 @@ MOST_LOW_FRAMES = 512
 # A frame counts as infrared where its mean chroma (largest minus smallest channel) is below this share of its mean
 # grey level: relative, so that a dark frame in colour does not pass for one.
 _INFRARED_CHROMA = 0.05
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,48 +34,26 @@ class PictureFacts:
     image_hash: str = ""
 
 
-def picture_facts(low: NDArray[np.uint8]) -> PictureFacts:
-    """The facts of a low-resolution copy.
-
-    Args:
-        low: (L, h, w, 3) uint8 frames, evenly spaced in time; L may be 0.
-    """
+def picture_facts(low: LowFrames) -> PictureFacts:
+    """The facts of a low-resolution copy."""
     if len(low) == 0:
         return PictureFacts()
-    levels = grey_levels(low)
-    grey = levels / 255
-    largest = largest_channel(low)
-    saturation = np.divide(chroma(low), largest, out=np.zeros(grey.shape, np.float32), where=largest > 0)
+    grey = low.grey / 255
+    saturation = np.divide(low.chroma, low.largest, out=np.zeros(grey.shape, np.float32), where=low.largest > 0)
     motion = float(np.abs(np.diff(grey, axis=0)).mean()) if len(low) > 1 else float("nan")
     return PictureFacts(
         brightness_mean=float(grey.mean()),
         brightness_std=float(grey.std(axis=(1, 2)).mean()),
         saturation_mean=float(saturation.mean()),
-        infrared_share=float(infrared_frames(low, levels).mean()),
+        infrared_share=float(_infrared_frames(low).mean()),
         motion_mean=motion,
-        image_hash=difference_hash(np.median(grey, axis=0)),
+        image_hash=difference_hash(median_over_time(grey)),
     )
 
 
-def grey_levels(low: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(L, h, w) float32 grey levels, 0 to 255, of (L, h, w, 3) frames."""
-    red, green, blue = _GREY
-    return np.asarray(low[..., 0] * red + low[..., 1] * green + low[..., 2] * blue)
-
-
-def infrared_frames(low: NDArray[np.uint8], grey: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(L,) whether each of (L, h, w, 3) frames, with the `grey` levels (L, h, w), is without colour."""
-    return np.asarray(chroma(low).mean(axis=(1, 2)) <= _INFRARED_CHROMA * grey.mean(axis=(1, 2)))
-
-
-def chroma(low: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Largest minus smallest channel of each pixel of (..., 3)."""
-    return largest_channel(low) - np.minimum(np.minimum(low[..., 0], low[..., 1]), low[..., 2])
-
-
-def largest_channel(low: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The largest channel of each pixel of (..., 3); far quicker than a reduction over three values."""
-    return np.maximum(np.maximum(low[..., 0], low[..., 1]), low[..., 2])
+def _infrared_frames(low: LowFrames) -> NDArray[np.bool_]:
+    """(L,) whether each frame is without colour."""
+    return np.asarray(low.chroma.mean(axis=(1, 2)) <= _INFRARED_CHROMA * low.grey.mean(axis=(1, 2)))
 
 
 def difference_hash(grey: NDArray[np.float32]) -> str:

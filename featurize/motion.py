@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.facts import chroma, grey_levels
+from featurize.low import LowFrames, median_over_time
 from featurize.steady import steadied
 
 CELL_PX = 4
@@ -90,11 +90,11 @@ class Motion:
 NO_MOTION = Motion(times_s=np.empty(0), cells=np.zeros((0, 0, 0), np.float32))
 
 
-def find_motion(low: NDArray[np.uint8], times_s: NDArray[np.float64]) -> Motion:
+def find_motion(low: LowFrames, times_s: NDArray[np.float64]) -> Motion:
     """The motion in a low-resolution copy of a clip.
 
     Args:
-        low: (L, H, W, 3) uint8 frames; L may be 0.
+        low: L frames; L may be 0.
         times_s: (L,) their times in seconds, rising.
 
     Returns:
@@ -102,22 +102,21 @@ def find_motion(low: NDArray[np.uint8], times_s: NDArray[np.float64]) -> Motion:
     """
     if not len(low):
         return NO_MOTION
-    rows, columns = low.shape[1] // CELL_PX, low.shape[2] // CELL_PX
+    rows, columns = low.grey.shape[1] // CELL_PX, low.grey.shape[2] // CELL_PX
     cells = np.zeros((len(low), rows, columns), np.float32)
-    grey = grey_levels(low)
-    modes = _light_modes(low, grey)
+    modes = _light_modes(low)
     settled = _settled(modes, times_s)
     for mode in (False, True):
         members = np.flatnonzero((modes == mode) & settled)
         if len(members) >= _FEWEST_FRAMES and cells.size:
-            cells[members] = _beyond_noise(_deviation(_standardised(grey[members])))
+            cells[members] = _beyond_noise(_deviation(_standardised(low.grey[members])))
     return Motion(times_s=times_s, cells=_smoothed(cells, times_s))
 
 
-def _light_modes(low: NDArray[np.uint8], grey: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _light_modes(low: LowFrames) -> NDArray[np.bool_]:
     """(L,) whether each frame is infrared; a clip that hovers on the border between the two is all one mode."""
-    limit = _COLOURLESS * grey.mean(axis=(1, 2), keepdims=True)
-    infrared = np.asarray((chroma(low) <= limit).mean(axis=(1, 2)) >= _COLOURLESS_SHARE)
+    limit = _COLOURLESS * low.grey.mean(axis=(1, 2), keepdims=True)
+    infrared = np.asarray((low.chroma <= limit).mean(axis=(1, 2)) >= _COLOURLESS_SHARE)
     return infrared if np.count_nonzero(infrared[1:] != infrared[:-1]) <= _MOST_SWITCHES else np.zeros_like(infrared)
 
 
@@ -165,13 +164,13 @@ def _matched(grey: NDArray[np.float32], background: NDArray[np.float32]) -> NDAr
 def _background(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W) the median over time, of evenly spread frames where there are many."""
     step = max(1.0, len(grey) / _MOST_BACKGROUND_FRAMES)
-    return np.asarray(np.median(grey[np.arange(0, len(grey), step).astype(int)], axis=0))
+    return median_over_time(grey[np.arange(0, len(grey), step).astype(int)])
 
 
 def _beyond_noise(deviation: NDArray[np.float32]) -> NDArray[np.float32]:
     """(L, h, w) what exceeds each cell's own noise level."""
-    usual = np.median(deviation, axis=0)
-    spread = np.median(np.abs(deviation - usual), axis=0)
+    usual = median_over_time(deviation)
+    spread = median_over_time(np.abs(deviation - usual))
     return np.asarray(np.maximum(deviation - (usual + _NOISE_SPREADS * spread + _NOISE_FLOOR), 0))
 
 

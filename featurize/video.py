@@ -11,6 +11,7 @@ import numpy as np
 from featurize.facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, picture_facts
 from featurize.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
 from featurize.frames import Frames, no_frames
+from featurize.low import LowFrames
 from featurize.motion import find_motion
 from featurize.pictures import PictureMaker
 from featurize.ppm import ppm_frames_alike
@@ -68,7 +69,7 @@ def _decode_planned(
         broken = _why_broken(stream, timeout_s)
         if count == 0:
             return no_frames(broken or _why_no_frames(stream.errors), source)
-        low = ppm_frames_alike(low_path)
+        low = LowFrames(ppm_frames_alike(low_path))
         motion = find_motion(low, np.array(stream.times_s("low")[: len(low)]))
         times_s = np.array(stream.times_s("sampled")[:count])
         taken, pictures = maker.finish(times_s, motion)

@@ -9,6 +9,7 @@ from moving import FRAMES, HEIGHT, TIMES_S, WIDTH, as_pixels, clip, overlap, sce
 from numpy.typing import NDArray
 
 from featurize.boxes import Box, boxes_of
+from featurize.low import LowFrames
 from featurize.motion import Motion, find_motion
 from featurize.pictures import boxes_at
 
@@ -18,7 +19,7 @@ SHOWN = range(22, 40)
 
 
 def motion_of(frames: NDArray[np.float32]) -> Motion:
-    return find_motion(as_pixels(frames), TIMES_S)
+    return find_motion(LowFrames(as_pixels(frames)), TIMES_S)
 
 
 def boxes_in(motion: Motion, index: int) -> list[Box]:
@@ -144,14 +145,14 @@ def test_what_never_moves_is_background() -> None:
 
 @pytest.mark.parametrize("frames", [0, 1, 4])
 def test_too_few_frames_show_no_motion(frames: int) -> None:
-    motion = find_motion(as_pixels(clip(PATH))[30 : 30 + frames], TIMES_S[:frames])
+    motion = find_motion(LowFrames(as_pixels(clip(PATH))[30 : 30 + frames]), TIMES_S[:frames])
     assert len(motion.cells) == frames
     assert not motion.energy.any()
     assert motion.nearest(np.array([0.0, 1.0])).tolist() in ([0, 0], [0, 3])
 
 
 def test_a_clip_whose_decoder_died_before_its_first_small_frame_has_no_motion() -> None:
-    motion = find_motion(np.empty((0, 0, 0, 3), np.uint8), np.empty(0))
+    motion = find_motion(LowFrames(np.empty((0, 0, 0, 3), np.uint8)), np.empty(0))
     assert not motion.energy_at(np.array([0.0, 1.0])).any()
     assert boxes_at(motion, 0, ASPECT) == [Box()]
 

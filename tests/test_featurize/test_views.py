@@ -20,7 +20,7 @@ from featurize.discover import discover
 from featurize.drawn import write_video
 from featurize.errors import SourceError
 from featurize.extract import extract
-from featurize.facts import grey_levels
+from featurize.low import LowFrames
 from featurize.plan import make_plan
 from featurize.ppm import ppm_frames_alike
 from featurize.preview import write_previews
@@ -166,8 +166,8 @@ def test_a_still_picture_of_any_size_has_no_motion_and_its_own_brightness(
     assert not frames.motion.cells.any()
     assert (frames.pictures[CLOSER].per_frame["box"] == [0, 0, 1, 1]).all()
     assert frames.picture.motion_mean < 0.002
-    assert frames.picture.brightness_mean == pytest.approx(grey_levels(picture).mean() / 255, rel=0.02)
-    assert frames.picture.brightness_std == pytest.approx(grey_levels(picture).std() / 255, rel=0.1)
+    assert frames.picture.brightness_mean == pytest.approx(LowFrames(picture[None]).grey.mean() / 255, rel=0.02)
+    assert frames.picture.brightness_std == pytest.approx(LowFrames(picture[None]).grey.std() / 255, rel=0.1)
 
 
 def test_low_resolution_frames_of_other_sizes_are_brought_to_the_first_one_s(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class FeatureSource:
             weights_sha256=self.weights.sha256,
             taps=tuple((tap.name, tap.channels) for tap in self.backbone.taps),
             input_px=self.canvas.px,
-            resize=self.canvas.rule,
+            resize=self.canvas.settings,
             preprocessing=self.backbone.preprocessing.name,
             view=view_settings(self.view),
             sampling=sampling.to_json(),

@@ -29,7 +29,7 @@ class FeatureKey:
         weights_sha256: digest of the weights file, in hex; `random-<seed>` for untrained weights.
         taps: (name, channels) of each tap, in column order.
         input_px: nominal input side in pixels.
-        resize: name of the resize rule that brings a frame to the network's input.
+        resize: the rule that brings a frame to the network's input, and its settings.
         preprocessing: name of the rule that turns uint8 pixels into the network's numbers.
         view: what part of a frame the backbone sees: {"name": ..., settings}.
         sampling: which frames of a clip are taken: {"mode": ..., settings}.

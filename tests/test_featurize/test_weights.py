@@ -168,4 +168,5 @@ def test_random_weights_are_loud_and_mark_the_key(tmp_path: Path) -> None:
         done.stderr.split()
     )
     (key,) = FeatureStore.open(tmp_path / "store").keys()
-    assert (key.weights_sha256, key.input_px, key.resize) == ("random-0", 64, "squash")
+    assert (key.weights_sha256, key.input_px) == ("random-0", 64)
+    assert key.resize == "squash, bicubic, reducing gap 1"

@@ -5,23 +5,30 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from heads.blenders import find_blender
 from heads.predictions import Predictions
-from heads.uncertainty import clip_losses, clustered_mean
+from heads.uncertainty import clip_losses, clustered_mean, group_numbers
 
 AUTO = "auto"
 
 
-def compare_blends(
-    blends: Mapping[str, Predictions], labels: NDArray[np.uint8], groups: Sequence[str]
-) -> list[dict[str, Any]]:
+def blend_losses(blends: Mapping[str, Predictions], labels: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+    """The log loss (N,) of each clip under each of some blends, all of the same clips and classes in the same order.
+
+    Args:
+        blends: nested predictions of each blender.
+        labels: (N, C) 0 or 1, in that order.
+    """
+    return {name: clip_losses(labels, each.probabilities) for name, each in blends.items()}
+
+
+def compare_blends(losses: Mapping[str, NDArray[np.float64]], groups: ArrayLike) -> list[dict[str, Any]]:
     """How far each blend is behind the best one.
 
     Args:
-        blends: nested predictions of each blender, all of the same clips and classes in the same order.
-        labels: (N, C) 0 or 1, in that order.
+        losses: (N,) of each blend, as `blend_losses` gives them.
         groups: (N) the group of each clip.
 
     Returns:
@@ -29,14 +36,11 @@ def compare_blends(
         `standard_error` of that difference (0 for the best one; None if there is a single group) and `as_good`
         (behind by no more than one standard error).
     """
-    return _compare({name: clip_losses(labels, each.probabilities) for name, each in blends.items()}, groups)
-
-
-def _compare(losses: Mapping[str, NDArray[np.float64]], groups: Sequence[str]) -> list[dict[str, Any]]:
     best = min(losses, key=lambda name: float(losses[name].mean()))
+    unit = group_numbers(groups)
     rows = []
     for name in sorted(losses, key=lambda name: (find_blender(name).complexity, float(losses[name].mean()))):
-        behind = clustered_mean(losses[name] - losses[best], groups)
+        behind = clustered_mean(losses[name] - losses[best], unit)
         known = bool(np.isfinite(behind.standard_error))
         rows.append(
             {
@@ -56,7 +60,7 @@ def choose_blend(comparison: Sequence[Mapping[str, Any]]) -> str:
 
 
 def choose_without_each_fold(
-    blends: Mapping[str, Predictions], labels: NDArray[np.uint8], groups: Sequence[str], fold: NDArray[np.int64]
+    losses: Mapping[str, NDArray[np.float64]], groups: ArrayLike, fold: NDArray[np.int64]
 ) -> dict[int, str]:
     """For each fold, the blend that would be chosen if its clips were not known.
 
@@ -64,27 +68,21 @@ def choose_without_each_fold(
     scores under the blend that the others chose does not, but for what its labels lent to the fits for the others.
 
     Args:
-        blends: nested predictions of each blender, all of the same clips and classes in the same order.
-        labels: (N, C) 0 or 1, in that order.
+        losses: (N,) of each blend.
         groups: (N) the group of each clip.
         fold: (N,) the fold of each clip.
     """
-    losses = {name: clip_losses(labels, each.probabilities) for name, each in blends.items()}
-    names, found = np.array(groups, dtype=object), {}
+    unit, found = group_numbers(groups), {}
     for number in np.unique(fold).tolist():
         known = fold != number
-        found[number] = choose_blend(_compare({name: each[known] for name, each in losses.items()}, names[known]))
+        found[number] = choose_blend(compare_blends({name: each[known] for name, each in losses.items()}, unit[known]))
     return found
 
 
 def lower_without_each_fold(
-    choices: Mapping[int, tuple[str, ...]],
-    blends: Mapping[str, Predictions],
-    labels: NDArray[np.uint8],
-    fold: NDArray[np.int64],
+    choices: Mapping[int, tuple[str, ...]], losses: Mapping[str, NDArray[np.float64]], fold: NDArray[np.int64]
 ) -> dict[int, str]:
-    """For each fold, the one of its `choices` among `blends` whose loss is lower on the other folds."""
-    losses = {name: clip_losses(labels, each.probabilities) for name, each in blends.items()}
+    """For each fold, the one of its `choices` whose loss is lower on the other folds."""
     return {
         number: min(names, key=lambda name: float(losses[name][fold != number].mean()))
         for number, names in choices.items()

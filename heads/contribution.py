@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from heads.blend import Blend
 from heads.blenders.calibrated import SUFFIX
 from heads.blenders.logits import to_logits, to_probabilities
-from heads.uncertainty import clip_losses, clustered_mean
+from heads.uncertainty import clip_losses, clustered_mean, group_numbers
 
 _SURE = 1.96  # standard errors either side, for 95 %
 
@@ -32,10 +32,10 @@ def leave_one_out(
     logits = to_logits(stack)
     total = logits.sum(axis=0)
     with_all = clip_losses(labels, to_probabilities(total / len(stack)))
-    rows = []
+    unit, rows = group_numbers(groups), []
     for name, own in zip(models, logits, strict=True):
         without = clip_losses(labels, to_probabilities((total - own) / (len(stack) - 1)))
-        adds = clustered_mean(without - with_all, groups)
+        adds = clustered_mean(without - with_all, unit)
         margin = _SURE * adds.standard_error
         known = bool(np.isfinite(margin))
         rows.append(

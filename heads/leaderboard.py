@@ -16,6 +16,7 @@ from heads.blenders.calibrated import SUFFIX
 from heads.blenders.registry import uses_frames
 from heads.choice import (
     AUTO,
+    blend_losses,
     choose_blend,
     choose_without_each_fold,
     chosen_without_each_fold,
@@ -26,7 +27,7 @@ from heads.contribution import error_correlation, leave_one_out, mean_weights
 from heads.errors import BlendError
 from heads.folds import Folds
 from heads.labels import BLANK, LabelTable
-from heads.metrics import evaluate, matching_values, mean_log_loss
+from heads.metrics import evaluate, matching_values
 from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
 from heads.thresholds import WANTED, group_draws, species_thresholds
@@ -94,7 +95,7 @@ def blend_run(
         **_scores(oof, blends, by_others, labels, folds),
         "chosen": chosen,
         "chosen_without_fold": [{"fold": number, "blend": name} for number, name in of_fold.items()],
-        "comparison": compare_blends(blends, values, groups),
+        "comparison": compare_blends(blend_losses(blends, values), groups),
         "contributions": _contributions(oof, any_blend, values, groups, material),
         "blank_removal": _blank_removal(blends[chosen], values, folds),
         "thresholds": _thresholds(blends[chosen], values, folds, precision, recall),
@@ -109,15 +110,18 @@ def _choose(
     blends: dict[str, Predictions], material: Material, values: NDArray[np.uint8], groups: Sequence[str]
 ) -> tuple[str, dict[int, str]]:
     """The blend to keep, and for each fold the one that would be kept without it; `blends` gains calibrated ones."""
-    whole = choose_blend(compare_blends(blends, values, groups))
-    of_fold = choose_without_each_fold(blends, values, groups, material.fold)
+    losses = blend_losses(blends, values)
+    whole = choose_blend(compare_blends(losses, groups))
+    of_fold = choose_without_each_fold(losses, groups, material.fold)
     names = sorted({whole, *of_fold.values()})
     options = {name: (name,) if name in _CALIBRATE_THEMSELVES else (name, name + SUFFIX) for name in names}
     lacking = [name for several in options.values() for name in several if name not in blends]
-    blends |= _nested(map(find_blender, lacking), material)
-    chosen = min(options[whole], key=lambda name: mean_log_loss(values, blends[name].probabilities))
+    further = _nested(map(find_blender, lacking), material)
+    blends |= further
+    losses |= blend_losses(further, values)
+    chosen = min(options[whole], key=lambda name: float(losses[name].mean()))
     with_options = {number: options[name] for number, name in of_fold.items()}
-    return chosen, lower_without_each_fold(with_options, blends, values, material.fold)
+    return chosen, lower_without_each_fold(with_options, losses, material.fold)
 
 
 def _nested(blenders: Iterable[Blender], material: Material) -> dict[str, Predictions]:

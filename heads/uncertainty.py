@@ -1,10 +1,9 @@
 """How sure a difference between two models is, when clips of one site are no independent witnesses."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from heads.metrics import EPS
 
@@ -24,7 +23,13 @@ def clip_losses(labels: NDArray[np.uint8], probabilities: NDArray[np.float64]) -
     return losses
 
 
-def clustered_mean(values: NDArray[np.float64], groups: Sequence[str]) -> Difference:
+def group_numbers(groups: ArrayLike) -> NDArray[np.int64]:
+    """(N,) a number for each of (N) groups, which are names or numbers already: of many names that takes its time."""
+    given = groups if isinstance(groups, np.ndarray) else np.array(groups, dtype=object)
+    return np.asarray(np.unique(given, return_inverse=True)[1], np.int64)
+
+
+def clustered_mean(values: NDArray[np.float64], groups: ArrayLike) -> Difference:
     """The mean of (N,) `values` and its cluster-robust standard error.
 
     Deviations are summed within each group before they are squared, and the sum is scaled by G / (G - 1) for G groups;
@@ -32,7 +37,7 @@ def clustered_mean(values: NDArray[np.float64], groups: Sequence[str]) -> Differ
 
     Source: the sandwich estimator for a mean, as in K.-Y. Liang and S. Zeger (Biometrika, 1986).
     """
-    _, unit = np.unique(np.array(groups, dtype=object), return_inverse=True)
+    unit = group_numbers(groups)
     mean = float(values.mean())
     sums = np.bincount(unit, weights=values - mean)
     if len(sums) < 2:

@@ -12,6 +12,7 @@ from heads.blenders.logits import losses_of_logits, to_logits, to_probabilities
 from heads.blenders.nested import cross_fit
 from heads.choice import (
     AUTO,
+    blend_losses,
     choose_blend,
     choose_without_each_fold,
     chosen_without_each_fold,
@@ -197,11 +198,11 @@ def test_of_blends_as_good_the_simplest_is_chosen() -> None:
     almost = to_probabilities(to_logits(base) + rng.normal(0, 0.02, base.shape))
     groups = [f"s{row % 30}" for row in range(300)]
     blends = {"mean": as_predictions("mean", almost), "logistic": as_predictions("logistic", base)}
-    rows = compare_blends(blends, labels, groups)
+    rows = compare_blends(blend_losses(blends, labels), groups)
     assert [row["name"] for row in rows] == ["mean", "logistic"]
     assert choose_blend(rows) == "mean"
     worse = {**blends, "mean": as_predictions("mean", 0.5 * base + 0.25)}
-    rows = compare_blends(worse, labels, groups)
+    rows = compare_blends(blend_losses(worse, labels), groups)
     assert choose_blend(rows) == "logistic"
     assert rows[0]["behind"] == pytest.approx(mean_log_loss(labels, 0.5 * base + 0.25) - mean_log_loss(labels, base))
     assert rows[1]["behind"] == rows[1]["standard_error"] == 0.0
@@ -213,7 +214,7 @@ def test_with_a_single_group_the_best_is_chosen() -> None:
         "mean": as_predictions("mean", np.full(labels.shape, 0.3)),
         "greedy": as_predictions("greedy", seen_through_noise(labels, 0.5, 1)),
     }
-    rows = compare_blends(blends, labels, ["one"] * 50)
+    rows = compare_blends(blend_losses(blends, labels), ["one"] * 50)
     assert rows[0]["standard_error"] is None
     assert choose_blend(rows) == "greedy"
 
@@ -273,26 +274,26 @@ def test_a_fold_has_no_say_in_the_blend_that_it_is_scored_by() -> None:
     blends = {"mean": as_predictions("mean", good), "greedy": as_predictions("greedy", lucky)}
     groups = [f"site {number % 20}" for number in range(80)]
     assert mean_log_loss(labels, lucky) > mean_log_loss(labels, good)
-    of_fold = choose_without_each_fold(blends, labels, groups, fold)
+    of_fold = choose_without_each_fold(blend_losses(blends, labels), groups, fold)
     assert of_fold == dict.fromkeys(range(4), "mean")
     found = chosen_without_each_fold(of_fold | {1: "greedy"}, blends, fold)
     assert found.model == AUTO
     np.testing.assert_array_equal(found.probabilities, np.where((fold == 1)[:, None], lucky, good))
     only_there = {"mean": as_predictions("mean", bad), "greedy": as_predictions("greedy", lucky)}
-    assert choose_without_each_fold(only_there, labels, groups, fold) == {
+    assert choose_without_each_fold(blend_losses(only_there, labels), groups, fold) == {
         0: "greedy",
         1: "greedy",
         2: "mean",
         3: "greedy",
     }
     asked = dict.fromkeys(range(4), ("mean", "greedy"))
-    assert lower_without_each_fold(asked, only_there, labels, fold)[2] == "mean"
+    assert lower_without_each_fold(asked, blend_losses(only_there, labels), fold)[2] == "mean"
 
 
 def test_the_best_of_many_guesses_flatters_and_the_choice_does_not() -> None:
     labels, fold, rng = labels_of(200), np.arange(200) % 4, np.random.default_rng(5)
     guesses = {name: as_predictions(name, rng.uniform(0.05, 0.95, labels.shape)) for name in METHODS}
     losses = [mean_log_loss(labels, each.probabilities) for each in guesses.values()]
-    of_fold = choose_without_each_fold(guesses, labels, [str(number) for number in range(200)], fold)
+    of_fold = choose_without_each_fold(blend_losses(guesses, labels), np.arange(200), fold)
     blind = mean_log_loss(labels, chosen_without_each_fold(of_fold, guesses, fold).probabilities)
     assert min(losses) < np.mean(losses) - 0.02 < blind

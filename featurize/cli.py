@@ -122,7 +122,7 @@ def featurize(
     """Run pretrained networks over clips once, and cache their features.
 
     The same command again continues: what is done is skipped. Exit code 3 means that all went well but some clips
-    could not be decoded; they are listed with their reasons.
+    could not be decoded or reached; they are listed with their reasons.
     """
     if list_backbones:
         from featurize import listing

@@ -30,7 +30,10 @@ SitePattern = Annotated[str | None, typer.Option(help="Regular expression that f
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="Leave out labelled clips that the store does not hold.")
 ]
-Unlabelled = Annotated[bool, typer.Option("--unlabelled", help="Learn from the store's clips without labels too.")]
+Unlabelled = Annotated[
+    bool,
+    typer.Option("--unlabelled", help="Learn from the store's clips without labels too, but for held-out sites."),
+]
 Seed = Annotated[
     int | None, typer.Option(help="Random seed of folds, weights, dropout and order.", show_default="the recipe's")
 ]

@@ -36,7 +36,7 @@ PRIOR = "training prior"
 METRICS_VERSION = 4
 # Under which name metrics.json holds the scores of each kind of row of the leaderboard.
 GROUP_OF = {"head": "heads", "blend": "blends", "choice": "choice", "baseline": "baselines"}
-_CALIBRATE_THEMSELVES = frozenset({"logistic", "mean_of_logits+calibrated"})
+_CALIBRATED_BY_ITSELF = "logistic"
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
 
 
@@ -114,7 +114,7 @@ def _choose(
     whole = choose_blend(compare_blends(losses, groups))
     of_fold = choose_without_each_fold(losses, groups, material.fold)
     names = sorted({whole, *of_fold.values()})
-    options = {name: (name,) if name in _CALIBRATE_THEMSELVES else (name, name + SUFFIX) for name in names}
+    options = {name: (name,) if _is_calibrated(name) else (name, name + SUFFIX) for name in names}
     lacking = [name for several in options.values() for name in several if name not in blends]
     further = _nested(map(find_blender, lacking), material)
     blends |= further
@@ -122,6 +122,10 @@ def _choose(
     chosen = min(options[whole], key=lambda name: float(losses[name].mean()))
     with_options = {number: options[name] for number, name in of_fold.items()}
     return chosen, lower_without_each_fold(with_options, losses, material.fold)
+
+
+def _is_calibrated(blender: str) -> bool:
+    return blender == _CALIBRATED_BY_ITSELF or blender.endswith(SUFFIX)
 
 
 def _nested(blenders: Iterable[Blender], material: Material) -> dict[str, Predictions]:

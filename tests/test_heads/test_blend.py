@@ -183,6 +183,13 @@ def test_blend_run_writes_what_the_report_needs(tmp_path: Path) -> None:
     assert set(of_fold.values()) <= set(metrics["blends"])
 
 
+def test_a_blend_that_is_calibrated_already_may_be_chosen(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    rows = blend_run(run, also=[f"{name}+calibrated" for name in BLENDERS if not name.endswith("+calibrated")])
+    assert sum(row["chosen"] for row in rows) == 1
+    assert not any(row["name"].endswith("+calibrated+calibrated") for row in rows)
+
+
 def test_blend_run_takes_the_method_it_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     rows = blend_run(run, "mean")

@@ -1,18 +1,27 @@
 """Decoding ahead of the networks, in threads that each wait for an ffmpeg process."""
 
+import errno
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from featurize.decode import decode
-from featurize.frames import Frames
+from featurize.errors import FeaturizeError, MachineError
+from featurize.ffmpeg import Probe, clean_text
+from featurize.frames import Frames, no_frames
 from featurize.plan import Task, fingerprint_or_blank
 from featurize.sampling import Sampling
-from featurize.sound import Sound, decode_sound
+from featurize.sound import Sound, decode_sound, no_sound
+from featurize.view import Look
 from store import Status
 
 _CLIPS_AHEAD_PER_WORKER = 2
+# What the machine has run out of: a clip is not to blame for it.
+_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +57,26 @@ def decode_ahead(tasks: Sequence[Task], sampling: Sampling, workers: int) -> Ite
                 future.cancel()
 
 
+def decode_or_fail(path: Path, clip_id: str, sampling: Sampling, looks: Sequence[Look]) -> Frames:
+    """What `decode` gives; a clip over which it breaks for a reason that nobody foresaw is FAILED with that reason.
+
+    The traceback goes to the log.
+
+    Raises:
+        FeaturizeError: the settings or the machine are at fault, not the clip.
+    """
+    try:
+        return decode(path, sampling, looks)
+    except FeaturizeError:
+        raise
+    except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
+        return no_frames(_unforeseen(error, clip_id), Probe())
+
+
 def _decode_task(task: Task, sampling: Sampling) -> Decoded:
     looks = list(dict.fromkeys(source.look for source in task.sources if source.backbone.kind != "sound"))
     fingerprint = fingerprint_or_blank(task.clip)
-    frames = decode(task.clip.path, sampling, looks)
+    frames = decode_or_fail(task.clip.path, task.clip.clip_id, sampling, looks)
     listens = any(source.backbone.kind == "sound" for source in task.sources)
     return Decoded(task=task, fingerprint=fingerprint, frames=frames, sound=_hear(task, frames) if listens else None)
 
@@ -60,4 +85,26 @@ def _hear(task: Task, frames: Frames) -> Sound | None:
     """The sound of a clip whose picture could be decoded."""
     if frames.status is Status.FAILED:
         return None
-    return decode_sound(task.clip.path, frames.times_s, frames.source)
+    try:
+        return decode_sound(task.clip.path, frames.times_s, frames.source)
+    except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
+        return no_sound(_unforeseen(error, task.clip.clip_id))
+
+
+def _unforeseen(error: Exception, clip_id: str) -> str:
+    """The reason of a clip over which decoding broke, one sentence.
+
+    Raises:
+        MachineError: the machine has run out of something, so the next clip would fare no better.
+    """
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        raise MachineError(
+            f"clip '{clip_id}': {error.strerror or error}; give the machine what it lacks, or ask for fewer --workers, "
+            "and run the same command again: what was committed is kept"
+        ) from error
+    _log.info("clip '%s'", clip_id, exc_info=error)
+    what = " ".join([type(error).__name__, *(f"({said})" for said in [clean_text(str(error))] if said)])
+    return (
+        f"decoding met a fault of Trapline's own, {what}; please report it with the traceback that "
+        "--retry-failed --verbose shows"
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from store.console import run
+from store.console import run, show_log
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -88,7 +88,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done 
 ListBackbones = Annotated[bool, typer.Option("--list-backbones", help="List the networks there are.")]
 ListTaps = Annotated[bool, typer.Option("--list-taps", help="List what each --backbone can be tapped at.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk, and show tracebacks of clips.")]
 
 
 @app.command(no_args_is_help=True)
@@ -124,6 +124,8 @@ def featurize(
     The same command again continues: what is done is skipped. Exit code 3 means that all went well but some clips
     could not be decoded or reached; they are listed with their reasons.
     """
+    if verbose:
+        show_log()
     if list_backbones:
         from featurize import listing
 

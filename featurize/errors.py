@@ -25,3 +25,7 @@ class SettingsError(FeaturizeError, ValueError):
 
 class ScratchSpaceError(FeaturizeError, OSError):
     """The folder for temporary files is full."""
+
+
+class MachineError(FeaturizeError, OSError):
+    """The machine has run out of something that decoding needs: open files, processes, memory or disk."""

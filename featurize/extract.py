@@ -51,6 +51,10 @@ class Progress:
     unheard: int = 0
     started: float = field(default_factory=time.monotonic)
 
+    def refuse(self, clip_id: str, reason: str) -> None:
+        """Count a decoded clip among those that failed."""
+        self.failures.append((clip_id, reason))
+
     @property
     def seconds(self) -> float:
         """Seconds since decoding began."""
@@ -94,7 +98,7 @@ def extract(
             for source in runners
         }
         facts = stack.enter_context(store.clip_writer(clips_per_part=clips_per_part))
-        lines = {source: line_for(source, run, writers[source]) for source, run in runners.items()}
+        lines = {source: line_for(source, run, writers[source], progress.refuse) for source, run in runners.items()}
         decoding = decode_ahead(plan.tasks, sampling, workers or os.cpu_count() or 1)
         for decoded in _timed(decoding, progress):
             if decoded.task.known and not decoded.fingerprint:

@@ -12,6 +12,7 @@ from featurize.runtime import Runner
 from featurize.source import FeatureSource
 from featurize.view import Pictures
 from store import ClipFeatures, Status
+from store.errors import InvalidRecordError
 from store.writer import PartWriter
 
 
@@ -21,13 +22,13 @@ class PictureLine:
 
     source: FeatureSource
     batcher: FrameBatcher[tuple["_Clip", NDArray[np.int64]]]
-    writer: PartWriter[ClipFeatures]
+    add: Callable[[ClipFeatures], None]
 
     def take(self, decoded: Decoded) -> None:
         """Take in a clip."""
         if decoded.frames.status is Status.FAILED:
             nothing = np.empty((0, self.source.backbone.dim), np.float32)
-            self.writer.add(_features_row(decoded, nothing, Pictures(groups=(), times_s=np.empty(0))))
+            self.add(_features_row(decoded, nothing, Pictures(groups=(), times_s=np.empty(0))))
             return
         pictures = decoded.frames.pictures[self.source.look]
         clip = _Clip(decoded, pictures, np.empty((len(pictures.times_s), self.source.backbone.dim), np.float32))
@@ -44,7 +45,7 @@ class PictureLine:
             clip.features[places] = features
             clip.missing -= len(places)
             if clip.missing == 0:
-                self.writer.add(_features_row(clip.decoded, clip.features, clip.pictures))
+                self.add(_features_row(clip.decoded, clip.features, clip.pictures))
 
 
 @dataclass(eq=False)
@@ -66,7 +67,7 @@ class SoundLine:
 
     source: FeatureSource
     run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    writer: PartWriter[ClipFeatures]
+    add: Callable[[ClipFeatures], None]
 
     def take(self, decoded: Decoded) -> None:
         """Take in a clip."""
@@ -79,17 +80,38 @@ class SoundLine:
             row = replace(row, features=self.run(sound.windows), times_s=row.times_s[sound.frames])
             if sound.reason:
                 row = replace(row, status=Status.PARTIAL, reason=sound.reason)
-        self.writer.add(row)
+        self.add(row)
 
     def finish(self) -> None:
         """Nothing is waiting."""
 
 
-def line_for(source: FeatureSource, run: Runner, writer: PartWriter[ClipFeatures]) -> "PictureLine | SoundLine":
-    """The line of a source: what it is given by `take` goes to `writer`, at the latest when it is `finish`ed."""
+def line_for(
+    source: FeatureSource, run: Runner, writer: PartWriter[ClipFeatures], failed: Callable[[str, str], None]
+) -> "PictureLine | SoundLine":
+    """The line of a source: what it is given by `take` goes to `writer`, at the latest when it is `finish`ed.
+
+    Args:
+        source: the source.
+        run: its network or rule.
+        writer: of its features.
+        failed: told the id and the reason of a clip whose features the store refuses; its row is FAILED.
+    """
+
+    def add(row: ClipFeatures) -> None:
+        try:
+            writer.add(row)
+        except InvalidRecordError as error:
+            nothing = np.empty((0, source.backbone.dim), np.float32)
+            reason = f"{source.backbone.name} gives nothing that can be stored: {error}"
+            writer.add(
+                replace(row, status=Status.FAILED, reason=reason, times_s=np.empty(0), features=nothing, per_frame={})
+            )
+            failed(row.clip_id, reason)
+
     if source.backbone.kind == "sound":
-        return SoundLine(source, run, writer)
-    return PictureLine(source, FrameBatcher(run, source.backbone.dim), writer)
+        return SoundLine(source, run, add)
+    return PictureLine(source, FrameBatcher(run, source.backbone.dim), add)
 
 
 def _features_row(decoded: Decoded, features: NDArray[np.float32], pictures: Pictures) -> ClipFeatures:

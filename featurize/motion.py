@@ -164,7 +164,8 @@ def _matched(grey: NDArray[np.float32], background: NDArray[np.float32]) -> NDAr
 def _background(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W) the median over time, of evenly spread frames where there are many."""
     step = max(1.0, len(grey) / _MOST_BACKGROUND_FRAMES)
-    return median_over_time(grey[np.arange(0, len(grey), step).astype(int)])
+    spread = np.arange(0, len(grey), step).astype(int)
+    return median_over_time(grey[spread[spread < len(grey)]])  # rounding can lay one more step, onto the end
 
 
 def _beyond_noise(deviation: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from featurize.ahead import decode_or_fail
 from featurize.boxes import Box
 from featurize.choose import choose_by_motion
-from featurize.decode import decode
 from featurize.discover import Clip
 from featurize.errors import SourceError
 from featurize.frames import Frames
@@ -60,7 +60,7 @@ def write_previews(
 def _write_one(clip: Clip, sampling: Sampling, folder: Path) -> tuple[str, str]:
     """Write the sheet of one clip: why it failed, "" if it did not, and what it shows."""
     look = Look(canvas=Canvas(px=_TILE_PX))
-    frames = decode(clip.path, sampling, [look])
+    frames = decode_or_fail(clip.path, clip.clip_id, sampling, [look])
     if not len(frames.times_s):
         return frames.reason, ""
     path = folder / f"{clip.clip_id}.jpg"

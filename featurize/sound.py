@@ -45,16 +45,16 @@ def decode_sound(path: Path, times_s: NDArray[np.float64], source: Probe) -> Sou
         source: what the container says.
     """
     if not source.has_audio:
-        return _none("the clip has no sound")
+        return no_sound("the clip has no sound")
     arguments = ["-map", "0:a:0", "-vn", "-ac", "1", "-ar", str(RATE_HZ), "-f", "f32le", "pipe:1"]
     command = [ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-threads", "1", "-i", as_file(path), *arguments]
     done = run_to_its_end(command, timeout_s=_TIMEOUT_S)
     if done is None:
-        return _none(f"the sound was not decoded in {_TIMEOUT_S:g} s")
+        return no_sound(f"the sound was not decoded in {_TIMEOUT_S:g} s")
     samples = np.frombuffer(done.stdout[: len(done.stdout) // 4 * 4], np.float32)
     if not len(samples):
         why = done.stderr.decode(errors="replace").strip().splitlines()
-        return _none(f"the sound cannot be decoded: {clean_text(why[0])}" if why else "the sound track is empty")
+        return no_sound(f"the sound cannot be decoded: {clean_text(why[0])}" if why else "the sound track is empty")
     return cut_windows(samples, times_s, source.audio_start_s)
 
 
@@ -70,7 +70,7 @@ def cut_windows(samples: NDArray[np.float32], times_s: NDArray[np.float64], star
     after_s = times_s - start_s
     frames = np.flatnonzero((after_s > -_SAME_TIME_S) & (after_s < length_s))
     if len(samples) < _WINDOW or not len(frames):
-        return _none(f"the sound is {length_s:.2f} s long, expected at least {WINDOW_S:g} s while frames are shown")
+        return no_sound(f"the sound is {length_s:.2f} s long, expected at least {WINDOW_S:g} s while frames are shown")
     starts = np.clip((after_s[frames] * RATE_HZ).astype(np.int64) - _WINDOW // 2, 0, len(samples) - _WINDOW)
     windows = np.stack([samples[start : start + _WINDOW] for start in starts])
     return Sound(windows=windows, frames=frames, reason=_why_fewer(frames, times_s, start_s, length_s))
@@ -86,5 +86,6 @@ def _why_fewer(frames: NDArray[np.int64], times_s: NDArray[np.float64], start_s:
     return f"the sound {when}: {len(frames)} of {len(times_s)} frames have it"
 
 
-def _none(reason: str) -> Sound:
+def no_sound(reason: str) -> Sound:
+    """A clip without windows, for `reason`."""
     return Sound(windows=np.empty((0, _WINDOW), np.float32), frames=np.empty(0, np.int64), reason=reason)

@@ -47,6 +47,13 @@ def stderr_console() -> "Console":
     return Console(stderr=True, markup=False)  # names of clips may hold brackets
 
 
+def show_log() -> None:
+    """Print to stderr what the three packages log, with tracebacks: what --verbose asks for."""
+    logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
+    for package in ("store", "featurize", "heads"):
+        logging.getLogger(package).setLevel(logging.DEBUG)
+
+
 @contextlib.contextmanager
 def native_chatter(*, shown: bool) -> Iterator[None]:
     """Drop what compiled libraries write to stderr past Python while they are imported, unless `shown`.

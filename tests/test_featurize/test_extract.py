@@ -1,5 +1,6 @@
 """The way of frames through batches and networks into the store."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +15,19 @@ from tiny_backbone import tiny_backbone, tiny_source
 
 from featurize.batching import FrameBatcher
 from featurize.compile import choose_runtime, make_runner
+from featurize.decode import decode
 from featurize.discover import discover
+from featurize.drawn import write_video
+from featurize.errors import MachineError
 from featurize.extract import Progress, extract
 from featurize.extractor import build_extractor
+from featurize.frames import Frames
 from featurize.plan import make_plan
+from featurize.resize import Canvas
 from featurize.runtime import BATCH_FRAMES
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource
+from featurize.view import Look
 from featurize.weights import RANDOM_WEIGHTS
 from store import FeatureStore, Status
 
@@ -156,3 +163,70 @@ def test_a_name_that_is_not_utf_8_is_written_with_its_bytes_in_hex(tmp_path: Pat
     assert extract(plan, sampling, store).statuses[Status.OK] == 1
     assert store.clips().index.tolist() == ["caf%E9.mp4"]
     assert not make_plan(discover([clips]), [tiny_source()], sampling, store).tasks
+
+
+def test_a_clip_of_twelve_and_a_half_seconds_at_eight_frames_a_second_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    write_video(path, (np.full((48, 64, 3), 60 + index, np.uint8) for index in range(100)), fps=8)
+    frames = decode(path, Sampling(fps=8), [Look(canvas=Canvas(px=64))])
+    assert frames.status is Status.OK
+    assert len(frames.motion.cells) == 100
+
+
+def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(path: Path, *arguments: object) -> Frames:
+        if path.name == "3.mp4":
+            raise IndexError("index 100 is out of bounds")
+        return decode(path, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("featurize.ahead.decode", breaks)
+    with caplog.at_level("INFO", "featurize"):
+        store, progress = run(clips, tmp_path / "store", [tiny_source()])
+    assert dict(progress.failures).keys() == {"3.mp4", "bad.mp4"}
+    assert "IndexError (index 100 is out of bounds)" in dict(progress.failures)["3.mp4"]
+    assert "3.mp4" in caplog.text
+    assert "Traceback" in caplog.text
+    (key,) = store.keys()
+    reader = store.reader(key)
+    assert [reader.status[row] for row in reader.index_of(["2.mp4", "3.mp4", "4.mp4"])] == [
+        Status.OK,
+        Status.FAILED,
+        Status.OK,
+    ]
+    monkeypatch.undo()
+    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store, retry_failed=True)
+    extract(plan, SAMPLING, store, runtime="tensorflow")
+    assert store.clips().loc["3.mp4", "status"] == Status.OK
+
+
+def test_a_machine_that_has_run_out_of_something_stops_the_run_instead_of_failing_every_clip(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> Frames:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("featurize.ahead.decode", breaks)
+    with pytest.raises(MachineError, match=r"clip '.*\.mp4': Too many open files; .* run the same command again"):
+        run(clips, tmp_path / "store", [tiny_source()])
+    assert len(FeatureStore.open(tmp_path / "store").clips()) == 0
+
+
+def test_features_that_the_store_refuses_fail_their_clip_and_no_other(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tiny_source()
+
+    def sees_nothing_in_dark_frames(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        features = np.ones((len(batch), source.backbone.dim), np.float32)
+        features[batch.mean(axis=(1, 2, 3)) > 70] = np.nan
+        return features
+
+    monkeypatch.setattr("featurize.extract._runner", lambda *_: sees_nothing_in_dark_frames)
+    store, progress = run(clips, tmp_path / "store", [source])
+    refused = {clip_id: reason for clip_id, reason in progress.failures if clip_id != "bad.mp4"}
+    assert set(refused) == {"6.mp4"}
+    assert "not finite" in refused["6.mp4"]
+    reader = store.reader(store.keys()[0])
+    assert reader.lengths[reader.index_of(["5.mp4", "6.mp4"])].tolist() == [13, 0]

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from moving import FRAMES, HEIGHT, TIMES_S, WIDTH, as_pixels, clip, overlap, scene, walk
 from numpy.typing import NDArray
 
@@ -176,3 +178,27 @@ def test_boxes_stay_inside_the_frame_and_are_square_in_pixels() -> None:
 def test_motion_between_the_sampled_frames_is_looked_up_at_the_nearest_moment() -> None:
     motion = Motion(times_s=np.array([0.0, 1.0, 2.0]), cells=np.zeros((3, 2, 2), np.float32))
     assert motion.nearest(np.array([-1.0, 0.4, 0.6, 1.5, 9.0])).tolist() == [0, 0, 1, 1, 2]
+
+
+@given(
+    frames=st.integers(1, 1100),
+    height=st.integers(1, 24),
+    width=st.integers(1, 24),
+    fps=st.floats(0.1, 120),
+    seed=st.integers(0, 9),
+)
+@example(frames=100, height=12, width=16, fps=8.0, seed=0)
+@example(frames=232, height=12, width=16, fps=8.0, seed=0)
+@settings(deadline=None, max_examples=150)
+def test_a_clip_of_any_length_rate_and_size_has_a_background(
+    frames: int, height: int, width: int, fps: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    still = rng.integers(40, 200, (height, width, 3), np.uint8)
+    pixels = np.broadcast_to(still, (frames, *still.shape)).copy()
+    times_s = np.arange(frames) / fps
+    motion = find_motion(LowFrames(pixels), times_s)
+    assert len(motion.cells) == frames
+    assert not motion.cells.any()
+    pixels[frames // 2] = 255 - pixels[frames // 2]
+    assert np.isfinite(find_motion(LowFrames(pixels), times_s).cells).all()

@@ -65,13 +65,16 @@ class Blend:
             provenance={"model": self.method, "blend_of": list(self.models)},
         )
 
-    def apply_to_folds(self, per_fold: Sequence[Sequence[Predictions]]) -> Predictions:
+    def apply_to_folds(
+        self, per_fold: Sequence[Sequence[Predictions]], unseen: Mapping[str, int] = MappingProxyType({})
+    ) -> Predictions:
         """Blend new clips: the blend of each fold's models, then the mean over folds.
 
         A blend was fitted on single models' predictions, so it is applied to such, not to their average.
 
         Args:
             per_fold: for each fold, the predictions of that fold's models, all of the same clips.
+            unseen: the one fold to ask about a clip, where the models of all others have learned from it.
 
         Raises:
             BlendError: there is no fold, or the folds' predictions do not match.
@@ -80,8 +83,12 @@ class Blend:
             raise BlendError(f"blend '{self.method}' was given no predictions; predict with at least one fold's models")
         blended = [self.apply(predictions) for predictions in per_fold]
         ids = blended[0].ids
-        mean = np.mean([_same_clips(each, blended[0]).probabilities for each in blended], axis=0)
-        return Predictions(ids=ids, classes=self.classes, probabilities=mean, provenance=blended[0].provenance)
+        each_fold = np.stack([_same_clips(each, blended[0]).probabilities for each in blended])
+        found = each_fold.mean(axis=0)
+        for row, clip_id in enumerate(ids):
+            if clip_id in unseen:
+                found[row] = each_fold[unseen[clip_id] if len(each_fold) > 1 else 0, row]
+        return Predictions(ids=ids, classes=self.classes, probabilities=found, provenance=blended[0].provenance)
 
     def to_json(self) -> dict[str, Any]:
         """The blend as JSON values; `from_json` turns them back."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from heads.attend import explaining_head, top_frames
 from heads.output import read_template, require_writable, write_predictions
-from heads.predict import predict_run
+from heads.predict import Origin, predict_run
 from heads.predictions import read_csv
 from heads.run import RunDirectory
 from store import FeatureStore, Status
@@ -37,11 +37,21 @@ def predict(
     )
     frames = None if explainer is None else top_frames(run, store, explainer, new.predictions.ids)
     write_predictions(out, new, template, frames)
-    counts = Counter(status.value for status in new.status)
+    counts, origins = (Counter(each.value for each in column) for column in (new.status, new.origin))
     if as_json:
-        print_json({"out": str(out), "clips": len(new.status), "statuses": dict(counts)})
+        print_json({"out": str(out), "clips": len(new.status), "statuses": dict(counts), "origins": dict(origins)})
         return
     print(f"{len(new.status)} clips predicted into {out}")
+    known = [clip_id for clip_id, each in zip(new.predictions.ids, new.origin, strict=True) if each is not Origin.NEW]
+    if known:
+        where = "see column origin" if template is None else name_a_few(known)
+        how_many = "all" if len(known) == len(new.origin) else f"{len(known)}"
+        stderr_console().print(
+            f"the run learned from {how_many} of them: these have the answers of models that did not ({where}); only "
+            "those of new clips say how it does on what comes",
+            highlight=False,
+            soft_wrap=True,
+        )
     failed = [clip_id for clip_id, each in zip(new.predictions.ids, new.status, strict=True) if each is Status.FAILED]
     if failed:
         where = "see column status" if template is None else name_a_few(failed)

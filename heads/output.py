@@ -13,6 +13,7 @@ from heads.atomic import atomic_path
 from heads.attend import Moment
 from heads.errors import PredictionError
 from heads.predict import NewPredictions
+from heads.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN
 from heads.tables import TextTable, read_table
 from store.ids import name_a_few
 
@@ -25,9 +26,9 @@ def write_predictions(
 ) -> None:
     """Write predictions as Parquet if `path` ends so, else as CSV.
 
-    Without a template the columns are `clip_id`, `status` and one a class. With one, they are the template's, in its
-    order, and so are the rows; a template has no place for a status, nor for `frames`: the moments of each clip that
-    count. Otherwise these become the last columns `top_frames_s`, seconds separated by spaces, and
+    Without a template the columns are `clip_id`, `status`, `origin` and one a class. With one, they are the template's,
+    in its order, and so are the rows; a template has no place for a status or origin, nor for `frames`: the moments of
+    each clip that count. Otherwise these become the last columns `top_frames_s`, seconds separated by spaces, and
     `top_frames_weight`, each frame's share in the answer.
 
     Raises:
@@ -42,8 +43,9 @@ def write_predictions(
     predictions = new.predictions
     frame = pd.DataFrame(predictions.probabilities, columns=list(predictions.classes))
     if template is None:
-        frame.insert(0, "clip_id", list(predictions.ids))
-        frame.insert(1, "status", [status.value for status in new.status])
+        frame.insert(0, ID_COLUMN, list(predictions.ids))
+        frame.insert(1, STATUS_COLUMN, [status.value for status in new.status])
+        frame.insert(2, ORIGIN_COLUMN, [origin.value for origin in new.origin])
         if frames is not None:
             moments = [frames.get(clip_id, ()) for clip_id in predictions.ids]
             frame["top_frames_s"] = [" ".join(f"{each.time_s:.2f}" for each in some) for some in moments]

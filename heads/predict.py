@@ -1,7 +1,11 @@
-"""A finished run applied to clips of a store: every fold model of every head, then the blend."""
+"""A finished run applied to clips of a store: every fold model of every head, then the blend.
+
+What a run learned from is answered as it was scored: by models, and by a blend, that have not seen the clip.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import keras
@@ -20,7 +24,7 @@ from heads.metadata import MetadataTransform
 from heads.predictions import Predictions
 from heads.recipe import HeadConfig
 from heads.remembered import clip_statistics
-from heads.run import RunDirectory
+from heads.run import BLEND, RunDirectory
 from heads.saved import predict_models
 from heads.sight import ids_with_frames
 from store import FeatureStore, Status
@@ -34,6 +38,17 @@ class PredictError(HeadsError, ValueError):
     """The run and the store do not fit together."""
 
 
+class Origin(StrEnum):
+    """Whose answer a clip got.
+
+    NEW: that of all folds' models, none of which learned from it. OUT_OF_FOLD: the run learned from this clip, or from
+    a copy of it, so it has the answer of the models that did not.
+    """
+
+    NEW = "new"
+    OUT_OF_FOLD = "out of fold"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NewPredictions:
     """What a run says of clips.
@@ -42,10 +57,25 @@ class NewPredictions:
         predictions: blended probabilities, one row a clip.
         status: (N) how decoding went: FAILED if no source has frames, then it has the training prior; PARTIAL if some
             have none; else the worst over the sources.
+        origin: (N) whether the run learned from the clip.
     """
 
     predictions: Predictions
     status: tuple[Status, ...]
+    origin: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """Clips that a run learned from, by the ids that a store gives them.
+
+    Attributes:
+        fold: whose models did not learn from each.
+        scored_as: the id under which each stands in the run's tables, where it is the same file for certain.
+    """
+
+    fold: Mapping[str, int]
+    scored_as: Mapping[str, str]
 
 
 def predict_run(
@@ -54,8 +84,12 @@ def predict_run(
     """Predict clips of `store` by the blend of `run`.
 
     For each fold the heads' models of that fold predict and are blended; the folds' blends are averaged. A clip that
-    could not be decoded gets the share of each class among the training clips, and its status says so. A head says that
-    share of a clip that has nothing under its own source, such as one without sound.
+    the run learned from has its row of the run's out-of-fold table instead. Where the file may be another one by now
+    (its fingerprint differs, or the run is older than its list of fingerprints), the blend of the fold that did not
+    learn from the clip of that name answers alone, as it does for a clip without labels that was learned from.
+
+    A clip that could not be decoded gets the share of each class among the training clips, and its status says so. A
+    head says that share of a clip that has nothing under its own source, such as one without sound.
 
     Args:
         run: trained and blended.
@@ -89,9 +123,36 @@ def predict_run(
     from_outside = [_answers(each, decoded) for each in outside.values()]
     by_fold = zip(*per_head, strict=True) if per_head else [()]
     per_fold = [[*(each for head in own for each in head), *from_outside] for own in by_fold]
-    blended = blend.apply_to_folds(per_fold) if decoded else None
     predictions = _always(ids, blend.classes, _prior(heads, blend.classes, run), blend.method)
-    return NewPredictions(predictions=predictions if blended is None else blended.over(predictions), status=status)
+    known = _known_clips(run, store, ids)
+    if decoded:
+        predictions = blend.apply_to_folds(per_fold, known.fold).over(predictions)
+    scored = [clip_id for clip_id in decoded if clip_id in known.scored_as]
+    if scored:
+        oof = run.read_oof(BLEND).select([known.scored_as[clip_id] for clip_id in scored]).only(blend.classes)
+        predictions = replace(oof, ids=tuple(scored), fold=None, provenance=predictions.provenance).over(predictions)
+    origin = tuple(Origin.OUT_OF_FOLD if clip_id in known.fold else Origin.NEW for clip_id in ids)
+    return NewPredictions(predictions=predictions, status=status, origin=origin)
+
+
+def _known_clips(run: RunDirectory, store: FeatureStore, ids: Sequence[str]) -> _Known:
+    """Those of `ids` that the run learned from, or that are copies of what it learned from."""
+    folds, fingerprints = run.read_folds(), run.read_fingerprints()
+    fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
+    fold_of |= {name: fold for name, fold in run.read_unlabelled_folds().items() if 0 <= fold < folds.n_folds}
+    scored = set(run.read_oof(BLEND).ids)
+    original = {mark: name for name, mark in reversed(fingerprints.items()) if mark}
+    marks = store.clips()["fingerprint"].to_dict()
+    fold, scored_as = {}, {}
+    for clip_id in ids:
+        mark = str(marks.get(clip_id, ""))
+        same = clip_id if mark and fingerprints.get(clip_id) == mark else original.get(mark)
+        if same is None and clip_id not in fold_of:
+            continue
+        fold[clip_id] = fold_of[clip_id if same is None else same]
+        if same in scored:
+            scored_as[clip_id] = str(same)
+    return _Known(fold=fold, scored_as=scored_as)
 
 
 def head_reader(store: FeatureStore, name: str, facts: Mapping[str, Any]) -> Reader:

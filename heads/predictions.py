@@ -16,6 +16,7 @@ from store.ids import name_a_few, normalise_clip_id, require_known, require_uniq
 ID_COLUMN = "clip_id"
 FOLD_COLUMN = "fold"
 STATUS_COLUMN = "status"
+ORIGIN_COLUMN = "origin"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +76,15 @@ class Predictions:
         probabilities[[place[clip_id] for clip_id in self.ids]] = self.probabilities
         return replace(everyone, probabilities=probabilities, provenance=self.provenance)
 
+    def only(self, classes: Sequence[str]) -> "Predictions":
+        """The columns of `classes`, in that order.
+
+        Raises:
+            PredictionError: the model does not know one of them.
+        """
+        columns = [self.column(name) for name in classes]
+        return replace(self, classes=tuple(classes), probabilities=np.column_stack(columns))
+
     def column(self, name: str) -> NDArray[np.float64]:
         """The (N,) probabilities of one class.
 
@@ -97,7 +107,7 @@ class Predictions:
 def read_csv(path: Path, *, model: str | None = None) -> Predictions:
     """Read what `write_csv` wrote, or any CSV of that shape; the clips' column may be called as in a label table.
 
-    A column `status`, which `heads predict` writes, is passed over.
+    The columns `status` and `origin`, which `heads predict` writes, are passed over where they hold words.
 
     Args:
         path: the file.
@@ -116,7 +126,13 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise PredictionError(f"{path.name}: not a CSV table in UTF-8 ({error}); export it again") from error
     other = next((name for name in ID_COLUMNS if name in frame.columns), ID_COLUMN)
-    frame = frame.rename(columns={other: ID_COLUMN}).drop(columns=STATUS_COLUMN, errors="ignore")
+    frame = frame.rename(columns={other: ID_COLUMN})
+    in_words = [
+        name
+        for name in (STATUS_COLUMN, ORIGIN_COLUMN)
+        if name in frame.columns and not pd.api.types.is_numeric_dtype(frame[name])
+    ]
+    frame = frame.drop(columns=in_words)
     frame = frame.rename(columns=lambda name: composed(str(name)))
     if not frame.columns.is_unique:
         repeated = name_a_few(frame.columns[frame.columns.duplicated()])

@@ -165,8 +165,8 @@ class RunDirectory:
         self._require(self.labels_path, _TRAIN)
         return load_labels(self.labels_path, allow_empty_classes=True)
 
-    def write_folds(self, folds: Folds) -> None:
-        """Write the fold and group of each clip.
+    def write_folds(self, folds: Folds, fingerprints: Sequence[str] | None = None) -> None:
+        """Write the fold and group of each clip, and the fingerprint of its file where these are given.
 
         Raises:
             ValueError: the folds were made without ids.
@@ -174,6 +174,8 @@ class RunDirectory:
         if len(folds.ids) != len(folds.fold):
             raise ValueError("these folds have no clip ids; give `ids` to assign_folds")
         frame = pd.DataFrame({"clip_id": list(folds.ids), "fold": folds.fold, "group": list(folds.groups)})
+        if fingerprints is not None:
+            frame["fingerprint"] = list(fingerprints)
         self._write_frame(self.folds_path, frame)
 
     def write_balance(self, table: pd.DataFrame) -> None:
@@ -187,6 +189,11 @@ class RunDirectory:
         return Folds(
             ids=tuple(frame["clip_id"]), fold=fold, groups=tuple(frame["group"]), n_folds=int(fold.max(initial=-1)) + 1
         )
+
+    def read_fingerprints(self) -> dict[str, str]:
+        """The fingerprint of each clip's file; empty for a run of before they were written."""
+        frame = self._frame(self.folds_path, _TRAIN, ("clip_id",))
+        return {} if "fingerprint" not in frame else dict(zip(frame["clip_id"], frame["fingerprint"], strict=True))
 
     def write_clips(self, clips: pd.DataFrame) -> None:
         """Write the clips that are not ok, with the columns clip_id, source, status, reason."""
@@ -205,10 +212,19 @@ class RunDirectory:
 
     def read_unlabelled_sites(self) -> dict[str, str]:
         """The sites of the clips without labels that were learned from, where they are known."""
-        if not self.unlabelled_path.exists():
-            return {}
-        frame = self._frame(self.unlabelled_path, _TRAIN, ("clip_id", "site"))
+        frame = self._unlabelled()
         return {name: site for name, site in zip(frame["clip_id"], frame["site"], strict=True) if site}
+
+    def read_unlabelled_folds(self) -> dict[str, int]:
+        """The fold whose models did not learn from each clip without labels; -1 where all of them did."""
+        frame = self._unlabelled()
+        return dict(zip(frame["clip_id"], frame["fold"].astype(int).tolist(), strict=True))
+
+    def _unlabelled(self) -> pd.DataFrame:
+        columns = ("clip_id", "site", "fold")
+        if not self.unlabelled_path.exists():
+            return pd.DataFrame({name: pd.Series(dtype=str) for name in columns})
+        return self._frame(self.unlabelled_path, _TRAIN, columns)
 
     def write_head(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write what is known of a head."""

@@ -130,7 +130,7 @@ def train_on(
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
         note("the recipe has no pseudo_epochs, so the clips without labels are not used")
     heads = sighted_heads(resolved.heads, readers, usable, folds, note)
-    _begin(run, recipe, heads, readers, usable, folds, set_aside, extra)
+    _begin(run, recipe, heads, readers, facts, usable, folds, set_aside, extra)
     if unlabelled:
         run.write_unlabelled(extra.ids, extra.fold, sites or {})
     stopping, done = threading.Event(), []
@@ -169,6 +169,7 @@ def _begin(
     recipe: Recipe,
     heads: Sequence[NamedHead],
     readers: Mapping[str, FeatureReader],
+    facts: pd.DataFrame,
     labels: LabelTable,
     folds: Folds,
     set_aside: pd.DataFrame,
@@ -188,7 +189,7 @@ def _begin(
         _require_same(run, config)
         return
     run.write_labels(labels)
-    run.write_folds(folds)
+    run.write_folds(folds, facts.loc[list(folds.ids), "fingerprint"].tolist())
     run.write_balance(balance_table(labels.values, folds, labels.classes))
     run.write_clips(set_aside)
     run.write_config(config)

@@ -40,13 +40,14 @@ def make_store(
     failed: Sequence[int] = (),
     seed: int = 0,
     boxes: bool = False,
+    ids: Sequence[str] | None = None,
 ) -> FeatureStore:
     """A store in which a clip of class c (one row of `labels` each) shows it in column 2 + c of some of its frames.
 
-    With `boxes`, something moves in the middle of each frame.
+    With `boxes`, something moves in the middle of each frame. Clips are called `ids`, `clip_ids` if None.
     """
     store = FeatureStore.open(root, create=True)
-    ids = clip_ids(len(labels))
+    ids = clip_ids(len(labels)) if ids is None else ids
     with store.clip_writer() as facts:
         for index, clip_id in enumerate(ids):
             facts.add(_facts(clip_id, index, failed=index in failed))

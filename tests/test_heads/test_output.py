@@ -9,7 +9,7 @@ from heads import output
 from heads.cli import app
 from heads.errors import PredictionError
 from heads.output import read_template, require_writable, write_predictions
-from heads.predict import NewPredictions
+from heads.predict import NewPredictions, Origin
 from heads.predictions import Predictions
 from store import Status
 
@@ -40,5 +40,7 @@ def test_a_template_in_another_spelling_of_its_letters_is_kept_as_it_came(tmp_pa
     said = Predictions(ids=(f"{one}.mp4",), classes=(one,), probabilities=np.array([[0.25]]))
     wanted = read_template(template)
     assert wanted.clip_ids() == list(said.ids)
-    write_predictions(tmp_path / "out.csv", NewPredictions(predictions=said, status=(Status.OK,)), wanted)
+    write_predictions(
+        tmp_path / "out.csv", NewPredictions(predictions=said, status=(Status.OK,), origin=(Origin.NEW,)), wanted
+    )
     assert (tmp_path / "out.csv").read_text() == f"filename,{two}\n{two}.mp4,0.25\n"

@@ -16,7 +16,7 @@ from heads.frame_layers import ORDER, SPREAD
 from heads.frame_runs import heads_to_score, score_frames
 from heads.leaderboard import blend_run
 from heads.named import resolve_heads
-from heads.predict import predict_run
+from heads.predict import Origin, predict_run
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.sight import sighted_heads
@@ -89,6 +89,7 @@ def test_a_head_says_the_prior_of_what_it_cannot_see_and_the_others_go_on(tmp_pa
 
     blend_run(run, "mean_of_logits")
     new = predict_run(run, store)
+    assert new.origin.count(Origin.OUT_OF_FOLD) == COUNT - 1
     status = dict(zip(new.predictions.ids, new.status, strict=True))
     assert {clip_id for clip_id in IDS if status[clip_id] is Status.FAILED} == {IDS[BROKEN]}
     assert {clip_id for clip_id in IDS if status[clip_id] is Status.PARTIAL} == set(silent)

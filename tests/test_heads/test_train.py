@@ -1,5 +1,6 @@
 """Training over folds: honest, resumable, and what it writes can be used again."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from heads.leaderboard import blend_run
 from heads.metadata import MetadataTransform
 from heads.metrics import mean_log_loss
 from heads.output import read_template, write_predictions
-from heads.predict import PredictError, predict_run
+from heads.predict import Origin, PredictError, predict_run
+from heads.predictions import read_csv
 from heads.recipe import HeadConfig, Recipe
 from heads.remembered import clip_statistics
 from heads.run import RunDirectory
@@ -307,15 +309,18 @@ def test_a_label_without_features_is_refused_or_left_out(tmp_path: Path, sites: 
 def test_new_clips_get_the_mean_of_the_folds_blends(
     trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path
 ) -> None:
-    store, run, _ = trained
+    _, run, _ = trained
     blend_run(run, "mean")
+    ids = [f"new {clip_id}" for clip_id in clip_ids(90)]
+    store = make_store(tmp_path / "new", made_labels(), ("made", "other"), failed=(7, 11), ids=ids)
     new = predict_run(run, store)
-    assert new.predictions.ids == tuple(sorted(clip_ids(90)))
+    assert new.predictions.ids == tuple(sorted(ids))
+    assert set(new.origin) == {Origin.NEW}
     failed = [place for place, status in enumerate(new.status) if status is Status.FAILED]
-    assert [new.predictions.ids[place] for place in failed] == sorted((clip_ids(90)[7], clip_ids(90)[11]))
+    assert [new.predictions.ids[place] for place in failed] == sorted((ids[7], ids[11]))
     prior = np.mean(run.read_head("attention-made")["prior"], axis=0)
     np.testing.assert_allclose(new.predictions.probabilities[failed], [prior, prior])
-    one = clip_ids(90)[0]
+    one = ids[0]
     by_hand = []
     for name in run.head_names():
         reader = store.reader(made_key(name.removeprefix("attention-")))
@@ -332,8 +337,79 @@ def test_new_clips_get_the_mean_of_the_folds_blends(
     )
     write_predictions(tmp_path / "out.csv", new)
     table = pd.read_csv(tmp_path / "out.csv")
-    assert list(table.columns) == ["clip_id", "status", *CLASSES]
+    assert list(table.columns) == ["clip_id", "status", "origin", *CLASSES]
     assert table["status"].value_counts().to_dict() == {"ok": 88, "failed": 2}
+    assert read_csv(tmp_path / "out.csv").classes == CLASSES
+
+
+def test_clips_that_the_run_learned_from_get_their_out_of_fold_answers(
+    trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path
+) -> None:
+    _, run, _ = trained
+    blend_run(run)
+    oof = run.read_oof("blend")
+    known, new = clip_ids(90)[:60], [f"new {clip_id}" for clip_id in clip_ids(90)[60:]]
+    store = make_store(tmp_path / "mixed", made_labels(), ("made", "other"), failed=(7, 11), ids=[*known, *new])
+    words = ["predict", "--run", run.path, "--store", store.root, "--out", tmp_path / "out.csv"]
+    done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert "90 clips predicted" in done.stdout
+    assert "the run learned from 58 of them: these have the answers of models that did not" in done.stderr
+    table = pd.read_csv(tmp_path / "out.csv").set_index("clip_id")
+    learned = [clip_id for clip_id in known if clip_id in oof.ids]
+    assert len(learned) == 58
+    assert table.index[table["origin"] == "out of fold"].tolist() == sorted(learned)
+    assert set(table["origin"]) == {"out of fold", "new"}
+    np.testing.assert_allclose(table.loc[learned, list(CLASSES)], oof.select(learned).only(CLASSES).probabilities)
+    done = CliRunner().invoke(app, [*map(str, words), "--json"], catch_exceptions=False)
+    assert json.loads(done.stdout)["origins"] == {"out of fold": 58, "new": 32}
+
+
+def test_a_copy_of_a_clip_that_was_learned_from_is_known_by_its_content(
+    trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path
+) -> None:
+    _, run, _ = trained
+    blend_run(run)
+    original, copy = clip_ids(90)[3], "moved/elsewhere.mp4"
+    store = make_store(tmp_path / "moved", made_labels()[:1], ("made", "other"), ids=[copy])
+    facts = store.clips().loc[copy].to_dict()
+    with store.clip_writer() as writer:
+        writer.add(ClipFacts(clip_id=copy, **{**facts, "status": Status.OK, "fingerprint": f"print of {original}"}))
+    said = predict_run(run, store, [copy])
+    assert said.origin == (Origin.OUT_OF_FOLD,)
+    np.testing.assert_array_equal(
+        said.predictions.probabilities, run.read_oof("blend").select([original]).probabilities
+    )
+
+
+@pytest.mark.parametrize("old_run", [False, True])
+def test_what_may_be_another_clip_under_a_known_name_is_answered_by_the_models_that_never_saw_the_name(
+    trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path, old_run: bool
+) -> None:
+    store, run, _ = trained
+    blend_run(run, "mean")
+    one = clip_ids(90)[0]
+    if old_run:
+        table = pd.read_csv(run.folds_path)
+        table.drop(columns="fingerprint").to_csv(run.folds_path, index=False)
+    else:
+        store = make_store(tmp_path / "other", made_labels(seed=8), ("made", "other"), seed=5)
+        facts = store.clips().loc[one].to_dict()
+        with store.clip_writer() as writer:
+            writer.add(ClipFacts(clip_id=one, **{**facts, "status": Status.OK, "fingerprint": "another file"}))
+    said = predict_run(run, store, [one])
+    fold = int(run.read_folds().of([one])[0])
+    by_hand = []
+    for name in run.head_names():
+        reader = store.reader(made_key(name.removeprefix("attention-")))
+        features, mask = reader.batch(reader.index_of([one]))
+        model = keras.saving.load_model(run.model_path(name, fold), compile=False)
+        transform = parse_settings(run.read_head(name)["metadata"][fold], MetadataTransform, "head.json")
+        inputs = {"features": features.astype(np.float32), "mask": mask}
+        inputs |= {"metadata": transform.apply(store.clips().loc[[one]])}
+        inputs |= clip_statistics(reader, reader.index_of([one]), ("change",))
+        by_hand.append(keras.ops.convert_to_numpy(model(inputs))[0])
+    assert said.origin == (Origin.OUT_OF_FOLD,)
+    np.testing.assert_allclose(said.predictions.probabilities[0], np.mean(by_hand, axis=0), rtol=1e-4, atol=1e-5)
 
 
 def test_a_template_s_rows_and_columns_are_kept(

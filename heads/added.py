@@ -61,7 +61,7 @@ def add_predictions(run: RunDirectory, path: Path) -> Added:
         raise PredictionError(f"{path}: a model cannot be called '{BLEND}', the run's own blend is; rename the file")
     labels, folds = run.read_labels(), run.read_folds()
     own = [run.read_oof(name) for name in run.head_names() if name != given.model]
-    if run.head_path(given.model).is_file():
+    if run.head_path(given.model).is_file() or given.model in run.planned_heads():
         raise PredictionError(f"{path}: the run has a head '{given.model}' of its own; give the file another name")
     known = set(own[0].ids if own else folds.ids)
     _require_clips(path, given, known)

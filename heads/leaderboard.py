@@ -29,7 +29,7 @@ from heads.folds import Folds
 from heads.labels import BLANK, LabelTable
 from heads.metrics import evaluate, matching_values
 from heads.predictions import Predictions
-from heads.run import BLEND, RunDirectory
+from heads.run import RunDirectory
 from heads.thresholds import WANTED, group_draws, species_thresholds
 
 PRIOR = "training prior"
@@ -100,9 +100,7 @@ def blend_run(
         "blank_removal": _blank_removal(blends[chosen], values, folds),
         "thresholds": _thresholds(blends[chosen], values, folds, precision, recall),
     }
-    run.write_oof(BLEND, blends[chosen])
-    run.write_blend(material.fit(find_blender(chosen)).to_json())
-    run.write_metrics(metrics)
+    run.write_blended(blends[chosen], material.fit(find_blender(chosen)).to_json(), metrics)
     return leaderboard(metrics)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from heads.joined import JoinedReader, Reader
 from heads.recipe import EACH_SOURCE, HeadConfig, Recipe, RecipeError
@@ -60,7 +61,7 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
     if not held:
         raise RecipeError(f"{store.root}: the store holds no features; run `featurize` first")
     heads: list[NamedHead] = []
-    notes = _missing(recipe, held)
+    notes = [*_missing(recipe, held), *_misspelt(recipe, held)]
     for config in recipe.heads:
         lacking = [name for name in config.classes if classes is not None and name not in classes]
         if lacking:
@@ -72,6 +73,12 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
         if config.joined and len(keys) < _FEWEST_TO_JOIN:
             few = ", ".join(key.source for key in keys) or "none"
             notes.append(f"head '{config.name or config.kind}' is left out: it joins sources, and there is {few}")
+            continue
+        if not keys:
+            notes.append(
+                f"head '{config.name or config.kind}' is left out: nothing that the store holds ({', '.join(held)}) is "
+                f"of {_asked_for(config)}"
+            )
             continue
         heads += _on_keys(config, keys)
     names = [head.name for head in heads]
@@ -91,6 +98,29 @@ def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey]) -> list[NamedHead]:
     if config.joined:
         return [NamedHead(name=title, config=config, keys=tuple(keys))]
     return [NamedHead(name=f"{title}-{key.source}", config=config, keys=(key,)) for key in keys]
+
+
+def _asked_for(config: HeadConfig) -> str:
+    """Which sources a head is limited to, in words."""
+    asked = [] if config.sources == EACH_SOURCE else [f"sources {', '.join(config.sources)}"]
+    asked += [f"view {config.view}"] if config.view else []
+    asked += [f"sources other than {', '.join(config.without)}"] if config.without else []
+    return " and ".join(asked)
+
+
+def _misspelt(recipe: Recipe, held: Sequence[str]) -> list[str]:
+    """A sentence on each source that is to be left out and is not there, where one is there that may be meant.
+
+    A recipe serves any store, so that what it leaves out need not be there.
+    """
+    known = {*held, *recipe.made_for}
+    names = dict.fromkeys(name for head in recipe.heads for name in head.without)
+    return [
+        f"`without` names '{name}', which leaves nothing out: the store does not hold it; did you mean '{near[0]}'?"
+        for name in names
+        if name not in known and name.partition("+")[0] not in recipe.made_for
+        if (near := [source for source in held if source.startswith(name)] or get_close_matches(name, held))
+    ]
 
 
 def _missing(recipe: Recipe, held: Sequence[str]) -> list[str]:

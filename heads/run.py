@@ -32,13 +32,16 @@ from heads.frame_layers import read_layers, write_layers
 from heads.labels import LabelTable, load_labels
 from heads.predictions import Predictions, read_csv
 from heads.progress import Epoch
+from store.digest import file_sha256
 
 BLEND = "blend"
+CONFIG_VERSION = 1
 CLIP_COLUMNS = ("clip_id", "source", "status", "reason")
 _TRAIN = "heads train --run {run} ..."
 _BLEND = "heads blend --run {run}"
 _FRAMES = "heads train --run {run} --frame-scores ..."
 _ADD = "heads blend --run {run} --add ..."
+_WRITTEN_WITH = "written_with"  # in metrics.json: file name -> sha256
 
 
 @dataclass(frozen=True)
@@ -149,8 +152,23 @@ class RunDirectory:
         write_text(self.config_path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
-        """The resolved recipe."""
-        return dict(yaml.safe_load(self._text(self.config_path, _TRAIN)))
+        """The resolved recipe, and what the run was begun with.
+
+        Raises:
+            RunError: the run was made by a later version.
+        """
+        config = dict(yaml.safe_load(self._text(self.config_path, _TRAIN)))
+        version = config.setdefault("version", CONFIG_VERSION)
+        if version > CONFIG_VERSION:
+            raise RunError(
+                f"{self.config_path}: made by a later version of Trapline (format {version}, expected at most "
+                f"{CONFIG_VERSION}); update Trapline, or name a new folder with --run"
+            )
+        return config
+
+    def planned_heads(self) -> tuple[str, ...]:
+        """The names of the heads that the run was begun with, whether they are trained yet or not."""
+        return tuple(self.read_config().get("sources", ())) if self.config_path.is_file() else ()
 
     def write_labels(self, labels: LabelTable) -> None:
         """Write the labels that the run uses, one-hot, with the site of each clip if it is known."""
@@ -294,13 +312,31 @@ class RunDirectory:
         """Where the predictions of a model from outside came from."""
         return self._json(self.added_path(name), _ADD)
 
-    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Write the scores of every head and blend."""
-        write_json(self.metrics_path, metrics)
+    def write_blended(self, predictions: Predictions, blend: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+        """Write the chosen blend, its out-of-fold probabilities, and the scores of every head and blend.
+
+        The scores come last and hold digests of the other two: until then, and where they do not match, readers say
+        that blending was stopped, instead of mixing two blends.
+        """
+        self.write_oof(BLEND, predictions)
+        write_json(self.blend_path, blend)
+        write_json(self.metrics_path, {**metrics, _WRITTEN_WITH: self._blend_digests()})
 
     def read_metrics(self) -> dict[str, Any]:
         """The scores of every head and blend."""
-        return self._json(self.metrics_path, _BLEND)
+        metrics = self._json(self.metrics_path, _BLEND)
+        written_with = metrics.get(_WRITTEN_WITH)
+        if written_with is not None and written_with != self._blend_digests():
+            raise RunError(
+                f"{self.path}: `heads blend` was stopped before it was done, so that blend.json, oof/{BLEND}.csv and "
+                f"metrics.json are not of one blend; run `{_BLEND.format(run=self.path)}` again"
+            )
+        return metrics
+
+    def _blend_digests(self) -> dict[str, str]:
+        """The sha256 of the files that the scores belong to, "" for one that is not there."""
+        files = {path.name: path for path in (self.blend_path, self.oof_path(BLEND))}
+        return {name: file_sha256(path) if path.is_file() else "" for name, path in files.items()}
 
     def write_splits(self, splits: Mapping[str, Any]) -> None:
         """Write the heads' scores beside those of random folds."""
@@ -320,13 +356,11 @@ class RunDirectory:
         path = self.path / "metadata.json"
         return list(self._json(path, _TRAIN)["heads"]) if path.is_file() else []
 
-    def write_blend(self, blend: Mapping[str, Any]) -> None:
-        """Write the chosen blend."""
-        write_json(self.blend_path, blend)
-
     def read_blend(self) -> dict[str, Any]:
         """The chosen blend."""
-        return self._json(self.blend_path, _BLEND)
+        blend = self._json(self.blend_path, _BLEND)
+        self.read_metrics()
+        return blend
 
     def write_report(self, html: str) -> None:
         """Write the report."""

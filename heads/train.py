@@ -21,16 +21,16 @@ from heads.named import NamedHead, resolve_heads
 from heads.progress import Epoch, Progress, StoppedError
 from heads.recipe import Recipe
 from heads.remembered import clip_marks
-from heads.run import RunDirectory
+from heads.run import CONFIG_VERSION, RunDirectory
 from heads.sight import sighted_heads, usable_labels
 from heads.unlabelled import Unlabelled, deal_clips, find_unlabelled, labels_and_sites
 from store import FeatureReader, FeatureStore
+from store.config import parse_settings
 from store.digest import settings_digest
 from store.ids import name_a_few
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
 _SHARED = {
-    "recipe": "another recipe",
     "sources": "other sources",
     "labels_sha256": "other labels",
     "folds_sha256": "other folds",
@@ -134,6 +134,7 @@ def train_on(
     if unlabelled:
         run.write_unlabelled(extra.ids, extra.fold, sites or {})
     stopping, done = threading.Event(), []
+    _require_own_names(run, heads)
     for head in heads:
         resumed = head.name in run.head_names()
         if not resumed:
@@ -147,6 +148,16 @@ def train_on(
                 f"stopped after head {head.name}, which is finished; the same command goes on from there"
             )
     return done
+
+
+def _require_own_names(run: RunDirectory, heads: Sequence[NamedHead]) -> None:
+    for head in heads:
+        if run.is_added(head.name):
+            raise TrainError(
+                f"{run.path}: a model called '{head.name}' was brought in with --add, and the recipe has a head of "
+                f"that name; give the head a `name` of its own, or delete {run.added_path(head.name).parent} and "
+                f"{run.oof_path(head.name)}"
+            )
 
 
 def rare_classes(labels: LabelTable, folds: Folds) -> list[str]:
@@ -177,6 +188,7 @@ def _begin(
 ) -> None:
     """Write what the heads are going to share, or make sure that the run was begun with just the same."""
     config = {
+        "version": CONFIG_VERSION,
         "recipe": recipe.model_dump(mode="json"),
         "sources": {head.name: [key.folder for key in head.keys] for head in heads},
         "labels_sha256": settings_digest([labels.ids, labels.classes, labels.values.tolist()]),
@@ -186,7 +198,7 @@ def _begin(
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     if run.config_path.exists():
-        _require_same(run, config)
+        _require_same(run, recipe, config)
         return
     run.write_labels(labels)
     run.write_folds(folds, facts.loc[list(folds.ids), "fingerprint"].tolist())
@@ -201,13 +213,18 @@ def _features_digest(readers: Mapping[str, FeatureReader], ids: Sequence[str]) -
     return settings_digest(sorted(marks.items()))
 
 
-def _require_same(run: RunDirectory, config: Mapping[str, Any]) -> None:
+def _require_same(run: RunDirectory, recipe: Recipe, config: Mapping[str, Any]) -> None:
+    """Make sure that a run was begun with just this; a setting that its recipe could not name yet has its default."""
     before = run.read_config()
+    if parse_settings(before["recipe"], Recipe, f"{run.config_path}: recipe").model_dump() != recipe.model_dump():
+        raise TrainError(_begun_with(run, "another recipe"))
     for part, named in _SHARED.items():
         if before.get(part) != config[part]:
-            raise TrainError(
-                f"{run.path}: this run was begun with {named}; name a new folder with --run, or delete this one"
-            )
+            raise TrainError(_begun_with(run, named))
+
+
+def _begun_with(run: RunDirectory, named: str) -> str:
+    return f"{run.path}: this run was begun with {named}; name a new folder with --run, or delete this one"
 
 
 def _train_one(

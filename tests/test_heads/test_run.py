@@ -34,10 +34,9 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     run.write_oof("attention-lite0", oof([1, 0]))
     run.write_head("attention-lite0", {"seconds": 1.5})
     run.write_clips(pd.DataFrame([{"clip_id": "x", "source": "lite0", "status": "failed", "reason": 'no, "really"'}]))
-    run.write_metrics({"chosen": "mean"})
-    run.write_blend({"method": "mean"})
+    run.write_blended(oof([1, 0]), {"method": "mean"}, {"chosen": "mean"})
     run.write_report("<p>ü</p>")
-    assert run.read_config() == {"seed": 0, "heads": [{"name": "größe"}]}
+    assert run.read_config() == {"seed": 0, "heads": [{"name": "größe"}], "version": 1}
     read = run.read_labels()
     assert (read.ids, read.classes, read.sites) == (labels().ids, labels().classes, labels().sites)
     assert np.array_equal(read.values, labels().values)
@@ -49,7 +48,7 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     assert np.array_equal(read_oof.probabilities, oof([1, 0]).probabilities)
     assert run.read_head("attention-lite0") == {"seconds": 1.5}
     assert run.read_clips().loc[0, "reason"] == 'no, "really"'
-    assert run.read_metrics() == {"chosen": "mean"}
+    assert run.read_metrics()["chosen"] == "mean"
     assert run.read_blend() == {"method": "mean"}
     assert run.report_path.read_text(encoding="utf-8") == "<p>ü</p>"
 
@@ -116,3 +115,39 @@ def test_the_temporary_file_keeps_its_ending(tmp_path: Path) -> None:
         assert temporary.suffix == ".keras"
         temporary.write_bytes(b"model")
     assert (tmp_path / "fold0.keras").read_bytes() == b"model"
+
+
+def test_a_run_of_a_later_version_is_not_guessed_at(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.write_config({"version": 2, "recipe": {}})
+    with pytest.raises(
+        RunError, match=r"config.yaml: made by a later version of Trapline \(format 2, expected at most 1"
+    ):
+        run.read_config()
+
+
+@pytest.mark.parametrize("lost", ["blend.json", "oof/blend.csv", "metrics.json"])
+def test_what_is_left_of_two_blends_is_not_mixed(tmp_path: Path, lost: str) -> None:
+    """One of the three files is of the blend before: blending was killed between them."""
+    run = RunDirectory(tmp_path / "run")
+    for method, shift in (("mean", 0.0), ("greedy", 0.1)):
+        before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+        given = oof([1, 0])
+        moved = Predictions(
+            ids=given.ids, classes=given.classes, probabilities=given.probabilities / (1 + shift), fold=given.fold
+        )
+        run.write_blended(moved, {"method": method}, {"chosen": method})
+        assert run.read_blend() == {"method": method}
+        assert run.read_metrics()["chosen"] == method
+    (run.path / lost).write_bytes(before[run.path / lost])
+    for reader in (run.read_blend, run.read_metrics):
+        with pytest.raises(RunError, match=r"`heads blend` was stopped .*; run `heads blend --run .*` again"):
+            reader()
+
+
+def test_a_blend_of_before_the_digests_is_read_as_it_is(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    write_json(run.blend_path, {"method": "mean"})
+    write_json(run.metrics_path, {"chosen": "mean"})
+    assert run.read_metrics() == {"chosen": "mean"}
+    assert run.read_blend() == {"method": "mean"}

@@ -11,17 +11,20 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from made_store import DIM, clip_ids, made_key, make_store, sites_of
 from typer.testing import CliRunner
 
+from heads.added import add_predictions
 from heads.cli import app
-from heads.errors import TrainError
+from heads.errors import PredictionError, TrainError
 from heads.fit import train_heads
 from heads.folds import assign_folds
 from heads.labels import LabelTable
 from heads.leaderboard import blend_run
 from heads.metadata import MetadataTransform
 from heads.metrics import mean_log_loss
+from heads.named import resolve_heads
 from heads.output import read_template, write_predictions
 from heads.predict import Origin, PredictError, predict_run
 from heads.predictions import read_csv
@@ -172,6 +175,57 @@ def test_a_run_is_never_mixed(
                 writer.add(ClipFeatures(**again, times_s=np.arange(2.0), features=np.ones((2, DIM), np.float32)))
     with pytest.raises(TrainError, match=f"begun with {said}.*; name a new folder"):
         train_run(store, labels, run, recipe, sites=None if changed == "folds" else sites)
+
+
+def test_a_run_goes_on_under_a_version_whose_recipes_have_more_settings(
+    trained: tuple[FeatureStore, RunDirectory, Path], sites: Path
+) -> None:
+    """The run's own recipe lacks a setting that came later: it means its default."""
+    store, run, labels = trained
+    config = yaml.safe_load(run.config_path.read_text())
+    del config["version"], config["recipe"]["made_for"]
+    for head in config["recipe"]["heads"]:
+        del head["tap_dropout"], head["averaging"]
+    run.config_path.write_text(yaml.safe_dump(config))
+    assert all(head.resumed for head in train_run(store, labels, run, RECIPE, sites=sites))
+
+
+def test_a_head_called_like_a_model_that_was_brought_in_is_refused_both_ways(
+    trained: tuple[FeatureStore, RunDirectory, Path], sites: Path, tmp_path: Path
+) -> None:
+    store, run, labels = trained
+    given = tmp_path / "attention-other.csv"
+    shutil.copy(run.oof_path("attention-other"), given)
+    run.oof_path("attention-other").unlink()
+    run.head_path("attention-other").unlink()
+    with pytest.raises(PredictionError, match="the run has a head 'attention-other' of its own; give the file another"):
+        add_predictions(run, given)
+    planned = run.config_path.read_text()
+    run.config_path.write_text(planned.replace("attention-other", "another"))
+    add_predictions(run, given)
+    run.config_path.write_text(planned)
+    with pytest.raises(TrainError, match="a model called 'attention-other' was brought in with --add"):
+        train_run(store, labels, run, RECIPE, sites=sites)
+
+
+def test_what_a_recipe_asks_for_and_the_store_does_not_hold_is_said(
+    trained: tuple[FeatureStore, RunDirectory, Path],
+) -> None:
+    store, _, _ = trained
+    heads = (
+        CONFIG,
+        CONFIG.model_copy(update={"name": "moving", "view": "motion"}),
+        CONFIG.model_copy(update={"name": "none", "sources": ("made",), "without": ("made",)}),
+        CONFIG.model_copy(update={"name": "typo", "without": ("othr", "nasnet")}),
+    )
+    found = resolve_heads(Recipe(folds=3, heads=heads), store)
+    assert [head.name for head in found.heads] == ["attention-made", "attention-other", "typo-made", "typo-other"]
+    assert found.notes == [
+        "`without` names 'othr', which leaves nothing out: the store does not hold it; did you mean 'other'?",
+        "head 'moving' is left out: nothing that the store holds (made, other) is of view motion",
+        "head 'none' is left out: nothing that the store holds (made, other) is of sources made and sources other than "
+        "made",
+    ]
 
 
 def test_the_same_seed_gives_the_same_predictions(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from heads.atomic import write_json
 from heads.blend import fit_blend
 from heads.blenders import BLENDERS, OPTIONAL, find_blender
 from heads.errors import RunError
@@ -161,7 +162,7 @@ def test_every_way_to_blend_is_explained(make_run: MakeRun) -> None:
     metrics = run.read_metrics()
     names = [*BLENDERS, *OPTIONAL, "xgboost+frames+calibrated"]
     row = metrics["comparison"][0]
-    run.write_metrics({**metrics, "comparison": [{**row, "name": name} for name in names]})
+    write_json(run.metrics_path, {**metrics, "comparison": [{**row, "name": name} for name in names]})
     said = [row.cells[-1].text for row in comparison_table(read_run(run)).rows]
     assert all(said)
     assert said[-1].endswith("of their scores of single frames, then calibrated")
@@ -263,7 +264,7 @@ def test_a_run_that_is_not_blended_is_refused(make_run: MakeRun) -> None:
 
 def test_a_run_blended_by_another_version_is_refused(make_run: MakeRun) -> None:
     run = make_run()
-    run.write_metrics({**run.read_metrics(), "version": 1})
+    write_json(run.metrics_path, {**run.read_metrics(), "version": 1})
     with pytest.raises(RunError, match=r"its version is 1, expected 4: .* run `heads blend --run"):
         render_report(run)
 

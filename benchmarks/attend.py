@@ -23,9 +23,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from heads.attend import UnweighedError, trained_heads, weigh_frames
-from heads.predict import head_reader
+from heads.attend import trained_heads, weigh_frames
+from heads.errors import UnweighedError
 from heads.run import RunDirectory
+from heads.saved import head_reader
 from store import FeatureKey, FeatureStore
 
 COLUMNS = ("auc", "ap", "weight", "top")

@@ -27,9 +27,9 @@ from heads.folds import Folds
 from heads.labels import LabelTable, load_labels
 from heads.metrics import mean_log_loss
 from heads.named import NamedHead, resolve_heads
-from heads.recipe import DEFAULT_METADATA, Recipe, load_recipe
+from heads.recipe import DEFAULT_METADATA, load_recipe
 from heads.seeds import mean_of_logits
-from heads.unlabelled import make_folds
+from heads.unlabelled import deal_clips
 from store import FeatureReader, FeatureStore
 
 DEFAULT = "default"
@@ -119,7 +119,7 @@ def main() -> None:
     results: dict[str, list[Losses]] = {}
     for name in chosen:
         for seed in range(words.seeds):
-            started, folds = time.perf_counter(), make_folds(labels, facts, Recipe(folds=recipe.folds, seed=seed))
+            started, folds = time.perf_counter(), deal_clips(labels, facts, recipe.folds, seed)[0]
             found = one_seed(heads, readers, facts, labels, folds, TRIALS[name], seed)
             results.setdefault(name, []).append(found)
             rounded = {each: round(loss, 4) for each, loss in found.items()}

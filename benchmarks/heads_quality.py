@@ -37,7 +37,7 @@ from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.remembered import clip_statistics
 from heads.seeds import mean_of_logits
-from heads.unlabelled import make_folds
+from heads.unlabelled import deal_clips
 from store import FeatureReader, FeatureStore
 
 Found = NDArray[np.float64]
@@ -79,7 +79,7 @@ def one_seed(
     seed: int,
 ) -> dict[str, dict[str, Score]]:
     """The scores of each way under each source, and of sources blended."""
-    folds = make_folds(labels, facts, Recipe(seed=seed))
+    folds = deal_clips(labels, facts, Recipe().folds, seed)[0]
     views = {source: str(reader.key.view["name"]) for source, reader in readers.items()}
     found: dict[str, dict[str, Found]] = {}
     for way in ways:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from featurize.discover import is_image
 from featurize.facts import LOW_WIDTH_PX, picture_facts
 from featurize.ffmpeg import Probe
+from featurize.formats import is_image
 from featurize.frames import Frames, no_frames
 from featurize.image import read_image
 from featurize.low import LowFrames

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featurize.errors import SourceError
+from featurize.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from store.ids import clip_id_from_path, name_a_few, require_unique, writable
-
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".avi", ".asf", ".wmv", ".mov", ".mkv", ".mts", ".m2ts", ".webm", ".m4v", ".mpg", ".mpeg", ".3gp"}
-)
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +38,6 @@ class Found:
 
     clips: tuple[Clip, ...]
     unlisted: tuple[tuple[str, str], ...]
-
-
-def is_image(path: Path) -> bool:
-    """Whether the file is a still picture, going by its suffix."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def discover(roots: Sequence[Path]) -> list[Clip]:

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from featurize.discover import is_image
 from featurize.ffmpeg import Probe, probe
+from featurize.formats import is_image
 from featurize.plan import Plan
 from featurize.sampling import Sampling
 

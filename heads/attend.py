@@ -7,27 +7,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.errors import HeadsError
-from heads.examples import Examples, in_turn
+from heads.errors import AttendError, UnweighedError
+from heads.examples import METADATA, Examples, in_turn
 from heads.frame_shares import answer_gradients, frame_shares, has_frame_shares, traced_statistics
+from heads.joined import ids_with_frames
 from heads.layers import AttentionPooling
-from heads.model import ATTENTION, FRONT, METADATA
-from heads.predict import head_reader, see_new_clips
+from heads.model import ATTENTION, FRONT
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
-from heads.sight import ids_with_frames
+from heads.saved import head_reader, see_new_clips
 from store import FeatureStore
 from store.config import parse_settings
 
 _CLIPS_AT_ONCE = 64
-
-
-class AttendError(HeadsError, ValueError):
-    """There are no frames to weigh."""
-
-
-class UnweighedError(AttendError):
-    """A head gives single frames no weights."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,8 +9,9 @@ from rich.table import Table
 from heads.forecast import forecast
 from heads.named import resolve_heads
 from heads.recipe import Recipe
-from heads.sight import sighted_heads, usable_labels
-from heads.unlabelled import find_unlabelled, labels_and_sites, make_folds
+from heads.sight import find_unlabelled, sighted_heads, usable_labels
+from heads.sites import labels_and_sites
+from heads.unlabelled import deal_clips
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
 from store.ids import name_a_few
@@ -36,7 +37,7 @@ def show_forecast(
     readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
     facts = store.clips()
     usable, _ = usable_labels(labels, readers, allow_missing=allow_missing)
-    folds = make_folds(usable, facts, recipe)
+    folds = deal_clips(usable, facts, recipe.folds, recipe.seed)[0]
     extra = len(find_unlabelled(labels, readers, site_of, note)) if unlabelled else 0
     heads = sighted_heads(resolved.heads, readers, usable, folds, note)
     found = [forecast(head, readers, facts, usable, folds, unlabelled=extra) for head in heads]

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.errors import StoppedError
 from heads.examples import Examples, in_turn
+from heads.history import Epoch
 from heads.members import Members
 from heads.model import HeadShape
 from heads.plan import Curriculum, Member, decay_share, step_sizes, suited_to
 from heads.prepare import correct_priors, prepare_members
-from heads.progress import Epoch, Progress, StoppedError, stop_after_epoch
+from heads.progress import Progress, stop_after_epoch
 from heads.pseudo import Judgement, judge
 from heads.recipe import HeadConfig
 

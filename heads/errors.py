@@ -29,3 +29,27 @@ class RunError(HeadsError, FileNotFoundError):
 
 class TrainError(HeadsError, ValueError):
     """The store, the labels and the run do not fit together."""
+
+
+class RecipeError(HeadsError, ValueError):
+    """A recipe asks for something that the store does not hold."""
+
+
+class StoppedError(HeadsError):
+    """Training was asked to stop, and did so after an epoch, with everything saved."""
+
+
+class JoinError(HeadsError, ValueError):
+    """Sources have not the same frames."""
+
+
+class PredictError(HeadsError, ValueError):
+    """The run and the store do not fit together."""
+
+
+class AttendError(HeadsError, ValueError):
+    """There are no frames to weigh."""
+
+
+class UnweighedError(AttendError):
+    """A head gives single frames no weights."""

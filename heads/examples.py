@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.joined import Reader
-from heads.model import METADATA
 
 Batch = dict[str, NDArray[Any]]
 
@@ -73,3 +72,6 @@ def in_turn(count: int, batch_clips: int) -> Iterator[NDArray[np.int64]]:
     """The places 0 to `count` - 1 in order, some at a time."""
     for start in range(0, count, batch_clips):
         yield np.arange(start, min(start + batch_clips, count))
+
+
+METADATA = "metadata"

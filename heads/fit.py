@@ -13,17 +13,17 @@ from heads.course import Course
 from heads.discriminant_folds import fit_folds
 from heads.examples import Examples
 from heads.folds import Folds
-from heads.joined import Reader
+from heads.history import Epoch
+from heads.joined import Reader, ids_with_frames
 from heads.labels import LabelTable
 from heads.metadata import MetadataTransform
 from heads.plan import Member, plan_members
 from heads.predictions import Predictions
-from heads.progress import Epoch, Progress
+from heads.progress import Progress
 from heads.pseudo import Judgement
 from heads.recipe import HeadConfig
 from heads.remembered import clip_statistics
 from heads.seeds import average_models, mean_of_logits
-from heads.sight import ids_with_frames
 from heads.unlabelled import NO_CLIPS, Unlabelled
 
 

@@ -13,12 +13,11 @@ from heads.discriminant_folds import fit_folds
 from heads.examples import in_turn
 from heads.fit import see_clips
 from heads.folds import Folds
-from heads.joined import Reader
+from heads.joined import Reader, ids_with_frames
 from heads.labels import LabelTable
 from heads.named import NamedHead
 from heads.plan import plan_members
 from heads.progress import Progress
-from heads.sight import ids_with_frames
 from heads.unlabelled import NO_CLIPS
 from store import FeatureReader
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from heads.frame_layers import SPREAD, as_layers, of_one_frame
 from heads.frame_scores import frame_probabilities, frame_spread
-from heads.predict import head_reader, see_new_clips
+from heads.joined import ids_with_frames
 from heads.run import RunDirectory
-from heads.sight import ids_with_frames
+from heads.saved import head_reader, see_new_clips
 from store import FeatureStore
 
 

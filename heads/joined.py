@@ -7,14 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.errors import HeadsError
+from heads.errors import JoinError
 from store import FeatureReader, Status
 from store.digest import settings_digest
 from store.ids import name_a_few, require_known
-
-
-class JoinError(HeadsError, ValueError):
-    """Sources have not the same frames."""
 
 
 class Reader(Protocol):
@@ -119,3 +115,8 @@ def _worst(statuses: Sequence[Sequence[Status]]) -> list[Status]:
     """The worst status of each clip, of those under each source."""
     order = list(Status)
     return [max(each, key=order.index) for each in zip(*statuses, strict=True)]
+
+
+def ids_with_frames(reader: Reader, ids: Sequence[str]) -> list[str]:
+    """Those of some clips of a reader that have frames, in the order of `ids`."""
+    return [clip_id for clip_id, row in zip(ids, reader.index_of(ids).tolist(), strict=True) if reader.lengths[row]]

@@ -30,12 +30,9 @@ from heads.labels import BLANK, LabelTable
 from heads.metrics import evaluate, matching_values
 from heads.predictions import Predictions
 from heads.run import RunDirectory
+from heads.standings import METRICS_VERSION, leaderboard, prior_predictions
 from heads.thresholds import WANTED, group_draws, species_thresholds
 
-PRIOR = "training prior"
-METRICS_VERSION = 4
-# Under which name metrics.json holds the scores of each kind of row of the leaderboard.
-GROUP_OF = {"head": "heads", "blend": "blends", "choice": "choice", "baseline": "baselines"}
 _CALIBRATED_BY_ITSELF = "logistic"
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
 
@@ -199,35 +196,3 @@ def _thresholds(
         said, shown = blend.probabilities[:, column], values[:, column] == 1
         found[name] = [asdict(each) for each in species_thresholds(said, shown, fold, group, aims, draws)]
     return found
-
-
-def prior_predictions(labels: LabelTable, folds: Folds, ids: Sequence[str]) -> Predictions:
-    """What knowing nothing scores: each class's share of a fold's training part, predicted for the whole fold."""
-    values, fold = labels.select(ids).values, folds.of(ids)
-    probabilities = np.zeros(values.shape)
-    for number in np.unique(fold):
-        probabilities[fold == number] = values[fold != number].mean(axis=0)
-    return Predictions(
-        ids=tuple(ids), classes=labels.classes, probabilities=probabilities, fold=fold, provenance={"model": PRIOR}
-    )
-
-
-def leaderboard(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of `blend_run` out of what it wrote to metrics.json; models that know fewer classes come last."""
-    rows = [
-        _row(name, kind, scores, chosen=kind == "blend" and name == metrics["chosen"])
-        for kind, group in GROUP_OF.items()
-        for name, scores in metrics[group].items()
-    ]
-    return sorted(rows, key=lambda row: (-row["n_classes"], row["mean_log_loss"], row["name"]))
-
-
-def _row(name: str, kind: str, scores: Mapping[str, Any], *, chosen: bool) -> dict[str, Any]:
-    shown = ("mean_log_loss", "map", "macro_f1", "top_1", "top_3", "ece", "fold_spread")
-    return {
-        "name": name,
-        "kind": kind,
-        "chosen": chosen,
-        "n_classes": len(scores["classes"]),
-        **{key: scores[key] for key in shown},
-    }

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from heads.adam import FusedAdam, RunningAverage
 from heads.ahead import read_ahead
-from heads.examples import Examples
+from heads.examples import METADATA, Examples
 from heads.layers import AttentionPooling, attend_together
 from heads.lessons import Lesson, fill_up
 from heads.mixing import Mixer, mix
-from heads.model import METADATA, POOLED, Head, HeadShape, build_head, front_inputs
+from heads.model import POOLED, Head, HeadShape, build_head, front_inputs
 from heads.recipe import HeadConfig
 
 _SMALLEST = 1e-7

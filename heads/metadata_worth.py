@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from heads.history import Epoch
 from heads.metrics import mean_log_loss
-from heads.progress import Epoch
 from heads.recipe import DEFAULT_METADATA, HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.train import train_on

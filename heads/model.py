@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from heads.examples import METADATA
 from heads.layers import AttentionPooling, Competing, Standardise, TapDropout, TurnRound
 from heads.recipe import HeadConfig
 
@@ -15,7 +16,6 @@ FRONT = "front"
 POOLED = "pooled"
 ATTENTION = "attention"
 FRAMES = "frames"
-METADATA = "metadata"
 BACKGROUND = "background"
 
 

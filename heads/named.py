@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from heads.errors import RecipeError
 from heads.joined import JoinedReader, Reader
-from heads.recipe import EACH_SOURCE, HeadConfig, Recipe, RecipeError
+from heads.recipe import EACH_SOURCE, HeadConfig, Recipe
 from heads.run import BLEND
 from store import FeatureReader, FeatureStore
 from store.ids import name_a_few

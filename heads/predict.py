@@ -15,27 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from heads.added import added_predictions
 from heads.blend import Blend
-from heads.errors import HeadsError
-from heads.examples import Examples
+from heads.errors import PredictError
 from heads.frame_layers import as_layers, of_one_frame
 from heads.frame_scores import frame_spread
-from heads.joined import JoinedReader, Reader
-from heads.metadata import MetadataTransform
+from heads.joined import Reader, ids_with_frames
 from heads.predictions import Predictions
-from heads.recipe import HeadConfig
-from heads.remembered import clip_statistics
 from heads.run import BLEND, RunDirectory
-from heads.saved import predict_models
-from heads.sight import ids_with_frames
+from heads.saved import head_reader, predict_models, see_new_clips
 from store import FeatureStore, Status
-from store.config import parse_settings
-from store.errors import StoreNotFoundError
 from store.ids import name_a_few
-from store.key import FeatureKey
-
-
-class PredictError(HeadsError, ValueError):
-    """The run and the store do not fit together."""
 
 
 class Origin(StrEnum):
@@ -155,24 +143,6 @@ def _known_clips(run: RunDirectory, store: FeatureStore, ids: Sequence[str]) -> 
     return _Known(fold=fold, scored_as=scored_as)
 
 
-def head_reader(store: FeatureStore, name: str, facts: Mapping[str, Any]) -> Reader:
-    """The reader of exactly the features that a head was trained on.
-
-    Raises:
-        PredictError: the store has not got them.
-    """
-    readers = []
-    for key in (FeatureKey.from_json(source) for source in facts["sources"]):
-        try:
-            readers.append(store.reader(key))
-        except StoreNotFoundError as error:
-            raise PredictError(
-                f"{store.root}: head {name} reads features {key.folder}, which are not there; run featurize with "
-                f"--backbone {key.backbone} and the sampling {dict(key.sampling)}"
-            ) from error
-    return readers[0] if len(readers) == 1 else JoinedReader(readers)
-
-
 def _always(ids: Sequence[str], classes: Sequence[str], prior: ArrayLike, model: str) -> Predictions:
     """The same probabilities (C,) for each of `ids`."""
     probabilities = np.tile(np.asarray(prior, np.float64), (len(ids), 1))
@@ -216,22 +186,6 @@ def _predict_folds(
     if framed:
         unseen = [[prior, *of_one_frame(prior)] for (prior,) in unseen]
     return [[each.over(prior) for each, prior in zip(*pair, strict=True)] for pair in zip(found, unseen, strict=True)]
-
-
-def see_new_clips(
-    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: Reader, table: pd.DataFrame
-) -> Examples:
-    """What a trained head sees of the clips in `table`, rows of the clip table."""
-    config = parse_settings(facts["settings"], HeadConfig, str(run.head_path(name)))
-    transforms = [parse_settings(each, MetadataTransform, str(run.head_path(name))) for each in facts["metadata"]]
-    rows = reader.index_of(table.index)
-    return Examples(
-        reader=reader,
-        rows=rows,
-        statistics=clip_statistics(reader, rows, config.inputs),
-        metadata=np.stack([transform.apply(table) for transform in transforms]),
-        sees_frames=config.sees_frames,
-    )
 
 
 def _answers(outside: Predictions, ids: Sequence[str]) -> Predictions:

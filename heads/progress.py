@@ -13,39 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.atomic import atomic_path
-from heads.errors import HeadsError
+from heads.history import Epoch
 
 _SECONDS_BETWEEN = 2.0
-
-
-class StoppedError(HeadsError):
-    """Training was asked to stop, and did so after an epoch, with everything saved."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What is told after every epoch.
-
-    Attributes:
-        number: of the epoch, from 1.
-        epochs: how many there are going to be.
-        losses: mean training loss of each member.
-        rates: step size of each member.
-        unlabelled: whether unlabelled clips were learned from.
-        seconds: how long it took.
-    """
-
-    number: int
-    epochs: int
-    losses: tuple[float, ...]
-    rates: tuple[float, ...]
-    unlabelled: bool
-    seconds: float
-
-    @property
-    def loss(self) -> float:
-        """Mean loss of the members."""
-        return sum(self.losses) / len(self.losses)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from heads.errors import HeadsError
 from heads.statistics import StatisticName
 from heads.tables import composed
 from store.config import StrictModel, load_yaml
@@ -36,10 +35,6 @@ EACH_SOURCE: Literal["each"] = "each"
 _WHERE = ("sources", "without", "view", "joined", "classes")
 _SEEDS = 2**31 - 100_000
 _OF_DISCRIMINANTS = frozenset({"kind", "name", *_WHERE, "statistics", "covariance_shrinkage", "metadata", "competing"})
-
-
-class RecipeError(HeadsError, ValueError):
-    """A recipe asks for something that the store does not hold."""
 
 
 class HeadConfig(StrictModel):

@@ -29,9 +29,9 @@ from heads.atomic import atomic_path, write_json, write_text
 from heads.errors import PredictionError, RunError
 from heads.folds import Folds
 from heads.frame_layers import read_layers, write_layers
+from heads.history import Epoch
 from heads.labels import LabelTable, load_labels
 from heads.predictions import Predictions, read_csv
-from heads.progress import Epoch
 from store.digest import file_sha256
 
 BLEND = "blend"

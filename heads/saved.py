@@ -1,16 +1,25 @@
 """Trained heads, as they were saved, at work on clips."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from heads.ahead import read_ahead
-from heads.examples import Examples, in_turn
-from heads.model import METADATA
+from heads.errors import PredictError
+from heads.examples import METADATA, Examples, in_turn
+from heads.joined import JoinedReader, Reader
+from heads.metadata import MetadataTransform
+from heads.recipe import HeadConfig
+from heads.remembered import clip_statistics
+from heads.run import RunDirectory
+from store import FeatureKey, FeatureStore
+from store.config import parse_settings
+from store.errors import StoreNotFoundError
 
 _CLIPS_AT_ONCE = 64
 
@@ -37,3 +46,37 @@ def _predict(models: Sequence[keras.Model], inputs: dict[str, Any]) -> Any:
         own = {name: each[number] if name == METADATA else each for name, each in inputs.items()}
         outputs.append(model(own, training=False))
     return tf.stack(outputs)
+
+
+def head_reader(store: FeatureStore, name: str, facts: Mapping[str, Any]) -> Reader:
+    """The reader of exactly the features that a head was trained on.
+
+    Raises:
+        PredictError: the store has not got them.
+    """
+    readers = []
+    for key in (FeatureKey.from_json(source) for source in facts["sources"]):
+        try:
+            readers.append(store.reader(key))
+        except StoreNotFoundError as error:
+            raise PredictError(
+                f"{store.root}: head {name} reads features {key.folder}, which are not there; run featurize with "
+                f"--backbone {key.backbone} and the sampling {dict(key.sampling)}"
+            ) from error
+    return readers[0] if len(readers) == 1 else JoinedReader(readers)
+
+
+def see_new_clips(
+    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: Reader, table: pd.DataFrame
+) -> Examples:
+    """What a trained head sees of the clips in `table`, rows of the clip table."""
+    config = parse_settings(facts["settings"], HeadConfig, str(run.head_path(name)))
+    transforms = [parse_settings(each, MetadataTransform, str(run.head_path(name))) for each in facts["metadata"]]
+    rows = reader.index_of(table.index)
+    return Examples(
+        reader=reader,
+        rows=rows,
+        statistics=clip_statistics(reader, rows, config.inputs),
+        metadata=np.stack([transform.apply(table) for transform in transforms]),
+        sees_frames=config.sees_frames,
+    )

@@ -4,18 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from heads.errors import TrainError
+from heads.errors import JoinError, TrainError
 from heads.folds import Folds
-from heads.joined import JoinError, Reader
+from heads.joined import Reader, ids_with_frames
 from heads.labels import LabelTable
 from heads.named import NamedHead
 from heads.plan import plan_members
 from store import FeatureReader, Status
-
-
-def ids_with_frames(reader: Reader, ids: Sequence[str]) -> list[str]:
-    """Those of some clips of a reader that have frames, in the order of `ids`."""
-    return [clip_id for clip_id, row in zip(ids, reader.index_of(ids).tolist(), strict=True) if reader.lengths[row]]
+from store.ids import name_a_few
 
 
 def usable_labels(
@@ -81,3 +77,29 @@ def sighted_heads(
             "`store ls` says why clips have no frames"
         )
     return kept
+
+
+def find_unlabelled(
+    labels: LabelTable, readers: Mapping[str, Reader], sites: Mapping[str, str], note: Callable[[str], None]
+) -> tuple[str, ...]:
+    """The clips that have frames under every key and no row among the labels, sorted.
+
+    Where the labelled clips have sites, a clip whose site is not known is left out, since it may be of any fold's.
+
+    Args:
+        labels: the labelled clips.
+        readers: of the keys.
+        sites: the site of each clip, as far as it is known.
+        note: is told what is left out.
+    """
+    framed = (set(ids_with_frames(reader, reader.ids)) for reader in readers.values())
+    found = sorted(set.intersection(*framed) - set(labels.ids))
+    if labels.sites is None:
+        return tuple(found)
+    lost = [clip_id for clip_id in found if clip_id not in sites]
+    if lost:
+        note(
+            f"{len(lost)} of {len(found)} clips without labels are of no known site, such as {name_a_few(lost)}, and "
+            "are not learned from; name their sites with --sites or --site-pattern"
+        )
+    return tuple(clip_id for clip_id in found if clip_id in sites)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from heads.errors import TrainError
+from heads.history import Epoch
 from heads.metrics import mean_log_loss
-from heads.progress import Epoch
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_on

@@ -11,19 +11,21 @@ from typing import Any
 import pandas as pd
 
 from heads.atomic import atomic_path
-from heads.errors import TrainError
+from heads.errors import StoppedError, TrainError
 from heads.fit import OutOfFold, train_heads
 from heads.folds import Folds, balance_table
+from heads.history import Epoch
 from heads.joined import Reader
 from heads.labels import LabelTable
 from heads.metrics import mean_log_loss
 from heads.named import NamedHead, resolve_heads
-from heads.progress import Epoch, Progress, StoppedError
+from heads.progress import Progress
 from heads.recipe import Recipe
 from heads.remembered import clip_marks
 from heads.run import CONFIG_VERSION, RunDirectory
-from heads.sight import sighted_heads, usable_labels
-from heads.unlabelled import Unlabelled, deal_clips, find_unlabelled, labels_and_sites
+from heads.sight import find_unlabelled, sighted_heads, usable_labels
+from heads.sites import labels_and_sites
+from heads.unlabelled import Unlabelled, deal_clips
 from store import FeatureReader, FeatureStore
 from store.config import parse_settings
 from store.digest import settings_digest
@@ -124,7 +126,7 @@ def train_on(
     facts = store.clips()
     usable, set_aside = usable_labels(labels, readers, allow_missing=allow_missing)
     others = find_unlabelled(labels, readers, sites or {}, note) if unlabelled else ()
-    folds, extra = deal_clips(usable, facts, recipe, others, sites)
+    folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, sites)
     for sentence in rare_classes(usable, folds):
         note(sentence)
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):

@@ -12,9 +12,9 @@ from heads.blend import Blend
 from heads.errors import RunError
 from heads.folds import Folds, balance_table
 from heads.labels import LabelTable
-from heads.leaderboard import GROUP_OF, METRICS_VERSION, PRIOR, leaderboard
 from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
+from heads.standings import GROUP_OF, METRICS_VERSION, PRIOR, leaderboard
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -178,7 +178,8 @@ class StripMaker:
 
     def _looked(self, clip_ids: Sequence[str]) -> dict[str, Line]:
         """Where the best head that can be asked looked, by clip."""
-        from heads.attend import AttendError, weigh_frames
+        from heads.attend import weigh_frames
+        from heads.errors import AttendError
 
         for head, seen in self._able(clip_ids):
             try:
@@ -202,7 +203,8 @@ class StripMaker:
 
     def _able(self, clip_ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """The heads whose features the store holds, best first, each with those of some clips that have frames."""
-        from heads.predict import PredictError, head_reader
+        from heads.errors import PredictError
+        from heads.saved import head_reader
 
         for head in self._heads:
             try:

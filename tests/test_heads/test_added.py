@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from heads.added import add_predictions
 from heads.cli import app
-from heads.errors import PredictionError
+from heads.errors import PredictError, PredictionError
 from heads.folds import assign_folds
 from heads.labels import LabelTable
 from heads.leaderboard import blend_run
-from heads.predict import PredictError, predict_run
+from heads.predict import predict_run
 from heads.predictions import Predictions
 from heads.run import RunDirectory
 from store import FeatureStore

@@ -17,9 +17,9 @@ from heads.errors import BlendError
 from heads.folds import Folds, assign_folds
 from heads.frame_layers import SPREAD, as_layers
 from heads.labels import LabelTable
-from heads.leaderboard import prior_predictions
 from heads.metrics import mean_log_loss
 from heads.predictions import Predictions
+from heads.standings import prior_predictions
 from heads.uncertainty import clip_losses, clustered_mean
 
 CLASSES = ("hog", "lion", "pig")

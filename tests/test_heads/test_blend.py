@@ -10,10 +10,11 @@ from heads.blenders import BLENDERS, find_blender
 from heads.errors import BlendError, RunError
 from heads.folds import Folds, assign_folds
 from heads.labels import LabelTable
-from heads.leaderboard import blend_run, prior_predictions
+from heads.leaderboard import blend_run
 from heads.metrics import mean_log_loss
 from heads.predictions import Predictions
 from heads.run import RunDirectory
+from heads.standings import prior_predictions
 
 
 def predictions(model: str, values: NDArray[np.float64], classes: tuple[str, ...] = ("hog", "lion")) -> Predictions:

@@ -21,9 +21,9 @@ from heads.choice import (
 )
 from heads.folds import Folds, assign_folds
 from heads.labels import LabelTable
-from heads.leaderboard import prior_predictions
 from heads.metrics import log_loss_per_class, mean_log_loss
 from heads.predictions import Predictions
+from heads.standings import prior_predictions
 from heads.uncertainty import clip_losses, clustered_mean
 
 METHODS = [*BLENDERS, "mean+calibrated", "greedy+calibrated"]

@@ -9,7 +9,8 @@ import pytest
 from made_store import DIM, clip_ids, made_key, make_store, sites_of
 
 from heads.blend import Blend
-from heads.joined import JoinedReader, JoinError
+from heads.errors import JoinError
+from heads.joined import JoinedReader
 from heads.leaderboard import blend_run
 from heads.named import resolve_heads
 from heads.predict import predict_run

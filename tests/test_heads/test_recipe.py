@@ -8,8 +8,9 @@ import pytest
 from made_store import made_key, make_store
 
 from heads.command_train import adapt
+from heads.errors import RecipeError
 from heads.named import resolve_heads
-from heads.recipe import HeadConfig, Recipe, RecipeError, builtin_recipe, load_recipe
+from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from store import FeatureStore
 from store.errors import ConfigError
 

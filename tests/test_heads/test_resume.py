@@ -18,10 +18,12 @@ from small_heads import small_head
 
 import heads.course
 import heads.progress
+from heads.errors import StoppedError
 from heads.fit import OutOfFold, train_heads
 from heads.folds import assign_folds
+from heads.history import Epoch
 from heads.labels import LabelTable
-from heads.progress import Epoch, Progress, StoppedError, stop_after_epoch
+from heads.progress import Progress, stop_after_epoch
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_run

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from heads.added import add_predictions
 from heads.cli import app
-from heads.errors import PredictionError, TrainError
+from heads.errors import PredictError, PredictionError, TrainError
 from heads.fit import train_heads
 from heads.folds import assign_folds
 from heads.labels import LabelTable
@@ -26,7 +26,7 @@ from heads.metadata import MetadataTransform
 from heads.metrics import mean_log_loss
 from heads.named import resolve_heads
 from heads.output import read_template, write_predictions
-from heads.predict import Origin, PredictError, predict_run
+from heads.predict import Origin, predict_run
 from heads.predictions import read_csv
 from heads.recipe import HeadConfig, Recipe
 from heads.remembered import clip_statistics

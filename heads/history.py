@@ -1,0 +1,29 @@
+"""How the training of a head went, epoch by epoch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What is told after every epoch.
+
+    Attributes:
+        number: of the epoch, from 1.
+        epochs: how many there are going to be.
+        losses: mean training loss of each member.
+        rates: step size of each member.
+        unlabelled: whether unlabelled clips were learned from.
+        seconds: how long it took.
+    """
+
+    number: int
+    epochs: int
+    losses: tuple[float, ...]
+    rates: tuple[float, ...]
+    unlabelled: bool
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the members."""
+        return sum(self.losses) / len(self.losses)

@@ -23,6 +23,8 @@ Store = Annotated[Path, typer.Option("--store", help="Folder of the store.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Source = Annotated[str | None, typer.Argument(help="Backbone, backbone+view, or the beginning of a key's folder name.")]
 
+_KEPT_BY_RECIPE = "Keep what this recipe trains on, or what the run of this config.yaml reads."
+
 
 @app.command()
 def info(store: Store, as_json: Json = False) -> None:
@@ -115,8 +117,10 @@ def export(
 @app.command()
 def gc(
     store: Store,
-    recipe: Annotated[list[Path] | None, typer.Option("--recipe", help="Keep what this recipe's sources name.")] = None,
-    keep: Annotated[list[str] | None, typer.Option("--keep", help="Keep this source or key folder.")] = None,
+    recipe: Annotated[list[Path] | None, typer.Option("--recipe", help=_KEPT_BY_RECIPE)] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", help="Keep this source or key folder; `each` keeps all.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -88,22 +88,24 @@ class FeatureStore:
         Raises:
             StoreNotFoundError: none or several fit; they are named.
         """
-        keys = self.keys()
-        for fits in (
-            [key for key in keys if key.folder == source],
-            [key for key in keys if key.source == source],
-            [key for key in keys if source and key.folder.startswith(source)],
-        ):
-            if len(fits) == 1:
-                return fits[0]
-            if fits:
-                names = ", ".join(key.folder for key in fits)
-                raise StoreNotFoundError(
-                    f"{self.root}: {source!r} may mean {names}; give the folder name of one of them"
-                )
-        names = ", ".join(f"{key.source} ({key.folder})" for key in keys) or "none"
+        fits = self.meant(source)
+        if len(fits) == 1:
+            return fits[0]
+        if fits:
+            names = ", ".join(key.folder for key in fits)
+            raise StoreNotFoundError(f"{self.root}: {source!r} may mean {names}; give the folder name of one of them")
+        names = ", ".join(f"{key.source} ({key.folder})" for key in self.keys()) or "none"
         raise StoreNotFoundError(
             f"{self.root}: there are no features {source!r}; there are: {names}; featurize it first"
+        )
+
+    def meant(self, source: str) -> list[FeatureKey]:
+        """The keys that `source` may mean, as `find` reads it; none if it means nothing here."""
+        keys = self.keys()
+        return (
+            [key for key in keys if key.folder == source]
+            or [key for key in keys if key.source == source]
+            or [key for key in keys if source and key.folder.startswith(source)]
         )
 
     def info(self, key: FeatureKey) -> KeyInfo:

@@ -1,14 +1,14 @@
 """Sweeping: which keys no recipe wants, and removing them."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from store.commit import sync_folder
-from store.errors import ConfigError, StoreWriteError
+from store.errors import ConfigError, StoreNotFoundError, StoreWriteError
 from store.featurestore import FeatureStore
 from store.key import FeatureKey
 
@@ -17,31 +17,27 @@ _DOOMED = ".removed-"
 
 
 def wanted_sources(recipes: Iterable[Path]) -> set[str]:
-    """The source names under every `sources` setting of the recipes; "each" stands for all.
+    """The names of the sources that the recipes want, as they are written there; "each" stands for all.
+
+    A head that names no sources wants each, and so does a recipe without heads. What a head leaves out by `without` or
+    `view` is wanted all the same: features that are kept in vain can be removed later. Of the `config.yaml` of a run,
+    it is the features that its heads read.
 
     Raises:
-        ConfigError: a recipe cannot be read or names no sources.
+        ConfigError: a file cannot be read, or is no recipe.
     """
-    wanted: set[str] = set()
-    for path in recipes:
-        try:
-            settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read as YAML ({error}); name a recipe") from error
-        found = set(_sources(settings))
-        if not found:
-            raise ConfigError(f"{path}: has no `sources` setting, so everything would be removed; name a recipe")
-        wanted |= found
-    return wanted
+    return {name for path in recipes for name in _names_in(path)}
 
 
 def unwanted_keys(store: FeatureStore, wanted: Iterable[str]) -> list[FeatureKey]:
-    """The keys of the store that none of `wanted` (source names, or whole folder names) means."""
+    """The keys of the store that none of `wanted` may mean; names are read as `FeatureStore.find` reads them.
+
+    Raises:
+        StoreNotFoundError: a name means nothing here, so nobody knows what it was to keep.
+    """
     names = set(wanted)
-    if _EVERY_SOURCE in names:
-        return []
-    keys = store.keys()
-    return [key for key in keys if key.source not in names and key.folder not in names]
+    kept = {key.folder for name in names - {_EVERY_SOURCE} for key in _meant(store, name)}
+    return [] if _EVERY_SOURCE in names else [key for key in store.keys() if key.folder not in kept]
 
 
 def remove_key(store: FeatureStore, key: FeatureKey) -> None:
@@ -64,13 +60,46 @@ def remove_key(store: FeatureStore, key: FeatureKey) -> None:
         raise StoreWriteError(f"{folder}: could not be removed ({error}); restore access and try again") from error
 
 
-def _sources(settings: Any) -> Iterator[str]:
-    if isinstance(settings, dict):
-        for name, value in settings.items():
-            if name == "sources":
-                yield from [value] if isinstance(value, str) else [str(each) for each in value]
-            else:
-                yield from _sources(value)
-    elif isinstance(settings, list):
-        for value in settings:
-            yield from _sources(value)
+def _meant(store: FeatureStore, name: str) -> list[FeatureKey]:
+    keys = store.meant(name)
+    if not keys:
+        held = ", ".join(f"{key.source} ({key.folder})" for key in store.keys()) or "none"
+        raise StoreNotFoundError(
+            f"{store.root}: {name!r} is to be kept, but there are no such features, there are: {held}; nothing is "
+            "removed: correct the name"
+        )
+    return keys
+
+
+def _names_in(path: Path) -> list[str]:
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError) as error:  # YAML has dates, which may be those of no calendar
+        told = " ".join(str(error).split())
+        raise ConfigError(f"{path}: cannot be read as YAML ({told}); name a recipe") from error
+    if settings is None:
+        return [_EVERY_SOURCE]
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, received {settings!r}; name a recipe")
+    if "recipe" in settings:
+        return _names_in_run(settings.get("sources"), path)
+    heads = settings.get("heads") or [{}]
+    if not isinstance(heads, list) or not all(isinstance(head, dict) for head in heads):
+        raise ConfigError(f"{path}: heads: expected a list of heads, received {heads!r}; name a recipe")
+    return [name for head in heads for name in _names_in_head(head.get("sources"), path)]
+
+
+def _names_in_head(sources: Any, path: Path) -> list[str]:
+    if sources is None:
+        return [_EVERY_SOURCE]
+    if isinstance(sources, str):
+        return [sources]
+    if not isinstance(sources, list) or not sources or not all(isinstance(name, str) for name in sources):
+        raise ConfigError(f"{path}: sources: expected `each` or a list of names, received {sources!r}; correct it")
+    return sources
+
+
+def _names_in_run(sources: Any, path: Path) -> list[str]:
+    if not isinstance(sources, dict) or not sources:
+        raise ConfigError(f"{path}: sources: expected the folders that each head reads, received {sources!r}")
+    return [name for folders in sources.values() for name in _names_in_head(folders, path)]

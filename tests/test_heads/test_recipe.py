@@ -13,6 +13,7 @@ from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from store import FeatureStore
 from store.errors import ConfigError
+from store.sweep import unwanted_keys, wanted_sources
 
 RECIPE = Recipe()
 CONFIG = HeadConfig()
@@ -119,3 +120,24 @@ def test_a_head_can_be_for_one_view_only(tmp_path: Path) -> None:
 
 def test_a_class_is_the_same_in_either_spelling() -> None:
     assert HeadConfig(classes=(unicodedata.normalize("NFD", "Céphalophe"),)).classes == ("Céphalophe",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(builtin_recipe(name).read_text(encoding="utf-8") for name in ("default", "demo", "third_place")),
+        "heads: [{sources: [one]}, {kind: deviation}]",
+        "heads: [{sources: [one-whole]}]",
+        "heads: [{sources: [one, two+motion], joined: true}, {sources: each, without: [one], view: motion, name: m}]",
+    ],
+)
+def test_what_a_recipe_trains_on_is_never_unwanted(tmp_path: Path, text: str) -> None:
+    store = make_store(tmp_path / "store", np.ones((3, 2), np.uint8), ("one", "two", "three"))
+    for name in ("one", "two"):
+        with store.writer(replace(made_key(name), view={"name": "motion"})):
+            pass
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    heads = resolve_heads(load_recipe(path), store).heads
+    unwanted = unwanted_keys(store, wanted_sources([path]))
+    assert {key.folder for head in heads for key in head.keys}.isdisjoint(key.folder for key in unwanted)

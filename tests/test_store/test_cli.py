@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -98,17 +99,30 @@ def test_compact_and_export(run: Run, root: str, key: FeatureKey, tmp_path: Path
         assert file["features"].shape == (3, 3, 8)
 
 
-def test_gc_asks_first(run: Run, root: str, store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gc_asks_first(
+    run: Run, root: str, store: FeatureStore, key: FeatureKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import io
 
-    arguments = ("gc", "--store", root, "--keep", "something else")
+    motion = replace(key, view={"name": "motion"})
+    with store.writer(motion):
+        pass
+    arguments = ("gc", "--store", root, "--keep", "tiny+motion")
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     code, out, err = run(*arguments)
     assert (code, out.strip()) == (0, "")
     assert "tiny-whole" in err
+    assert len(store.keys()) == 2
+    assert json.loads(run(*arguments, "--yes", "--json")[1])["removed"] == [key.folder]
+    assert store.keys() == [motion]
+
+
+def test_gc_removes_nothing_where_a_name_means_nothing(run: Run, root: str, store: FeatureStore) -> None:
+    code, out, err = run("gc", "--store", root, "--keep", "tinny", "--yes")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
     assert len(store.keys()) == 1
-    assert json.loads(run(*arguments, "--yes", "--json")[1])["removed"]
-    assert store.keys() == []
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 from store.compact import compact_clips, compact_features
-from store.errors import ConfigError, CorruptPartError
+from store.errors import ConfigError, CorruptPartError, StoreNotFoundError
 from store.export import export_features
 from store.partnames import list_parts, new_part_name, temporary_name
 from store.relink import moved_clips, relink_features
@@ -249,9 +249,93 @@ def test_sweeping_removes_what_no_recipe_wants(filled: FeatureStore, key: Featur
     remove_key(filled, motion)
     assert filled.keys() == [key]
     assert not list(filled.root.glob(".removed-*"))
-    recipe.write_text("folds: 5\n")
-    with pytest.raises(ConfigError, match="sources"):
-        wanted_sources([recipe])
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "heads:\n- sources: [tiny]\n- kind: deviation\n",
+        "heads:\n- sources: [tiny]\n- joined: true\n",
+        "heads:\n- sources: [tiny]\n- sources:\n",
+        "heads:\n- sources: each\n  without: [tiny]\n",
+        "heads: []\n",
+        "heads:\n",
+        "folds: 5\n",
+        "",
+    ],
+)
+def test_a_head_that_names_no_sources_wants_each(
+    filled: FeatureStore, key: FeatureKey, tmp_path: Path, recipe: str
+) -> None:
+    with filled.writer(replace(key, view={"name": "motion"})):
+        pass
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    assert unwanted_keys(filled, wanted_sources([tmp_path / "recipe.yaml"])) == []
+
+
+def test_one_of_several_recipes_is_enough_to_keep_features(
+    filled: FeatureStore, key: FeatureKey, tmp_path: Path
+) -> None:
+    motion, other = replace(key, view={"name": "motion"}), replace(key, backbone="other")
+    for each in (motion, other):
+        with filled.writer(each):
+            pass
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("heads:\n- &head\n  sources: [tiny]\n- <<: *head\n  name: again\n  view: whole\n")
+    second.write_text("heads:\n- sources: [tiny+motion]\n")
+    assert unwanted_keys(filled, wanted_sources([first, second])) == [other]
+
+
+def test_a_run_keeps_the_features_that_its_heads_read(filled: FeatureStore, key: FeatureKey, tmp_path: Path) -> None:
+    motion = replace(key, view={"name": "motion"})
+    with filled.writer(motion):
+        pass
+    config = tmp_path / "config.yaml"
+    config.write_text(f"recipe:\n  heads:\n  - sources: each\nsources:\n  attention-tiny: [{key.folder}]\n")
+    assert unwanted_keys(filled, wanted_sources([config])) == [motion]
+
+
+def test_the_beginning_of_a_folder_name_keeps_its_features(filled: FeatureStore, key: FeatureKey) -> None:
+    motion = replace(key, view={"name": "motion"})
+    with filled.writer(motion):
+        pass
+    assert unwanted_keys(filled, [motion.folder[:-4]]) == [key]
+
+
+def test_a_name_that_may_mean_several_keeps_them_all(filled: FeatureStore, key: FeatureKey) -> None:
+    sparse = replace(key, sampling={"mode": "fps", "fps": 0.5})
+    with filled.writer(sparse):
+        pass
+    assert {each.source for each in filled.keys()} == {"tiny"}
+    assert unwanted_keys(filled, ["tiny"]) == []
+
+
+def test_nothing_is_unwanted_as_long_as_a_name_means_nothing(filled: FeatureStore) -> None:
+    for name in ("tinny", ""):
+        with pytest.raises(StoreNotFoundError, match=f"'{name}'.*tiny"):
+            unwanted_keys(filled, ["tiny", name])
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "heads: [\n",
+        "- attention\n",
+        "heads: attention\n",
+        "heads: [attention]\n",
+        "heads:\n- sources: []\n",
+        "heads:\n- sources: [12]\n",
+        "heads:\n- sources: {tiny: yes}\n",
+        "recipe: {}\nsources: [tiny]\n",
+        "recipe: {}\n",
+        "made: 2024-13-45\n",
+    ],
+)
+def test_a_recipe_that_cannot_be_understood_is_named(tmp_path: Path, recipe: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe)
+    with pytest.raises(ConfigError, match=r"recipe\.yaml: "):
+        wanted_sources([path])
 
 
 def test_moved_clips_are_written_under_their_new_ids(

@@ -97,7 +97,7 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
         console.print(f"{moved} clips had moved and were recognised by their content")
     plan = _plan(request, store)
     if plan.tasks:
-        _import_networks(request.verbose)
+        _import_networks_for(plan, request.verbose)
         print_forecast(console, forecast_facts(plan, forecast(plan, request.sampling), None))
     try:
         with reporter(console, len(plan.tasks)) as report:
@@ -146,8 +146,14 @@ def list_taps(words: Sequence[str], *, offline: bool, verbose: bool, as_json: bo
             print(f"{name}  {' x '.join('any' if side is None else str(side) for side in shape)}")
 
 
+def _import_networks_for(plan: Plan, verbose: bool) -> None:
+    """Import TensorFlow once it is known that something is to be done that takes it; rules on pixels do not."""
+    if any(source.backbone.kind != "rules" for task in plan.tasks for source in task.sources):
+        _import_networks(verbose)
+
+
 def _import_networks(verbose: bool) -> None:
-    """Import TensorFlow, which takes seconds and talks, once it is known that there is something to do."""
+    """Import TensorFlow, which takes seconds and talks."""
     with native_chatter(shown=verbose):
         import featurize.compile  # noqa: F401
 
@@ -181,7 +187,7 @@ def _measure_seconds(plan: Plan, request: Request) -> float:
     sample = replace(plan, tasks=tuple(spread(plan.tasks, _TIMED_CLIPS)), touched=())
     if not sample.tasks:
         return 0.0
-    _import_networks(request.verbose)
+    _import_networks_for(sample, request.verbose)
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         store = FeatureStore.open(Path(folder), create=True)
         progress: Progress = extract(sample, request.sampling, store, runtime=request.runtime, workers=request.workers)

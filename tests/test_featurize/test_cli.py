@@ -45,6 +45,19 @@ def test_help_needs_no_network_library() -> None:
     assert "--retry-failed" in shown.stdout
 
 
+@pytest.mark.parametrize("words", [["--dry-run"], []])
+def test_rules_need_no_network_library(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "clips").mkdir()
+    write_indexed_clip(tmp_path / "clips" / "a.mp4", 3, fps=2)
+    command = ["featurize", tmp_path / "clips", "--backbone", "phash", "--fps", 2, "--json"]
+    check = f"import sys; sys.argv = {[*map(str, [*command, '--store', tmp_path / 'store', *words])]}\n"
+    check += "from featurize.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    check += "print(sorted({'tensorflow', 'keras', 'openvino'} & set(sys.modules)), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["to_do" if words else "done"] == 1
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
 def test_backbones_are_listed_for_people_and_machines() -> None:
     rows = json.loads(featurize("--list-backbones", "--json").stdout)
     lite0 = next(row for row in rows if row["name"] == "efficientnet_lite0")

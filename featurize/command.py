@@ -147,8 +147,8 @@ def list_taps(words: Sequence[str], *, offline: bool, verbose: bool, as_json: bo
 
 
 def _import_networks_for(plan: Plan, verbose: bool) -> None:
-    """Import TensorFlow once it is known that something is to be done that takes it; rules on pixels do not."""
-    if any(source.backbone.kind != "rules" for task in plan.tasks for source in task.sources):
+    """Import TensorFlow once it is known that a network has something to do; rules run without it."""
+    if any(source.backbone.kind == "network" for task in plan.tasks for source in task.sources):
         _import_networks(verbose)
 
 

@@ -49,7 +49,7 @@ def test_help_needs_no_network_library() -> None:
 def test_rules_need_no_network_library(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "clips").mkdir()
     write_indexed_clip(tmp_path / "clips" / "a.mp4", 3, fps=2)
-    command = ["featurize", tmp_path / "clips", "--backbone", "phash", "--fps", 2, "--json"]
+    command = ["featurize", tmp_path / "clips", "--backbone", "phash", "--backbone", "audio", "--fps", 2, "--json"]
     check = f"import sys; sys.argv = {[*map(str, [*command, '--store', tmp_path / 'store', *words])]}\n"
     check += "from featurize.cli import main\ntry: main()\nexcept SystemExit: pass\n"
     check += "print(sorted({'tensorflow', 'keras', 'openvino'} & set(sys.modules)), file=sys.stderr)"

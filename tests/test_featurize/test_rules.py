@@ -11,7 +11,7 @@ from indexed_clips import write_indexed_clip
 from PIL import Image
 
 from featurize.backbones.image_hashes import frame_statistics, image_hash_runner
-from featurize.backbones.log_mel import BANDS, log_mel_runner
+from featurize.backbones.log_mel import BANDS, log_mel_runner, mel_weights
 from featurize.decode import decode
 from featurize.discover import discover
 from featurize.extract import extract
@@ -71,6 +71,15 @@ def test_phash_goes_the_way_of_networks(tmp_path: Path) -> None:
     assert mask.sum() == 5
     grey = batch[0, :, 256]  # mean red of frames whose grey level tells which they are
     np.testing.assert_allclose(grey * 255, [20, 24, 28, 32, 36], atol=1.5)
+
+
+def test_mel_bands_are_those_of_the_library() -> None:
+    import tensorflow as tf
+
+    wanted = tf.signal.linear_to_mel_weight_matrix(BANDS, 201, RATE_HZ, 60.0, 7800.0).numpy()
+    found = mel_weights()
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+    np.testing.assert_array_equal(found > 0, wanted > 0)
 
 
 def test_a_tone_stands_in_its_band() -> None:

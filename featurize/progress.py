@@ -15,18 +15,9 @@ from featurize.extract import Progress
 from featurize.forecast import Forecast
 from featurize.plan import Plan
 from store import Status
-from store.console import stdout_console
+from store.console import human_bytes, stdout_console
 
 _LINE_EVERY_S = 30.0
-
-
-def human_bytes(size: float) -> str:
-    """`size` in the unit that reads best, decimal."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def human_seconds(seconds: float) -> str:

@@ -33,6 +33,15 @@ def print_json(result: Any) -> None:
     print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def human_bytes(size: float) -> str:
+    """`size` in the unit that reads best, decimal, as disks are sold."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if round(size, 1) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} PB"
+
+
 def stdout_console() -> "Console":
     """A rich console on stdout, for results; in a file or a pipe no row of a table is wrapped."""
     from rich.console import Console

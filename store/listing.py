@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from store.clippart import load_clip_ids
 from store.compact import Compaction
+from store.console import human_bytes
 from store.featurestore import FeatureStore
 from store.index import PartCache
 from store.repair import Repair
@@ -96,12 +95,6 @@ def compaction_lines(rows: Iterable[Row]) -> list[str]:
         f"{row['name']}: {row['parts_before']} parts -> {row['parts_after']}, {row['rows_dropped']} rows dropped"
         for row in rows
     ]
-
-
-def human_bytes(count: int) -> str:
-    """A number of bytes in the largest unit that keeps it at or above one."""
-    power = int(np.log2(count) // 10) if count else 0
-    return f"{count / 1024**power:.3g} {['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'][power]}"
 
 
 def _counts(statuses: Mapping[str, int]) -> str:

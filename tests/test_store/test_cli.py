@@ -61,6 +61,11 @@ def test_info_and_ls(run: Run, root: str, key: FeatureKey) -> None:
     ]
 
 
+def test_sizes_are_told_as_by_featurize(run: Run, root: str, key: FeatureKey) -> None:
+    size = json.loads(run("info", "--store", root, "--json")[1])["keys"][0]["bytes"]
+    assert f"  {size / 1000:.1f} kB in 2 parts  " in run("info", "--store", root)[1]
+
+
 def test_our_errors_are_one_sentence_and_exit_1(run: Run, tmp_path: Path, root: str) -> None:
     code, out, err = run("info", "--store", str(tmp_path / "nowhere"))
     assert (code, out) == (1, "")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.errors import PredictionError
 from heads.folds import Folds
 from heads.labels import LabelTable
 from heads.predictions import Predictions
@@ -144,8 +145,6 @@ def matching_values(labels: LabelTable, predictions: Predictions) -> Labels:
         UnknownClipError: a predicted clip has no label.
         PredictionError: a predicted class is not among the labels'.
     """
-    from heads.errors import PredictionError
-
     unknown = [name for name in predictions.classes if name not in labels.classes]
     if unknown:
         raise PredictionError(

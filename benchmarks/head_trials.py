@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from heads.fit import train_heads
 from heads.folds import Folds
-from heads.labels import LabelTable, load_labels
+from heads.labels import LabelTable
 from heads.metrics import mean_log_loss
 from heads.named import NamedHead, resolve_heads
 from heads.recipe import DEFAULT_METADATA, load_recipe
 from heads.seeds import mean_of_logits
+from heads.sites import labels_and_sites
 from heads.unlabelled import deal_clips
 from store import FeatureReader, FeatureStore
 
@@ -108,7 +109,8 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], help="backbones to leave out")
     words = parser.parse_args()
     store, recipe = FeatureStore.open(words.store), load_recipe(words.recipe)
-    labels, facts = load_labels(words.labels, sites=words.sites), store.clips()
+    facts = store.clips()
+    labels, _ = labels_and_sites(words.labels, facts.index, sites=words.sites, site_pattern=None)
     heads = [
         head
         for head in resolve_heads(recipe, store, labels.classes).heads

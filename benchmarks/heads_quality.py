@@ -31,12 +31,13 @@ from sklearn.preprocessing import StandardScaler
 
 from heads.fit import train_heads
 from heads.folds import Folds
-from heads.labels import LabelTable, load_labels
+from heads.labels import LabelTable
 from heads.metrics import average_precision, mean_log_loss
 from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.remembered import clip_statistics
 from heads.seeds import mean_of_logits
+from heads.sites import labels_and_sites
 from heads.unlabelled import deal_clips
 from store import FeatureReader, FeatureStore
 
@@ -141,7 +142,8 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], help="ways to leave out, such as iii")
     words = parser.parse_args()
     store = FeatureStore.open(words.store)
-    labels, facts = load_labels(words.labels, sites=words.sites), store.clips()
+    facts = store.clips()
+    labels, _ = labels_and_sites(words.labels, facts.index, sites=words.sites, site_pattern=None)
     published = next(each for each in load_recipe(builtin_recipe("third_place")).heads if each.kind == "attention")
     readers = {key.source: store.reader(key) for key in store.keys()}
     heads: dict[str, dict[str, HeadConfig]] = {"(iii) third place": dict.fromkeys(readers, published)}

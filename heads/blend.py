@@ -210,24 +210,6 @@ def blend_material(
     )
 
 
-def fit_blend(blender: Blender, oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Blend:
-    """`Material.fit`, of out-of-fold predictions.
-
-    Raises:
-        BlendError: the models predict different clips, or none at all.
-    """
-    return blend_material(oof, labels, folds).fit(blender)
-
-
-def nested_predict(blender: Blender, oof: Sequence[Predictions], labels: LabelTable, folds: Folds) -> Predictions:
-    """`Material.nested`, of out-of-fold predictions.
-
-    Raises:
-        BlendError: the models predict different clips, or none at all.
-    """
-    return blend_material(oof, labels, folds).nested(blender)
-
-
 def blend_classes(oof: Sequence[Predictions], labels: LabelTable) -> tuple[str, ...]:
     """The labels' classes that at least one model knows, in the labels' order."""
     known = {name for each in oof for name in each.classes}

@@ -76,7 +76,7 @@ class LabelTable:
         require_known(self.ids, known_ids, self.origin, "featurize these clips or remove their rows")
 
 
-def load_labels(path: Path, *, sites: Path | None = None, allow_empty_classes: bool = False) -> LabelTable:
+def load_labels(path: Path, *, allow_empty_classes: bool = False) -> LabelTable:
     """Read a label table, one-hot or long, whichever its header shows.
 
     One-hot: a column `filename` (or `filepath`, `clip_id`), a column a class holding 0 or 1, optionally `site`.
@@ -85,19 +85,17 @@ def load_labels(path: Path, *, sites: Path | None = None, allow_empty_classes: b
 
     Args:
         path: the CSV file.
-        sites: a further CSV file of `filename` and `site`; it takes precedence over a `site` column of `path`.
         allow_empty_classes: whether a class may stand on no clip (a part of a table that was checked as a whole).
 
     Raises:
         LabelError: anything that makes the table ambiguous or useless, named by line and clip.
-        UnknownClipError: `sites` lacks a labelled clip.
     """
     table = read_table(path)
     labels = _read_long(table) if "label" in table.columns else _read_one_hot(table)
     if not allow_empty_classes:
         _require_positives(labels)
     _require_blank_alone(labels)
-    return labels if sites is None else labels.with_sites(load_sites(sites), sites.name)
+    return labels
 
 
 def load_sites(path: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ heads/<name>/           head.json, fold<k>.keras and epochs.jsonl; state.npz whi
 oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those of the blend
 frames/<name>.npz       how a head's out-of-fold scores of single frames are spread over each clip, if asked for
 added/<name>/           added.json and new.csv of a model that was brought in from outside
-metrics.json blend.json report.html predictions/
+metrics.json blend.json report.html
 splits.json             scores beside those of random folds, if asked for; random_split/ is the run that they are of
 metadata.json           scores with and without clip facts, if asked for; other_metadata/ is the run of the other way
 """
@@ -97,11 +97,6 @@ class RunDirectory:
     def report_path(self) -> Path:
         """The report, one HTML file."""
         return self.path / "report.html"
-
-    @property
-    def predictions_folder(self) -> Path:
-        """Where predictions of new clips go."""
-        return self.path / "predictions"
 
     def head_folder(self, name: str) -> Path:
         """Where the head called `name` keeps its files."""

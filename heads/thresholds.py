@@ -40,36 +40,6 @@ class Threshold:
     honest_recall: float | None = None
 
 
-def find_threshold(probability: NDArray[np.float64], shown: NDArray[np.bool_], aim: str, wanted: float) -> float | None:
-    """The threshold that keeps what is wanted and gives most of the other.
-
-    Args:
-        probability: (N,) of the species.
-        shown: (N,) whether the clip shows it.
-        aim: `precision`: the lowest threshold, so the highest recall, at which the precision is at least `wanted`.
-            `recall`: the highest threshold at which the recall is at least `wanted`.
-        wanted: 0 to 1.
-
-    Returns:
-        The threshold, or None if there is none (no clip shows the species, or the precision is never reached).
-    """
-    return _Ranking.of(probability, shown).threshold(aim, wanted)
-
-
-def species_threshold(
-    probability: NDArray[np.float64],
-    shown: NDArray[np.bool_],
-    fold: NDArray[np.int64],
-    group: NDArray[np.int64],
-    aim: str,
-    wanted: float,
-    seed: int = 0,
-) -> Threshold:
-    """One of `species_thresholds`, with draws of its own."""
-    draws = group_draws(int(group.max()) + 1, seed)
-    return species_thresholds(probability, shown, fold, group, [(aim, wanted)], draws)[0]
-
-
 def species_thresholds(
     probability: NDArray[np.float64],
     shown: NDArray[np.bool_],
@@ -85,7 +55,8 @@ def species_thresholds(
         shown: (N,) whether the clip shows the species.
         fold: (N,) fold of each clip.
         group: (N,) number of each clip's group, 0 to G - 1: the unit of resampling.
-        aims: `precision` or `recall`, and the share that is wanted, 0 to 1.
+        aims: what to keep, and the share that is wanted, 0 to 1. `precision`: the lowest threshold, so the highest
+            recall, at which the precision is at least that. `recall`: the highest threshold at which the recall is.
         draws: (R, G) how often each resample draws each group, as `group_draws` makes them.
     """
     order = np.argsort(-probability, kind="stable")
@@ -135,11 +106,6 @@ class _Ranking:
     falling: NDArray[np.float64]
     reached: NDArray[np.int64]
     hits: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, probability: NDArray[np.float64], shown: NDArray[np.bool_]) -> "_Ranking":
-        order = np.argsort(-probability, kind="stable")
-        return cls.of_sorted(probability[order], shown[order])
 
     @classmethod
     def of_sorted(cls, falling: NDArray[np.float64], shown: NDArray[np.bool_]) -> "_Ranking":

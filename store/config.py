@@ -54,11 +54,6 @@ def parse_settings(settings: Any, model: type[Model], where: str) -> Model:
         raise ConfigError(f"{where}: {problems}") from error
 
 
-def dump_yaml(settings: BaseModel) -> str:
-    """`settings` as YAML text, in field order, that `load_yaml` reads back to an equal model."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
 def _innermost(problems: list[ErrorDetails]) -> list[ErrorDetails]:
     """The problems without those of a whole of which some part is wrong: they come of the part's."""
     inside = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}

@@ -13,11 +13,9 @@ from store.errors import StoreRequestError
 from store.ids import require_known
 from store.index import FeatureIndex
 from store.key import FeatureKey
-from store.moments import cached_moments
 from store.records import ClipFeatures, Status
 
 Features = NDArray[np.float16] | NDArray[np.float32]
-Single = NDArray[np.float32]
 
 
 class FeatureReader:
@@ -142,21 +140,6 @@ class FeatureReader:
             features=features,
             per_frame=self._blocks.read_per_frame(index),
         )
-
-    def moments(self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None) -> tuple[Single, Single]:
-        """Mean and standard deviation of each feature column over all frames of some clips, remembered in the store.
-
-        Args:
-            indices: indices of clips; None for all.
-
-        Returns:
-            mean, std: (D,) float32 each.
-
-        Raises:
-            StoreRequestError: these clips have no frame.
-        """
-        chosen = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.int64)
-        return cached_moments(self, chosen, self.cache)
 
     def _columns(self, taps: Sequence[str] | None) -> NDArray[np.int64] | None:
         if taps is None:

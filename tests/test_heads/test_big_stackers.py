@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blend import Blend, blend_material, fit_blend, nested_predict
+from heads.blend import Blend, blend_material
 from heads.blenders import OPTIONAL, boosted, find_blender, network, registry
 from heads.blenders.logits import to_logits, to_probabilities
 from heads.blenders.registry import blenders_to_try
@@ -63,7 +63,7 @@ def test_a_perfect_model_beside_a_random_one_is_recognised(method: str) -> None:
     labels, folds = table(400)
     perfect, random = np.where(labels.values == 1, 0.99, 0.01), np.random.default_rng(3).random(labels.values.shape)
     oof = [said("random", random), said("perfect", perfect)]
-    blended = nested_predict(find_blender(method), oof, labels, folds).probabilities
+    blended = blend_material(oof, labels, folds).nested(find_blender(method)).probabilities
     assert mean_log_loss(labels.values, blended) < 0.4 * mean_log_loss(labels.values, (perfect + random) / 2)
 
 
@@ -85,7 +85,7 @@ def gain_on_the_prior(labels: LabelTable, folds: Folds, blended: Predictions) ->
 
 def test_nothing_is_learnt_from_noise(method: str) -> None:
     labels, folds = table(500)
-    blended = nested_predict(find_blender(method), noise(labels, folds, 4), labels, folds)
+    blended = blend_material(noise(labels, folds, 4), labels, folds).nested(find_blender(method))
     assert gain_on_the_prior(labels, folds, blended) < 2
 
 
@@ -110,7 +110,7 @@ def test_a_stacker_survives_json_and_knows_a_narrow_model(method: str) -> None:
     labels, folds = table(200)
     rng = np.random.default_rng(5)
     oof = [said("full", rng.random((200, 3))), said("narrow", rng.random((200, 1)), ("lion",))]
-    blend = fit_blend(find_blender(method), oof, labels, folds)
+    blend = blend_material(oof, labels, folds).fit(find_blender(method))
     again = Blend.from_json(json.loads(json.dumps(blend.to_json(), allow_nan=False)))
     there = again.apply(oof).probabilities
     assert np.isfinite(there).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blend import nested_predict
+from heads.blend import blend_material
 from heads.blenders import BLENDERS, find_blender, logistic
 from heads.blenders.calibrated import cool, fit_temperature
 from heads.blenders.logistic import fit_departures
@@ -106,7 +106,7 @@ def test_a_perfect_model_beside_a_random_one_is_recognised(method: str) -> None:
     random = np.random.default_rng(3).random(labels.shape)
     fitted, folds = table(labels)
     oof = [as_predictions("random", random), as_predictions("perfect", perfect)]
-    blended = nested_predict(find_blender(method), oof, fitted, folds).probabilities
+    blended = blend_material(oof, fitted, folds).nested(find_blender(method)).probabilities
     assert mean_log_loss(labels, blended) < 0.1 * mean_log_loss(labels, (perfect + random) / 2)
 
 
@@ -121,7 +121,7 @@ def test_nothing_is_learnt_from_noise(method: str) -> None:
     for model in range(6):
         noise = to_probabilities(to_logits(prior.probabilities) + rng.normal(0, 0.7, labels.shape))
         oof.append(as_predictions(f"m{model}", noise))
-    blended = nested_predict(find_blender(method), oof, fitted, folds)
+    blended = blend_material(oof, fitted, folds).nested(find_blender(method))
     gain = clip_losses(labels, prior.probabilities) - clip_losses(labels, blended.probabilities)
     gained = clustered_mean(gain, fitted.ids)
     assert gained.mean < 2 * gained.standard_error
@@ -241,7 +241,7 @@ def test_calibration_mends_a_blend_that_is_too_sure_and_one_biased_class() -> No
     skewed = [to_probabilities(3 * to_logits(each) + np.array([0, 2.0, 0])) for each in right]
     oof = [as_predictions(f"m{place}", each) for place, each in enumerate(skewed)]
     plain, mended = (
-        mean_log_loss(labels, nested_predict(find_blender(name), oof, fitted, folds).probabilities)
+        mean_log_loss(labels, blend_material(oof, fitted, folds).nested(find_blender(name)).probabilities)
         for name in ("mean_of_logits", "mean_of_logits+calibrated")
     )
     honest = mean_log_loss(labels, to_probabilities(np.mean([to_logits(each) for each in right], axis=0)))

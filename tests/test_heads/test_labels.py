@@ -62,7 +62,7 @@ def test_sites_file_takes_precedence_and_may_hold_more_clips(tmp_path: Path) -> 
     labels = write(tmp_path, "filename,site,hog\na,old,1\nb,old,0\n")
     sites = write(tmp_path, "filename,site,infrared\nb,s2,1\na,s1,0\nc,s3,0\n", "sites.csv")
     assert load_labels(labels).sites == ("old", "old")
-    assert load_labels(labels, sites=sites).sites == ("s1", "s2")
+    assert load_labels(labels).with_sites(load_sites(sites), sites.name).sites == ("s1", "s2")
     assert load_sites(sites) == {"a": "s1", "b": "s2", "c": "s3"}
 
 
@@ -115,10 +115,11 @@ def test_not_utf8_and_missing_files(tmp_path: Path) -> None:
 
 def test_wrong_sites(tmp_path: Path) -> None:
     labels = write(tmp_path, "filename,hog\na,1\nb,0\n")
+    some = write(tmp_path, "filename,site\na,s1\n", "some.csv")
     with pytest.raises(
-        UnknownClipError, match=r"sites.csv: 1 clip ids are unknown: 'b'; every labelled clip needs a site"
+        UnknownClipError, match=r"some.csv: 1 clip ids are unknown: 'b'; every labelled clip needs a site"
     ):
-        load_labels(labels, sites=write(tmp_path, "filename,site\na,s1\n", "sites.csv"))
+        load_labels(labels).with_sites(load_sites(some), some.name)
     with pytest.raises(LabelError, match="no column 'site'"):
         load_sites(write(tmp_path, "filename,place\na,s1\n", "sites.csv"))
     with pytest.raises(LabelError, match="stands already in line 2"):

@@ -9,6 +9,7 @@ from heads.errors import PredictionError, RunError
 from heads.folds import Folds
 from heads.labels import LabelTable
 from heads.predictions import Predictions
+from heads.recipe import HeadConfig, Recipe, load_recipe
 from heads.run import RunDirectory
 
 
@@ -51,6 +52,13 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     assert run.read_metrics()["chosen"] == "mean"
     assert run.read_blend() == {"method": "mean"}
     assert run.report_path.read_text(encoding="utf-8") == "<p>ü</p>"
+
+
+def test_a_recipe_in_a_run_loads_back_equal(tmp_path: Path) -> None:
+    recipe = Recipe(seed=7, heads=(HeadConfig(sources=("naïve",), dense_units=(3,), learning_rate=1e-4),))
+    run = RunDirectory(tmp_path / "run")
+    run.write_config(recipe.model_dump(mode="json"))
+    assert load_recipe(run.config_path) == recipe
 
 
 def test_missing_pieces_name_the_command(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store
 
+from heads.moments import combine_moments, moments_by_fold
 from heads.remembered import clip_statistics
 from heads.statistics import statistics_of
 from store import ClipFeatures, FeatureReader, FeatureStore, Status
@@ -104,6 +106,43 @@ def test_a_cache_that_lost_half_a_pair_is_done_again(tmp_path: Path, read: list[
     read.clear()
     clip_statistics(reader, np.arange(110), ("mean",))
     assert len(read) == 110
+
+
+def test_a_clip_that_changed_is_computed_again(tmp_path: Path, read: list[int]) -> None:
+    store = make_store(tmp_path, np.ones((150, 2), np.uint8))
+    before = clip_statistics(store.reader(made_key()), np.arange(100), ("mean",))["mean"]
+    with store.writer(made_key()) as writer:
+        row = store.reader(made_key()).row(7)
+        writer.add(replace(row, fingerprint="changed", features=row.features + 1))
+    read.clear()
+    after = clip_statistics(store.reader(made_key()), np.arange(100), ("mean",))["mean"]
+    assert read == [7]
+    np.testing.assert_allclose(after[7], before[7] + 1, atol=1e-2)
+    np.testing.assert_array_equal(np.delete(after, 7, axis=0), np.delete(before, 7, axis=0))
+
+
+def test_a_store_that_cannot_be_written_to_does_without_a_cache(tmp_path: Path) -> None:
+    reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
+    (tmp_path / "cache").write_text("in the way")
+    found = clip_statistics(reader, np.arange(100), ("mean",))["mean"]
+    np.testing.assert_allclose(found[7], reader.row(7).features.astype(float).mean(axis=0), atol=1e-3)
+    assert (tmp_path / "cache").read_text() == "in the way"
+
+
+def test_moments_of_folds_are_those_of_their_clips_and_keep_their_digits() -> None:
+    """Columns that hardly vary about a large mean."""
+    rng = np.random.default_rng(0)
+    values = (100 + 0.01 * rng.normal(size=(3000, 4))).astype(np.float32)
+    fold = rng.integers(0, 3, 3000)
+    found = moments_by_fold(values, fold, 4)
+    for number, each in enumerate(found[:3]):
+        own = values[fold == number].astype(np.float64)
+        assert each.count == len(own)
+        np.testing.assert_allclose(each.mean, own.mean(axis=0), rtol=1e-9)
+        np.testing.assert_allclose(each.spread, own.std(axis=0), rtol=1e-4)
+    assert (found[3].count, found[3].mean.tolist()) == (0, [0, 0, 0, 0])
+    whole = combine_moments(found)
+    np.testing.assert_allclose(whole.spread, values.astype(np.float64).std(axis=0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])

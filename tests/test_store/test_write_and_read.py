@@ -1,7 +1,6 @@
 """What is written comes back, in any order, padded and masked."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,24 +198,6 @@ def test_the_writer_keeps_its_own_copy(store: FeatureStore, key: FeatureKey, mak
     np.testing.assert_array_equal(store.reader(key).batch([0])[0][0], before)
 
 
-def test_moments_are_those_of_all_frames(store: FeatureStore, key: FeatureKey, make_features: MakeFeatures) -> None:
-    rows = [make_features(f"clip{i}", i % 4) for i in range(30)]
-    rows = [replace(row, features=row.features * np.float16(0.25) + np.float16(100)) for row in rows]
-    fill(store, key, rows, clips_per_part=7)
-    reader = store.reader(key)
-
-    mean, std = reader.moments()
-    frames = np.concatenate([row.features for row in rows]).astype(np.float64)
-    np.testing.assert_allclose(mean, frames.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(std, frames.std(axis=0), rtol=1e-5)
-
-    some = reader.index_of(["clip2", "clip7"])
-    frames = np.concatenate([rows[2].features, rows[7].features]).astype(np.float64)
-    np.testing.assert_allclose(reader.moments(some)[0], frames.mean(axis=0), rtol=1e-6)
-    with pytest.raises(StoreRequestError, match="no frame"):
-        reader.moments(reader.index_of(["clip0"]))
-
-
 def test_a_store_that_is_not_there_says_what_to_do(tmp_path: Path, key: FeatureKey) -> None:
     with pytest.raises(StoreNotFoundError, match="make one with `featurize`"):
         FeatureStore.open(tmp_path)
@@ -231,34 +212,3 @@ def test_an_unused_writer_makes_an_empty_reader(store: FeatureStore, key: Featur
     assert (reader.ids, reader.lengths.tolist(), len(reader)) == ([], [], 0)
     assert reader.batch([])[0].shape == (0, 0, 8)
     assert store.info(key).clips == 0
-
-
-def test_moments_are_remembered_until_a_clip_changes(
-    store: FeatureStore, key: FeatureKey, make_features: MakeFeatures, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import store.moments as moments
-
-    passes = []
-    stream = moments.stream_moments
-    monkeypatch.setattr(moments, "stream_moments", lambda *arguments: passes.append(1) or stream(*arguments))
-    fill(store, key, [make_features("a", 3), make_features("b", 2)])
-
-    first = store.reader(key).moments()
-    again = FeatureStore.open(store.root).reader(key).moments(np.array([1, 0]))
-    np.testing.assert_array_equal(first, again)
-    assert len(passes) == 1
-
-    store.reader(key).moments([0])
-    fill(store, key, [make_features("b", 2, "changed")])
-    changed = store.reader(key).moments()
-    assert len(passes) == 3
-    assert not np.array_equal(first, changed)
-
-
-def test_moments_do_without_a_cache_that_cannot_be_written(
-    store: FeatureStore, key: FeatureKey, make_features: MakeFeatures
-) -> None:
-    fill(store, key, [make_features("a", 3)])
-    (store.root / "cache").write_text("in the way")
-    mean, _ = store.reader(key).moments()
-    np.testing.assert_allclose(mean, make_features("a", 3).features.astype(float).mean(axis=0), rtol=1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from heads.atomic import write_json
-from heads.blend import fit_blend
+from heads.blend import blend_material
 from heads.blenders import BLENDERS, OPTIONAL, find_blender
 from heads.errors import RunError
 from heads.leaderboard import blend_run
@@ -143,7 +143,9 @@ def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> 
     """Whatever blend is chosen."""
     run = make_run()
     blend_run(run, "logistic")
-    weights = fit_blend(find_blender("greedy"), run.read_all_oof(), run.read_labels(), run.read_folds()).parameters
+    weights = (
+        blend_material(run.read_all_oof(), run.read_labels(), run.read_folds()).fit(find_blender("greedy")).parameters
+    )
     expected = dict(zip(run.head_names(), (f"{np.mean(own):.2f}" for own in weights["weights"]), strict=True))
     table = contribution_tables(read_run(run))[0]
     place = [each.label for each in table.columns].index("Greedy weight")

@@ -1,6 +1,5 @@
 """Committing: a file appears under its name whole and on disk, or not at all."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -8,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from store.errors import StoreWriteError
-from store.partnames import temporary_name
+from store.files import replacing
 
 HEADER_BYTES = 4096
 _WRITE_BYTES = 64 * 2**20
@@ -45,30 +44,15 @@ def header_of(digest: str) -> bytes:
     return (_MAGIC + digest.encode() + b"\n").ljust(HEADER_BYTES, b"\0")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _commit(path: Path, write: Callable[[int], None]) -> None:
-    temporary = path.parent / temporary_name()
     try:
-        _write_durably(temporary, write)
-        temporary.replace(path)
-        sync_folder(path.parent)
+        with replacing(path) as temporary:
+            _write_durably(temporary, write)
     except OSError as error:
         raise StoreWriteError(
             f"{path}: could not be written ({error.strerror or error}); what was committed before is intact: "
             "make space or restore access, then run the same command again"
         ) from error
-    finally:
-        # After a successful rename there is nothing left under this name.
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _write_durably(path: Path, write: Callable[[int], None]) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from store.clippart import clip_row, encode_clips
-from store.commit import commit_part, sync_folder
+from store.commit import commit_part
 from store.errors import StoreError, StoreReadError, StoreWriteError
 from store.featurepart import encode_features
 from store.featurestore import CLIPS_PER_PART, FeatureStore
+from store.files import sync_folder
 from store.index import FAILED_CODE
 from store.key import FeatureKey
 from store.partnames import merged_part_name

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from store.commit import commit_bytes, sync_folder
+from store.commit import commit_bytes
 from store.errors import CorruptPartError, StoreReadError, StoreWriteError
+from store.files import sync_folder
 from store.key import FeatureKey
 from store.partnames import list_parts
 

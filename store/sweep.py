@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from store.commit import sync_folder
 from store.errors import ConfigError, StoreNotFoundError, StoreWriteError
 from store.featurestore import FeatureStore
+from store.files import sync_folder
 from store.key import FeatureKey
 
 _EVERY_SOURCE = "each"

@@ -1,6 +1,5 @@
 """Writers: rows wait in memory until a part's worth is there, then the part is committed whole."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -12,8 +11,9 @@ from store.clippart import encode_clips
 from store.commit import commit_part
 from store.errors import StoreWriteError
 from store.featurepart import encode_features
+from store.files import remove_abandoned
 from store.key import FeatureKey
-from store.partnames import abandoned_files, new_part_name
+from store.partnames import new_part_name
 from store.precision import to_stored
 from store.records import ClipFacts, ClipFeatures
 from store.validate import require_valid_facts, require_valid_features
@@ -126,16 +126,6 @@ def facts_writer(folder: Path, *, clips_per_part: int, max_seconds: float) -> Pa
         return row
 
     return PartWriter(folder, prepare, encode_clips, clips_per_part=clips_per_part, max_seconds=max_seconds)
-
-
-def remove_abandoned(folder: Path) -> list[Path]:
-    """Delete the temporary files that dead writers left in `folder`: those that were deleted."""
-    removed = []
-    for path in abandoned_files(folder):
-        with contextlib.suppress(OSError):
-            path.unlink()
-            removed.append(path)
-    return removed
 
 
 def per_frame_layout(row: ClipFeatures | ClipFacts) -> Any:

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store import ClipFeatures, FeatureKey, FeatureStore, commit
+from store import ClipFeatures, FeatureKey, FeatureStore, files
 from store.compact import compact_features
 from store.errors import StoreWriteError
-from store.partnames import abandoned_files
+from store.files import abandoned_files
 from store.verify import verify_store
 
 MakeFeatures = Callable[..., ClipFeatures]
@@ -29,7 +29,7 @@ import os, signal, sys, json
 from pathlib import Path
 import numpy as np
 from store import ClipFeatures, FeatureKey, FeatureStore, Status
-import store.commit
+import store.files
 
 root, call, moment, fatal = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 key = FeatureKey.from_json(json.loads(sys.argv[5]))
@@ -49,7 +49,7 @@ def deadly(function):
 if call == "replace":
     Path.replace = deadly(Path.replace)
 elif call == "sync_folder":
-    store.commit.sync_folder = deadly(store.commit.sync_folder)
+    store.files.sync_folder = deadly(store.files.sync_folder)
 elif call != "none":
     setattr(os, call, deadly(getattr(os, call)))
 
@@ -157,7 +157,7 @@ def test_a_disk_that_refuses_ends_in_one_sentence_and_loses_nothing(
         if call == "replace":
             patch.setattr(Path, "replace", refuse)
         else:
-            patch.setattr(commit if call == "sync_folder" else os, call, refuse)
+            patch.setattr(files if call == "sync_folder" else os, call, refuse)
         with pytest.raises(StoreWriteError) as caught:
             writer.commit()
 

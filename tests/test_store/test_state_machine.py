@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from store import ClipFeatures, FeatureKey, FeatureStore, Status
 from store.compact import compact_features
-from store.partnames import list_parts, temporary_name
+from store.files import temporary_name
+from store.partnames import list_parts
 from store.repair import repair_store
 from store.verify import verify_store
 

@@ -1,0 +1,112 @@
+"""Files that are either whole or not there: written beside their place, flushed to the disk, then renamed.
+
+Until then a file has a temporary name that tells whose it is, so that what the dead leave is told from what is in the
+making.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+_TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{16}")
+_STALE_AFTER_S = 24 * 3600.0
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, which is renamed to it, durably, if the block ends well.
+
+    What the block wrote it must have flushed to the disk itself.
+    """
+    temporary = path.parent / temporary_name()
+    try:
+        yield temporary
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        # After a successful rename there is nothing left under this name.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def temporary_name() -> str:
+    """A name for a file in the making, which tells the host and the process that makes it."""
+    return f".tmp-{_host()}-{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def abandoned_files(folder: Path) -> list[Path]:
+    """The temporary files in `folder` whose writer is dead.
+
+    A writer of this host (of this boot, in this process-id namespace) is dead if its process is. Of any other writer
+    nothing is known; its file is abandoned once it has not changed for a day, since writing one takes seconds.
+    """
+    if not folder.is_dir():
+        return []
+    return [entry for entry in sorted(folder.iterdir()) if _is_abandoned(entry)]
+
+
+def remove_abandoned(folder: Path) -> list[Path]:
+    """Delete the temporary files that dead writers left in `folder`: those that were deleted."""
+    removed = []
+    for path in abandoned_files(folder):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _is_abandoned(path: Path) -> bool:
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None:
+        return False
+    if match["host"] == _host():
+        return not _is_running(int(match["pid"]))
+    try:
+        return time.time() - path.stat().st_mtime > _STALE_AFTER_S
+    except FileNotFoundError:
+        return False
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@cache
+def _host() -> str:
+    """The name of this host and a token of its boot and process-id namespace: among these a process id is unique."""
+    name = socket.gethostname()
+    token = sha256(f"{name}\n{_boot_id()}\n{_pid_namespace()}".encode()).hexdigest()[:8]
+    readable = re.sub(r"[^A-Za-z0-9.]", "_", name)[:40]
+    return f"{readable}_{token}"
+
+
+def _boot_id() -> str:
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _pid_namespace() -> str:
+    path = Path("/proc/self/ns/pid")
+    return str(path.readlink()) if path.is_symlink() else ""

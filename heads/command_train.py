@@ -63,6 +63,7 @@ def train(
         )
         return
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
+    run.remove_leftovers()
     kept, further = run.head_names(), compare_splits + compare_metadata
     epochs = sum(
         (further + (head.name not in kept)) * (head.config.passes + unlabelled * head.config.pseudo_epochs)

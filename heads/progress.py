@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.atomic import atomic_path
 from heads.history import Epoch
+from store.files import atomic_path
 
 _SECONDS_BETWEEN = 2.0
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.atomic import atomic_path
 from heads.joined import Reader
 from heads.statistics import Statistics, compute_statistics
+from store.files import atomic_path
 
 _FEWEST_REMEMBERED = 64
 _ROWS_AT_ONCE = 1024

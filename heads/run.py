@@ -15,6 +15,7 @@ metadata.json           scores with and without clip facts, if asked for; other_
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,6 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from heads.atomic import atomic_path, write_json, write_text
 from heads.errors import PredictionError, RunError
 from heads.folds import Folds
 from heads.frame_layers import read_layers, write_layers
@@ -33,9 +33,11 @@ from heads.history import Epoch
 from heads.labels import LabelTable, load_labels
 from heads.predictions import Predictions, read_csv
 from store.digest import file_sha256
+from store.files import atomic_path, remove_abandoned, write_json, write_text
 
 BLEND = "blend"
 CONFIG_VERSION = 1
+_FOLDERS = ("heads", "oof", "frames", "added", "random_split", "other_metadata")
 CLIP_COLUMNS = ("clip_id", "source", "status", "reason")
 _TRAIN = "heads train --run {run} ..."
 _BLEND = "heads blend --run {run}"
@@ -97,6 +99,11 @@ class RunDirectory:
     def report_path(self) -> Path:
         """The report, one HTML file."""
         return self.path / "report.html"
+
+    def remove_leftovers(self) -> list[Path]:
+        """Delete the temporary files that dead processes left anywhere in the run: those that were deleted."""
+        below = [Path(folder) for name in _FOLDERS for folder, _, _ in os.walk(self.path / name)]
+        return [path for folder in (self.path, *below) for path in remove_abandoned(folder, former=True)]
 
     def head_folder(self, name: str) -> Path:
         """Where the head called `name` keeps its files."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from heads.atomic import atomic_path
 from heads.errors import StoppedError, TrainError
 from heads.fit import OutOfFold, train_heads
 from heads.folds import Folds, balance_table
@@ -29,6 +28,7 @@ from heads.unlabelled import Unlabelled, deal_clips
 from store import FeatureReader, FeatureStore
 from store.config import parse_settings
 from store.digest import settings_digest
+from store.files import atomic_path
 from store.ids import name_a_few
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")

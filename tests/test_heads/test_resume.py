@@ -109,6 +109,42 @@ def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(tmp_path: Path) 
     assert _logged(run) == list(range(1, 401))
 
 
+_KILLED_WHILE_WRITING = """
+import os, signal
+import numpy as np
+import heads.progress
+from heads.cli import main
+
+def die_half_way(file, **arrays):
+    file.write(bytes(1000))
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+heads.progress._SECONDS_BETWEEN = 0.0
+np.savez = die_half_way
+main()
+"""
+
+
+def test_what_a_killed_training_left_half_written_goes_when_it_goes_on(tmp_path: Path) -> None:
+    labels = np.random.default_rng(3).integers(0, 2, (60, 2)).astype(np.uint8)
+    make_store(tmp_path / "store", labels)
+    frame = pd.DataFrame({"filename": clip_ids(60), "a": labels[:, 0], "b": labels[:, 1]})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    recipe = Recipe(folds=2, heads=(small_head(epochs=2, pseudo_epochs=0),))
+    (tmp_path / "recipe.yaml").write_text(recipe.model_dump_json())
+    files = {"--store": "store", "--labels": "labels.csv", "--recipe": "recipe.yaml", "--run": "run"}
+    words = [word for option, name in files.items() for word in (option, str(tmp_path / name))]
+    killed = subprocess.run([sys.executable, "-c", _KILLED_WHILE_WRITING, "train", *words], check=False, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
+    folder = RunDirectory(tmp_path / "run").head_folder("deviation-made")
+    (left,) = folder.glob(".*")
+    assert left.stat().st_size == 1000
+    command = [sys.executable, "-c", "from heads.cli import main; main()", "train", *words]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert {path.name for path in folder.iterdir()} == {"epochs.jsonl", "fold0.keras", "fold1.keras", "head.json"}
+
+
 def test_no_epoch_is_lost_whenever_ctrl_c_comes(train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(heads.progress, "_SECONDS_BETWEEN", 3600.0)
     asked, keep = threading.Event(), Progress.keep

@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.atomic import atomic_path, write_json
 from heads.errors import PredictionError, RunError
 from heads.folds import Folds
 from heads.labels import LabelTable
+from heads.metadata_worth import OTHER_METADATA
 from heads.predictions import Predictions
 from heads.recipe import HeadConfig, Recipe, load_recipe
 from heads.run import RunDirectory
+from heads.splits import RANDOM_SPLIT
+from store.files import temporary_name, write_json
 
 
 def labels() -> LabelTable:
@@ -90,6 +92,25 @@ def test_broken_pieces_are_named(tmp_path: Path) -> None:
         run.read_oof("m")
 
 
+def test_what_the_dead_left_in_a_run_goes_and_nothing_else_does(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    parts = [run.report_path, run.model_path("a", 0), run.oof_path("a"), run.frames_path("a"), run.added_path("b")]
+    parts += [RunDirectory(run.path / other).model_path("a", 0) for other in (RANDOM_SPLIT, OTHER_METADATA)]
+    own = temporary_name().rsplit("-", 2)[0]
+    left, kept = [], []
+    for path in parts:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        left.append(path.with_name(f"{own}-{2**22 + 1}-{'0' * 16}{path.suffix}"))
+        kept += [path, path.with_name(temporary_name(path.suffix)), path.with_name(f".tmp-elsewhere-1-{'0' * 16}")]
+    (run.path / "clips").mkdir()
+    kept.append(run.path / "clips" / left[0].name)  # not the run's own
+    for path in (*left, *kept):
+        path.write_text("half")
+    assert sorted(run.remove_leftovers()) == sorted(left)
+    assert {path for path in run.path.rglob("*") if path.is_file()} == set(kept)
+    assert RunDirectory(tmp_path / "none").remove_leftovers() == []
+
+
 def test_folds_without_ids_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no clip ids"):
         RunDirectory(tmp_path).write_folds(Folds(ids=(), fold=np.array([0, 1]), groups=("a", "b"), n_folds=2))
@@ -99,30 +120,6 @@ def test_folds_without_ids_are_not_written(tmp_path: Path) -> None:
 def test_names_cannot_lead_out_of_the_run(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="cannot name a head"):
         RunDirectory(tmp_path).oof_path(name)
-
-
-def fail_half_way(path: Path) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("half way")
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "metrics.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(ValueError, match="JSON compliant"):
-        write_json(path, {"a": float("nan")})
-    with pytest.raises(RuntimeError, match="half way"):
-        fail_half_way(path)
-    assert path.read_text() == '{\n  "a": 1\n}\n'
-    assert [each.name for each in path.parent.iterdir()] == ["metrics.json"]
-
-
-def test_the_temporary_file_keeps_its_ending(tmp_path: Path) -> None:
-    with atomic_path(tmp_path / "fold0.keras") as temporary:
-        assert temporary.suffix == ".keras"
-        temporary.write_bytes(b"model")
-    assert (tmp_path / "fold0.keras").read_bytes() == b"model"
 
 
 def test_a_run_of_a_later_version_is_not_guessed_at(tmp_path: Path) -> None:

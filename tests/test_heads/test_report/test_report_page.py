@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from heads.atomic import write_json
 from heads.blend import blend_material
 from heads.blenders import BLENDERS, OPTIONAL, find_blender
 from heads.errors import RunError
@@ -21,6 +20,7 @@ from heads.report.run_facts import read_run
 from heads.report.run_tables import pseudo_labels_table
 from heads.report.score_tables import leaderboard_table, thresholds_table
 from heads.run import RunDirectory
+from store.files import write_json
 
 MakeRun = Callable[..., RunDirectory]
 NASTY = ("blank", '<script>alert("x")</script>', "a & b's $x^2$", "größe", "</title><b>")

@@ -1,0 +1,134 @@
+"""Feature keys as they are for ever: a digest that changes asks every user to featurize everything again."""
+
+import json
+from pathlib import Path
+
+import keras
+import pytest
+from saved_models import write_hub_model
+
+from featurize.backbone import Backbone
+from featurize.named import named_backbones
+from featurize.registry import find_backbone
+from featurize.sampling import Sampling
+from featurize.source import make_source
+from featurize.view import MOTION, WHOLE, view_settings
+from featurize.weights import Weights, locate_weights
+from store import FeatureKey
+from store.digest import settings_digest
+
+GIVEN = Weights(path=None, sha256="0" * 64)
+EACH_SECOND = Sampling(fps=3)
+MOTION_VIEW = {
+    "name": "motion",
+    "low_px": 160,
+    "low_fps": 8.0,
+    "low_frames": 512,
+    "motion.cell_px": 4,
+    "motion.moving": 0.1,
+    "motion.colourless": 0.1,
+    "motion.colourless_share": 0.9,
+    "motion.dense_s": 0.2,
+    "motion.fewest_frames": 5,
+    "motion.fit_share": 0.7,
+    "motion.fit_stride": 7,
+    "motion.gain_range": [0.5, 2.0],
+    "motion.least_spread": 4.0,
+    "motion.most_background_frames": 31,
+    "motion.most_switches": 2,
+    "motion.noise_floor": 0.05,
+    "motion.noise_spreads": 4.0,
+    "motion.settling_s": 0.5,
+    "motion.smoothing_cells": 0.8,
+    "motion.smoothing_s": 0.15,
+    "steady.gain": 0.7,
+    "steady.least_shift_px": 0.75,
+    "steady.most_shift_px": 16.0,
+    "steady.stride_px": 3,
+    "boxes.most_boxes": 2,
+    "boxes.moving": 0.1,
+    "boxes.whole_frame": [0.0, 0.0, 1.0, 1.0],
+    "boxes.caption": 0.09,
+    "boxes.least_side": 0.2,
+    "boxes.margin": 1.2,
+    "boxes.most_overlap": 0.2,
+    "boxes.share_of_first": 0.25,
+    "boxes.share_of_peak": 0.4,
+    "boxes.smear_cells": 0.5,
+    "boxes.too_much": 0.5,
+}
+CHOSEN_BY_MOTION = {
+    "mode": "motion",
+    "frames": 8,
+    "candidates_per_s": 4.0,
+    "candidates": 240,
+    "quiet_share": 0.25,
+    "energy_power": 0.5,
+    **{name: value for name, value in MOTION_VIEW.items() if name.startswith(("low_", "motion.", "steady."))},
+}
+
+
+def alike(found: object, expected: object) -> bool:
+    """Whether two settings are the same JSON to the letter: 8 is not 8.0 there."""
+    return json.dumps(found, sort_keys=True) == json.dumps(expected, sort_keys=True)
+
+
+def key_of(backbone: Backbone, view: str = WHOLE, sampling: Sampling = EACH_SECOND) -> FeatureKey:
+    return make_source(backbone, GIVEN, view).key(sampling)
+
+
+def test_what_decides_about_motion_stands_in_keys_under_these_words_with_these_values() -> None:
+    assert alike(view_settings(MOTION), MOTION_VIEW)
+    assert len(MOTION_VIEW) == 36
+    assert alike(Sampling(frames=8, choose="motion").to_json(), CHOSEN_BY_MOTION)
+    assert settings_digest(view_settings(MOTION)) == "2ed5ca523bf782a4880bb689e8ae505cd5928762f6a58dbf0d3adf59c2ab8601"
+    assert (
+        settings_digest(Sampling(frames=8, choose="motion").to_json())
+        == "d40d6d9ee2fed31b80f9988cf80abb8440b7240cdfc3621a61e396e920f9b9db"
+    )
+
+
+@pytest.mark.parametrize(
+    ("view", "sampling", "digest"),
+    [
+        (WHOLE, EACH_SECOND, "2c4b23eb1a2b7f3745a138da769b14e3430f464000fe4dc3085f930926fc19b2"),
+        (MOTION, EACH_SECOND, "7297bf698751d60073fe7ce10e9e0e2fd7856a6bd3a12a7007a561f6de54ea42"),
+        (WHOLE, Sampling(frames=8), "7dc8def0952693e133471f401641ae322c8c5b45a505e713922b15d1ceb306a3"),
+        (
+            WHOLE,
+            Sampling(frames=8, choose="motion"),
+            "d583bd89459d29b450becef54f269b233c3c0f4e840e19d2e88e275a15169465",
+        ),
+    ],
+    ids=["whole", "motion", "8 even", "8 by motion"],
+)
+def test_the_key_of_a_network_is_the_same_for_ever(view: str, sampling: Sampling, digest: str) -> None:
+    key = key_of(find_backbone("efficientnet_lite0"), view, sampling)
+    assert key.digest == digest
+    assert key.folder == f"efficientnet_lite0-{view}-{digest[:12]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("phash", "175737bd34d403c5fe4d2535469722e07bba071420b2d2a38f962e8c0a651b13"),
+        ("audio", "1f8a633cf66ad5b4224d75ef23afcc426e4d17bf2cafa831b53f1be11137d4ef"),
+    ],
+)
+def test_the_key_of_rules_is_the_same_for_ever(name: str, digest: str) -> None:
+    rules = find_backbone(name)
+    assert make_source(rules, locate_weights(rules)).key(EACH_SECOND).digest == digest
+
+
+def test_the_key_of_a_saved_model_is_the_same_for_ever(tmp_path: Path) -> None:
+    """Its weights' digest is that of its bytes, which no two TensorFlows write alike; all else comes from the model."""
+    (backbone,) = named_backbones([f"hub:{write_hub_model(tmp_path / 'tiny')}"], "block2,block1/unit,default")
+    assert key_of(backbone).digest == "fd591dd7ac86154f63c1df313cb215ca5b13b8369e1ccf505f67c107734f96f7"
+
+
+def test_the_key_of_a_keras_file_is_the_same_for_ever(tmp_path: Path) -> None:
+    image = keras.Input((None, None, 3))
+    edges = keras.layers.Conv2D(5, 3, strides=2, name="edges")(image)
+    keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(edges)).save(tmp_path / "mine.keras")
+    (backbone,) = named_backbones([f"keras:{tmp_path / 'mine.keras'}"], "pool,edges")
+    assert key_of(backbone).digest == "546b9bc6df93035a45a0539d8ed79bc121387a09ccbeb990a902cf44a452349c"

@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 from featurize.motion import MOVING
 
 # What moves is made of cells above this share of the frame's strongest one.
-_SHARE_OF_PEAK = 0.4
+SHARE_OF_PEAK = 0.4
 # A second box is given only to what has this share of the first one's energy, and stands apart from it.
-_SHARE_OF_FIRST = 0.25
-_MOST_OVERLAP = 0.2
+SHARE_OF_FIRST = 0.25
+MOST_OVERLAP = 0.2
 MOST_BOXES = 2
 # The box's side: the longer side of what moves with a margin, at least this share of the frame's shorter side.
-_MARGIN = 1.2
+MARGIN = 1.2
 # Smoothing widens what moves by about so much.
-_SMEAR_CELLS = 0.5
-_LEAST_SIDE = 0.2
+SMEAR_CELLS = 0.5
+LEAST_SIDE = 0.2
 # Where more than this share of the cells moves, the background is not to be trusted: the whole frame is seen.
-_TOO_MUCH = 0.5
+TOO_MUCH = 0.5
 # Burnt-in text stands in a strip of this share of the height along the upper and lower edge: what moves wholly inside
 # is a clock, not an animal.
-_CAPTION = 0.09
+CAPTION = 0.09
 # (left, top, right, bottom) of a frame as a whole.
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
 
@@ -70,8 +70,8 @@ def boxes_of(cells: NDArray[np.float32], aspect: float) -> list[Box]:
     peak = float(cells.max(initial=0))
     if peak < MOVING:
         return [Box()]
-    moving = (cells >= max(MOVING, _SHARE_OF_PEAK * peak)).astype(np.uint8)
-    if (cells >= MOVING).mean() > _TOO_MUCH:
+    moving = (cells >= max(MOVING, SHARE_OF_PEAK * peak)).astype(np.uint8)
+    if (cells >= MOVING).mean() > TOO_MUCH:
         return [Box(energy=float(cells.mean()))]
     _, labels, stats, _ = cv2.connectedComponentsWithStats(moving, connectivity=8)
     strengths = np.bincount(labels.ravel(), cells.ravel()).astype(np.float64)
@@ -82,9 +82,9 @@ def boxes_of(cells: NDArray[np.float32], aspect: float) -> list[Box]:
         if strengths[label] < least or _is_caption(top, height, cells.shape[0]):
             continue
         box = _square(left, top, width, height, cells, aspect)
-        if all(_overlap(box, other) <= _MOST_OVERLAP for other in found):
+        if all(_overlap(box, other) <= MOST_OVERLAP for other in found):
             found.append(box)
-            least = max(least, _SHARE_OF_FIRST * strengths[label])
+            least = max(least, SHARE_OF_FIRST * strengths[label])
     return found[:MOST_BOXES] or [Box()]
 
 
@@ -94,7 +94,7 @@ def _strongest_first(strengths: NDArray[np.float64]) -> list[int]:
 
 
 def _is_caption(top: int, height: int, rows: int) -> bool:
-    strip = max(2, round(_CAPTION * rows))
+    strip = max(2, round(CAPTION * rows))
     return top + height <= strip or top >= rows - strip
 
 
@@ -103,8 +103,8 @@ def _square(left: int, top: int, width: int, height: int, cells: NDArray[np.floa
     rows, columns = cells.shape
     # Measured in heights of the frame: x runs to `aspect`, y to 1.
     middle_x, middle_y = (left + width / 2) / columns * aspect, (top + height / 2) / rows
-    extent = max((width - _SMEAR_CELLS) / columns * aspect, (height - _SMEAR_CELLS) / rows)
-    side = max(_MARGIN * extent, _LEAST_SIDE * min(1.0, aspect))
+    extent = max((width - SMEAR_CELLS) / columns * aspect, (height - SMEAR_CELLS) / rows)
+    side = max(MARGIN * extent, LEAST_SIDE * min(1.0, aspect))
     wide, high = min(side, aspect), min(side, 1.0)
     x = min(max(middle_x - wide / 2, 0.0), aspect - wide)
     y = min(max(middle_y - high / 2, 0.0), 1.0 - high)

@@ -21,28 +21,28 @@ CELL_PX = 4
 MOVING = 0.1
 # A cell's noise level: its median deviation plus so many median deviations from that. The floor is the deviation that
 # compression alone leaves, in standard deviations of the frame's grey levels.
-_NOISE_SPREADS = 4.0
-_NOISE_FLOOR = 0.05
-_SMOOTHING_CELLS = 0.8
-_SMOOTHING_S = 0.15
+NOISE_SPREADS = 4.0
+NOISE_FLOOR = 0.05
+SMOOTHING_CELLS = 0.8
+SMOOTHING_S = 0.15
 # Added to a frame's spread of grey levels (0 to 255), so that noise in a black frame is not blown up.
-_LEAST_SPREAD = 4.0
+LEAST_SPREAD = 4.0
 # Gain and offset are fitted to this share of the pixels, those that differ least; the share is estimated on every so
 # manieth pixel.
-_FIT_SHARE = 0.7
-_FIT_STRIDE = 7
-_GAIN_RANGE = (0.5, 2.0)
+FIT_SHARE = 0.7
+FIT_STRIDE = 7
+GAIN_RANGE = (0.5, 2.0)
 # A background needs so many frames; a switch between colour and infrared takes so long to settle.
-_FEWEST_FRAMES = 5
-_MOST_BACKGROUND_FRAMES = 31
-_SETTLING_S = 0.5
-_MOST_SWITCHES = 2
+FEWEST_FRAMES = 5
+MOST_BACKGROUND_FRAMES = 31
+SETTLING_S = 0.5
+MOST_SWITCHES = 2
 # A frame is infrared where the chroma of so large a share of its pixels stays below this share of its mean grey level:
 # a logo in colour does not hide it, and a grey animal before the camera does not pass for it.
-_COLOURLESS_SHARE = 0.9
-_COLOURLESS = 0.1
+COLOURLESS_SHARE = 0.9
+COLOURLESS = 0.1
 # What is there at one moment only is rain or an insect; frames must be this dense for a moment to be that short.
-_DENSE_S = 0.2
+DENSE_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,28 +108,28 @@ def find_motion(low: LowFrames, times_s: NDArray[np.float64]) -> Motion:
     settled = _settled(modes, times_s)
     for mode in (False, True):
         members = np.flatnonzero((modes == mode) & settled)
-        if len(members) >= _FEWEST_FRAMES and cells.size:
+        if len(members) >= FEWEST_FRAMES and cells.size:
             cells[members] = _beyond_noise(_deviation(_standardised(low.grey[members])))
     return Motion(times_s=times_s, cells=_smoothed(cells, times_s))
 
 
 def _light_modes(low: LowFrames) -> NDArray[np.bool_]:
     """(L,) whether each frame is infrared; a clip that hovers on the border between the two is all one mode."""
-    limit = _COLOURLESS * low.grey.mean(axis=(1, 2), keepdims=True)
-    infrared = np.asarray((low.chroma <= limit).mean(axis=(1, 2)) >= _COLOURLESS_SHARE)
-    return infrared if np.count_nonzero(infrared[1:] != infrared[:-1]) <= _MOST_SWITCHES else np.zeros_like(infrared)
+    limit = COLOURLESS * low.grey.mean(axis=(1, 2), keepdims=True)
+    infrared = np.asarray((low.chroma <= limit).mean(axis=(1, 2)) >= COLOURLESS_SHARE)
+    return infrared if np.count_nonzero(infrared[1:] != infrared[:-1]) <= MOST_SWITCHES else np.zeros_like(infrared)
 
 
 def _settled(modes: NDArray[np.bool_], times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(L,) whether a frame stands clear of every switch of the light."""
     switches = times_s[1:][modes[1:] != modes[:-1]]
-    return np.asarray(np.all(np.abs(times_s[:, None] - switches[None, :]) > _SETTLING_S, axis=1))
+    return np.asarray(np.all(np.abs(times_s[:, None] - switches[None, :]) > SETTLING_S, axis=1))
 
 
 def _standardised(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """(L, H, W) grey levels with mean 0 and spread 1 in every frame."""
     mean = grey.mean(axis=(1, 2), keepdims=True)
-    return np.asarray((grey - mean) / (grey.std(axis=(1, 2), keepdims=True) + _LEAST_SPREAD))
+    return np.asarray((grey - mean) / (grey.std(axis=(1, 2), keepdims=True) + LEAST_SPREAD))
 
 
 def _deviation(grey: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -150,20 +150,20 @@ def _matched(grey: NDArray[np.float32], background: NDArray[np.float32]) -> NDAr
     """
     frames, still = grey.reshape(len(grey), -1), background.ravel()
     apart = np.abs(frames - still)
-    sample = np.sort(apart[:, ::_FIT_STRIDE], axis=1)
-    limit = sample[:, int(_FIT_SHARE * sample.shape[1])]
+    sample = np.sort(apart[:, ::FIT_STRIDE], axis=1)
+    limit = sample[:, int(FIT_SHARE * sample.shape[1])]
     weight = (apart <= limit[:, None]).astype(np.float32)
     count = weight.sum(axis=1)
     mean_frame, mean_still = (weight * frames).sum(axis=1) / count, weight @ still / count
     away = weight * (still - mean_still[:, None])
     gain = (away * (frames - mean_frame[:, None])).sum(axis=1) / np.maximum((away * away).sum(axis=1), 1e-6)
-    gain = np.clip(gain, *_GAIN_RANGE)
+    gain = np.clip(gain, *GAIN_RANGE)
     return np.asarray((frames - mean_frame[:, None]) / gain[:, None] + mean_still[:, None]).reshape(grey.shape)
 
 
 def _background(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W) the median over time, of evenly spread frames where there are many."""
-    step = max(1.0, len(grey) / _MOST_BACKGROUND_FRAMES)
+    step = max(1.0, len(grey) / MOST_BACKGROUND_FRAMES)
     spread = np.arange(0, len(grey), step).astype(int)
     return median_over_time(grey[spread[spread < len(grey)]])  # rounding can lay one more step, onto the end
 
@@ -172,7 +172,7 @@ def _beyond_noise(deviation: NDArray[np.float32]) -> NDArray[np.float32]:
     """(L, h, w) what exceeds each cell's own noise level."""
     usual = median_over_time(deviation)
     spread = median_over_time(np.abs(deviation - usual))
-    return np.asarray(np.maximum(deviation - (usual + _NOISE_SPREADS * spread + _NOISE_FLOOR), 0))
+    return np.asarray(np.maximum(deviation - (usual + NOISE_SPREADS * spread + NOISE_FLOOR), 0))
 
 
 def _without_flashes(cells: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -186,10 +186,10 @@ def _smoothed(cells: NDArray[np.float32], times_s: NDArray[np.float64]) -> NDArr
     if len(cells) < 2 or not cells.any():
         return cells
     gap_s = float(np.median(np.diff(times_s)))
-    spread = _SMOOTHING_S / gap_s if gap_s > 0 else 0.0
-    if 0 < gap_s <= _DENSE_S and len(cells) >= 3:
+    spread = SMOOTHING_S / gap_s if gap_s > 0 else 0.0
+    if 0 < gap_s <= DENSE_S and len(cells) >= 3:
         cells = _without_flashes(cells)
-    smooth = np.stack([cv2.GaussianBlur(frame, (0, 0), _SMOOTHING_CELLS) for frame in cells])
+    smooth = np.stack([cv2.GaussianBlur(frame, (0, 0), SMOOTHING_CELLS) for frame in cells])
     if spread < 0.3:
         return smooth
     flat = smooth.reshape(len(cells), -1)

@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 
 # Shifts in pixels of the low-resolution copy. Below the first nothing is gained and resampling would add noise of its
 # own; beyond the second it is no shaking.
-_LEAST_SHIFT_PX = 0.75
-_MOST_SHIFT_PX = 16.0
+LEAST_SHIFT_PX = 0.75
+MOST_SHIFT_PX = 16.0
 # A shift is believed only if it brings the frame so much nearer to the background, in the median over pixels: an
 # animal that walks through does not move the trees.
-_GAIN = 0.7
-_STRIDE_PX = 3
+GAIN = 0.7
+STRIDE_PX = 3
 
 
 def steadied(grey: NDArray[np.float32], background: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -20,22 +20,22 @@ def steadied(grey: NDArray[np.float32], background: NDArray[np.float32]) -> NDAr
     Shifts are found by phase correlation (OpenCV's `phaseCorrelate`). A frame that stands still is returned untouched.
     """
     height, width = background.shape
-    if min(height, width) < 4 * _MOST_SHIFT_PX:
+    if min(height, width) < 4 * MOST_SHIFT_PX:
         return grey
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     steady = grey.copy()
     for index, frame in enumerate(grey):
         (right, down), _ = cv2.phaseCorrelate(background, frame, window)
-        if not _LEAST_SHIFT_PX <= max(abs(right), abs(down)) <= _MOST_SHIFT_PX:
+        if not LEAST_SHIFT_PX <= max(abs(right), abs(down)) <= MOST_SHIFT_PX:
             continue
         shift = np.array([[1, 0, right], [0, 1, down]], np.float32)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         moved = cv2.warpAffine(frame, shift, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        if _distance(np.asarray(moved, np.float32), background) < _GAIN * _distance(frame, background):
+        if _distance(np.asarray(moved, np.float32), background) < GAIN * _distance(frame, background):
             steady[index] = moved
     return steady
 
 
 def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     """The median difference of two pictures, on a grid of their pixels."""
-    return float(np.median(np.abs(one[::_STRIDE_PX, ::_STRIDE_PX] - other[::_STRIDE_PX, ::_STRIDE_PX])))
+    return float(np.median(np.abs(one[::STRIDE_PX, ::STRIDE_PX] - other[::STRIDE_PX, ::STRIDE_PX])))

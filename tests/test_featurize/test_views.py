@@ -181,19 +181,28 @@ def test_low_resolution_frames_of_other_sizes_are_brought_to_the_first_one_s(tmp
 
 
 def constants(module: ModuleType) -> set[str]:
-    """The upper-case names that are assigned in `module`, as its source has them."""
-    lines = re.findall(r"^([A-Z_]+)\b[^=\n]* = ", inspect.getsource(module), re.MULTILINE)
-    return {f"{module.__name__.rpartition('.')[2]}.{name.strip('_').lower()}" for name in lines} - {"motion.no_motion"}
+    """The upper-case names of numbers, single ones and rows of them, that are assigned in `module`."""
+    assigned = re.findall(r"^([A-Z_]+)\b[^=\n]* = ", inspect.getsource(module), re.MULTILINE)
+    return {name for name in assigned if isinstance(getattr(module, name), int | float | tuple)}
 
 
-def test_every_number_that_decides_about_motion_stands_in_the_keys_of_what_depends_on_it() -> None:
-    view, sampling = view_settings(MOTION), Sampling(frames=8, choose="motion").to_json()
-    assert len(constants(motion)) > 15
-    assert constants(motion) | constants(steady) | constants(boxes) <= view.keys()
-    assert constants(motion) | constants(steady) <= sampling.keys()
-    assert view["motion.gain_range"] == sampling["motion.gain_range"] == [0.5, 2.0]
-    for settings in (view, sampling):
-        assert {"low_px", "low_fps", "low_frames"} <= settings.keys()
+@pytest.mark.parametrize("module", [motion, steady, boxes])
+def test_every_number_that_decides_about_motion_stands_in_the_keys_of_what_depends_on_it(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever number of the module is another one, the keys are others."""
+    chosen = Sampling(frames=8, choose="motion")
+    view, sampling = view_settings(MOTION), chosen.to_json()
+    assert len(constants(module)) >= 4
+    for name in constants(module):
+        with monkeypatch.context() as changed:
+            changed.setattr(module, name, (0.123, 4.567) if isinstance(getattr(module, name), tuple) else 0.123)
+            assert view_settings(MOTION) != view, name
+            assert (chosen.to_json() != sampling) == (module is not boxes), name
+
+
+def test_settings_of_motion_are_plain_json() -> None:
+    for settings in (view_settings(MOTION), Sampling(frames=8, choose="motion").to_json()):
         assert json.loads(json.dumps(settings)) == settings
 
 

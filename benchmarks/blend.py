@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from heads.folds import assign_folds
-from heads.labels import LabelTable
+from heads.data.folds import assign_folds
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.leaderboard import blend_run
-from heads.predictions import Predictions
 from heads.run import RunDirectory
 
 N_CLASSES = 24

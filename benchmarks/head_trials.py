@@ -22,15 +22,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heads.data.folds import Folds
+from heads.data.labels import LabelTable
+from heads.data.sites import labels_and_sites
+from heads.data.splits import deal_clips
 from heads.fit import train_heads
-from heads.folds import Folds
-from heads.labels import LabelTable
 from heads.metrics import mean_log_loss
 from heads.named import NamedHead, resolve_heads
 from heads.recipe import DEFAULT_METADATA, load_recipe
 from heads.seeds import mean_of_logits
-from heads.sites import labels_and_sites
-from heads.unlabelled import deal_clips
 from store import FeatureReader, FeatureStore
 
 DEFAULT = "default"

@@ -25,9 +25,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from heads.data.folds import assign_folds
+from heads.data.labels import LabelTable
 from heads.fit import train_heads
-from heads.folds import assign_folds
-from heads.labels import LabelTable
 from heads.metrics import mean_log_loss
 from heads.recipe import builtin_recipe, load_recipe
 from heads.remembered import clip_statistics

@@ -29,16 +29,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from heads.data.folds import Folds
+from heads.data.labels import LabelTable
+from heads.data.sites import labels_and_sites
+from heads.data.splits import deal_clips
 from heads.fit import train_heads
-from heads.folds import Folds
-from heads.labels import LabelTable
 from heads.metrics import average_precision, mean_log_loss
 from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.remembered import clip_statistics
 from heads.seeds import mean_of_logits
-from heads.sites import labels_and_sites
-from heads.unlabelled import deal_clips
 from store import FeatureReader, FeatureStore
 
 Found = NDArray[np.float64]

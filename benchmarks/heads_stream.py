@@ -85,10 +85,10 @@ def read_bytes() -> int:
 def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[str, Any]:
     """Train one head in this process."""
     from heads.course import Course
+    from heads.data.folds import Folds
+    from heads.data.labels import LabelTable
     from heads.fit import see_clips
-    from heads.folds import Folds
     from heads.forecast import forecast
-    from heads.labels import LabelTable
     from heads.named import NamedHead
     from heads.plan import plan_members
     from heads.progress import Progress

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.folds import Folds
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions, read_csv
 from heads.errors import PredictionError
-from heads.folds import Folds
-from heads.labels import LabelTable
 from heads.metrics import average_precision, matching_values, mean_log_loss
-from heads.predictions import Predictions, read_csv
 from heads.run import BLEND, RunDirectory
 from store.digest import file_sha256
 from store.ids import name_a_few

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from heads.blenders import Blender, find_blender
 from heads.blenders.nested import cross_fit
 from heads.blenders.registry import uses_frames
+from heads.data.folds import Folds
+from heads.data.frame_statistics import SPREAD, layer_name
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import BlendError
-from heads.folds import Folds
-from heads.frame_layers import SPREAD, layer_name
-from heads.labels import LabelTable
-from heads.predictions import Predictions
 from store.ids import name_a_few
 
 _NONE: Mapping[str, Sequence[Predictions]] = MappingProxyType({})
@@ -43,7 +43,7 @@ class Blend:
         """Blend the models' predictions of the same clips.
 
         Args:
-            predictions: one for each of `models`, and for each of `framed` those that `heads.frame_layers.as_layers`
+            predictions: one for each of `models`, and for each of `framed` the tables that `as_layers`
                 makes, in any order; further ones are ignored.
 
         Raises:
@@ -248,7 +248,7 @@ def stack_frames(
     """Lay scores of single frames over each other: each statistic of all models, then the next.
 
     Args:
-        layers: tables by name, as `heads.frame_layers` names them.
+        layers: tables by name, as `heads.data.frame_statistics` names them.
         models: (M) models of the blend; one without tables gives NaN.
         classes: (C) classes.
         first: whose clips, and their order, are followed.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heads.blenders import find_blender
-from heads.predictions import Predictions
+from heads.data.predictions import Predictions
 from heads.uncertainty import clip_losses, clustered_mean, group_numbers
 
 AUTO = "auto"

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heads.attend import explaining_head, top_frames
+from heads.data.predictions import read_csv
 from heads.output import read_template, require_writable, write_predictions
 from heads.predict import Origin, predict_run
-from heads.predictions import read_csv
 from heads.run import RunDirectory
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console

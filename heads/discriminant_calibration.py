@@ -7,7 +7,7 @@ import scipy.optimize
 import scipy.special
 from numpy.typing import NDArray
 
-from heads.balancing import competition
+from heads.data.class_balance import competition
 from heads.discriminant import Matrix
 
 # A few dozen numbers are found: more clips would not tell them better.

@@ -10,21 +10,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.course import Course
+from heads.data.folds import Folds
+from heads.data.history import Epoch
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
+from heads.data.splits import NO_CLIPS, Unlabelled
 from heads.discriminant_folds import fit_folds
 from heads.examples import Examples
-from heads.folds import Folds
-from heads.history import Epoch
 from heads.joined import Reader, ids_with_frames
-from heads.labels import LabelTable
 from heads.metadata import MetadataTransform
 from heads.plan import Member, plan_members
-from heads.predictions import Predictions
 from heads.progress import Progress
 from heads.pseudo import Judgement
 from heads.recipe import HeadConfig
 from heads.remembered import clip_statistics
 from heads.seeds import average_models, mean_of_logits
-from heads.unlabelled import NO_CLIPS, Unlabelled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

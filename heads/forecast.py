@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from heads.course import Course
+from heads.data.folds import Folds
+from heads.data.labels import LabelTable
+from heads.data.splits import NO_CLIPS
 from heads.discriminant_folds import fit_folds
 from heads.examples import in_turn
 from heads.fit import see_clips
-from heads.folds import Folds
 from heads.joined import Reader, ids_with_frames
-from heads.labels import LabelTable
 from heads.named import NamedHead
 from heads.plan import plan_members
 from heads.progress import Progress
-from heads.unlabelled import NO_CLIPS
 from store import FeatureReader
 
 _SAMPLE = 384

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.frame_layers import SPREAD, as_layers, of_one_frame
+from heads.data.frame_statistics import SPREAD, as_layers, of_one_frame
 from heads.frame_scores import frame_probabilities, frame_spread
 from heads.joined import ids_with_frames
 from heads.run import RunDirectory

@@ -14,8 +14,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from heads.ahead import read_ahead
+from heads.data.frame_statistics import SPREAD, spread_over_frames
 from heads.examples import METADATA, Examples, in_turn
-from heads.frame_layers import SPREAD, spread_over_frames
 from heads.statistics import statistics_of
 
 _CLIPS_AT_ONCE = 16

@@ -24,11 +24,11 @@ from heads.choice import (
     lower_without_each_fold,
 )
 from heads.contribution import error_correlation, leave_one_out, mean_weights
+from heads.data.folds import Folds
+from heads.data.labels import BLANK, LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import BlendError
-from heads.folds import Folds
-from heads.labels import BLANK, LabelTable
 from heads.metrics import evaluate, matching_values
-from heads.predictions import Predictions
 from heads.run import RunDirectory
 from heads.standings import METRICS_VERSION, leaderboard, prior_predictions
 from heads.thresholds import WANTED, group_draws, species_thresholds

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from heads.history import Epoch
+from heads.data.history import Epoch
 from heads.metrics import mean_log_loss
 from heads.recipe import DEFAULT_METADATA, HeadConfig, Recipe
 from heads.run import RunDirectory

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.folds import Folds
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import PredictionError
-from heads.folds import Folds
-from heads.labels import LabelTable
-from heads.predictions import Predictions
 
 EPS = 1e-5
 _ECE_BINS = 15

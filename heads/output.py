@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from heads.attend import Moment
+from heads.data.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN
+from heads.data.tables import TextTable, read_table
 from heads.errors import PredictionError
 from heads.predict import NewPredictions
-from heads.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN
-from heads.tables import TextTable, read_table
 from store.files import atomic_path
 from store.ids import name_a_few
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.balancing import rarity
+from heads.data.class_balance import rarity
 from heads.examples import spread_batches
 from heads.lessons import Lesson
 from heads.recipe import HeadConfig

@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from heads.added import added_predictions
 from heads.blend import Blend
+from heads.data.frame_statistics import as_layers, of_one_frame
+from heads.data.predictions import Predictions
 from heads.errors import PredictError
-from heads.frame_layers import as_layers, of_one_frame
 from heads.frame_scores import frame_spread
 from heads.joined import Reader, ids_with_frames
-from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
 from heads.saved import head_reader, predict_models, see_new_clips
 from store import FeatureStore, Status

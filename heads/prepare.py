@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.balancing import competition, weighted_share
+from heads.data.class_balance import competition, weighted_share
 from heads.examples import Examples
 from heads.members import Members
 from heads.model import COMPETING, OUTPUT, frame_standardiser

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.history import Epoch
+from heads.data.history import Epoch
 from store.files import atomic_path
 
 _SECONDS_BETWEEN = 2.0

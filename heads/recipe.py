@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from heads.data.tables import composed
 from heads.statistics import StatisticName
-from heads.tables import composed
 from store.config import StrictModel, load_yaml
 
 _FACTS = Literal[
@@ -49,7 +49,7 @@ class HeadConfig(StrictModel):
         view: the view that `each` is limited to, where a head suits only one; None for all.
         joined: whether one head sees all its sources side by side, instead of one head a source.
         classes: the classes that it tells apart; all of the labels if none is named.
-        statistics: statistics over time that the head sees, in which nothing is learned (see `heads.statistics`).
+        statistics: statistics over time that the head sees, in which nothing is learned (`heads.statistics`).
         covariance_shrinkage: how far the covariance within classes is drawn towards that of independent columns of
             equal spread, under `discriminant`; 0 not at all, 1 all the way.
         queries: learned attention queries; 0 for a head that does not look at single frames (under `deviation`).
@@ -76,7 +76,7 @@ class HeadConfig(StrictModel):
         averaging: how much of the running average of the weights stays at each step; 0 for no average.
         mixup: how strongly clips are mixed in pairs in training (see `heads.mixing`); 0 for not at all.
         label_smoothing: how far labels are drawn towards the share of each class among the training clips.
-        class_balance: how strongly rare classes are preferred (see `heads.balancing`), 0 to 1; predictions are
+        class_balance: how strongly rare classes are preferred (see `heads.data.class_balance`), 0 to 1; predictions are
             corrected for it.
         balance_by: whether clips of rare classes are drawn more often (`sampling`) or count more (`loss`).
         competing: whether classes compete for a clip, as they do where most clips show one thing or nothing.

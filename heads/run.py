@@ -26,12 +26,12 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from heads.data.folds import Folds
+from heads.data.frame_statistics import read_layers, write_layers
+from heads.data.history import Epoch
+from heads.data.labels import LabelTable, load_labels
+from heads.data.predictions import Predictions, read_csv
 from heads.errors import PredictionError, RunError
-from heads.folds import Folds
-from heads.frame_layers import read_layers, write_layers
-from heads.history import Epoch
-from heads.labels import LabelTable, load_labels
-from heads.predictions import Predictions, read_csv
 from store.digest import file_sha256
 from store.files import atomic_path, remove_abandoned, write_json, write_text
 
@@ -199,7 +199,7 @@ class RunDirectory:
         self._write_frame(self.folds_path, frame)
 
     def write_balance(self, table: pd.DataFrame) -> None:
-        """Write how the folds spread the classes, as `heads.folds.balance_table` gives it."""
+        """Write how the folds spread the classes, as `heads.data.folds.balance_table` gives it."""
         self._write_frame(self.balance_path, table.reset_index())
 
     def read_folds(self) -> Folds:

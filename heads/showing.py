@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from heads.history import Epoch
+from heads.data.history import Epoch
 
 _BAR = 12
 _SECONDS_BETWEEN_LINES = 30.0

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
+from heads.data.folds import Folds
+from heads.data.labels import LabelTable
 from heads.errors import JoinError, TrainError
-from heads.folds import Folds
 from heads.joined import Reader, ids_with_frames
-from heads.labels import LabelTable
 from heads.named import NamedHead
 from heads.plan import plan_members
 from store import FeatureReader, Status

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from heads.data.history import Epoch
 from heads.errors import TrainError
-from heads.history import Epoch
 from heads.metrics import mean_log_loss
 from heads.recipe import Recipe
 from heads.run import RunDirectory

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from heads.history import Epoch
+from heads.data.history import Epoch
 from heads.run import RunDirectory
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from heads.data.folds import Folds, balance_table
+from heads.data.history import Epoch
+from heads.data.labels import LabelTable
+from heads.data.sites import labels_and_sites
+from heads.data.splits import Unlabelled, deal_clips
 from heads.errors import StoppedError, TrainError
 from heads.fit import OutOfFold, train_heads
-from heads.folds import Folds, balance_table
-from heads.history import Epoch
 from heads.joined import Reader
-from heads.labels import LabelTable
 from heads.metrics import mean_log_loss
 from heads.named import NamedHead, resolve_heads
 from heads.progress import Progress
@@ -23,8 +25,6 @@ from heads.recipe import Recipe
 from heads.remembered import clip_marks
 from heads.run import CONFIG_VERSION, RunDirectory
 from heads.sight import find_unlabelled, sighted_heads, usable_labels
-from heads.sites import labels_and_sites
-from heads.unlabelled import Unlabelled, deal_clips
 from store import FeatureReader, FeatureStore
 from store.config import parse_settings
 from store.digest import settings_digest

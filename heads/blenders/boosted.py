@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from heads.blenders.logits import mean_over_models, to_logits, to_probabilities
 from heads.blenders.protocol import Stack
 from heads.blenders.statistics import frame_logits, order_statistics
-from heads.frame_layers import SPREAD
+from heads.data.frame_statistics import SPREAD
 
 FRAMES = "+frames"
 _ROUNDS = 60

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from heads.blenders.logits import losses_of_logits, mean_over_models, to_logits, to_probabilities
 from heads.blenders.protocol import Stack
-from heads.frame_layers import ORDER, SPREAD
+from heads.data.frame_statistics import ORDER, SPREAD
 
 _UNITS = 512
 _DROPOUT = 0.25

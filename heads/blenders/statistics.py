@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from heads.blenders.logits import mean_over_models, to_logits
 from heads.blenders.protocol import Stack
-from heads.frame_layers import shares_of_steps
+from heads.data.frame_statistics import shares_of_steps
 
 _PERCENTILES = (10, 50, 90)
 

@@ -6,7 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from heads.blank_removal import removal_curve
-from heads.labels import BLANK
+from heads.data.labels import BLANK
 from heads.metrics import reliability
 from heads.report.run_facts import RunFacts
 from heads.report.svg import ACCENT, INK, SECOND, chart_style, inline_svg

@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.blend import Blend
+from heads.data.folds import Folds, balance_table
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import RunError
-from heads.folds import Folds, balance_table
-from heads.labels import LabelTable
-from heads.predictions import Predictions
 from heads.run import BLEND, RunDirectory
 from heads.standings import GROUP_OF, METRICS_VERSION, PRIOR, leaderboard
 

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from heads.labels import BLANK
+from heads.data.labels import BLANK
 from heads.report.thumbnails import thumbnails
 from heads.report.timeline import Line, legend, time_line
 from heads.run import RunDirectory

@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from heads.added import add_predictions
 from heads.cli import app
+from heads.data.folds import assign_folds
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import PredictError, PredictionError
-from heads.folds import assign_folds
-from heads.labels import LabelTable
 from heads.leaderboard import blend_run
 from heads.predict import predict_run
-from heads.predictions import Predictions
 from heads.run import RunDirectory
 from store import FeatureStore
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 
-from heads.balancing import competition, exclusiveness, rarity, weighted_share
+from heads.data.class_balance import competition, exclusiveness, rarity, weighted_share
+from heads.data.folds import assign_folds
+from heads.data.labels import LabelTable
 from heads.fit import train_heads
-from heads.folds import assign_folds
-from heads.labels import LabelTable
 from heads.plan import Curriculum, learned_weights
 from heads.recipe import HeadConfig
 

@@ -13,12 +13,12 @@ from heads.blenders import OPTIONAL, boosted, find_blender, network, registry
 from heads.blenders.logits import to_logits, to_probabilities
 from heads.blenders.registry import blenders_to_try
 from heads.blenders.statistics import order_statistics
+from heads.data.folds import Folds, assign_folds
+from heads.data.frame_statistics import SPREAD, as_layers
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import BlendError
-from heads.folds import Folds, assign_folds
-from heads.frame_layers import SPREAD, as_layers
-from heads.labels import LabelTable
 from heads.metrics import mean_log_loss
-from heads.predictions import Predictions
 from heads.standings import prior_predictions
 from heads.uncertainty import clip_losses, clustered_mean
 

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from heads.blend import Blend, blend_material
 from heads.blenders import BLENDERS, find_blender
+from heads.data.folds import Folds, assign_folds
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import BlendError, RunError
-from heads.folds import Folds, assign_folds
-from heads.labels import LabelTable
 from heads.leaderboard import blend_run
 from heads.metrics import mean_log_loss
-from heads.predictions import Predictions
 from heads.run import RunDirectory
 from heads.standings import prior_predictions
 

@@ -19,10 +19,10 @@ from heads.choice import (
     compare_blends,
     lower_without_each_fold,
 )
-from heads.folds import Folds, assign_folds
-from heads.labels import LabelTable
+from heads.data.folds import Folds, assign_folds
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.metrics import log_loss_per_class, mean_log_loss
-from heads.predictions import Predictions
 from heads.standings import prior_predictions
 from heads.uncertainty import clip_losses, clustered_mean
 

@@ -14,14 +14,14 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from heads import discriminant_calibration
 from heads.attend import weigh_frames
+from heads.data.folds import Folds
+from heads.data.frame_statistics import SPREAD
+from heads.data.labels import LabelTable
 from heads.discriminant import add_sums, fit_discriminant, sums_of
 from heads.discriminant_calibration import fit_calibration
 from heads.fit import OutOfFold, train_heads
-from heads.folds import Folds
-from heads.frame_layers import SPREAD
 from heads.frame_runs import heads_to_score, score_frames
 from heads.joined import JoinedReader, columns_of_last_taps
-from heads.labels import LabelTable
 from heads.layers import Standardise, let_compete, signed_root
 from heads.metrics import mean_log_loss
 from heads.recipe import HeadConfig, Recipe

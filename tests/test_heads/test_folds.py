@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from heads.data.folds import Folds, assign_folds, balance_table
 from heads.errors import FoldError
-from heads.folds import Folds, assign_folds, balance_table
 from store.errors import UnknownClipError
 
 

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from heads.data.duplicates import Looks, join_duplicates
+from heads.data.folds import assign_folds
 from heads.errors import FoldError
-from heads.folds import assign_folds
-from heads.joining import Looks, join_duplicates
 from store.errors import UnknownClipError
 
 BUSY = 0x5A3C_96E1_0FD2_B478

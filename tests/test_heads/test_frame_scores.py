@@ -18,16 +18,16 @@ from heads.blend import Blend, blend_material
 from heads.blenders import find_blender, network
 from heads.blenders.boosted import XGBoost
 from heads.cli import app
+from heads.data.folds import assign_folds
+from heads.data.frame_statistics import SPREAD, as_layers, layer_name, read_layers, spread_over_frames, write_layers
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import BlendError, PredictionError
-from heads.folds import assign_folds
-from heads.frame_layers import SPREAD, as_layers, layer_name, read_layers, spread_over_frames, write_layers
 from heads.frame_runs import scores_over_time
 from heads.frame_scores import frame_statistic
-from heads.labels import LabelTable
 from heads.leaderboard import blend_run
 from heads.metrics import mean_log_loss
 from heads.predict import predict_run
-from heads.predictions import Predictions
 from heads.report.strips import StripMaker
 from heads.run import RunDirectory
 from heads.statistics import statistics_of

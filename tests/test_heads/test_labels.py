@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heads.data.labels import LabelTable, load_labels, load_sites, sites_from_pattern
 from heads.errors import LabelError
-from heads.labels import LabelTable, load_labels, load_sites, sites_from_pattern
 from store.errors import DuplicateClipError, UnknownClipError
 
 

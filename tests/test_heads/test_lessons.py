@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store
 
+from heads.data.folds import Folds
+from heads.data.labels import LabelTable
 from heads.fit import train_heads
-from heads.folds import Folds
-from heads.labels import LabelTable
 from heads.lessons import fill_up
 from heads.plan import Curriculum, plan_members
 from heads.recipe import HeadConfig

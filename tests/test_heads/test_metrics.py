@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
+from heads.data.folds import Folds
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import PredictionError
-from heads.folds import Folds
-from heads.labels import LabelTable
 from heads.metrics import (
     average_precision,
     evaluate,
@@ -19,7 +20,6 @@ from heads.metrics import (
     reliability,
     top_share,
 )
-from heads.predictions import Predictions
 from store.errors import UnknownClipError
 
 Y = np.array([[1, 0], [0, 1], [1, 0], [0, 0]], np.uint8)

@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 from heads import output
 from heads.cli import app
+from heads.data.predictions import Predictions
 from heads.errors import PredictionError
 from heads.output import read_template, require_writable, write_predictions
 from heads.predict import NewPredictions, Origin
-from heads.predictions import Predictions
 from store import Status
 
 

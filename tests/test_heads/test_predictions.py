@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heads.data.predictions import Predictions, read_csv
 from heads.errors import PredictionError
-from heads.predictions import Predictions, read_csv
 from store.errors import DuplicateClipError, UnknownClipError
 
 

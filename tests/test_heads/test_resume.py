@@ -18,16 +18,16 @@ from small_heads import small_head
 
 import heads.course
 import heads.progress
+from heads.data.folds import assign_folds
+from heads.data.history import Epoch
+from heads.data.labels import LabelTable
+from heads.data.splits import Unlabelled
 from heads.errors import StoppedError
 from heads.fit import OutOfFold, train_heads
-from heads.folds import assign_folds
-from heads.history import Epoch
-from heads.labels import LabelTable
 from heads.progress import Progress, stop_after_epoch
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
-from heads.unlabelled import Unlabelled
 
 pytestmark = pytest.mark.slow
 

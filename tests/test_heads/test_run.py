@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from heads.data.folds import Folds
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.errors import PredictionError, RunError
-from heads.folds import Folds
-from heads.labels import LabelTable
 from heads.metadata_worth import OTHER_METADATA
-from heads.predictions import Predictions
 from heads.recipe import HeadConfig, Recipe, load_recipe
 from heads.run import RunDirectory
 from heads.splits import RANDOM_SPLIT

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 import heads.showing
-from heads.history import Epoch
+from heads.data.history import Epoch
 from heads.showing import Done, done_epoch, steps_shown
 
 NAME = "deviation-a_network_with_a_long_name+motion"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from heads.cli import app
+from heads.data.frame_statistics import ORDER, SPREAD
 from heads.errors import TrainError
-from heads.frame_layers import ORDER, SPREAD
 from heads.frame_runs import heads_to_score, score_frames
 from heads.leaderboard import blend_run
 from heads.named import resolve_heads

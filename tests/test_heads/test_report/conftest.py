@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.folds import assign_folds
-from heads.labels import LabelTable
+from heads.data.folds import assign_folds
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions
 from heads.leaderboard import blend_run
-from heads.predictions import Predictions
 from heads.run import RunDirectory
 
 NAMES = (

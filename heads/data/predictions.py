@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heads.data.tables import ID_COLUMNS, composed
 from heads.errors import PredictionError
-from heads.tables import ID_COLUMNS, composed
 from store.ids import name_a_few, normalise_clip_id, require_known, require_unique
 
 ID_COLUMN = "clip_id"

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.folds import Folds, assign_folds
-from heads.joining import Looks, join_duplicates
-from heads.labels import LabelTable
+from heads.data.duplicates import Looks, join_duplicates
+from heads.data.folds import Folds, assign_folds
+from heads.data.labels import LabelTable
 
 _NO_FOLD = -1
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from heads.labels import LabelTable, load_labels, load_sites, sites_from_pattern, sites_where_matched
+from heads.data.labels import LabelTable, load_labels, load_sites, sites_from_pattern, sites_where_matched
 
 
 def labels_and_sites(

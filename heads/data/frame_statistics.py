@@ -8,8 +8,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.predictions import Predictions
 from heads.errors import PredictionError
-from heads.predictions import Predictions
 
 EDGES = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95])  # of the histogram's steps of probability
 ORDER = ("mean", "median", "min", "max", "p10", "p90")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.tables import ID_COLUMNS, TextTable, read_table
 from heads.errors import LabelError
-from heads.tables import ID_COLUMNS, TextTable, read_table
 from store.ids import name_a_few, require_known, require_unique
 
 BLANK = "blank"

@@ -1,0 +1,1 @@
+"""Labels, sites, folds and predictions as tables."""

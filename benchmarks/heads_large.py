@@ -27,10 +27,10 @@ from sklearn.preprocessing import StandardScaler
 
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
+from heads.features.statistics_cache import clip_statistics
 from heads.fit import train_heads
 from heads.metrics import mean_log_loss
 from heads.recipe import builtin_recipe, load_recipe
-from heads.remembered import clip_statistics
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 
 DIM, FRAMES, SIGNALS, CLASSES, SITES = 256, 12, 16, 12, 100

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.errors import AttendError, UnweighedError
-from heads.examples import METADATA, Examples, in_turn
+from heads.features.batches import METADATA, Examples, in_turn
+from heads.features.readers import ids_with_frames
 from heads.frame_shares import answer_gradients, frame_shares, has_frame_shares, traced_statistics
-from heads.joined import ids_with_frames
 from heads.layers import AttentionPooling
 from heads.model import ATTENTION, FRONT
 from heads.recipe import HeadConfig

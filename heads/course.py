@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from heads.data.history import Epoch
 from heads.errors import StoppedError
-from heads.examples import Examples, in_turn
+from heads.features.batches import Examples, in_turn
 from heads.members import Members
 from heads.model import HeadShape
 from heads.plan import Curriculum, Member, decay_share, step_sizes, suited_to

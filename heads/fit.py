@@ -16,14 +16,14 @@ from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splits import NO_CLIPS, Unlabelled
 from heads.discriminant_folds import fit_folds
-from heads.examples import Examples
-from heads.joined import Reader, ids_with_frames
-from heads.metadata import MetadataTransform
+from heads.features.batches import Examples
+from heads.features.metadata import MetadataTransform
+from heads.features.readers import Reader, ids_with_frames
+from heads.features.statistics_cache import clip_statistics
 from heads.plan import Member, plan_members
 from heads.progress import Progress
 from heads.pseudo import Judgement
 from heads.recipe import HeadConfig
-from heads.remembered import clip_statistics
 from heads.seeds import average_models, mean_of_logits
 
 

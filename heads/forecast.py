@@ -13,9 +13,9 @@ from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.splits import NO_CLIPS
 from heads.discriminant_folds import fit_folds
-from heads.examples import in_turn
+from heads.features.batches import in_turn
+from heads.features.readers import Reader, ids_with_frames
 from heads.fit import see_clips
-from heads.joined import Reader, ids_with_frames
 from heads.named import NamedHead
 from heads.plan import plan_members
 from heads.progress import Progress

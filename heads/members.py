@@ -14,8 +14,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from heads.adam import FusedAdam, RunningAverage
-from heads.ahead import read_ahead
-from heads.examples import METADATA, Examples
+from heads.features.batches import METADATA, Examples
+from heads.features.prefetch import read_ahead
 from heads.layers import AttentionPooling, attend_together
 from heads.lessons import Lesson, fill_up
 from heads.mixing import Mixer, mix

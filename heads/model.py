@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from heads.examples import METADATA
+from heads.features.batches import METADATA
 from heads.layers import AttentionPooling, Competing, Standardise, TapDropout, TurnRound
 from heads.recipe import HeadConfig
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from heads.errors import RecipeError
-from heads.joined import JoinedReader, Reader
+from heads.features.readers import JoinedReader, Reader
 from heads.recipe import EACH_SOURCE, HeadConfig, Recipe
 from heads.run import BLEND
 from store import FeatureReader, FeatureStore

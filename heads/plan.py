@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.class_balance import rarity
-from heads.examples import spread_batches
+from heads.features.batches import spread_batches
 from heads.lessons import Lesson
 from heads.recipe import HeadConfig
 

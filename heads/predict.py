@@ -18,8 +18,8 @@ from heads.blend import Blend
 from heads.data.frame_statistics import as_layers, of_one_frame
 from heads.data.predictions import Predictions
 from heads.errors import PredictError
+from heads.features.readers import Reader, ids_with_frames
 from heads.frame_scores import frame_spread
-from heads.joined import Reader, ids_with_frames
 from heads.run import BLEND, RunDirectory
 from heads.saved import head_reader, predict_models, see_new_clips
 from store import FeatureStore, Status

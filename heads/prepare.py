@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.class_balance import competition, weighted_share
-from heads.examples import Examples
+from heads.features.batches import Examples
+from heads.features.moments import Moments, combine_moments, moments_by_fold
+from heads.features.statistics_cache import clip_statistics
 from heads.members import Members
 from heads.model import COMPETING, OUTPUT, frame_standardiser
-from heads.moments import Moments, combine_moments, moments_by_fold
 from heads.plan import Member, learned_weights
 from heads.recipe import HeadConfig
-from heads.remembered import clip_statistics
 
 _SMALLEST_SHARE = 1e-3
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from heads.data.tables import composed
-from heads.statistics import StatisticName
+from heads.features.statistics import StatisticName
 from store.config import StrictModel, load_yaml
 
 _FACTS = Literal[
@@ -49,7 +49,7 @@ class HeadConfig(StrictModel):
         view: the view that `each` is limited to, where a head suits only one; None for all.
         joined: whether one head sees all its sources side by side, instead of one head a source.
         classes: the classes that it tells apart; all of the labels if none is named.
-        statistics: statistics over time that the head sees, in which nothing is learned (`heads.statistics`).
+        statistics: statistics over time that the head sees, in which nothing is learned (`heads.features.statistics`).
         covariance_shrinkage: how far the covariance within classes is drawn towards that of independent columns of
             equal spread, under `discriminant`; 0 not at all, 1 all the way.
         queries: learned attention queries; 0 for a head that does not look at single frames (under `deviation`).

@@ -9,13 +9,13 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.ahead import read_ahead
 from heads.errors import PredictError
-from heads.examples import METADATA, Examples, in_turn
-from heads.joined import JoinedReader, Reader
-from heads.metadata import MetadataTransform
+from heads.features.batches import METADATA, Examples, in_turn
+from heads.features.metadata import MetadataTransform
+from heads.features.prefetch import read_ahead
+from heads.features.readers import JoinedReader, Reader
+from heads.features.statistics_cache import clip_statistics
 from heads.recipe import HeadConfig
-from heads.remembered import clip_statistics
 from heads.run import RunDirectory
 from store import FeatureKey, FeatureStore
 from store.config import parse_settings

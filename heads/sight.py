@@ -7,7 +7,7 @@ import pandas as pd
 from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.errors import JoinError, TrainError
-from heads.joined import Reader, ids_with_frames
+from heads.features.readers import Reader, ids_with_frames
 from heads.named import NamedHead
 from heads.plan import plan_members
 from store import FeatureReader, Status

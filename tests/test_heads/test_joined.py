@@ -10,7 +10,7 @@ from made_store import DIM, clip_ids, made_key, make_store, sites_of
 
 from heads.blend import Blend
 from heads.errors import JoinError
-from heads.joined import JoinedReader
+from heads.features.readers import JoinedReader
 from heads.leaderboard import blend_run
 from heads.named import resolve_heads
 from heads.predict import predict_run

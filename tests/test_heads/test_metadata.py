@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.metadata import MetadataTransform
+from heads.features.metadata import MetadataTransform
 from heads.recipe import DEFAULT_METADATA
 from store.config import parse_settings
 

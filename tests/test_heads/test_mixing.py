@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from made_store import DIM, made_key, make_store
 
-from heads.examples import Examples
+from heads.features.batches import Examples
+from heads.features.statistics_cache import clip_statistics
 from heads.members import Members
 from heads.mixing import Mixer, mix
 from heads.model import HeadShape
 from heads.recipe import HeadConfig
-from heads.remembered import clip_statistics
 
 
 def test_a_step_always_draws_the_same_and_each_step_and_member_something_else() -> None:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store
 
-from heads.moments import combine_moments, moments_by_fold
-from heads.remembered import clip_statistics
-from heads.statistics import statistics_of
+from heads.features.moments import combine_moments, moments_by_fold
+from heads.features.statistics import statistics_of
+from heads.features.statistics_cache import clip_statistics
 from store import ClipFeatures, FeatureReader, FeatureStore, Status
 
 

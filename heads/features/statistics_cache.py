@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.joined import Reader
-from heads.statistics import Statistics, compute_statistics
+from heads.features.readers import Reader
+from heads.features.statistics import Statistics, compute_statistics
 from store.files import atomic_path
 
 _FEWEST_REMEMBERED = 64

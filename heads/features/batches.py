@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.joined import Reader
+from heads.features.readers import Reader
 
 Batch = dict[str, NDArray[Any]]
 

@@ -1,0 +1,1 @@
+"""What heads see of clips: readers, statistics over time, metadata, batches."""

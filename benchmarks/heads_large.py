@@ -27,9 +27,9 @@ from sklearn.preprocessing import StandardScaler
 
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
+from heads.evaluation.metrics import mean_log_loss
 from heads.features.statistics_cache import clip_statistics
 from heads.fit import train_heads
-from heads.metrics import mean_log_loss
 from heads.recipe import builtin_recipe, load_recipe
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 

@@ -33,9 +33,9 @@ from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
+from heads.evaluation.metrics import average_precision, mean_log_loss
 from heads.features.statistics_cache import clip_statistics
 from heads.fit import train_heads
-from heads.metrics import average_precision, mean_log_loss
 from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.seeds import mean_of_logits

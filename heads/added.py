@@ -14,7 +14,7 @@ from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions, read_csv
 from heads.errors import PredictionError
-from heads.metrics import average_precision, matching_values, mean_log_loss
+from heads.evaluation.metrics import average_precision, matching_values, mean_log_loss
 from heads.run import BLEND, RunDirectory
 from store.digest import file_sha256
 from store.ids import name_a_few

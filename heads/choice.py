@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from heads.blenders import find_blender
 from heads.data.predictions import Predictions
-from heads.uncertainty import clip_losses, clustered_mean, group_numbers
+from heads.evaluation.standard_errors import clip_losses, clustered_mean, group_numbers
 
 AUTO = "auto"
 

@@ -154,10 +154,10 @@ def blend(
             import keras  # noqa: F401  the network needs it, and TensorFlow talks when it is imported
 
     from heads.added import add_predictions
+    from heads.evaluation.thresholds import WANTED
     from heads.leaderboard import blend_run
     from heads.printing import print_added, print_leaderboard
     from heads.run import RunDirectory
-    from heads.thresholds import WANTED
 
     directory = RunDirectory(run_folder)
     for path in add or ():

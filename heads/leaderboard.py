@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blank_removal import blank_removal
 from heads.blend import Material, blend_material, stack_predictions
 from heads.blenders import Blender, blenders_to_try, find_blender
 from heads.blenders.calibrated import SUFFIX
@@ -28,10 +27,11 @@ from heads.data.folds import Folds
 from heads.data.labels import BLANK, LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import BlendError
-from heads.metrics import evaluate, matching_values
+from heads.evaluation.blank_removal import blank_removal
+from heads.evaluation.leaderboard import METRICS_VERSION, leaderboard, prior_predictions
+from heads.evaluation.metrics import evaluate, matching_values
+from heads.evaluation.thresholds import WANTED, group_draws, species_thresholds
 from heads.run import RunDirectory
-from heads.standings import METRICS_VERSION, leaderboard, prior_predictions
-from heads.thresholds import WANTED, group_draws, species_thresholds
 
 _CALIBRATED_BY_ITSELF = "logistic"
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time

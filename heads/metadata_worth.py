@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from heads.data.history import Epoch
-from heads.metrics import mean_log_loss
+from heads.evaluation.metrics import mean_log_loss
 from heads.recipe import DEFAULT_METADATA, HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.train import train_on

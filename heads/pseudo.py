@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.metrics import mean_log_loss
+from heads.evaluation.metrics import mean_log_loss
 from heads.plan import Member
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from heads.data.history import Epoch
 from heads.errors import TrainError
-from heads.metrics import mean_log_loss
+from heads.evaluation.metrics import mean_log_loss
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_on

@@ -16,10 +16,10 @@ from heads.data.labels import LabelTable
 from heads.data.sites import labels_and_sites
 from heads.data.splits import Unlabelled, deal_clips
 from heads.errors import StoppedError, TrainError
+from heads.evaluation.metrics import mean_log_loss
 from heads.features.readers import Reader
 from heads.features.statistics_cache import clip_marks
 from heads.fit import OutOfFold, train_heads
-from heads.metrics import mean_log_loss
 from heads.named import NamedHead, resolve_heads
 from heads.progress import Progress
 from heads.recipe import Recipe

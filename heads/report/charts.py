@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from heads.blank_removal import removal_curve
 from heads.data.labels import BLANK
-from heads.metrics import reliability
+from heads.evaluation.blank_removal import removal_curve
+from heads.evaluation.metrics import reliability
 from heads.report.run_facts import RunFacts
 from heads.report.svg import ACCENT, INK, SECOND, chart_style, inline_svg
 

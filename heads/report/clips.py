@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.evaluation.review import disagreement, suspect_labels, uncertainty, wrongness
 from heads.report.run_facts import RunFacts
 from heads.report.strips import Strip, StripMaker
 from heads.report.table import Column, Row, Table, columns, number, text
-from heads.scrutiny import disagreement, suspect_labels, uncertainty, wrongness
 
 _LISTED = 50
 _PICTURED = 8

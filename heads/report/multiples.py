@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-from heads.metrics import expected_calibration_error, reliability
+from heads.evaluation.metrics import expected_calibration_error, reliability
 from heads.report.run_facts import RunFacts
 
 _SIDE, _EDGE = 100.0, 4.0

@@ -13,8 +13,8 @@ from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import RunError
+from heads.evaluation.leaderboard import GROUP_OF, METRICS_VERSION, PRIOR, leaderboard
 from heads.run import BLEND, RunDirectory
-from heads.standings import GROUP_OF, METRICS_VERSION, PRIOR, leaderboard
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from heads.evaluation.standard_errors import clip_losses
 from heads.report.run_facts import RunFacts
 from heads.report.table import Column, Row, Table, change, columns, number, percent, text
-from heads.uncertainty import clip_losses
 
 _MOST_ROWS = 1000
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from heads.choice import AUTO
+from heads.evaluation.standard_errors import clip_losses, clustered_mean
 from heads.report.run_facts import RunFacts
-from heads.uncertainty import clip_losses, clustered_mean
 
 _CLEARLY_USEFUL = 0.85  # of the baseline's loss
 _POOR_AP = 0.3

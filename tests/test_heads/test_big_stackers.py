@@ -18,9 +18,9 @@ from heads.data.frame_statistics import SPREAD, as_layers
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import BlendError
-from heads.metrics import mean_log_loss
-from heads.standings import prior_predictions
-from heads.uncertainty import clip_losses, clustered_mean
+from heads.evaluation.leaderboard import prior_predictions
+from heads.evaluation.metrics import mean_log_loss
+from heads.evaluation.standard_errors import clip_losses, clustered_mean
 
 CLASSES = ("hog", "lion", "pig")
 TREES = ("xgboost", "lightgbm")

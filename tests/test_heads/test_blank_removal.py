@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from heads.blank_removal import blank_removal, removal_curve
+from heads.evaluation.blank_removal import blank_removal, removal_curve
 
 BLANK = np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.3])
 IS_BLANK = np.array([True, True, False, True, False, False])

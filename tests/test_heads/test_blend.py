@@ -11,10 +11,10 @@ from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import BlendError, RunError
+from heads.evaluation.leaderboard import prior_predictions
+from heads.evaluation.metrics import mean_log_loss
 from heads.leaderboard import blend_run
-from heads.metrics import mean_log_loss
 from heads.run import RunDirectory
-from heads.standings import prior_predictions
 
 
 def predictions(model: str, values: NDArray[np.float64], classes: tuple[str, ...] = ("hog", "lion")) -> Predictions:

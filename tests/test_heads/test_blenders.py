@@ -22,9 +22,9 @@ from heads.choice import (
 from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
-from heads.metrics import log_loss_per_class, mean_log_loss
-from heads.standings import prior_predictions
-from heads.uncertainty import clip_losses, clustered_mean
+from heads.evaluation.leaderboard import prior_predictions
+from heads.evaluation.metrics import log_loss_per_class, mean_log_loss
+from heads.evaluation.standard_errors import clip_losses, clustered_mean
 
 METHODS = [*BLENDERS, "mean+calibrated", "greedy+calibrated"]
 FITTED = [name for name, blender in BLENDERS.items() if blender.complexity > 0]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from heads.blenders.logits import to_logits, to_probabilities
 from heads.blenders.steps import Isotonic, Limits, Reconcile, apply_steps, exclusive_column, fit_steps
-from heads.metrics import log_loss_per_class, mean_log_loss
+from heads.evaluation.metrics import log_loss_per_class, mean_log_loss
 
 
 def drawn(truth: NDArray[np.float64], seed: int) -> NDArray[np.uint8]:

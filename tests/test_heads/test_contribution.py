@@ -5,7 +5,7 @@ import pytest
 
 from heads.blend import Blend
 from heads.contribution import error_correlation, leave_one_out, mean_weights
-from heads.metrics import mean_log_loss
+from heads.evaluation.metrics import mean_log_loss
 
 
 def test_leaving_out_by_hand() -> None:

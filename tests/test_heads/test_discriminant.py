@@ -19,11 +19,11 @@ from heads.data.frame_statistics import SPREAD
 from heads.data.labels import LabelTable
 from heads.discriminant import add_sums, fit_discriminant, sums_of
 from heads.discriminant_calibration import fit_calibration
+from heads.evaluation.metrics import mean_log_loss
 from heads.features.readers import JoinedReader, columns_of_last_taps
 from heads.fit import OutOfFold, train_heads
 from heads.frame_runs import heads_to_score, score_frames
 from heads.layers import Standardise, let_compete, signed_root
-from heads.metrics import mean_log_loss
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.train import train_run

@@ -11,7 +11,7 @@ from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import PredictionError
-from heads.metrics import (
+from heads.evaluation.metrics import (
     average_precision,
     evaluate,
     expected_calibration_error,

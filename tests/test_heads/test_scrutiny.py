@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from heads.scrutiny import Suspect, disagreement, suspect_labels, uncertainty, wrongness
+from heads.evaluation.review import Suspect, disagreement, suspect_labels, uncertainty, wrongness
 
 
 def test_wrongness_by_hand() -> None:

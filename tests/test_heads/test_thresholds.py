@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.thresholds import Threshold, group_draws, species_thresholds
+from heads.evaluation.thresholds import Threshold, group_draws, species_thresholds
 
 SAID = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 SHOWN = np.array([True, True, False, True, False, False])

@@ -21,11 +21,11 @@ from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import read_csv
 from heads.errors import PredictError, PredictionError, TrainError
+from heads.evaluation.metrics import mean_log_loss
 from heads.features.metadata import MetadataTransform
 from heads.features.statistics_cache import clip_statistics
 from heads.fit import train_heads
 from heads.leaderboard import blend_run
-from heads.metrics import mean_log_loss
 from heads.named import resolve_heads
 from heads.output import read_template, write_predictions
 from heads.predict import Origin, predict_run

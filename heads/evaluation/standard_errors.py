@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from heads.metrics import EPS
+from heads.evaluation.metrics import EPS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Metrics, thresholds, standard errors: numbers in, numbers out."""

@@ -25,8 +25,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from heads.attend import trained_heads, weigh_frames
 from heads.errors import UnweighedError
+from heads.models.trained_head import head_reader
 from heads.run import RunDirectory
-from heads.saved import head_reader
 from store import FeatureKey, FeatureStore
 
 COLUMNS = ("auc", "ap", "weight", "top")

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from heads.course import Course
-from heads.layers import attend_together
+from heads.models.layers import attend_together
 
 ROUNDS = 5
 

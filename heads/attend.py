@@ -11,11 +11,11 @@ from heads.errors import AttendError, UnweighedError
 from heads.features.batches import METADATA, Examples, in_turn
 from heads.features.readers import ids_with_frames
 from heads.frame_shares import answer_gradients, frame_shares, has_frame_shares, traced_statistics
-from heads.layers import AttentionPooling
-from heads.model import ATTENTION, FRONT
+from heads.models.layers import AttentionPooling
+from heads.models.networks import ATTENTION, FRONT
+from heads.models.trained_head import head_reader, see_new_clips
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
-from heads.saved import head_reader, see_new_clips
 from store import FeatureStore
 from store.config import parse_settings
 

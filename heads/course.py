@@ -11,7 +11,7 @@ from heads.data.history import Epoch
 from heads.errors import StoppedError
 from heads.features.batches import Examples, in_turn
 from heads.members import Members
-from heads.model import HeadShape
+from heads.models.networks import HeadShape
 from heads.plan import Curriculum, Member, decay_share, step_sizes, suited_to
 from heads.prepare import correct_priors, prepare_members
 from heads.progress import Progress, stop_after_epoch

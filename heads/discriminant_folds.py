@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.history import Epoch
-from heads.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
-from heads.discriminant_calibration import Calibration, default_calibration, fit_calibration
 from heads.features.batches import Examples, in_turn
 from heads.features.readers import columns_of_last_taps
-from heads.layers import signed_root
-from heads.model import COMPETING, OUTPUT, HeadShape, build_head
+from heads.models.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
+from heads.models.discriminant_calibration import Calibration, default_calibration, fit_calibration
+from heads.models.layers import signed_root
+from heads.models.networks import COMPETING, OUTPUT, HeadShape, build_head
 from heads.plan import Member
 from heads.recipe import HeadConfig
 

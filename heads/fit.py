@@ -20,11 +20,11 @@ from heads.features.batches import Examples
 from heads.features.metadata import MetadataTransform
 from heads.features.readers import Reader, ids_with_frames
 from heads.features.statistics_cache import clip_statistics
+from heads.models.seed_average import average_models, mean_of_logits
 from heads.plan import Member, plan_members
 from heads.progress import Progress
 from heads.pseudo import Judgement
 from heads.recipe import HeadConfig
-from heads.seeds import average_models, mean_of_logits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

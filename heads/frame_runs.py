@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from heads.data.frame_statistics import SPREAD, as_layers, of_one_frame
 from heads.features.readers import ids_with_frames
 from heads.frame_scores import frame_probabilities, frame_spread
+from heads.models.trained_head import head_reader, see_new_clips
 from heads.run import RunDirectory
-from heads.saved import head_reader, see_new_clips
 from store import FeatureStore
 
 

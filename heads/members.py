@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from heads.adam import FusedAdam, RunningAverage
 from heads.features.batches import METADATA, Examples
 from heads.features.prefetch import read_ahead
-from heads.layers import AttentionPooling, attend_together
 from heads.lessons import Lesson, fill_up
 from heads.mixing import Mixer, mix
-from heads.model import POOLED, Head, HeadShape, build_head, front_inputs
+from heads.models.layers import AttentionPooling, attend_together
+from heads.models.networks import POOLED, Head, HeadShape, build_head, front_inputs
 from heads.recipe import HeadConfig
 
 _SMALLEST = 1e-7

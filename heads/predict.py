@@ -20,8 +20,8 @@ from heads.data.predictions import Predictions
 from heads.errors import PredictError
 from heads.features.readers import Reader, ids_with_frames
 from heads.frame_scores import frame_spread
+from heads.models.trained_head import head_reader, predict_models, see_new_clips
 from heads.run import BLEND, RunDirectory
-from heads.saved import head_reader, predict_models, see_new_clips
 from store import FeatureStore, Status
 from store.ids import name_a_few
 

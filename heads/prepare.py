@@ -10,7 +10,7 @@ from heads.features.batches import Examples
 from heads.features.moments import Moments, combine_moments, moments_by_fold
 from heads.features.statistics_cache import clip_statistics
 from heads.members import Members
-from heads.model import COMPETING, OUTPUT, frame_standardiser
+from heads.models.networks import COMPETING, OUTPUT, frame_standardiser
 from heads.plan import Member, learned_weights
 from heads.recipe import HeadConfig
 

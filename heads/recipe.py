@@ -41,8 +41,8 @@ class HeadConfig(StrictModel):
     """One kind of head, trained once for each of its sources, or once for all of them side by side.
 
     Attributes:
-        kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.model`), or
-            `discriminant`, which is fitted in one step and takes few of the settings (see `heads.discriminant`).
+        kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.models.networks`), or
+            `discriminant`, which is fitted in one step and takes few of the settings (see `heads.models.discriminant`).
         name: what the head is called, before the name of its source; its kind if not given.
         sources: `each` for every source in the store, or a list of them (`backbone` or `backbone+view`).
         without: sources that `each` leaves out.

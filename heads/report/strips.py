@@ -204,7 +204,7 @@ class StripMaker:
     def _able(self, clip_ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """The heads whose features the store holds, best first, each with those of some clips that have frames."""
         from heads.errors import PredictError
-        from heads.saved import head_reader
+        from heads.models.trained_head import head_reader
 
         for head in self._heads:
             try:

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from heads import discriminant_calibration
 from heads.attend import weigh_frames
 from heads.data.folds import Folds
 from heads.data.frame_statistics import SPREAD
 from heads.data.labels import LabelTable
-from heads.discriminant import add_sums, fit_discriminant, sums_of
-from heads.discriminant_calibration import fit_calibration
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.readers import JoinedReader, columns_of_last_taps
 from heads.fit import OutOfFold, train_heads
 from heads.frame_runs import heads_to_score, score_frames
-from heads.layers import Standardise, let_compete, signed_root
+from heads.models import discriminant_calibration
+from heads.models.discriminant import add_sums, fit_discriminant, sums_of
+from heads.models.discriminant_calibration import fit_calibration
+from heads.models.layers import Standardise, let_compete, signed_root
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.train import train_run

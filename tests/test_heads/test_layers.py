@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.layers import AttentionPooling, Competing, Standardise, TapDropout, attend_together
-from heads.model import HeadShape, build_head
+from heads.models.layers import AttentionPooling, Competing, Standardise, TapDropout, attend_together
+from heads.models.networks import HeadShape, build_head
+from heads.models.seed_average import average_models, mean_of_logits
 from heads.recipe import HeadConfig
-from heads.seeds import average_models, mean_of_logits
 
 RNG = np.random.default_rng(0)
 SMALL: dict[str, Any] = {"dense_units": (8,), "metadata_units": (4,)}

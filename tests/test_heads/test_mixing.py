@@ -11,7 +11,7 @@ from heads.features.batches import Examples
 from heads.features.statistics_cache import clip_statistics
 from heads.members import Members
 from heads.mixing import Mixer, mix
-from heads.model import HeadShape
+from heads.models.networks import HeadShape
 from heads.recipe import HeadConfig
 
 

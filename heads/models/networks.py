@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 from heads.features.batches import METADATA
-from heads.layers import AttentionPooling, Competing, Standardise, TapDropout, TurnRound
+from heads.models.layers import AttentionPooling, Competing, Standardise, TapDropout, TurnRound
 from heads.recipe import HeadConfig
 
 OUTPUT = "output"

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.layers import MeanOfLogits
+from heads.models.layers import MeanOfLogits
 
 _SMALLEST = 1e-7
 

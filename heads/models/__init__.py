@@ -1,0 +1,1 @@
+"""The networks, and trained heads as they are loaded."""

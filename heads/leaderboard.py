@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blend import Material, blend_material, stack_predictions
-from heads.blenders import Blender, blenders_to_try, find_blender
-from heads.blenders.calibrated import SUFFIX
-from heads.blenders.registry import uses_frames
-from heads.choice import (
+from heads.blending.blend import Material, blend_material, stack_predictions
+from heads.blending.blenders import Blender, blenders_to_try, find_blender
+from heads.blending.blenders.calibrated import SUFFIX
+from heads.blending.blenders.registry import uses_frames
+from heads.blending.contribution import error_correlation, leave_one_out, mean_weights
+from heads.blending.selection import (
     AUTO,
     blend_losses,
     choose_blend,
@@ -22,7 +23,6 @@ from heads.choice import (
     compare_blends,
     lower_without_each_fold,
 )
-from heads.contribution import error_correlation, leave_one_out, mean_weights
 from heads.data.folds import Folds
 from heads.data.labels import BLANK, LabelTable
 from heads.data.predictions import Predictions

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from heads.added import added_predictions
-from heads.blend import Blend
+from heads.blending.blend import Blend
 from heads.data.frame_statistics import as_layers, of_one_frame
 from heads.data.predictions import Predictions
 from heads.errors import PredictError

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from heads.added import Added
-from heads.choice import AUTO
+from heads.blending.selection import AUTO
 from store.console import stdout_console
 
 

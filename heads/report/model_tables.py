@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from heads.blenders.boosted import FRAMES
-from heads.blenders.calibrated import SUFFIX
-from heads.contribution import mean_weights
+from heads.blending.blenders.boosted import FRAMES
+from heads.blending.blenders.calibrated import SUFFIX
+from heads.blending.contribution import mean_weights
 from heads.report.run_facts import RunFacts
 from heads.report.table import Cell, Column, Row, Table, columns, number, percent, text
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.blend import Blend
+from heads.blending.blend import Blend
 from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions

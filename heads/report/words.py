@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from heads.choice import AUTO
+from heads.blending.selection import AUTO
 from heads.evaluation.standard_errors import clip_losses, clustered_mean
 from heads.report.run_facts import RunFacts
 

@@ -1,6 +1,6 @@
 import pytest
 
-from heads.blenders import registry
+from heads.blending.blenders import registry
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blend import Blend, blend_material
-from heads.blenders import OPTIONAL, boosted, find_blender, network, registry
-from heads.blenders.logits import to_logits, to_probabilities
-from heads.blenders.registry import blenders_to_try
-from heads.blenders.statistics import order_statistics
+from heads.blending.blend import Blend, blend_material
+from heads.blending.blenders import OPTIONAL, boosted, find_blender, network, registry
+from heads.blending.blenders.logits import to_logits, to_probabilities
+from heads.blending.blenders.order_statistics import order_statistics
+from heads.blending.blenders.registry import blenders_to_try
 from heads.data.folds import Folds, assign_folds
 from heads.data.frame_statistics import SPREAD, as_layers
 from heads.data.labels import LabelTable

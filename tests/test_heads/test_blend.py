@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blend import Blend, blend_material
-from heads.blenders import BLENDERS, find_blender
+from heads.blending.blend import Blend, blend_material
+from heads.blending.blenders import BLENDERS, find_blender
 from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blend import blend_material
-from heads.blenders import BLENDERS, find_blender, logistic
-from heads.blenders.calibrated import cool, fit_temperature
-from heads.blenders.logistic import fit_departures
-from heads.blenders.logits import losses_of_logits, to_logits, to_probabilities
-from heads.blenders.nested import cross_fit
-from heads.choice import (
+from heads.blending.blend import blend_material
+from heads.blending.blenders import BLENDERS, find_blender, logistic
+from heads.blending.blenders.calibrated import cool, fit_temperature
+from heads.blending.blenders.cross_fit import cross_fit
+from heads.blending.blenders.logistic import fit_departures
+from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities
+from heads.blending.selection import (
     AUTO,
     blend_losses,
     choose_blend,

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blenders.logits import to_logits, to_probabilities
-from heads.blenders.steps import Isotonic, Limits, Reconcile, apply_steps, exclusive_column, fit_steps
+from heads.blending.blenders.calibration_steps import (
+    Isotonic,
+    Limits,
+    Reconcile,
+    apply_steps,
+    exclusive_column,
+    fit_steps,
+)
+from heads.blending.blenders.logits import to_logits, to_probabilities
 from heads.evaluation.metrics import log_loss_per_class, mean_log_loss
 
 

@@ -3,8 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heads.blend import Blend
-from heads.contribution import error_correlation, leave_one_out, mean_weights
+from heads.blending.blend import Blend
+from heads.blending.contribution import error_correlation, leave_one_out, mean_weights
 from heads.evaluation.metrics import mean_log_loss
 
 

@@ -14,9 +14,9 @@ from made_store import clip_ids, made_key, make_store, sites_of
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from heads.blend import Blend, blend_material
-from heads.blenders import find_blender, network
-from heads.blenders.boosted import XGBoost
+from heads.blending.blend import Blend, blend_material
+from heads.blending.blenders import find_blender, network
+from heads.blending.blenders.boosted import XGBoost
 from heads.cli import app
 from heads.data.folds import assign_folds
 from heads.data.frame_statistics import SPREAD, as_layers, layer_name, read_layers, spread_over_frames, write_layers

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_store import DIM, clip_ids, made_key, make_store, sites_of
 
-from heads.blend import Blend
+from heads.blending.blend import Blend
 from heads.errors import JoinError
 from heads.features.readers import JoinedReader
 from heads.leaderboard import blend_run

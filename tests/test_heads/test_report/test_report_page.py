@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from heads.blend import blend_material
-from heads.blenders import BLENDERS, OPTIONAL, find_blender
+from heads.blending.blend import blend_material
+from heads.blending.blenders import BLENDERS, OPTIONAL, find_blender
 from heads.errors import RunError
 from heads.leaderboard import blend_run
 from heads.report import render_report

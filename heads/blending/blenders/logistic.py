@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logits import losses_of_logits, to_logits, to_probabilities, weighted_sum
-from heads.blenders.protocol import Stack
+from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities, weighted_sum
+from heads.blending.blenders.protocol import Stack
 
 _STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 _NEWTON_STEPS = 12

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logistic import newton
-from heads.blenders.logits import losses_of_logits, to_logits, to_probabilities
+from heads.blending.blenders.logistic import newton
+from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities
 
 _MOST_CLIPS = 20_000
 _FEWEST_POSITIVES = 50

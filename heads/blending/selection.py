@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from heads.blenders import find_blender
+from heads.blending.blenders import find_blender
 from heads.data.predictions import Predictions
 from heads.evaluation.standard_errors import clip_losses, clustered_mean, group_numbers
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logits import losses_of_logits, mean_over_models, to_logits
-from heads.blenders.protocol import Stack
+from heads.blending.blenders.logits import losses_of_logits, mean_over_models, to_logits
+from heads.blending.blenders.protocol import Stack
 
 
 class BestSingle:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from heads.blenders.boosted import FRAMES, Boosted, LightGBM, XGBoost
-from heads.blenders.calibrated import SUFFIX, Calibrated
-from heads.blenders.greedy import Greedy
-from heads.blenders.logistic import Logistic
-from heads.blenders.mean import Mean, MeanOfLogits
-from heads.blenders.network import Network
-from heads.blenders.protocol import Blender
-from heads.blenders.single import BestSingle
+from heads.blending.blenders.boosted import FRAMES, Boosted, LightGBM, XGBoost
+from heads.blending.blenders.calibrated import SUFFIX, Calibrated
+from heads.blending.blenders.greedy import Greedy
+from heads.blending.blenders.logistic import Logistic
+from heads.blending.blenders.mean import Mean, MeanOfLogits
+from heads.blending.blenders.network import Network
+from heads.blending.blenders.protocol import Blender
+from heads.blending.blenders.single import BestSingle
 from heads.errors import BlendError
 
 MOST_CLIPS_FOR_TREES = 20_000

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logits import mean_over_models, to_logits, to_probabilities, weighted_sum
-from heads.blenders.protocol import Stack
+from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities, weighted_sum
+from heads.blending.blenders.protocol import Stack
 
 _ROUNDS = 30
 _PATIENCE = 4

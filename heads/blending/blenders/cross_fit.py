@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.protocol import Blender, Stack
+from heads.blending.blenders.protocol import Blender, Stack
 
 
 def cross_fit(

@@ -2,7 +2,7 @@
 
 First one temperature for all classes, then for each class a slope and an offset of its own (Platt scaling) that depart
 from it only as far as the data insist: a class with few positives stays where the temperature put it. Last come the
-steps of `heads.blenders.steps`, where they help.
+steps of `heads.blending.blenders.calibration_steps`, where they help.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logistic import Logistic, newton
-from heads.blenders.logits import to_logits, to_probabilities
-from heads.blenders.nested import cross_fit
-from heads.blenders.protocol import Blender, Stack
-from heads.blenders.steps import apply_steps, fit_steps
+from heads.blending.blenders.calibration_steps import apply_steps, fit_steps
+from heads.blending.blenders.cross_fit import cross_fit
+from heads.blending.blenders.logistic import Logistic, newton
+from heads.blending.blenders.logits import to_logits, to_probabilities
+from heads.blending.blenders.protocol import Blender, Stack
 
 SUFFIX = "+calibrated"
 _MOST_CLIPS = 20_000

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders import Blender, find_blender
-from heads.blenders.nested import cross_fit
-from heads.blenders.registry import uses_frames
+from heads.blending.blenders import Blender, find_blender
+from heads.blending.blenders.cross_fit import cross_fit
+from heads.blending.blenders.registry import uses_frames
 from heads.data.folds import Folds
 from heads.data.frame_statistics import SPREAD, layer_name
 from heads.data.labels import LabelTable

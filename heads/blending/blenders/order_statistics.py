@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logits import mean_over_models, to_logits
-from heads.blenders.protocol import Stack
+from heads.blending.blenders.logits import mean_over_models, to_logits
+from heads.blending.blenders.protocol import Stack
 from heads.data.frame_statistics import shares_of_steps
 
 _PERCENTILES = (10, 50, 90)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blend import Blend
-from heads.blenders.calibrated import SUFFIX
-from heads.blenders.logits import to_logits, to_probabilities
+from heads.blending.blend import Blend
+from heads.blending.blenders.calibrated import SUFFIX
+from heads.blending.blenders.logits import to_logits, to_probabilities
 from heads.evaluation.standard_errors import clip_losses, clustered_mean, group_numbers
 
 _SURE = 1.96  # standard errors either side, for 95 %

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blenders.logits import mean_over_models, to_logits, to_probabilities
-from heads.blenders.protocol import Stack
-from heads.blenders.statistics import frame_logits, order_statistics
+from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities
+from heads.blending.blenders.order_statistics import frame_logits, order_statistics
+from heads.blending.blenders.protocol import Stack
 from heads.data.frame_statistics import SPREAD
 
 FRAMES = "+frames"

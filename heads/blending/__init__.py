@@ -1,0 +1,1 @@
+"""Combines models by out-of-fold predictions, and chooses among the ways."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from heads.course import Course
 from heads.models.layers import attend_together
+from heads.trainers.trainer import Course
 
 ROUNDS = 5
 

@@ -27,10 +27,10 @@ from heads.data.labels import LabelTable
 from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
 from heads.evaluation.metrics import mean_log_loss
-from heads.fit import train_heads
 from heads.models.seed_average import mean_of_logits
 from heads.named import NamedHead, resolve_heads
 from heads.recipe import DEFAULT_METADATA, load_recipe
+from heads.trainers.cross_validation import train_heads
 from store import FeatureReader, FeatureStore
 
 DEFAULT = "default"

@@ -36,11 +36,11 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from benchmarks.head_steps import batched_over_separate, machine_limits, step_table
-from heads.course import Course
-from heads.fit import see_clips
-from heads.plan import plan_members
-from heads.progress import Progress
 from heads.recipe import HeadConfig, builtin_recipe, load_recipe
+from heads.trainers.checkpoint import Progress
+from heads.trainers.cross_validation import see_clips
+from heads.trainers.sampler import plan_members
+from heads.trainers.trainer import Course
 from store import ClipFeatures, FeatureKey, FeatureReader, FeatureStore, Status
 
 FRAMES, DIM, CLASSES, FOLDS, BATCH = 45, 3840, 24, 5, 64

@@ -29,8 +29,8 @@ from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.statistics_cache import clip_statistics
-from heads.fit import train_heads
 from heads.recipe import builtin_recipe, load_recipe
+from heads.trainers.cross_validation import train_heads
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 
 DIM, FRAMES, SIGNALS, CLASSES, SITES = 256, 12, 16, 12, 100

@@ -35,10 +35,10 @@ from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
 from heads.evaluation.metrics import average_precision, mean_log_loss
 from heads.features.statistics_cache import clip_statistics
-from heads.fit import train_heads
 from heads.models.seed_average import mean_of_logits
 from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
+from heads.trainers.cross_validation import train_heads
 from store import FeatureReader, FeatureStore
 
 Found = NDArray[np.float64]

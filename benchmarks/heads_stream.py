@@ -84,15 +84,15 @@ def read_bytes() -> int:
 
 def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[str, Any]:
     """Train one head in this process."""
-    from heads.course import Course
     from heads.data.folds import Folds
     from heads.data.labels import LabelTable
-    from heads.fit import see_clips
     from heads.forecast import forecast
     from heads.named import NamedHead
-    from heads.plan import plan_members
-    from heads.progress import Progress
     from heads.recipe import builtin_recipe, load_recipe
+    from heads.trainers.checkpoint import Progress
+    from heads.trainers.cross_validation import see_clips
+    from heads.trainers.sampler import plan_members
+    from heads.trainers.trainer import Course
 
     reader: FeatureReader = FeatureStore.open(root).reader(key())
     ids, values = tuple(reader.ids[:clips]), np.load(root.parent / "labels.npy")[:clips]

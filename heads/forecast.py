@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from heads.course import Course
 from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.splits import NO_CLIPS
-from heads.discriminant_folds import fit_folds
 from heads.features.batches import in_turn
 from heads.features.readers import Reader, ids_with_frames
-from heads.fit import see_clips
 from heads.named import NamedHead
-from heads.plan import plan_members
-from heads.progress import Progress
+from heads.trainers.checkpoint import Progress
+from heads.trainers.cross_validation import see_clips
+from heads.trainers.discriminant import fit_folds
+from heads.trainers.sampler import plan_members
+from heads.trainers.trainer import Course
 from store import FeatureReader
 
 _SAMPLE = 384

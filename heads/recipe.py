@@ -74,7 +74,7 @@ class HeadConfig(StrictModel):
         shrinkage: what weight decay alone would take off the weights over the whole training, as a natural logarithm,
             however many steps that has; so that a large table is not held back by what a small one needs.
         averaging: how much of the running average of the weights stays at each step; 0 for no average.
-        mixup: how strongly clips are mixed in pairs in training (see `heads.mixing`); 0 for not at all.
+        mixup: how strongly clips are mixed in pairs in training (see `heads.trainers.mixup`); 0 for not at all.
         label_smoothing: how far labels are drawn towards the share of each class among the training clips.
         class_balance: how strongly rare classes are preferred (see `heads.data.class_balance`), 0 to 1; predictions are
             corrected for it.

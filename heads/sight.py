@@ -9,7 +9,7 @@ from heads.data.labels import LabelTable
 from heads.errors import JoinError, TrainError
 from heads.features.readers import Reader, ids_with_frames
 from heads.named import NamedHead
-from heads.plan import plan_members
+from heads.trainers.sampler import plan_members
 from store import FeatureReader, Status
 from store.ids import name_a_few
 

@@ -11,9 +11,9 @@ from made_store import clip_ids, made_key, make_store, sites_of
 from heads.data.class_balance import competition, exclusiveness, rarity, weighted_share
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
-from heads.fit import train_heads
-from heads.plan import Curriculum, learned_weights
 from heads.recipe import HeadConfig
+from heads.trainers.cross_validation import train_heads
+from heads.trainers.sampler import Curriculum, learned_weights
 
 # Nine of the first class, one of the second, two of neither.
 TARGETS = np.array([[1, 0]] * 9 + [[0, 1]] + [[0, 0]] * 2, np.float32)
@@ -143,6 +143,6 @@ def test_predictions_are_corrected(
     arguments: Any = (store.reader(made_key()), store.clips(), table, folds, config)
     corrected = train_heads(*arguments, name="x").predictions.probabilities.mean(axis=0)
     np.testing.assert_allclose(corrected, labels.mean(axis=0), rtol=0.25)
-    monkeypatch.setattr("heads.course.correct_priors", lambda *_: None)
+    monkeypatch.setattr("heads.trainers.trainer.correct_priors", lambda *_: None)
     uncorrected = train_heads(*arguments, name="x").predictions.probabilities.mean(axis=0)
     assert uncorrected[1] > 2 * labels[:, 1].mean()

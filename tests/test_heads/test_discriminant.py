@@ -18,7 +18,6 @@ from heads.data.frame_statistics import SPREAD
 from heads.data.labels import LabelTable
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.readers import JoinedReader, columns_of_last_taps
-from heads.fit import OutOfFold, train_heads
 from heads.frame_runs import heads_to_score, score_frames
 from heads.models import discriminant_calibration
 from heads.models.discriminant import add_sums, fit_discriminant, sums_of
@@ -27,6 +26,7 @@ from heads.models.layers import Standardise, let_compete, signed_root
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
+from heads.trainers.cross_validation import OutOfFold, train_heads
 
 CONFIG = HeadConfig(kind="discriminant", statistics=("deviation",))
 COUNT, CLASSES = 90, 3

@@ -11,11 +11,11 @@ from made_store import DIM, made_key, make_store
 
 from heads.features.batches import Examples
 from heads.features.statistics_cache import clip_statistics
-from heads.members import Members
 from heads.models.networks import HeadShape, build_head
-from heads.plan import Curriculum, decay_share, plan_members, step_sizes, suited_to
-from heads.prepare import prepare_members
 from heads.recipe import HeadConfig
+from heads.trainers.ensemble import Members
+from heads.trainers.initialise import prepare_members
+from heads.trainers.sampler import Curriculum, decay_share, plan_members, step_sizes, suited_to
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ from made_store import DIM, made_key, make_store
 
 from heads.features.batches import Examples
 from heads.features.statistics_cache import clip_statistics
-from heads.members import Members
-from heads.mixing import Mixer, mix
 from heads.models.networks import HeadShape
 from heads.recipe import HeadConfig
+from heads.trainers.ensemble import Members
+from heads.trainers.mixup import Mixer, mix
 
 
 def test_a_step_always_draws_the_same_and_each_step_and_member_something_else() -> None:

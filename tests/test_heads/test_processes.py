@@ -27,16 +27,16 @@ _LONG_S = 120
 # on any machine, and most likely while a state is being written.
 _HELD = """
 import signal, time
-import heads.progress
+import heads.trainers.checkpoint
 from heads.cli import main
-heads.progress._SECONDS_BETWEEN = 0.0
-keep, until = heads.progress.Progress.keep, time.monotonic() + {seconds}
+heads.trainers.checkpoint._SECONDS_BETWEEN = 0.0
+keep, until = heads.trainers.checkpoint.Progress.keep, time.monotonic() + {seconds}
 def keep_on(self, variables, **how):
     caught = signal.getsignal(signal.SIGINT)
     keep(self, variables, **how)
     while len(self.epochs) == {epoch} and signal.getsignal(signal.SIGINT) is caught and time.monotonic() < until:
         keep(self, variables, now=True)
-heads.progress.Progress.keep = keep_on
+heads.trainers.checkpoint.Progress.keep = keep_on
 main()
 """
 

@@ -8,11 +8,11 @@ import pytest
 from made_store import clip_ids, make_store, sites_of
 from small_heads import small_head
 
-from heads.plan import Curriculum, plan_members
-from heads.pseudo import judge
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
+from heads.trainers.pseudo_labels import judge
+from heads.trainers.sampler import Curriculum, plan_members
 
 CONFIG = small_head(epochs=6)
 

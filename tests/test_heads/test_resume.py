@@ -16,18 +16,18 @@ import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 from small_heads import small_head
 
-import heads.course
-import heads.progress
+import heads.trainers.checkpoint
+import heads.trainers.trainer
 from heads.data.folds import assign_folds
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.splits import Unlabelled
 from heads.errors import StoppedError
-from heads.fit import OutOfFold, train_heads
-from heads.progress import Progress, stop_after_epoch
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
+from heads.trainers.checkpoint import Progress, stop_after_epoch
+from heads.trainers.cross_validation import OutOfFold, train_heads
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ class _KilledError(Exception):
 
 @pytest.fixture
 def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setattr(heads.progress, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(heads.trainers.checkpoint, "_SECONDS_BETWEEN", 0.0)
     labels = np.random.default_rng(3).integers(0, 2, (60, 2)).astype(np.uint8)
     store = make_store(tmp_path / "store", np.concatenate([labels, labels[:20]]))
     ids = tuple(clip_ids(80))
@@ -112,7 +112,7 @@ def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(tmp_path: Path) 
 _KILLED_WHILE_WRITING = """
 import os, signal
 import numpy as np
-import heads.progress
+import heads.trainers.checkpoint
 from heads.cli import main
 
 def die_half_way(file, **arrays):
@@ -120,7 +120,7 @@ def die_half_way(file, **arrays):
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
 
-heads.progress._SECONDS_BETWEEN = 0.0
+heads.trainers.checkpoint._SECONDS_BETWEEN = 0.0
 np.savez = die_half_way
 main()
 """
@@ -146,7 +146,7 @@ def test_what_a_killed_training_left_half_written_goes_when_it_goes_on(tmp_path:
 
 
 def test_no_epoch_is_lost_whenever_ctrl_c_comes(train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(heads.progress, "_SECONDS_BETWEEN", 3600.0)
+    monkeypatch.setattr(heads.trainers.checkpoint, "_SECONDS_BETWEEN", 3600.0)
     asked, keep = threading.Event(), Progress.keep
 
     def keep_and_press(self: Progress, *arguments: object, **named: bool) -> None:
@@ -177,7 +177,7 @@ def test_ctrl_c_in_the_last_epoch_of_a_head_stops_before_the_next_one(
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(heads.course, "stop_after_epoch", pressed)
+        patch.setattr(heads.trainers.trainer, "stop_after_epoch", pressed)
         with pytest.raises(StoppedError, match="stopped after head first-made, which is finished"):
             train_run(store, tmp_path / "labels.csv", run, recipe)
     assert run.head_names() == ("first-made",)

@@ -24,7 +24,6 @@ from heads.errors import PredictError, PredictionError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.metadata import MetadataTransform
 from heads.features.statistics_cache import clip_statistics
-from heads.fit import train_heads
 from heads.leaderboard import blend_run
 from heads.named import resolve_heads
 from heads.output import read_template, write_predictions
@@ -32,6 +31,7 @@ from heads.predict import Origin, predict_run
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.train import train_run
+from heads.trainers.cross_validation import train_heads
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 from store.config import parse_settings
 from store.errors import UnknownClipError

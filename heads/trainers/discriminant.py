@@ -15,8 +15,8 @@ from heads.models.discriminant import Discriminant, Matrix, Sums, add_sums, fit_
 from heads.models.discriminant_calibration import Calibration, default_calibration, fit_calibration
 from heads.models.layers import signed_root
 from heads.models.networks import COMPETING, OUTPUT, HeadShape, build_head
-from heads.plan import Member
 from heads.recipe import HeadConfig
+from heads.trainers.sampler import Member
 
 _CLIPS_AT_ONCE = 1024
 

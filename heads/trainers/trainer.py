@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from heads.data.history import Epoch
 from heads.errors import StoppedError
 from heads.features.batches import Examples, in_turn
-from heads.members import Members
 from heads.models.networks import HeadShape
-from heads.plan import Curriculum, Member, decay_share, step_sizes, suited_to
-from heads.prepare import correct_priors, prepare_members
-from heads.progress import Progress, stop_after_epoch
-from heads.pseudo import Judgement, judge
 from heads.recipe import HeadConfig
+from heads.trainers.checkpoint import Progress, stop_after_epoch
+from heads.trainers.ensemble import Members
+from heads.trainers.initialise import correct_priors, prepare_members
+from heads.trainers.pseudo_labels import Judgement, judge
+from heads.trainers.sampler import Curriculum, Member, decay_share, step_sizes, suited_to
 
 _PREDICT_CLIPS = 64
 

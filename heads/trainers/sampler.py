@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from heads.data.class_balance import rarity
 from heads.features.batches import spread_batches
-from heads.lessons import Lesson
 from heads.recipe import HeadConfig
+from heads.trainers.lessons import Lesson
 
 _FEWEST_FOLDS_TO_JUDGE = 3
 _SEED_STEP = 1000

@@ -9,10 +9,10 @@ from heads.data.class_balance import competition, weighted_share
 from heads.features.batches import Examples
 from heads.features.moments import Moments, combine_moments, moments_by_fold
 from heads.features.statistics_cache import clip_statistics
-from heads.members import Members
 from heads.models.networks import COMPETING, OUTPUT, frame_standardiser
-from heads.plan import Member, learned_weights
 from heads.recipe import HeadConfig
+from heads.trainers.ensemble import Members
+from heads.trainers.sampler import Member, learned_weights
 
 _SMALLEST_SHARE = 1e-3
 

@@ -9,22 +9,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.course import Course
 from heads.data.folds import Folds
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splits import NO_CLIPS, Unlabelled
-from heads.discriminant_folds import fit_folds
 from heads.features.batches import Examples
 from heads.features.metadata import MetadataTransform
 from heads.features.readers import Reader, ids_with_frames
 from heads.features.statistics_cache import clip_statistics
 from heads.models.seed_average import average_models, mean_of_logits
-from heads.plan import Member, plan_members
-from heads.progress import Progress
-from heads.pseudo import Judgement
 from heads.recipe import HeadConfig
+from heads.trainers.checkpoint import Progress
+from heads.trainers.discriminant import fit_folds
+from heads.trainers.pseudo_labels import Judgement
+from heads.trainers.sampler import Member, plan_members
+from heads.trainers.trainer import Course
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

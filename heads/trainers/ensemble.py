@@ -13,14 +13,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.adam import FusedAdam, RunningAverage
 from heads.features.batches import METADATA, Examples
 from heads.features.prefetch import read_ahead
-from heads.lessons import Lesson, fill_up
-from heads.mixing import Mixer, mix
 from heads.models.layers import AttentionPooling, attend_together
 from heads.models.networks import POOLED, Head, HeadShape, build_head, front_inputs
 from heads.recipe import HeadConfig
+from heads.trainers.lessons import Lesson, fill_up
+from heads.trainers.mixup import Mixer, mix
+from heads.trainers.optimizer import FusedAdam, RunningAverage
 
 _SMALLEST = 1e-7
 

@@ -1,0 +1,1 @@
+"""Fits one head over all folds: by gradients, or in closed form."""

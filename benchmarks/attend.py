@@ -23,8 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from heads.attend import trained_heads, weigh_frames
 from heads.errors import UnweighedError
+from heads.explain.attribution import trained_heads, weigh_frames
 from heads.models.trained_head import head_reader
 from heads.run import RunDirectory
 from store import FeatureKey, FeatureStore

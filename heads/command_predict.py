@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from heads.attend import explaining_head, top_frames
 from heads.data.predictions import read_csv
+from heads.explain.attribution import explaining_head, top_frames
 from heads.output import read_template, require_writable, write_predictions
 from heads.predict import Origin, predict_run
 from heads.run import RunDirectory

@@ -22,7 +22,7 @@ def report(run_folder: Path, store_root: Path | None, videos: Path | None, *, ve
     run = RunDirectory(run_folder)
     if store_root is not None:
         with native_chatter(shown=verbose):
-            import heads.attend  # noqa: F401  the pictures ask the heads, and TensorFlow talks when it is imported
+            import heads.explain.attribution  # noqa: F401  the pictures ask the heads, and TensorFlow talks when it is imported
     store = None if store_root is None else FeatureStore.open(store_root)
     run.write_report(render_report(run, store, videos))
     print(run.report_path)

@@ -10,7 +10,7 @@ from rich.table import Table
 from heads.command_forecast import show_forecast
 from heads.data.history import Epoch
 from heads.errors import StoppedError
-from heads.frame_runs import heads_to_score, score_frames
+from heads.explain.scoring import heads_to_score, score_frames
 from heads.metadata_worth import compare_metadata as score_the_other_way
 from heads.named import resolve_heads
 from heads.recipe import Recipe, load_recipe

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from heads.attend import Moment
 from heads.data.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN
 from heads.data.tables import TextTable, read_table
 from heads.errors import PredictionError
+from heads.explain.attribution import Moment
 from heads.predict import NewPredictions
 from store.files import atomic_path
 from store.ids import name_a_few

@@ -18,8 +18,8 @@ from heads.blending.blend import Blend
 from heads.data.frame_statistics import as_layers, of_one_frame
 from heads.data.predictions import Predictions
 from heads.errors import PredictError
+from heads.explain.frame_scores import frame_spread
 from heads.features.readers import Reader, ids_with_frames
-from heads.frame_scores import frame_spread
 from heads.models.trained_head import head_reader, predict_models, see_new_clips
 from heads.run import BLEND, RunDirectory
 from store import FeatureStore, Status

@@ -10,9 +10,9 @@ import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 from typer.testing import CliRunner
 
-from heads.attend import explaining_head, weigh_frames
 from heads.cli import app
 from heads.errors import AttendError, UnweighedError
+from heads.explain.attribution import explaining_head, weigh_frames
 from heads.leaderboard import blend_run
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from heads.attend import weigh_frames
 from heads.data.folds import Folds
 from heads.data.frame_statistics import SPREAD
 from heads.data.labels import LabelTable
 from heads.evaluation.metrics import mean_log_loss
+from heads.explain.attribution import weigh_frames
+from heads.explain.scoring import heads_to_score, score_frames
 from heads.features.readers import JoinedReader, columns_of_last_taps
-from heads.frame_runs import heads_to_score, score_frames
 from heads.models import discriminant_calibration
 from heads.models.discriminant import add_sums, fit_discriminant, sums_of
 from heads.models.discriminant_calibration import fit_calibration

@@ -24,9 +24,9 @@ from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import BlendError, PredictionError
 from heads.evaluation.metrics import mean_log_loss
+from heads.explain.frame_scores import frame_statistic
+from heads.explain.scoring import scores_over_time
 from heads.features.statistics import statistics_of
-from heads.frame_runs import scores_over_time
-from heads.frame_scores import frame_statistic
 from heads.leaderboard import blend_run
 from heads.predict import predict_run
 from heads.report.strips import StripMaker

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from heads.cli import app
 from heads.data.frame_statistics import ORDER, SPREAD
 from heads.errors import TrainError
-from heads.frame_runs import heads_to_score, score_frames
+from heads.explain.scoring import heads_to_score, score_frames
 from heads.leaderboard import blend_run
 from heads.named import resolve_heads
 from heads.predict import Origin, predict_run

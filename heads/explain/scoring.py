@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.frame_statistics import SPREAD, as_layers, of_one_frame
+from heads.explain.frame_scores import frame_probabilities, frame_spread
 from heads.features.readers import ids_with_frames
-from heads.frame_scores import frame_probabilities, frame_spread
 from heads.models.trained_head import head_reader, see_new_clips
 from heads.run import RunDirectory
 from store import FeatureStore

@@ -1,0 +1,1 @@
+"""Which frames an answer came from, and what heads say of single frames."""

@@ -17,8 +17,8 @@ import numpy as np
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
-from heads.leaderboard import blend_run
 from heads.run import RunDirectory
+from heads.workflows.blend import blend_run
 
 N_CLASSES = 24
 BUDGET_S = 120.0

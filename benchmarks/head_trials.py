@@ -28,9 +28,9 @@ from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
 from heads.evaluation.metrics import mean_log_loss
 from heads.models.seed_average import mean_of_logits
-from heads.named import NamedHead, resolve_heads
 from heads.recipe import DEFAULT_METADATA, load_recipe
 from heads.trainers.cross_validation import train_heads
+from heads.workflows.resolve import NamedHead, resolve_heads
 from store import FeatureReader, FeatureStore
 
 DEFAULT = "default"

@@ -36,9 +36,9 @@ from heads.data.splits import deal_clips
 from heads.evaluation.metrics import average_precision, mean_log_loss
 from heads.features.statistics_cache import clip_statistics
 from heads.models.seed_average import mean_of_logits
-from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.trainers.cross_validation import train_heads
+from heads.workflows.resolve import resolve_heads
 from store import FeatureReader, FeatureStore
 
 Found = NDArray[np.float64]

@@ -86,13 +86,13 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
     """Train one head in this process."""
     from heads.data.folds import Folds
     from heads.data.labels import LabelTable
-    from heads.forecast import forecast
-    from heads.named import NamedHead
     from heads.recipe import builtin_recipe, load_recipe
     from heads.trainers.checkpoint import Progress
     from heads.trainers.cross_validation import see_clips
     from heads.trainers.sampler import plan_members
     from heads.trainers.trainer import Course
+    from heads.workflows.estimate import forecast
+    from heads.workflows.resolve import NamedHead
 
     reader: FeatureReader = FeatureStore.open(root).reader(key())
     ids, values = tuple(reader.ids[:clips]), np.load(root.parent / "labels.npy")[:clips]

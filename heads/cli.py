@@ -153,11 +153,11 @@ def blend(
         with native_chatter(shown=False):
             import keras  # noqa: F401  the network needs it, and TensorFlow talks when it is imported
 
-    from heads.added import add_predictions
     from heads.evaluation.thresholds import WANTED
-    from heads.leaderboard import blend_run
     from heads.printing import print_added, print_leaderboard
     from heads.run import RunDirectory
+    from heads.workflows.blend import blend_run
+    from heads.workflows.external import add_predictions
 
     directory = RunDirectory(run_folder)
     for path in add or ():

@@ -8,10 +8,10 @@ from rich.table import Table
 
 from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
-from heads.forecast import forecast
-from heads.named import resolve_heads
 from heads.recipe import Recipe
-from heads.sight import find_unlabelled, sighted_heads, usable_labels
+from heads.workflows.eligibility import find_unlabelled, sighted_heads, usable_labels
+from heads.workflows.estimate import forecast
+from heads.workflows.resolve import resolve_heads
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
 from store.ids import name_a_few

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from heads.data.predictions import read_csv
 from heads.explain.attribution import explaining_head, top_frames
-from heads.output import read_template, require_writable, write_predictions
-from heads.predict import Origin, predict_run
 from heads.run import RunDirectory
+from heads.workflows.output import read_template, require_writable, write_predictions
+from heads.workflows.predict import Origin, predict_run
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console
 from store.ids import name_a_few

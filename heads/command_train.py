@@ -11,14 +11,14 @@ from heads.command_forecast import show_forecast
 from heads.data.history import Epoch
 from heads.errors import StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
-from heads.metadata_worth import compare_metadata as score_the_other_way
-from heads.named import resolve_heads
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
 from heads.showing import Done, done_epoch, steps_shown
-from heads.splits import compare_splits as score_on_random_folds
 from heads.tensorboard import EventFiles
-from heads.train import Trained, train_run
+from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
+from heads.workflows.compare_splits import compare_splits as score_on_random_folds
+from heads.workflows.resolve import resolve_heads
+from heads.workflows.train import Trained, train_run
 from store import FeatureStore
 from store.config import parse_settings
 from store.console import print_json, stderr_console, stdout_console

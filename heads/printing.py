@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from heads.added import Added
 from heads.blending.selection import AUTO
+from heads.workflows.external import Added
 from store.console import stdout_console
 
 

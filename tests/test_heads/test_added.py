@@ -9,15 +9,15 @@ from made_store import clip_ids, make_store, sites_of
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from heads.added import add_predictions
 from heads.cli import app
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import PredictError, PredictionError
-from heads.leaderboard import blend_run
-from heads.predict import predict_run
 from heads.run import RunDirectory
+from heads.workflows.blend import blend_run
+from heads.workflows.external import add_predictions
+from heads.workflows.predict import predict_run
 from store import FeatureStore
 
 N_CLIPS, N_LABELLED = 90, 84

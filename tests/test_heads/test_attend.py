@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from heads.cli import app
 from heads.errors import AttendError, UnweighedError
 from heads.explain.attribution import explaining_head, weigh_frames
-from heads.leaderboard import blend_run
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.train import train_run
+from heads.workflows.blend import blend_run
+from heads.workflows.train import train_run
 from store import FeatureStore
 from store.errors import UnknownClipError
 

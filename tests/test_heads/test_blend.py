@@ -13,8 +13,8 @@ from heads.data.predictions import Predictions
 from heads.errors import BlendError, RunError
 from heads.evaluation.leaderboard import prior_predictions
 from heads.evaluation.metrics import mean_log_loss
-from heads.leaderboard import blend_run
 from heads.run import RunDirectory
+from heads.workflows.blend import blend_run
 
 
 def predictions(model: str, values: NDArray[np.float64], classes: tuple[str, ...] = ("hog", "lion")) -> Predictions:

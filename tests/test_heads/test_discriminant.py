@@ -25,8 +25,8 @@ from heads.models.discriminant_calibration import fit_calibration
 from heads.models.layers import Standardise, let_compete, signed_root
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.train import train_run
 from heads.trainers.cross_validation import OutOfFold, train_heads
+from heads.workflows.train import train_run
 
 CONFIG = HeadConfig(kind="discriminant", statistics=("deviation",))
 COUNT, CLASSES = 90, 3

@@ -27,10 +27,10 @@ from heads.evaluation.metrics import mean_log_loss
 from heads.explain.frame_scores import frame_statistic
 from heads.explain.scoring import scores_over_time
 from heads.features.statistics import statistics_of
-from heads.leaderboard import blend_run
-from heads.predict import predict_run
 from heads.report.strips import StripMaker
 from heads.run import RunDirectory
+from heads.workflows.blend import blend_run
+from heads.workflows.predict import predict_run
 from store import FeatureStore
 
 SMALL: dict[str, Any] = {

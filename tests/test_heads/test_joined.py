@@ -11,12 +11,12 @@ from made_store import DIM, clip_ids, made_key, make_store, sites_of
 from heads.blending.blend import Blend
 from heads.errors import JoinError
 from heads.features.readers import JoinedReader
-from heads.leaderboard import blend_run
-from heads.named import resolve_heads
-from heads.predict import predict_run
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.run import RunDirectory
-from heads.train import train_run
+from heads.workflows.blend import blend_run
+from heads.workflows.predict import predict_run
+from heads.workflows.resolve import resolve_heads
+from heads.workflows.train import train_run
 from store import FeatureStore
 from store.errors import UnknownClipError
 

@@ -10,9 +10,9 @@ from made_store import clip_ids, made_key, sites_of
 from typer.testing import CliRunner
 
 from heads.cli import app
-from heads.leaderboard import blend_run
 from heads.report.render import render_report
 from heads.run import RunDirectory
+from heads.workflows.blend import blend_run
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 
 pytestmark = pytest.mark.slow

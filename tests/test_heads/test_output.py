@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from heads import output
 from heads.cli import app
 from heads.data.predictions import Predictions
 from heads.errors import PredictionError
-from heads.output import read_template, require_writable, write_predictions
-from heads.predict import NewPredictions, Origin
+from heads.workflows import output
+from heads.workflows.output import read_template, require_writable, write_predictions
+from heads.workflows.predict import NewPredictions, Origin
 from store import Status
 
 

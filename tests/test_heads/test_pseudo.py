@@ -10,9 +10,9 @@ from small_heads import small_head
 
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from heads.train import train_run
 from heads.trainers.pseudo_labels import judge
 from heads.trainers.sampler import Curriculum, plan_members
+from heads.workflows.train import train_run
 
 CONFIG = small_head(epochs=6)
 

@@ -9,8 +9,8 @@ from made_store import made_key, make_store
 
 from heads.command_train import adapt
 from heads.errors import RecipeError
-from heads.named import resolve_heads
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
+from heads.workflows.resolve import resolve_heads
 from store import FeatureStore
 from store.errors import ConfigError
 from store.sweep import unwanted_keys, wanted_sources

@@ -25,9 +25,9 @@ from heads.data.splits import Unlabelled
 from heads.errors import StoppedError
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from heads.train import train_run
 from heads.trainers.checkpoint import Progress, stop_after_epoch
 from heads.trainers.cross_validation import OutOfFold, train_heads
+from heads.workflows.train import train_run
 
 pytestmark = pytest.mark.slow
 

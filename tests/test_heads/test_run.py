@@ -8,10 +8,10 @@ from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import PredictionError, RunError
-from heads.metadata_worth import OTHER_METADATA
 from heads.recipe import HeadConfig, Recipe, load_recipe
 from heads.run import RunDirectory
-from heads.splits import RANDOM_SPLIT
+from heads.workflows.compare_metadata import OTHER_METADATA
+from heads.workflows.compare_splits import RANDOM_SPLIT
 from store.files import temporary_name, write_json
 
 

@@ -14,13 +14,13 @@ from heads.cli import app
 from heads.data.frame_statistics import ORDER, SPREAD
 from heads.errors import TrainError
 from heads.explain.scoring import heads_to_score, score_frames
-from heads.leaderboard import blend_run
-from heads.named import resolve_heads
-from heads.predict import Origin, predict_run
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.sight import sighted_heads
-from heads.train import train_run
+from heads.workflows.blend import blend_run
+from heads.workflows.eligibility import sighted_heads
+from heads.workflows.predict import Origin, predict_run
+from heads.workflows.resolve import resolve_heads
+from heads.workflows.train import train_run
 from store import ClipFeatures, FeatureStore, Status
 
 COUNT, BROKEN = 60, 7

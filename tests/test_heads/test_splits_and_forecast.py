@@ -66,8 +66,8 @@ def test_frames_that_memory_cannot_hold_are_read_from_the_disk_in_every_epoch(
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("queries: 0", "queries: 1"))
     held = CliRunner().invoke(app, [*words, "--dry-run"], catch_exceptions=False)
     assert "memory cannot hold" not in held.output
-    monkeypatch.setattr("heads.forecast._memory_bytes", lambda: 1000)
-    monkeypatch.setattr("heads.forecast._read_once", lambda *_: time.sleep(2))
+    monkeypatch.setattr("heads.workflows.estimate._memory_bytes", lambda: 1000)
+    monkeypatch.setattr("heads.workflows.estimate._read_once", lambda *_: time.sleep(2))
     slow = CliRunner().invoke(app, [*words, "--dry-run", "--json"], catch_exceptions=False)
     (row,) = json.loads(slow.stdout)
     assert row["from_disk"]

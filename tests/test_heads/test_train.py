@@ -15,7 +15,6 @@ import yaml
 from made_store import DIM, clip_ids, made_key, make_store, sites_of
 from typer.testing import CliRunner
 
-from heads.added import add_predictions
 from heads.cli import app
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
@@ -24,14 +23,15 @@ from heads.errors import PredictError, PredictionError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.metadata import MetadataTransform
 from heads.features.statistics_cache import clip_statistics
-from heads.leaderboard import blend_run
-from heads.named import resolve_heads
-from heads.output import read_template, write_predictions
-from heads.predict import Origin, predict_run
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.train import train_run
 from heads.trainers.cross_validation import train_heads
+from heads.workflows.blend import blend_run
+from heads.workflows.external import add_predictions
+from heads.workflows.output import read_template, write_predictions
+from heads.workflows.predict import Origin, predict_run
+from heads.workflows.resolve import resolve_heads
+from heads.workflows.train import train_run
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 from store.config import parse_settings
 from store.errors import UnknownClipError

@@ -12,13 +12,13 @@ from small_heads import small_head
 from heads.data.labels import LabelTable
 from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
-from heads.metadata_worth import compare_metadata
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from heads.sight import find_unlabelled
-from heads.splits import compare_splits
-from heads.train import train_run
 from heads.trainers.cross_validation import OutOfFold, train_heads
+from heads.workflows.compare_metadata import compare_metadata
+from heads.workflows.compare_splits import compare_splits
+from heads.workflows.eligibility import find_unlabelled
+from heads.workflows.train import train_run
 
 LABELLED = 60
 RECIPE = Recipe(folds=3, heads=(small_head(epochs=3, pseudo_epochs=2),))

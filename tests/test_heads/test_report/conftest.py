@@ -11,8 +11,8 @@ import pytest
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
-from heads.leaderboard import blend_run
 from heads.run import RunDirectory
+from heads.workflows.blend import blend_run
 
 NAMES = (
     "blank", "duiker", "other (primate)", "human", "chimpanzee", "hog", "rodent", "bird", "other (non-primate)",

@@ -13,7 +13,7 @@ from heads.data.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN
 from heads.data.tables import TextTable, read_table
 from heads.errors import PredictionError
 from heads.explain.attribution import Moment
-from heads.predict import NewPredictions
+from heads.workflows.predict import NewPredictions
 from store.files import atomic_path
 from store.ids import name_a_few
 

@@ -8,7 +8,7 @@ from heads.errors import TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from heads.train import train_on
+from heads.workflows.train import train_on
 from store import FeatureStore
 
 RANDOM_SPLIT = "random_split"

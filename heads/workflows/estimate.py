@@ -13,12 +13,12 @@ from heads.data.labels import LabelTable
 from heads.data.splits import NO_CLIPS
 from heads.features.batches import in_turn
 from heads.features.readers import Reader, ids_with_frames
-from heads.named import NamedHead
 from heads.trainers.checkpoint import Progress
 from heads.trainers.cross_validation import see_clips
 from heads.trainers.discriminant import fit_folds
 from heads.trainers.sampler import plan_members
 from heads.trainers.trainer import Course
+from heads.workflows.resolve import NamedHead
 from store import FeatureReader
 
 _SAMPLE = 384

@@ -8,7 +8,7 @@ from heads.data.history import Epoch
 from heads.evaluation.metrics import mean_log_loss
 from heads.recipe import DEFAULT_METADATA, HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.train import train_on
+from heads.workflows.train import train_on
 from store import FeatureStore
 from store.config import parse_settings
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from heads.added import added_predictions
 from heads.blending.blend import Blend
 from heads.data.frame_statistics import as_layers, of_one_frame
 from heads.data.predictions import Predictions
@@ -22,6 +21,7 @@ from heads.explain.frame_scores import frame_spread
 from heads.features.readers import Reader, ids_with_frames
 from heads.models.trained_head import head_reader, predict_models, see_new_clips
 from heads.run import BLEND, RunDirectory
+from heads.workflows.external import added_predictions
 from store import FeatureStore, Status
 from store.ids import name_a_few
 

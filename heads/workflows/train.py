@@ -19,12 +19,12 @@ from heads.errors import StoppedError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.readers import Reader
 from heads.features.statistics_cache import clip_marks
-from heads.named import NamedHead, resolve_heads
 from heads.recipe import Recipe
 from heads.run import CONFIG_VERSION, RunDirectory
-from heads.sight import find_unlabelled, sighted_heads, usable_labels
 from heads.trainers.checkpoint import Progress
 from heads.trainers.cross_validation import OutOfFold, train_heads
+from heads.workflows.eligibility import find_unlabelled, sighted_heads, usable_labels
+from heads.workflows.resolve import NamedHead, resolve_heads
 from store import FeatureReader, FeatureStore
 from store.config import parse_settings
 from store.digest import settings_digest

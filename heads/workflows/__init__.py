@@ -1,0 +1,1 @@
+"""What each command does, as a function: train, blend, predict, compare, estimate."""

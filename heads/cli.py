@@ -115,7 +115,7 @@ def train(
 ) -> None:
     """Train the recipe's heads over folds; what a stopped run has finished is kept."""
     with native_chatter(shown=verbose):
-        from heads import command_train
+        from heads.commands import train as command_train
 
     command_train.train(
         store,
@@ -153,8 +153,8 @@ def blend(
         with native_chatter(shown=False):
             import keras  # noqa: F401  the network needs it, and TensorFlow talks when it is imported
 
+    from heads.commands.tables import print_added, print_leaderboard
     from heads.evaluation.thresholds import WANTED
-    from heads.printing import print_added, print_leaderboard
     from heads.run import RunDirectory
     from heads.workflows.blend import blend_run
     from heads.workflows.external import add_predictions
@@ -176,7 +176,7 @@ def blend(
 @app.command()
 def report(run_folder: Run, store: PictureStore = None, videos: Videos = None, verbose: Verbose = False) -> None:
     """Write report.html into a blended run: one page that needs no network."""
-    from heads import command_report
+    from heads.commands import report as command_report
 
     command_report.report(run_folder, store, videos, verbose=verbose)
 
@@ -194,7 +194,7 @@ def predict(
 ) -> None:
     """Give probabilities for a store's clips by the run's blend; a clip that failed gets the training prior."""
     with native_chatter(shown=verbose):
-        from heads import command_predict
+        from heads.commands import predict as command_predict
 
     command_predict.predict(
         run_folder, store, out, template_path=template, added=add or (), explain=explain, as_json=as_json
@@ -212,6 +212,6 @@ def attend(
 ) -> None:
     """Show which frames of a clip the heads' answers came from."""
     with native_chatter(shown=verbose):
-        from heads import command_attend
+        from heads.commands import attend as command_attend
 
     command_attend.show(run_folder, store, clip, head=head, as_json=as_json)

@@ -7,14 +7,14 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from heads.command_forecast import show_forecast
+from heads.commands.estimate import show_forecast
+from heads.commands.progress_bar import Done, done_epoch, steps_shown
+from heads.commands.tensorboard import EventFiles
 from heads.data.history import Epoch
 from heads.errors import StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
-from heads.showing import Done, done_epoch, steps_shown
-from heads.tensorboard import EventFiles
 from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
 from heads.workflows.resolve import resolve_heads

@@ -1,0 +1,1 @@
+"""What each `heads` command prints; parses nothing, decides nothing."""

@@ -9,12 +9,12 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from heads.report import words
-from heads.report.charts import fold_chart, reliability_chart, removal_chart, species_chart
 from heads.report.clips import clip_listings
 from heads.report.confusion import confusion_table
+from heads.report.figures.charts import fold_chart, reliability_chart, removal_chart, species_chart
+from heads.report.figures.small_multiples import species_reliability
 from heads.report.metadata_table import metadata_table
 from heads.report.model_tables import comparison_table, contribution_tables, removal_table
-from heads.report.multiples import species_reliability
 from heads.report.run_facts import RunFacts, read_run
 from heads.report.run_tables import (
     bad_clips_table,

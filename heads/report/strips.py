@@ -11,8 +11,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from heads.data.labels import BLANK
+from heads.report.figures.timeline import Line, legend, time_line
 from heads.report.thumbnails import thumbnails
-from heads.report.timeline import Line, legend, time_line
 from heads.run import RunDirectory
 from store import FeatureStore
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from heads.cli import app
 from heads.report import render_report
 from heads.report import strips as strips_module
+from heads.report.figures.timeline import Line, legend, time_line
 from heads.report.strips import StripMaker
-from heads.report.timeline import Line, legend, time_line
 from heads.run import RunDirectory
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from heads.data.labels import BLANK
 from heads.evaluation.blank_removal import removal_curve
 from heads.evaluation.metrics import reliability
+from heads.report.figures.svg import ACCENT, INK, SECOND, chart_style, inline_svg
 from heads.report.run_facts import RunFacts
-from heads.report.svg import ACCENT, INK, SECOND, chart_style, inline_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from heads.evaluation.review import disagreement, suspect_labels, uncertainty, wrongness
 from heads.report.run_facts import RunFacts
 from heads.report.strips import Strip, StripMaker
-from heads.report.table import Column, Row, Table, columns, number, text
+from heads.report.tables.cells import Column, Row, Table, columns, number, text
 
 _LISTED = 50
 _PICTURED = 8

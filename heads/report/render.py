@@ -10,13 +10,14 @@ from markupsafe import Markup
 
 from heads.report import words
 from heads.report.clips import clip_listings
-from heads.report.confusion import confusion_table
 from heads.report.figures.charts import fold_chart, reliability_chart, removal_chart, species_chart
 from heads.report.figures.small_multiples import species_reliability
-from heads.report.metadata_table import metadata_table
-from heads.report.model_tables import comparison_table, contribution_tables, removal_table
 from heads.report.run_facts import RunFacts, read_run
-from heads.report.run_tables import (
+from heads.report.strips import StripMaker
+from heads.report.tables.confusion import confusion_table
+from heads.report.tables.metadata import metadata_table
+from heads.report.tables.models import comparison_table, contribution_tables, removal_table
+from heads.report.tables.run import (
     bad_clips_table,
     balance_rows,
     pseudo_labels_table,
@@ -24,8 +25,7 @@ from heads.report.run_tables import (
     sites_table,
     splits_table,
 )
-from heads.report.score_tables import fold_scores_table, leaderboard_table, species_table, thresholds_table
-from heads.report.strips import StripMaker
+from heads.report.tables.scores import fold_scores_table, leaderboard_table, species_table, thresholds_table
 from heads.run import RunDirectory
 from store import FeatureStore
 

@@ -12,12 +12,12 @@ from heads.blending.blend import blend_material
 from heads.blending.blenders import BLENDERS, OPTIONAL, find_blender
 from heads.errors import RunError
 from heads.report import render_report
-from heads.report.confusion import confusion_table
 from heads.report.figures.small_multiples import species_reliability
-from heads.report.model_tables import comparison_table, contribution_tables
 from heads.report.run_facts import read_run
-from heads.report.run_tables import pseudo_labels_table
-from heads.report.score_tables import leaderboard_table, thresholds_table
+from heads.report.tables.confusion import confusion_table
+from heads.report.tables.models import comparison_table, contribution_tables
+from heads.report.tables.run import pseudo_labels_table
+from heads.report.tables.scores import leaderboard_table, thresholds_table
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
 from store.files import write_json

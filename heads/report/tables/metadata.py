@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from heads.report.table import Row, Table, change, columns, number, text
+from heads.report.tables.cells import Row, Table, change, columns, number, text
 
 
 def metadata_table(worth: Sequence[dict[str, Any]]) -> Table | None:

@@ -7,7 +7,7 @@ from heads.blending.blenders.boosted import FRAMES
 from heads.blending.blenders.calibrated import SUFFIX
 from heads.blending.contribution import mean_weights
 from heads.report.run_facts import RunFacts
-from heads.report.table import Cell, Column, Row, Table, columns, number, percent, text
+from heads.report.tables.cells import Cell, Column, Row, Table, columns, number, percent, text
 
 _ABOUT = {
     "mean": "mean of the probabilities",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from heads.evaluation.standard_errors import clip_losses
 from heads.report.run_facts import RunFacts
-from heads.report.table import Column, Row, Table, change, columns, number, percent, text
+from heads.report.tables.cells import Column, Row, Table, change, columns, number, percent, text
 
 _MOST_ROWS = 1000
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from heads.report.run_facts import RunFacts
-from heads.report.table import Cell, Column, Mark, Row, Table, change, columns, longest, number, percent, text
+from heads.report.tables.cells import Cell, Column, Mark, Row, Table, change, columns, longest, number, percent, text
 
 _FIRST_SEEN = "precision 90 %"
 _KINDS = {"head": "model", "blend": "blend", "choice": "choice", "baseline": "baseline"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from heads.report.run_facts import RunFacts
-from heads.report.table import Cell, Column, Row, Table, number, text
+from heads.report.tables.cells import Cell, Column, Row, Table, number, text
 
 _MOST = 12
 

@@ -8,7 +8,7 @@ import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from heads.report import words
+from heads.report import summary as words
 from heads.report.clips import clip_listings
 from heads.report.figures.charts import fold_chart, reliability_chart, removal_chart, species_chart
 from heads.report.figures.small_multiples import species_reliability

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from featurize.facts import LOW_WIDTH_PX, picture_facts
 from featurize.ffmpeg import Probe
 from featurize.formats import is_image
 from featurize.frames import Frames, no_frames
 from featurize.image import read_image
-from featurize.low import LowFrames
-from featurize.motion import NO_MOTION
+from featurize.motion.energy import NO_MOTION
+from featurize.motion.image_facts import LOW_WIDTH_PX, picture_facts
+from featurize.motion.lowres import LowFrames
 from featurize.pictures import PictureMaker
 from featurize.sampling import Sampling
 from featurize.video import decode_video

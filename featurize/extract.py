@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from featurize.ahead import Decoded, decode_ahead
 from featurize.backbone import resolve
-from featurize.boxes import WHOLE_FRAME
 from featurize.discover import Clip
 from featurize.lines import line_for
+from featurize.motion.boxes import WHOLE_FRAME
 from featurize.plan import UNREACHED, Plan, Task
 from featurize.relink import renew
 from featurize.runtime import Runner, RuntimeName

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.facts import PictureFacts
 from featurize.ffmpeg import Probe
-from featurize.motion import NO_MOTION, Motion
+from featurize.motion.energy import NO_MOTION, Motion
+from featurize.motion.image_facts import PictureFacts
 from featurize.view import Look, Pictures
 from store.records import Status
 

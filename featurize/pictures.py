@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.boxes import Box, boxes_of
-from featurize.choose import choose_by_motion
-from featurize.motion import Motion
+from featurize.motion.boxes import Box, boxes_of
+from featurize.motion.energy import Motion
+from featurize.motion.keyframes import choose_by_motion
 from featurize.spool import FrameSpool
 from featurize.view import MOTION, WHOLE, Look, Pictures, in_groups
 

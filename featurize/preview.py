@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from featurize.ahead import decode_or_fail
-from featurize.boxes import Box
-from featurize.choose import choose_by_motion
 from featurize.discover import Clip
 from featurize.errors import SourceError
 from featurize.frames import Frames
-from featurize.motion import MOVING
+from featurize.motion.boxes import Box
+from featurize.motion.energy import MOVING
+from featurize.motion.keyframes import choose_by_motion
 from featurize.pictures import boxes_at
 from featurize.resize import Canvas
 from featurize.sampling import Sampling

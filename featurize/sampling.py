@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from featurize.choose import ENERGY_POWER, QUIET_SHARE
 from featurize.errors import SettingsError
-from featurize.motion_settings import motion_settings
+from featurize.motion.keyframes import ENERGY_POWER, QUIET_SHARE
+from featurize.motion.settings import motion_settings
 
 # Container times are rounded to a tick; a frame that stands this close before a bin's start belongs to the bin.
 _BIN_TOLERANCE = 1e-3

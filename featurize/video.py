@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from featurize.facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, picture_facts
 from featurize.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
 from featurize.frames import Frames, no_frames
-from featurize.low import LowFrames
-from featurize.motion import find_motion
+from featurize.motion.energy import find_motion
+from featurize.motion.image_facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, picture_facts
+from featurize.motion.lowres import LowFrames
 from featurize.pictures import PictureMaker
 from featurize.ppm import ppm_frames_alike
 from featurize.sampling import Sampling, SamplingPlan

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.errors import SettingsError
-from featurize.motion_settings import box_settings, motion_settings
+from featurize.motion.settings import box_settings, motion_settings
 from featurize.resize import Canvas
 
 WHOLE = "whole"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from featurize.low import LowFrames, median_over_time
+from featurize.motion.lowres import LowFrames, median_over_time
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 30])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from moving import FRAMES, HEIGHT, TIMES_S, WIDTH, as_pixels, clip, overlap, scene, walk
 from numpy.typing import NDArray
 
-from featurize.boxes import Box, boxes_of
-from featurize.low import LowFrames
-from featurize.motion import Motion, find_motion
+from featurize.motion.boxes import Box, boxes_of
+from featurize.motion.energy import Motion, find_motion
+from featurize.motion.lowres import LowFrames
 from featurize.pictures import boxes_at
 
 ASPECT = WIDTH / HEIGHT

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from tiny_backbone import tiny_backbone
 
 from featurize.errors import SettingsError
-from featurize.facts import difference_hash
 from featurize.ffmpeg import parse_probe
+from featurize.motion.image_facts import difference_hash
 from featurize.resize import RESIZE_RULES, SQUARE_RULES, Canvas
 from featurize.sampling import Sampling
 from featurize.source import FeatureSource

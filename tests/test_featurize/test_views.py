@@ -13,14 +13,16 @@ from moving import FPS, as_pixels, clip, scene, walk
 from PIL import Image
 from tiny_backbone import tiny_source
 
-from featurize import boxes, motion, steady
-from featurize.choose import choose_by_motion
 from featurize.decode import decode
 from featurize.discover import discover
 from featurize.drawn import write_video
 from featurize.errors import SourceError
 from featurize.extract import extract
-from featurize.low import LowFrames
+from featurize.motion import boxes
+from featurize.motion import stabilise as steady
+from featurize.motion.energy import energy as motion
+from featurize.motion.keyframes import choose_by_motion
+from featurize.motion.lowres import LowFrames
 from featurize.plan import make_plan
 from featurize.ppm import ppm_frames_alike
 from featurize.preview import write_previews

@@ -6,8 +6,10 @@ to featurize everything again. They say `motion.`, `steady.` and `boxes.` wherev
 
 from typing import Any
 
-from featurize import boxes, motion, steady
-from featurize.facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES
+from featurize.motion import boxes
+from featurize.motion import stabilise as steady
+from featurize.motion.energy import energy as motion
+from featurize.motion.image_facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES
 
 
 def motion_settings() -> dict[str, Any]:

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.low import LowFrames, median_over_time
-from featurize.steady import steadied
+from featurize.motion.lowres import LowFrames, median_over_time
+from featurize.motion.stabilise import steadied
 
 CELL_PX = 4
 # A cell with more energy than this belongs to something that moves.

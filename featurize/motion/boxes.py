@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.motion import MOVING
+from featurize.motion.energy import MOVING
 
 # What moves is made of cells above this share of the frame's strongest one.
 SHARE_OF_PEAK = 0.4

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurize.low import LowFrames, median_over_time
+from featurize.motion.lowres import LowFrames, median_over_time
 
 LOW_WIDTH_PX = 160
 LOW_FPS = 8.0

@@ -1,0 +1,1 @@
+"""Where something moves, from a low-resolution copy of a clip."""

@@ -6,9 +6,7 @@ to featurize everything again. They say `motion.`, `steady.` and `boxes.` wherev
 
 from typing import Any
 
-from featurize.motion import boxes
-from featurize.motion import stabilise as steady
-from featurize.motion.energy import energy as motion
+from featurize.motion import boxes, energy, stabilise
 from featurize.motion.image_facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES
 
 
@@ -18,27 +16,27 @@ def motion_settings() -> dict[str, Any]:
         "low_px": LOW_WIDTH_PX,
         "low_fps": LOW_FPS,
         "low_frames": MOST_LOW_FRAMES,
-        "motion.cell_px": motion.CELL_PX,
-        "motion.moving": motion.MOVING,
-        "motion.colourless": motion.COLOURLESS,
-        "motion.colourless_share": motion.COLOURLESS_SHARE,
-        "motion.dense_s": motion.DENSE_S,
-        "motion.fewest_frames": motion.FEWEST_FRAMES,
-        "motion.fit_share": motion.FIT_SHARE,
-        "motion.fit_stride": motion.FIT_STRIDE,
-        "motion.gain_range": list(motion.GAIN_RANGE),
-        "motion.least_spread": motion.LEAST_SPREAD,
-        "motion.most_background_frames": motion.MOST_BACKGROUND_FRAMES,
-        "motion.most_switches": motion.MOST_SWITCHES,
-        "motion.noise_floor": motion.NOISE_FLOOR,
-        "motion.noise_spreads": motion.NOISE_SPREADS,
-        "motion.settling_s": motion.SETTLING_S,
-        "motion.smoothing_cells": motion.SMOOTHING_CELLS,
-        "motion.smoothing_s": motion.SMOOTHING_S,
-        "steady.gain": steady.GAIN,
-        "steady.least_shift_px": steady.LEAST_SHIFT_PX,
-        "steady.most_shift_px": steady.MOST_SHIFT_PX,
-        "steady.stride_px": steady.STRIDE_PX,
+        "motion.cell_px": energy.CELL_PX,
+        "motion.moving": energy.MOVING,
+        "motion.colourless": energy.COLOURLESS,
+        "motion.colourless_share": energy.COLOURLESS_SHARE,
+        "motion.dense_s": energy.DENSE_S,
+        "motion.fewest_frames": energy.FEWEST_FRAMES,
+        "motion.fit_share": energy.FIT_SHARE,
+        "motion.fit_stride": energy.FIT_STRIDE,
+        "motion.gain_range": list(energy.GAIN_RANGE),
+        "motion.least_spread": energy.LEAST_SPREAD,
+        "motion.most_background_frames": energy.MOST_BACKGROUND_FRAMES,
+        "motion.most_switches": energy.MOST_SWITCHES,
+        "motion.noise_floor": energy.NOISE_FLOOR,
+        "motion.noise_spreads": energy.NOISE_SPREADS,
+        "motion.settling_s": energy.SETTLING_S,
+        "motion.smoothing_cells": energy.SMOOTHING_CELLS,
+        "motion.smoothing_s": energy.SMOOTHING_S,
+        "steady.gain": stabilise.GAIN,
+        "steady.least_shift_px": stabilise.LEAST_SHIFT_PX,
+        "steady.most_shift_px": stabilise.MOST_SHIFT_PX,
+        "steady.stride_px": stabilise.STRIDE_PX,
     }
 
 
@@ -46,7 +44,7 @@ def box_settings() -> dict[str, Any]:
     """What decides, on top of that, which part of a frame is seen."""
     return {
         "boxes.most_boxes": boxes.MOST_BOXES,
-        "boxes.moving": motion.MOVING,
+        "boxes.moving": energy.MOVING,
         "boxes.whole_frame": list(boxes.WHOLE_FRAME),
         "boxes.caption": boxes.CAPTION,
         "boxes.least_side": boxes.LEAST_SIDE,

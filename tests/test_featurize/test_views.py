@@ -18,9 +18,7 @@ from featurize.discover import discover
 from featurize.drawn import write_video
 from featurize.errors import SourceError
 from featurize.extract import extract
-from featurize.motion import boxes
-from featurize.motion import stabilise as steady
-from featurize.motion.energy import energy as motion
+from featurize.motion import boxes, energy, stabilise
 from featurize.motion.keyframes import choose_by_motion
 from featurize.motion.lowres import LowFrames
 from featurize.plan import make_plan
@@ -188,7 +186,7 @@ def constants(module: ModuleType) -> set[str]:
     return {name for name in assigned if isinstance(getattr(module, name), int | float | tuple)}
 
 
-@pytest.mark.parametrize("module", [motion, steady, boxes])
+@pytest.mark.parametrize("module", [energy, stabilise, boxes])
 def test_every_number_that_decides_about_motion_stands_in_the_keys_of_what_depends_on_it(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

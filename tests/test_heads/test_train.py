@@ -125,12 +125,12 @@ def test_models_load_with_keras_and_the_layers_alone(
 ) -> None:
     _, run, _ = trained
     code = (
-        "import sys, keras, heads.models.layers\n"
+        "import sys, keras, heads.layers\n"
         f"model = keras.saving.load_model({str(run.model_path('attention-made', 0))!r})\n"
         "print(model.output_shape, sorted(name for name in sys.modules if name.startswith(('heads', 'store'))))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "(None, 2) ['heads', 'heads.models.layers']"
+    assert done.stdout.strip() == "(None, 2) ['heads', 'heads.layers', 'heads.models', 'heads.models.layers']"
 
 
 def test_a_finished_head_is_not_trained_again(trained: tuple[FeatureStore, RunDirectory, Path], sites: Path) -> None:

@@ -116,8 +116,8 @@ def test_a_clip_with_fewer_frames_than_are_to_be_chosen_is_short(walking: Path) 
 @pytest.mark.parametrize("count", [1, 2, 5, 16, 40])
 def test_choosing_takes_distinct_frames_in_order(count: int) -> None:
     rng = np.random.default_rng(count)
-    for energy in (np.zeros(40), rng.random(40), np.where(rng.random(40) > 0.9, 1.0, 0.0), np.eye(40)[7]):
-        chosen = choose_by_motion(energy.astype(np.float32), count)
+    for moved in (np.zeros(40), rng.random(40), np.where(rng.random(40) > 0.9, 1.0, 0.0), np.eye(40)[7]):
+        chosen = choose_by_motion(moved.astype(np.float32), count)
         assert len(chosen) == count
         assert np.all(np.diff(chosen) > 0)
         assert energy.max() == 0 or energy[chosen].any()

@@ -31,8 +31,8 @@ from featurize.extract import Progress, extract
 from featurize.plan import make_plan
 from featurize.registry import find_backbone
 from featurize.runtime import BATCH_FRAMES, RuntimeName
-from featurize.sampling import Sampling
 from featurize.source import FeatureSource, make_source
+from featurize.views.sampling import Sampling
 from featurize.weights import RANDOM_WEIGHTS, locate_weights, weights_available
 from store import FeatureStore
 

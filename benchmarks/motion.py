@@ -25,10 +25,10 @@ from typing import Any
 
 from featurize.decode import decode
 from featurize.ffmpeg import FrameStream, ffmpeg_binary, stream_frames
-from featurize.resize import Canvas
-from featurize.sampling import Sampling
 from featurize.video import SCALE_FLAGS
-from featurize.view import MOTION, WHOLE, Look
+from featurize.views.resize import Canvas
+from featurize.views.sampling import Sampling
+from featurize.views.view import MOTION, WHOLE, Look
 
 ROUNDS = 5
 FPS = 3

@@ -13,9 +13,9 @@ from featurize.errors import FeaturizeError, MachineError
 from featurize.ffmpeg import Probe, clean_text
 from featurize.frames import Frames, no_frames
 from featurize.plan import Task, fingerprint_or_blank
-from featurize.sampling import Sampling
 from featurize.sound import Sound, decode_sound, no_sound
-from featurize.view import Look
+from featurize.views.sampling import Sampling
+from featurize.views.view import Look
 from store import Status
 
 _CLIPS_AHEAD_PER_WORKER = 2

@@ -141,7 +141,7 @@ def featurize(
     if not videos or (preview is None and (store is None or not backbone)):
         raise typer.BadParameter("name the clips, and give --backbone and --store")
     from featurize import command
-    from featurize.sampling import Sampling
+    from featurize.views.sampling import Sampling
 
     sampling = Sampling(
         fps=3.0 if fps is None and frames is None else fps, frames=frames, max_frames=max_frames, choose=choose.value

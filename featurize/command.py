@@ -23,8 +23,8 @@ from featurize.progress import (
 )
 from featurize.relink import relink
 from featurize.runtime import RuntimeName
-from featurize.sampling import Sampling
 from featurize.source import FeatureSource, make_source
+from featurize.views.sampling import Sampling
 from featurize.weights import RANDOM_WEIGHTS, choose_weights
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console, stdout_console

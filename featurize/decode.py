@@ -19,10 +19,10 @@ from featurize.image import read_image
 from featurize.motion.energy import NO_MOTION
 from featurize.motion.image_facts import LOW_WIDTH_PX, picture_facts
 from featurize.motion.lowres import LowFrames
-from featurize.pictures import PictureMaker
-from featurize.sampling import Sampling
 from featurize.video import decode_video
-from featurize.view import Look
+from featurize.views.crops import PictureMaker
+from featurize.views.sampling import Sampling
+from featurize.views.view import Look
 from store.records import Status
 
 DECODE_TIMEOUT_S = 180.0

@@ -18,9 +18,9 @@ from featurize.motion.boxes import WHOLE_FRAME
 from featurize.plan import UNREACHED, Plan, Task
 from featurize.relink import renew
 from featurize.runtime import Runner, RuntimeName
-from featurize.sampling import Sampling
 from featurize.source import FeatureSource
-from featurize.view import MOTION
+from featurize.views.sampling import Sampling
+from featurize.views.view import MOTION
 from store import ClipFacts, FeatureStore, Status
 from store.ids import writable
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from featurize.ffmpeg import Probe, probe
 from featurize.formats import is_image
 from featurize.plan import Plan
-from featurize.sampling import Sampling
+from featurize.views.sampling import Sampling
 
 _PROBED_CLIPS = 16
 _BYTES_PER_VALUE = 2

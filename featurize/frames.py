@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from featurize.ffmpeg import Probe
 from featurize.motion.energy import NO_MOTION, Motion
 from featurize.motion.image_facts import PictureFacts
-from featurize.view import Look, Pictures
+from featurize.views.view import Look, Pictures
 from store.records import Status
 
 

@@ -10,7 +10,7 @@ from featurize.ahead import Decoded
 from featurize.batching import FrameBatcher
 from featurize.runtime import Runner
 from featurize.source import FeatureSource
-from featurize.view import Pictures
+from featurize.views.view import Pictures
 from store import ClipFeatures, Status
 from store.errors import InvalidRecordError
 from store.writer import PartWriter

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from featurize.discover import Clip
-from featurize.sampling import Sampling
 from featurize.source import FeatureSource
+from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 from store.digest import file_fingerprint
 from store.key import FeatureKey

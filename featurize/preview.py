@@ -15,10 +15,10 @@ from featurize.frames import Frames
 from featurize.motion.boxes import Box
 from featurize.motion.energy import MOVING
 from featurize.motion.keyframes import choose_by_motion
-from featurize.pictures import boxes_at
-from featurize.resize import Canvas
-from featurize.sampling import Sampling
-from featurize.view import Look
+from featurize.views.crops import boxes_at
+from featurize.views.resize import Canvas
+from featurize.views.sampling import Sampling
+from featurize.views.view import Look
 
 _FRAMES = 15
 _COLUMNS = 5

@@ -4,8 +4,8 @@ import keras
 from keras import layers
 
 from featurize.backbone import Backbone, NoWeights, Preprocessing, Tap
-from featurize.resize import Canvas
 from featurize.source import FeatureSource
+from featurize.views.resize import Canvas
 
 
 def build_tiny(backbone: Backbone, *_: object) -> keras.Model:

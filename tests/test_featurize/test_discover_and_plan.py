@@ -17,7 +17,7 @@ from featurize.forecast import forecast
 from featurize.plan import UNREACHED, make_plan
 from featurize.progress import forecast_facts, summary_facts
 from featurize.relink import relink
-from featurize.sampling import Sampling
+from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 from store.compact import compact_clips, compact_features
 from store.errors import DuplicateClipError

@@ -23,11 +23,11 @@ from featurize.extract import Progress, extract
 from featurize.extractor import build_extractor
 from featurize.frames import Frames
 from featurize.plan import make_plan
-from featurize.resize import Canvas
 from featurize.runtime import BATCH_FRAMES
-from featurize.sampling import Sampling
 from featurize.source import FeatureSource
-from featurize.view import Look
+from featurize.views.resize import Canvas
+from featurize.views.sampling import Sampling
+from featurize.views.view import Look
 from featurize.weights import RANDOM_WEIGHTS
 from store import FeatureStore, Status
 

@@ -15,7 +15,7 @@ from featurize.extract import extract
 from featurize.ffmpeg import parse_probe
 from featurize.image import read_image
 from featurize.plan import make_plan
-from featurize.sampling import Sampling
+from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 
 ORIENTATION, DATE_TIME = 0x0112, 0x0132

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featurize.motion.boxes import Box, boxes_of
 from featurize.motion.energy import Motion, find_motion
 from featurize.motion.lowres import LowFrames
-from featurize.pictures import boxes_at
+from featurize.views.crops import boxes_at
 
 ASPECT = WIDTH / HEIGHT
 PATH = walk()

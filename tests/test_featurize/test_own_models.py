@@ -16,8 +16,8 @@ from featurize.compile import make_runner
 from featurize.errors import BackboneError, SettingsError, WeightsError
 from featurize.extractor import build_extractor
 from featurize.named import named_backbones, tap_choices
-from featurize.sampling import Sampling
 from featurize.source import make_source
+from featurize.views.sampling import Sampling
 from featurize.weights import RANDOM_WEIGHTS, locate_weights
 from store import FeatureStore
 

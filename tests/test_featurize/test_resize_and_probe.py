@@ -8,9 +8,9 @@ from tiny_backbone import tiny_backbone
 from featurize.errors import SettingsError
 from featurize.ffmpeg import parse_probe
 from featurize.motion.image_facts import difference_hash
-from featurize.resize import RESIZE_RULES, SQUARE_RULES, Canvas
-from featurize.sampling import Sampling
 from featurize.source import FeatureSource
+from featurize.views.resize import RESIZE_RULES, SQUARE_RULES, Canvas
+from featurize.views.sampling import Sampling
 
 PRINTED = """[info] Input #0, mov,mp4,m4a,3gp,3g2,mj2, from '/clips/a, b 1x1.mp4':
 [info]   Metadata:

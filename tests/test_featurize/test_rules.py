@@ -19,9 +19,9 @@ from featurize.ffmpeg import ffmpeg_binary
 from featurize.plan import make_plan
 from featurize.progress import summary_facts
 from featurize.registry import find_backbone
-from featurize.sampling import Sampling
 from featurize.sound import RATE_HZ, cut_windows, decode_sound
 from featurize.source import make_source
+from featurize.views.sampling import Sampling
 from featurize.weights import locate_weights
 from store import FeatureReader, FeatureStore, Status
 

@@ -17,10 +17,10 @@ from featurize.drawn import Scene, Visit, draw_clip, write_video
 from featurize.errors import SettingsError
 from featurize.ffmpeg import ffmpeg_binary
 from featurize.frames import Frames
-from featurize.resize import Canvas
-from featurize.sampling import Sampling
 from featurize.sound import decode_sound
-from featurize.view import Look
+from featurize.views.resize import Canvas
+from featurize.views.sampling import Sampling
+from featurize.views.view import Look
 from store import Status
 
 LOOK = Look(canvas=Canvas(px=64))

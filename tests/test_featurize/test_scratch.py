@@ -14,10 +14,10 @@ from featurize.errors import ScratchSpaceError
 from featurize.extract import Progress, extract
 from featurize.ffmpeg import FrameStream
 from featurize.plan import make_plan
-from featurize.resize import Canvas
-from featurize.sampling import Sampling
 from featurize.scratch import require_space
-from featurize.view import MOTION, Look
+from featurize.views.resize import Canvas
+from featurize.views.sampling import Sampling
+from featurize.views.view import MOTION, Look
 from store import FeatureStore
 
 FULL = Path("/dev/full")
@@ -49,7 +49,7 @@ def test_frames_that_find_no_space_to_wait_in_are_no_fault_of_the_clip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 20, fps=10)
-    monkeypatch.setattr("featurize.spool.tempfile.SpooledTemporaryFile", lambda **_: FULL.open("r+b"))
+    monkeypatch.setattr("featurize.views.spool.tempfile.SpooledTemporaryFile", lambda **_: FULL.open("r+b"))
     with pytest.raises(ScratchSpaceError, match=SENTENCE):
         decode(path, Sampling(fps=5), [LOOK])
 

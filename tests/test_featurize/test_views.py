@@ -25,10 +25,10 @@ from featurize.plan import make_plan
 from featurize.ppm import ppm_frames_alike
 from featurize.preview import write_previews
 from featurize.progress import summary_facts
-from featurize.resize import Canvas
-from featurize.sampling import Sampling
 from featurize.source import FeatureSource
-from featurize.view import MOTION, WHOLE, Look, view_settings
+from featurize.views.resize import Canvas
+from featurize.views.sampling import Sampling
+from featurize.views.view import MOTION, WHOLE, Look, view_settings
 from store import FeatureStore, Status
 from store.verify import verify_store
 

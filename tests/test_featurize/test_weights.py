@@ -16,8 +16,8 @@ from featurize.errors import SettingsError, WeightsError
 from featurize.extractor import build_extractor
 from featurize.listing import backbone_rows
 from featurize.registry import BACKBONES, find_backbone
-from featurize.sampling import Sampling
 from featurize.source import make_source
+from featurize.views.sampling import Sampling
 from featurize.weights import RANDOM_WEIGHTS, choose_weights, locate_weights, weights_available
 from store import FeatureStore
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from featurize.motion.boxes import Box, boxes_of
 from featurize.motion.energy import Motion
 from featurize.motion.keyframes import choose_by_motion
-from featurize.spool import FrameSpool
-from featurize.view import MOTION, WHOLE, Look, Pictures, in_groups
+from featurize.views.spool import FrameSpool
+from featurize.views.view import MOTION, WHOLE, Look, Pictures, in_groups
 
 
 class PictureMaker:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from featurize.errors import SettingsError
 from featurize.motion.settings import box_settings, motion_settings
-from featurize.resize import Canvas
+from featurize.views.resize import Canvas
 
 WHOLE = "whole"
 MOTION = "motion"

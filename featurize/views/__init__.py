@@ -1,0 +1,1 @@
+"""Which frames of a clip are taken, and what part of a frame is shown at what size."""

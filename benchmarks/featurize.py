@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbone import Backbone
-from featurize.decode import decode
+from featurize.decoding.decode import decode
 from featurize.discover import Clip, discover
 from featurize.extract import Progress, extract
 from featurize.plan import make_plan

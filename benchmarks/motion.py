@@ -23,9 +23,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from featurize.decode import decode
-from featurize.ffmpeg import FrameStream, ffmpeg_binary, stream_frames
-from featurize.video import SCALE_FLAGS
+from featurize.decoding.decode import decode
+from featurize.decoding.ffmpeg import FrameStream, ffmpeg_binary, stream_frames
+from featurize.decoding.video import SCALE_FLAGS
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION, WHOLE, Look

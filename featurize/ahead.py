@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from featurize.decode import decode
+from featurize.decoding.audio import Sound, decode_sound, no_sound
+from featurize.decoding.decode import decode
+from featurize.decoding.decoded import Frames, no_frames
+from featurize.decoding.ffmpeg import Probe, clean_text
 from featurize.errors import FeaturizeError, MachineError
-from featurize.ffmpeg import Probe, clean_text
-from featurize.frames import Frames, no_frames
 from featurize.plan import Task, fingerprint_or_blank
-from featurize.sound import Sound, decode_sound, no_sound
 from featurize.views.sampling import Sampling
 from featurize.views.view import Look
 from store import Status

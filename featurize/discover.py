@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from featurize.decoding.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from featurize.errors import SourceError
-from featurize.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from store.ids import clip_id_from_path, name_a_few, require_unique, writable
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from featurize.ffmpeg import as_file, ffmpeg_binary
+from featurize.decoding.ffmpeg import as_file, ffmpeg_binary
 
 SPECIES = ("antelope", "pig", "bird")
 BLANK = "blank"

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from featurize.ffmpeg import Probe, probe
-from featurize.formats import is_image
+from featurize.decoding.ffmpeg import Probe, probe
+from featurize.decoding.formats import is_image
 from featurize.plan import Plan
 from featurize.views.sampling import Sampling
 

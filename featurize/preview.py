@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from featurize.ahead import decode_or_fail
+from featurize.decoding.decoded import Frames
 from featurize.discover import Clip
 from featurize.errors import SourceError
-from featurize.frames import Frames
 from featurize.motion.boxes import Box
 from featurize.motion.energy import MOVING
 from featurize.motion.keyframes import choose_by_motion

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbone import Backbone
-from featurize.sound import RATE_HZ
+from featurize.decoding.audio import RATE_HZ
 
 BANDS = 64
 _FRAME = 400  # 25 ms

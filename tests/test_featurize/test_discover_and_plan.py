@@ -139,7 +139,7 @@ def test_partial_clips_are_retried_only_when_asked(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("featurize.video._why_broken", lambda *_: "the decoder was made to break")
+        patch.setattr("featurize.decoding.video._why_broken", lambda *_: "the decoder was made to break")
         run(clips, tmp_path / "store")
     store = FeatureStore.open(tmp_path / "store")
     plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)

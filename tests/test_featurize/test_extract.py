@@ -15,13 +15,13 @@ from tiny_backbone import tiny_backbone, tiny_source
 
 from featurize.batching import FrameBatcher
 from featurize.compile import choose_runtime, make_runner
-from featurize.decode import decode
+from featurize.decoding.decode import decode
+from featurize.decoding.decoded import Frames
 from featurize.discover import discover
 from featurize.drawn import write_video
 from featurize.errors import MachineError
 from featurize.extract import Progress, extract
 from featurize.extractor import build_extractor
-from featurize.frames import Frames
 from featurize.plan import make_plan
 from featurize.runtime import BATCH_FRAMES
 from featurize.source import FeatureSource

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tiny_backbone import tiny_source
 
-from featurize.decode import decode
+from featurize.decoding.decode import decode
+from featurize.decoding.ffmpeg import parse_probe
+from featurize.decoding.still import read_image
 from featurize.discover import discover
 from featurize.extract import extract
-from featurize.ffmpeg import parse_probe
-from featurize.image import read_image
 from featurize.plan import make_plan
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_backbone import tiny_backbone
 
+from featurize.decoding.ffmpeg import parse_probe
 from featurize.errors import SettingsError
-from featurize.ffmpeg import parse_probe
 from featurize.motion.image_facts import difference_hash
 from featurize.source import FeatureSource
 from featurize.views.resize import RESIZE_RULES, SQUARE_RULES, Canvas

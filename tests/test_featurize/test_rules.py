@@ -12,14 +12,14 @@ from PIL import Image
 
 from featurize.backbones.image_hashes import frame_statistics, image_hash_runner
 from featurize.backbones.log_mel import BANDS, log_mel_runner, mel_weights
-from featurize.decode import decode
+from featurize.decoding.audio import RATE_HZ, cut_windows, decode_sound
+from featurize.decoding.decode import decode
+from featurize.decoding.ffmpeg import ffmpeg_binary
 from featurize.discover import discover
 from featurize.extract import extract
-from featurize.ffmpeg import ffmpeg_binary
 from featurize.plan import make_plan
 from featurize.progress import summary_facts
 from featurize.registry import find_backbone
-from featurize.sound import RATE_HZ, cut_windows, decode_sound
 from featurize.source import make_source
 from featurize.views.sampling import Sampling
 from featurize.weights import locate_weights

@@ -11,13 +11,13 @@ from indexed_clips import index_of, indexed_frames, write_indexed_clip
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurize.decode import decode
+from featurize.decoding.audio import decode_sound
+from featurize.decoding.decode import decode
+from featurize.decoding.decoded import Frames
+from featurize.decoding.ffmpeg import ffmpeg_binary
 from featurize.discover import discover
 from featurize.drawn import Scene, Visit, draw_clip, write_video
 from featurize.errors import SettingsError
-from featurize.ffmpeg import ffmpeg_binary
-from featurize.frames import Frames
-from featurize.sound import decode_sound
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import Look
@@ -216,7 +216,7 @@ def test_audio_alone_is_no_clip(tmp_path: Path) -> None:
 
 def test_a_decoder_that_hangs_is_killed_and_its_frames_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 30, fps=10)
-    monkeypatch.setattr("featurize.video._arguments", lambda *_: drawn_frames("if(lt(N,5),PTS,3600/TB)", 9))
+    monkeypatch.setattr("featurize.decoding.video._arguments", lambda *_: drawn_frames("if(lt(N,5),PTS,3600/TB)", 9))
     frames = decode(path, Sampling(fps=10), [LOOK], timeout_s=1)
     assert frames.status is Status.PARTIAL
     assert frames.reason == f"the decoder gave no frame for 1 s and was stopped; {len(frames.times_s)} frames were kept"
@@ -282,7 +282,7 @@ def test_indexed_frames_can_be_told_apart() -> None:
 def test_complaints_without_end_hide_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 30, fps=10)
     whole = decode(path, Sampling(fps=10), [LOOK])
-    monkeypatch.setattr("featurize.ffmpeg._MOST_LOG_BYTES", 1)
+    monkeypatch.setattr("featurize.decoding.ffmpeg._MOST_LOG_BYTES", 1)
     cut = decode(path, Sampling(fps=10), [LOOK])
     assert cut.status is Status.OK
     assert cut.times_s.tolist() == whole.times_s.tolist()

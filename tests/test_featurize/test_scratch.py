@@ -8,13 +8,13 @@ import pytest
 from indexed_clips import write_indexed_clip
 from tiny_backbone import tiny_source
 
-from featurize.decode import decode
+from featurize.decoding.decode import decode
+from featurize.decoding.ffmpeg import FrameStream
+from featurize.decoding.scratch import require_space
 from featurize.discover import discover
 from featurize.errors import ScratchSpaceError
 from featurize.extract import Progress, extract
-from featurize.ffmpeg import FrameStream
 from featurize.plan import make_plan
-from featurize.scratch import require_space
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION, Look
@@ -35,7 +35,7 @@ def fill_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (Path(folder.name) / "low.ppm").symlink_to(FULL)
         return folder
 
-    monkeypatch.setattr("featurize.video.tempfile", type("Full", (), {"TemporaryDirectory": full_folder}))
+    monkeypatch.setattr("featurize.decoding.video.tempfile", type("Full", (), {"TemporaryDirectory": full_folder}))
 
 
 def test_a_decoder_that_finds_no_space_is_no_partial_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

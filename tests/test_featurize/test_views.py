@@ -13,7 +13,8 @@ from moving import FPS, as_pixels, clip, scene, walk
 from PIL import Image
 from tiny_backbone import tiny_source
 
-from featurize.decode import decode
+from featurize.decoding.decode import decode
+from featurize.decoding.ppm import ppm_frames_alike
 from featurize.discover import discover
 from featurize.drawn import write_video
 from featurize.errors import SourceError
@@ -22,7 +23,6 @@ from featurize.motion import boxes, energy, stabilise
 from featurize.motion.keyframes import choose_by_motion
 from featurize.motion.lowres import LowFrames
 from featurize.plan import make_plan
-from featurize.ppm import ppm_frames_alike
 from featurize.preview import write_previews
 from featurize.progress import summary_facts
 from featurize.source import FeatureSource

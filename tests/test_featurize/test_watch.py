@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from drawn_frames import drawn_frames
 
-from featurize.ffmpeg import FrameStream, as_file, stream_frames
-from featurize.watch import run_to_its_end
+from featurize.decoding.ffmpeg import FrameStream, as_file, stream_frames
+from featurize.decoding.watchdog import run_to_its_end
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGSTOP and named pipes")
 
@@ -41,7 +41,7 @@ def test_frames_that_only_the_log_tells_of_count() -> None:
 
 _DECODE = """
 from drawn_frames import drawn_frames
-from featurize.ffmpeg import FrameStream, stream_frames
+from featurize.decoding.ffmpeg import FrameStream, stream_frames
 
 stream = FrameStream()
 for count, _ in enumerate(stream_frames(drawn_frames("N/5/TB", 15), stream, timeout_s=2)):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from featurize.ffmpeg import Probe, clean_text
+from featurize.decoding.ffmpeg import Probe, clean_text
 
 # What Pillow is known to raise over damaged files: its readers trust what a file says of itself.
 _DAMAGE = (

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from featurize.ffmpeg import Probe
-from featurize.formats import is_image
-from featurize.frames import Frames, no_frames
-from featurize.image import read_image
+from featurize.decoding.decoded import Frames, no_frames
+from featurize.decoding.ffmpeg import Probe
+from featurize.decoding.formats import is_image
+from featurize.decoding.still import read_image
+from featurize.decoding.video import decode_video
 from featurize.motion.energy import NO_MOTION
 from featurize.motion.image_facts import LOW_WIDTH_PX, picture_facts
 from featurize.motion.lowres import LowFrames
-from featurize.video import decode_video
 from featurize.views.crops import PictureMaker
 from featurize.views.sampling import Sampling
 from featurize.views.view import Look

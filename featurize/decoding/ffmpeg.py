@@ -16,8 +16,8 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.ppm import ppm_frames
-from featurize.watch import FRAME_LINE, FrameWatch, run_to_its_end
+from featurize.decoding.ppm import ppm_frames
+from featurize.decoding.watchdog import FRAME_LINE, FrameWatch, run_to_its_end
 
 _PROBE_TIMEOUT_S = 30.0
 _MOST_LOG_BYTES = 8 * 2**20

@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from featurize.decoding.ffmpeg import FrameStream
 from featurize.errors import ScratchSpaceError
-from featurize.ffmpeg import FrameStream
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.ffmpeg import Probe
+from featurize.decoding.ffmpeg import Probe
 from featurize.motion.energy import NO_MOTION, Motion
 from featurize.motion.image_facts import PictureFacts
 from featurize.views.view import Look, Pictures

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from featurize.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
-from featurize.frames import Frames, no_frames
+from featurize.decoding.decoded import Frames, no_frames
+from featurize.decoding.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
+from featurize.decoding.ppm import ppm_frames_alike
+from featurize.decoding.scratch import require_space, scratch_space
 from featurize.motion.energy import find_motion
 from featurize.motion.image_facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, picture_facts
 from featurize.motion.lowres import LowFrames
-from featurize.ppm import ppm_frames_alike
-from featurize.scratch import require_space, scratch_space
 from featurize.views.crops import PictureMaker
 from featurize.views.sampling import Sampling, SamplingPlan
 from featurize.views.view import Look

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.ffmpeg import Probe, as_file, clean_text, ffmpeg_binary
-from featurize.watch import run_to_its_end
+from featurize.decoding.ffmpeg import Probe, as_file, clean_text, ffmpeg_binary
+from featurize.decoding.watchdog import run_to_its_end
 
 RATE_HZ = 16_000
 WINDOW_S = 1.0

@@ -1,0 +1,1 @@
+"""A file into frames, facts and sound; damage becomes a reason."""

@@ -42,11 +42,11 @@ def named_backbones(
 def tap_choices(word: str, *, offline: bool = False) -> dict[str, tuple[int | None, ...]]:
     """What can be tapped: name to shape, (H, W, channels) or (channels); None where it varies with the picture."""
     if word.startswith(_HUB):
-        from featurize.backbones.saved_model import saved_model_taps
+        from featurize.backbones.builders.saved_model import saved_model_taps
 
         return dict(saved_model_taps(word.removeprefix(_HUB), offline=offline))
     if word.startswith(_KERAS):
-        from featurize.backbones.keras_file import keras_file_taps
+        from featurize.backbones.builders.keras_file import keras_file_taps
 
         return keras_file_taps(Path(word.removeprefix(_KERAS)))
     return {tap.name: (None, None, tap.channels) for tap in find_backbone(word).taps}
@@ -54,11 +54,11 @@ def tap_choices(word: str, *, offline: bool = False) -> dict[str, tuple[int | No
 
 def _row(word: str, taps: tuple[str, ...], input_px: int | None, offline: bool) -> Backbone:
     if word.startswith(_HUB):
-        from featurize.backbones.saved_model import saved_model_backbone
+        from featurize.backbones.builders.saved_model import saved_model_backbone
 
         return saved_model_backbone(word.removeprefix(_HUB), taps, input_px=input_px, offline=offline)
     if word.startswith(_KERAS):
-        from featurize.backbones.keras_file import keras_file_backbone
+        from featurize.backbones.builders.keras_file import keras_file_backbone
 
         return keras_file_backbone(Path(word.removeprefix(_KERAS)), taps, input_px=input_px)
     return find_backbone(word)

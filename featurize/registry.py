@@ -15,9 +15,9 @@ from featurize.backbone import (
 )
 from featurize.errors import BackboneError
 
-_LITE = "featurize.backbones.efficientnet_lite:efficientnet_lite_network"
-_KERAS = "featurize.backbones.keras_applications:keras_application_network"
-_INCEPTION_V4 = "featurize.backbones.inception_v4:inception_v4_network"
+_LITE = "featurize.backbones.builders.efficientnet_lite:efficientnet_lite_network"
+_KERAS = "featurize.backbones.builders.keras_applications:keras_application_network"
+_INCEPTION_V4 = "featurize.backbones.builders.inception_v4:inception_v4_network"
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 _LITE_PIXELS = Preprocessing(name="(x-127)/128", mean=(127.0, 127.0, 127.0), scale=(128.0, 128.0, 128.0))
@@ -433,7 +433,7 @@ _RULES = (
             Tap(name="wavelet_hash", layer="", channels=64, stride=0),
             Tap(name="statistics", layer="", channels=12, stride=0),
         ),
-        builder="featurize.backbones.image_hashes:image_hash_runner",
+        builder="featurize.backbones.builders.image_hashes:image_hash_runner",
         kind="rules",
         any_shape=False,
         weights=NoWeights(version="1"),
@@ -451,7 +451,7 @@ _RULES = (
             Tap(name="deviation", layer="", channels=64, stride=0),
             Tap(name="maximum", layer="", channels=64, stride=0),
         ),
-        builder="featurize.backbones.log_mel:log_mel_runner",
+        builder="featurize.backbones.builders.log_mel:log_mel_runner",
         kind="sound",
         any_shape=False,
         weights=NoWeights(version="1"),

@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_backbone import tiny_backbone
 
 from featurize.backbone import Tap
-from featurize.backbones.efficientnet_lite import build_efficientnet_lite, load_torch_weights
+from featurize.backbones.builders.efficientnet_lite import build_efficientnet_lite, load_torch_weights
 from featurize.errors import BackboneError, WeightsError
 from featurize.extractor import build_extractor
 from featurize.registry import find_backbone

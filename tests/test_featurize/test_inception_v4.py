@@ -9,7 +9,7 @@ from golden_pixels import golden_pixels
 from safetensors.numpy import save_file
 from seeded_tensors import seeded_tensors
 
-from featurize.backbones.inception_v4 import build_inception_v4
+from featurize.backbones.builders.inception_v4 import build_inception_v4
 from featurize.errors import WeightsError
 from featurize.extractor import build_extractor
 from featurize.registry import find_backbone

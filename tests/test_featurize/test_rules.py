@@ -10,8 +10,8 @@ from golden_pixels import golden_pixels
 from indexed_clips import write_indexed_clip
 from PIL import Image
 
-from featurize.backbones.image_hashes import frame_statistics, image_hash_runner
-from featurize.backbones.log_mel import BANDS, log_mel_runner, mel_weights
+from featurize.backbones.builders.image_hashes import frame_statistics, image_hash_runner
+from featurize.backbones.builders.log_mel import BANDS, log_mel_runner, mel_weights
 from featurize.decoding.audio import RATE_HZ, cut_windows, decode_sound
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import ffmpeg_binary

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featurize.backbones.torch_checkpoint import read_torch_checkpoint
+from featurize.backbones.builders.torch_checkpoint import read_torch_checkpoint
 from featurize.errors import WeightsError
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001

@@ -16,7 +16,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from featurize.backbone import Backbone
-from featurize.backbones.torch_checkpoint import read_torch_checkpoint
+from featurize.backbones.builders.torch_checkpoint import read_torch_checkpoint
 
 _BATCH_NORM_EPSILON = 1e-3
 _STEM_CHANNELS = 32

@@ -26,7 +26,7 @@ from featurize.errors import BackboneError, WeightsError
 
 _PIXELS = Preprocessing(name="x/255", mean=(0.0, 0.0, 0.0), scale=(255.0, 255.0, 255.0))
 _USUAL_PX = 224
-_BUILDER = "featurize.backbones.saved_model:saved_model_network"
+_BUILDER = "featurize.backbones.builders.saved_model:saved_model_network"
 _VECTOR = "default"
 
 Endpoints = Mapping[str, Any]

@@ -42,7 +42,7 @@ def keras_file_backbone(path: Path, taps: Sequence[str], *, input_px: int | None
         input_px=shape[1] or input_px or _USUAL_PX,
         preprocessing=_PIXELS,
         taps=tuple(Tap(name=name, layer=name, channels=found[name][-1] or 0, stride=0) for name in taps),
-        builder="featurize.backbones.keras_file:keras_file_network",
+        builder="featurize.backbones.builders.keras_file:keras_file_network",
         weights=FileWeights(expected="a .keras file", path=str(path)),
         parameters=network.count_params(),
         licence="its own",

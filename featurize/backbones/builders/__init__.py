@@ -1,0 +1,1 @@
+"""Whoever builds the networks and rules of the registry."""

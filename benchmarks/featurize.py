@@ -24,16 +24,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.backbone import Backbone
+from featurize.backbones.registry import find_backbone
+from featurize.backbones.runner import BATCH_FRAMES, RuntimeName
+from featurize.backbones.spec import Backbone
+from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights, weights_available
 from featurize.decoding.decode import decode
 from featurize.discover import Clip, discover
 from featurize.extract import Progress, extract
 from featurize.plan import make_plan
-from featurize.registry import find_backbone
-from featurize.runtime import BATCH_FRAMES, RuntimeName
 from featurize.source import FeatureSource, make_source
 from featurize.views.sampling import Sampling
-from featurize.weights import RANDOM_WEIGHTS, locate_weights, weights_available
 from store import FeatureStore
 
 BARE_SECONDS = 8.0

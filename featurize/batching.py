@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.runtime import BATCH_FRAMES, Runner
+from featurize.backbones.runner import BATCH_FRAMES, Runner
 
 Token = TypeVar("Token")
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featurize import preview
+from featurize.backbones.resolve import loads_a_model, named_backbones, tap_choices
+from featurize.backbones.runner import RuntimeName
+from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.discover import discover, survey
 from featurize.extract import Progress, extract
 from featurize.forecast import forecast, spread
-from featurize.named import loads_a_model, named_backbones, tap_choices
 from featurize.plan import Plan, make_plan
 from featurize.progress import (
     forecast_facts,
@@ -22,10 +24,8 @@ from featurize.progress import (
     summary_facts,
 )
 from featurize.relink import relink
-from featurize.runtime import RuntimeName
 from featurize.source import FeatureSource, make_source
 from featurize.views.sampling import Sampling
-from featurize.weights import RANDOM_WEIGHTS, choose_weights
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console, stdout_console
 from store.errors import StoreNotFoundError

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from featurize.backbones.runner import Runner, RuntimeName
 from featurize.errors import BackboneError, SettingsError
-from featurize.runtime import Runner, RuntimeName
 
 
 def choose_runtime(name: RuntimeName) -> Literal["tensorflow", "openvino"]:

@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from featurize.ahead import Decoded, decode_ahead
-from featurize.backbone import resolve
+from featurize.backbones.runner import Runner, RuntimeName
+from featurize.backbones.spec import resolve
 from featurize.discover import Clip
 from featurize.lines import line_for
 from featurize.motion.boxes import WHOLE_FRAME
 from featurize.plan import UNREACHED, Plan, Task
 from featurize.relink import renew
-from featurize.runtime import Runner, RuntimeName
 from featurize.source import FeatureSource
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION

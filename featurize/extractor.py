@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from featurize.backbone import NETWORK_OUTPUT, Backbone, Tap, resolve
+from featurize.backbones.spec import NETWORK_OUTPUT, Backbone, Tap, resolve
+from featurize.backbones.weights import RANDOM_SEED, Weights
 from featurize.errors import BackboneError
-from featurize.weights import RANDOM_SEED, Weights
 
 
 def build_extractor(backbone: Backbone, weights: Weights, px: int | None = None) -> keras.Model:

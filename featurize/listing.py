@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from featurize.backbone import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights
-from featurize.registry import BACKBONES
-from featurize.weights import weights_available
+from featurize.backbones.registry import BACKBONES
+from featurize.backbones.spec import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights
+from featurize.backbones.weights import weights_available
 from store.console import print_json, stdout_console
 
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from featurize.backbone import Backbone
+from featurize.backbones.spec import Backbone
+from featurize.backbones.weights import RANDOM_WEIGHTS, Weights
 from featurize.errors import SettingsError
 from featurize.views.resize import DEFAULT_RULE, SQUARE_RULES, Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import WHOLE, Look, view_settings
-from featurize.weights import RANDOM_WEIGHTS, Weights
 from store.key import FeatureKey
 
 

@@ -1,1 +1,1 @@
-"""Architectures that keras.applications does not have, and the readers of their weights."""
+"""The registry, its rows, their weights, and whoever builds them."""

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from featurize.backbone import Backbone, NoWeights, Preprocessing, Tap
+from featurize.backbones.spec import Backbone, NoWeights, Preprocessing, Tap
 from featurize.source import FeatureSource
 from featurize.views.resize import Canvas
 

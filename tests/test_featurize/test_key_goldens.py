@@ -7,13 +7,13 @@ import keras
 import pytest
 from saved_models import write_hub_model
 
-from featurize.backbone import Backbone
-from featurize.named import named_backbones
-from featurize.registry import find_backbone
+from featurize.backbones.registry import find_backbone
+from featurize.backbones.resolve import named_backbones
+from featurize.backbones.spec import Backbone
+from featurize.backbones.weights import Weights, locate_weights
 from featurize.source import make_source
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION, WHOLE, view_settings
-from featurize.weights import Weights, locate_weights
 from store import FeatureKey
 from store.digest import settings_digest
 

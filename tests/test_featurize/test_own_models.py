@@ -12,13 +12,13 @@ from golden_pixels import golden_pixels
 from indexed_clips import write_indexed_clip
 from saved_models import described, write_hub_model
 
+from featurize.backbones.resolve import named_backbones, tap_choices
+from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
 from featurize.compile import make_runner
 from featurize.errors import BackboneError, SettingsError, WeightsError
 from featurize.extractor import build_extractor
-from featurize.named import named_backbones, tap_choices
 from featurize.source import make_source
 from featurize.views.sampling import Sampling
-from featurize.weights import RANDOM_WEIGHTS, locate_weights
 from store import FeatureStore
 
 PIXELS = golden_pixels(64, 96)[None]

@@ -12,6 +12,8 @@ from PIL import Image
 
 from featurize.backbones.builders.image_hashes import frame_statistics, image_hash_runner
 from featurize.backbones.builders.log_mel import BANDS, log_mel_runner, mel_weights
+from featurize.backbones.registry import find_backbone
+from featurize.backbones.weights import locate_weights
 from featurize.decoding.audio import RATE_HZ, cut_windows, decode_sound
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import ffmpeg_binary
@@ -19,10 +21,8 @@ from featurize.discover import discover
 from featurize.extract import extract
 from featurize.plan import make_plan
 from featurize.progress import summary_facts
-from featurize.registry import find_backbone
 from featurize.source import make_source
 from featurize.views.sampling import Sampling
-from featurize.weights import locate_weights
 from store import FeatureReader, FeatureStore, Status
 
 SAMPLING = Sampling(fps=2)

@@ -22,8 +22,8 @@ import numpy as np
 import tensorflow_hub
 from featurize.compile import make_runner
 from featurize.extractor import build_extractor
-from featurize.runtime import BATCH_FRAMES
-from featurize.weights import RANDOM_WEIGHTS
+from featurize.backbones.runner import BATCH_FRAMES
+from featurize.backbones.weights import RANDOM_WEIGHTS
 from tiny_backbone import tiny_backbone
 
 run = make_runner(build_extractor(tiny_backbone(), RANDOM_WEIGHTS), "openvino")

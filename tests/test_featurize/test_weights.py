@@ -11,14 +11,14 @@ import keras
 import pytest
 from indexed_clips import write_indexed_clip
 
-from featurize.backbone import Backbone, KerasWeights
+from featurize.backbones.registry import BACKBONES, find_backbone
+from featurize.backbones.spec import Backbone, KerasWeights
+from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights, locate_weights, weights_available
 from featurize.errors import SettingsError, WeightsError
 from featurize.extractor import build_extractor
 from featurize.listing import backbone_rows
-from featurize.registry import BACKBONES, find_backbone
 from featurize.source import make_source
 from featurize.views.sampling import Sampling
-from featurize.weights import RANDOM_WEIGHTS, choose_weights, locate_weights, weights_available
 from store import FeatureStore
 
 CONTENT = b"published weights"

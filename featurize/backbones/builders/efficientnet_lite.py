@@ -15,8 +15,8 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from featurize.backbone import Backbone
 from featurize.backbones.builders.torch_checkpoint import read_torch_checkpoint
+from featurize.backbones.spec import Backbone
 
 _BATCH_NORM_EPSILON = 1e-3
 _STEM_CHANNELS = 32

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurize.backbone import Backbone
-from featurize.runtime import Runner
+from featurize.backbones.runner import Runner
+from featurize.backbones.spec import Backbone
 
 _HASHES = (imagehash.average_hash, imagehash.phash, imagehash.dhash, imagehash.whash)
 _PERCENTILES = (5, 50, 95)

@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from featurize.backbone import Backbone
+from featurize.backbones.spec import Backbone
 from featurize.errors import WeightsError
 
 _BATCH_NORM_EPSILON = 1e-3

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from featurize.backbone import Backbone
+from featurize.backbones.spec import Backbone
 from featurize.errors import WeightsError
 
 # These would scale pixels themselves; Trapline's extractor does it for all networks alike.

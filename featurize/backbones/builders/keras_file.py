@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from featurize.backbone import Backbone, FileWeights, Preprocessing, Tap
+from featurize.backbones.spec import Backbone, FileWeights, Preprocessing, Tap
 from featurize.errors import BackboneError, WeightsError
 
 _PIXELS = Preprocessing(name="0..255", mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.backbone import Backbone
+from featurize.backbones.spec import Backbone
 from featurize.decoding.audio import RATE_HZ
 
 BANDS = 64

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import keras
 from keras import layers
 
-from featurize.backbone import Backbone, FileWeights, Preprocessing, Tap
+from featurize.backbones.spec import Backbone, FileWeights, Preprocessing, Tap
 from featurize.errors import BackboneError, WeightsError
 
 _PIXELS = Preprocessing(name="x/255", mean=(0.0, 0.0, 0.0), scale=(255.0, 255.0, 255.0))

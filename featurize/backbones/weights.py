@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from featurize.backbone import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights
+from featurize.backbones.registry import BACKBONES
+from featurize.backbones.spec import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights
 from featurize.errors import SettingsError, WeightsError
-from featurize.registry import BACKBONES
 from store.digest import file_sha256
 
 RANDOM_SEED = 0

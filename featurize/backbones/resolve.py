@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from featurize.backbone import Backbone
+from featurize.backbones.registry import find_backbone
+from featurize.backbones.spec import Backbone
 from featurize.errors import SettingsError
-from featurize.registry import find_backbone
 
 _HUB, _KERAS = "hub:", "keras:"
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping
 
-from featurize.backbone import (
+from featurize.backbones.spec import (
     NETWORK_OUTPUT,
     Backbone,
     FileWeights,

@@ -96,8 +96,8 @@ def bare_speed(run: Callable[[Any], Any], batch: Any) -> NDArray[np.float64]:
 
 
 def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeName) -> dict[str, Any]:
-    from featurize.compile import choose_runtime, make_runner
-    from featurize.extractor import build_extractor
+    from featurize.runtime.extractor import build_extractor
+    from featurize.runtime.runners import choose_runtime, make_runner
 
     source = source_of(find_backbone(name))
     ((_, frames),) = decode(clips[0].path, sampling, [source.look]).pictures[source.look].groups

@@ -155,7 +155,7 @@ def _import_networks_for(plan: Plan, verbose: bool) -> None:
 def _import_networks(verbose: bool) -> None:
     """Import TensorFlow, which takes seconds and talks."""
     with native_chatter(shown=verbose):
-        import featurize.compile  # noqa: F401
+        import featurize.runtime.runners  # noqa: F401
 
 
 def _sources(request: Request) -> list[FeatureSource]:

@@ -119,8 +119,8 @@ def _runner(source: FeatureSource, runtime: RuntimeName) -> Runner:
     if source.backbone.kind != "network":
         runner: Runner = resolve(source.backbone)(source.backbone)
         return runner
-    from featurize.compile import choose_runtime, make_runner, precision_for
-    from featurize.extractor import build_extractor
+    from featurize.runtime.extractor import build_extractor
+    from featurize.runtime.runners import choose_runtime, make_runner, precision_for
 
     chosen = choose_runtime(runtime)
     with precision_for(chosen):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from featurize.ahead import Decoded
 from featurize.backbones.runner import Runner
-from featurize.batching import FrameBatcher
+from featurize.runtime.batching import FrameBatcher
 from featurize.source import FeatureSource
 from featurize.views.view import Pictures
 from store import ClipFeatures, Status

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from featurize.backbones.registry import BACKBONES, find_backbone
 from featurize.backbones.spec import Backbone, FileWeights, KerasWeights, resolve
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
-from featurize.compile import make_runner, mixed_precision
-from featurize.extractor import build_extractor, tap_output
+from featurize.runtime.extractor import build_extractor, tap_output
+from featurize.runtime.runners import make_runner, mixed_precision
 
 NETWORKS = [name for name, backbone in BACKBONES.items() if backbone.kind == "network"]
 QUICK = ("efficientnet_lite0", "vgg16", "mobilenet_v3_large")

@@ -15,7 +15,7 @@ from featurize.backbones.registry import find_backbone
 from featurize.backbones.spec import Tap
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
 from featurize.errors import BackboneError, WeightsError
-from featurize.extractor import build_extractor
+from featurize.runtime.extractor import build_extractor
 
 GOLDENS = Path(__file__).parent / "goldens" / "efficientnet_lite.npz"
 SHAPES = {"square": (224, 224), "wide": (160, 288)}

@@ -15,16 +15,16 @@ from tiny_backbone import tiny_backbone, tiny_source
 
 from featurize.backbones.runner import BATCH_FRAMES
 from featurize.backbones.weights import RANDOM_WEIGHTS
-from featurize.batching import FrameBatcher
-from featurize.compile import choose_runtime, make_runner
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import Frames
 from featurize.discover import discover
 from featurize.drawn import write_video
 from featurize.errors import MachineError
 from featurize.extract import Progress, extract
-from featurize.extractor import build_extractor
 from featurize.plan import make_plan
+from featurize.runtime.batching import FrameBatcher
+from featurize.runtime.extractor import build_extractor
+from featurize.runtime.runners import choose_runtime, make_runner
 from featurize.source import FeatureSource
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling

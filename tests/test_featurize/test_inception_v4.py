@@ -13,7 +13,7 @@ from featurize.backbones.builders.inception_v4 import build_inception_v4
 from featurize.backbones.registry import find_backbone
 from featurize.backbones.weights import locate_weights
 from featurize.errors import WeightsError
-from featurize.extractor import build_extractor
+from featurize.runtime.extractor import build_extractor
 
 GOLDENS = Path(__file__).parent / "goldens" / "inception_v4.npz"
 SHAPES = {"square": (139, 139), "wide": (112, 192)}

@@ -14,9 +14,9 @@ from saved_models import described, write_hub_model
 
 from featurize.backbones.resolve import named_backbones, tap_choices
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
-from featurize.compile import make_runner
 from featurize.errors import BackboneError, SettingsError, WeightsError
-from featurize.extractor import build_extractor
+from featurize.runtime.extractor import build_extractor
+from featurize.runtime.runners import make_runner
 from featurize.source import make_source
 from featurize.views.sampling import Sampling
 from store import FeatureStore

@@ -20,8 +20,8 @@ sys.addaudithook(watch)
 _EXTRACT = """
 import numpy as np
 import tensorflow_hub
-from featurize.compile import make_runner
-from featurize.extractor import build_extractor
+from featurize.runtime.runners import make_runner
+from featurize.runtime.extractor import build_extractor
 from featurize.backbones.runner import BATCH_FRAMES
 from featurize.backbones.weights import RANDOM_WEIGHTS
 from tiny_backbone import tiny_backbone

@@ -1,0 +1,1 @@
+"""Networks at work: the extractor's graph, TensorFlow or OpenVINO, full batches."""

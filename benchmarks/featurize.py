@@ -29,10 +29,10 @@ from featurize.backbones.runner import BATCH_FRAMES, RuntimeName
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights, weights_available
 from featurize.decoding.decode import decode
-from featurize.discover import Clip, discover
-from featurize.extract import Progress, extract
-from featurize.plan import make_plan
-from featurize.source import FeatureSource, make_source
+from featurize.pipeline.discover import Clip, discover
+from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.plan import make_plan
+from featurize.pipeline.source import FeatureSource, make_source
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 

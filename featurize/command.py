@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from featurize import preview
 from featurize.backbones.resolve import loads_a_model, named_backbones, tap_choices
 from featurize.backbones.runner import RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
-from featurize.discover import discover, survey
-from featurize.extract import Progress, extract
-from featurize.forecast import forecast, spread
-from featurize.plan import Plan, make_plan
+from featurize.pipeline import preview
+from featurize.pipeline.discover import discover, survey
+from featurize.pipeline.estimate import forecast, spread
+from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.plan import Plan, make_plan
+from featurize.pipeline.relink import relink
+from featurize.pipeline.source import FeatureSource, make_source
 from featurize.progress import (
     forecast_facts,
     preview_facts,
@@ -23,8 +25,6 @@ from featurize.progress import (
     reporter,
     summary_facts,
 )
-from featurize.relink import relink
-from featurize.source import FeatureSource, make_source
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console, stdout_console

@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from featurize.extract import Progress
-from featurize.forecast import Forecast
-from featurize.plan import Plan
+from featurize.pipeline.estimate import Forecast
+from featurize.pipeline.extract import Progress
+from featurize.pipeline.plan import Plan
 from store import Status
 from store.console import human_bytes, stdout_console
 

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from featurize.backbones.spec import Backbone, NoWeights, Preprocessing, Tap
-from featurize.source import FeatureSource
+from featurize.pipeline.source import FeatureSource
 from featurize.views.resize import Canvas
 
 

@@ -10,13 +10,13 @@ import pytest
 from indexed_clips import write_indexed_clip
 from tiny_backbone import tiny_source
 
-from featurize.discover import discover, survey
 from featurize.errors import SourceError
-from featurize.extract import Progress, extract
-from featurize.forecast import forecast
-from featurize.plan import UNREACHED, make_plan
+from featurize.pipeline.discover import discover, survey
+from featurize.pipeline.estimate import forecast
+from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.plan import UNREACHED, make_plan
+from featurize.pipeline.relink import relink
 from featurize.progress import forecast_facts, summary_facts
-from featurize.relink import relink
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 from store.compact import compact_clips, compact_features
@@ -179,7 +179,7 @@ def test_a_touched_clip_is_read_once(clips: Path, tmp_path: Path, monkeypatch: p
     (clips / "1.mp4").touch()
     assert run(clips, tmp_path / "store") == []
     read: list[str] = []
-    monkeypatch.setattr("featurize.plan.fingerprint_or_blank", lambda clip: read.append(clip.clip_id) or "")
+    monkeypatch.setattr("featurize.pipeline.plan.fingerprint_or_blank", lambda clip: read.append(clip.clip_id) or "")
     assert run(clips, tmp_path / "store") == []
     assert read == []
     after = FeatureStore.open(tmp_path / "store").clips()

@@ -17,15 +17,15 @@ from featurize.backbones.runner import BATCH_FRAMES
 from featurize.backbones.weights import RANDOM_WEIGHTS
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import Frames
-from featurize.discover import discover
 from featurize.drawn import write_video
 from featurize.errors import MachineError
-from featurize.extract import Progress, extract
-from featurize.plan import make_plan
+from featurize.pipeline.discover import discover
+from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.plan import make_plan
+from featurize.pipeline.source import FeatureSource
 from featurize.runtime.batching import FrameBatcher
 from featurize.runtime.extractor import build_extractor
 from featurize.runtime.runners import choose_runtime, make_runner
-from featurize.source import FeatureSource
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import Look
@@ -181,7 +181,7 @@ def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
             raise IndexError("index 100 is out of bounds")
         return decode(path, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("featurize.ahead.decode", breaks)
+    monkeypatch.setattr("featurize.pipeline.prefetch.decode", breaks)
     with caplog.at_level("INFO", "featurize"):
         store, progress = run(clips, tmp_path / "store", [tiny_source()])
     assert dict(progress.failures).keys() == {"3.mp4", "bad.mp4"}
@@ -207,7 +207,7 @@ def test_a_machine_that_has_run_out_of_something_stops_the_run_instead_of_failin
     def breaks(*_: object) -> Frames:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("featurize.ahead.decode", breaks)
+    monkeypatch.setattr("featurize.pipeline.prefetch.decode", breaks)
     with pytest.raises(MachineError, match=r"clip '.*\.mp4': Too many open files; .* run the same command again"):
         run(clips, tmp_path / "store", [tiny_source()])
     assert len(FeatureStore.open(tmp_path / "store").clips()) == 0
@@ -223,7 +223,7 @@ def test_features_that_the_store_refuses_fail_their_clip_and_no_other(
         features[batch.mean(axis=(1, 2, 3)) > 70] = np.nan
         return features
 
-    monkeypatch.setattr("featurize.extract._runner", lambda *_: sees_nothing_in_dark_frames)
+    monkeypatch.setattr("featurize.pipeline.extract._runner", lambda *_: sees_nothing_in_dark_frames)
     store, progress = run(clips, tmp_path / "store", [source])
     refused = {clip_id: reason for clip_id, reason in progress.failures if clip_id != "bad.mp4"}
     assert set(refused) == {"6.mp4"}

@@ -12,9 +12,9 @@ from tiny_backbone import tiny_source
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import parse_probe
 from featurize.decoding.still import read_image
-from featurize.discover import discover
-from featurize.extract import extract
-from featurize.plan import make_plan
+from featurize.pipeline.discover import discover
+from featurize.pipeline.extract import extract
+from featurize.pipeline.plan import make_plan
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 

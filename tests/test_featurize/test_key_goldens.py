@@ -11,7 +11,7 @@ from featurize.backbones.registry import find_backbone
 from featurize.backbones.resolve import named_backbones
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights, locate_weights
-from featurize.source import make_source
+from featurize.pipeline.source import make_source
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION, WHOLE, view_settings
 from store import FeatureKey

@@ -15,9 +15,9 @@ from saved_models import described, write_hub_model
 from featurize.backbones.resolve import named_backbones, tap_choices
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
 from featurize.errors import BackboneError, SettingsError, WeightsError
+from featurize.pipeline.source import make_source
 from featurize.runtime.extractor import build_extractor
 from featurize.runtime.runners import make_runner
-from featurize.source import make_source
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 

@@ -8,7 +8,7 @@ from tiny_backbone import tiny_backbone
 from featurize.decoding.ffmpeg import parse_probe
 from featurize.errors import SettingsError
 from featurize.motion.image_facts import difference_hash
-from featurize.source import FeatureSource
+from featurize.pipeline.source import FeatureSource
 from featurize.views.resize import RESIZE_RULES, SQUARE_RULES, Canvas
 from featurize.views.sampling import Sampling
 

@@ -17,11 +17,11 @@ from featurize.backbones.weights import locate_weights
 from featurize.decoding.audio import RATE_HZ, cut_windows, decode_sound
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import ffmpeg_binary
-from featurize.discover import discover
-from featurize.extract import extract
-from featurize.plan import make_plan
+from featurize.pipeline.discover import discover
+from featurize.pipeline.extract import extract
+from featurize.pipeline.plan import make_plan
+from featurize.pipeline.source import make_source
 from featurize.progress import summary_facts
-from featurize.source import make_source
 from featurize.views.sampling import Sampling
 from store import FeatureReader, FeatureStore, Status
 

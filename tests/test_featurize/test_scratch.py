@@ -11,10 +11,10 @@ from tiny_backbone import tiny_source
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import FrameStream
 from featurize.decoding.scratch import require_space
-from featurize.discover import discover
 from featurize.errors import ScratchSpaceError
-from featurize.extract import Progress, extract
-from featurize.plan import make_plan
+from featurize.pipeline.discover import discover
+from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.plan import make_plan
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION, Look

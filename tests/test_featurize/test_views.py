@@ -15,17 +15,17 @@ from tiny_backbone import tiny_source
 
 from featurize.decoding.decode import decode
 from featurize.decoding.ppm import ppm_frames_alike
-from featurize.discover import discover
 from featurize.drawn import write_video
 from featurize.errors import SourceError
-from featurize.extract import extract
 from featurize.motion import boxes, energy, stabilise
 from featurize.motion.keyframes import choose_by_motion
 from featurize.motion.lowres import LowFrames
-from featurize.plan import make_plan
-from featurize.preview import write_previews
+from featurize.pipeline.discover import discover
+from featurize.pipeline.extract import extract
+from featurize.pipeline.plan import make_plan
+from featurize.pipeline.preview import write_previews
+from featurize.pipeline.source import FeatureSource
 from featurize.progress import summary_facts
-from featurize.source import FeatureSource
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION, WHOLE, Look, view_settings

@@ -16,8 +16,8 @@ from featurize.backbones.spec import Backbone, KerasWeights
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights, locate_weights, weights_available
 from featurize.errors import SettingsError, WeightsError
 from featurize.listing import backbone_rows
+from featurize.pipeline.source import make_source
 from featurize.runtime.extractor import build_extractor
-from featurize.source import make_source
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from featurize.ahead import Decoded, decode_ahead
 from featurize.backbones.runner import Runner, RuntimeName
 from featurize.backbones.spec import resolve
-from featurize.discover import Clip
-from featurize.lines import line_for
 from featurize.motion.boxes import WHOLE_FRAME
-from featurize.plan import UNREACHED, Plan, Task
-from featurize.relink import renew
-from featurize.source import FeatureSource
+from featurize.pipeline.discover import Clip
+from featurize.pipeline.lanes import line_for
+from featurize.pipeline.plan import UNREACHED, Plan, Task
+from featurize.pipeline.prefetch import Decoded, decode_ahead
+from featurize.pipeline.relink import renew
+from featurize.pipeline.source import FeatureSource
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION
 from store import ClipFacts, FeatureStore, Status

@@ -13,7 +13,7 @@ from featurize.decoding.decode import decode
 from featurize.decoding.decoded import Frames, no_frames
 from featurize.decoding.ffmpeg import Probe, clean_text
 from featurize.errors import FeaturizeError, MachineError
-from featurize.plan import Task, fingerprint_or_blank
+from featurize.pipeline.plan import Task, fingerprint_or_blank
 from featurize.views.sampling import Sampling
 from featurize.views.view import Look
 from store import Status

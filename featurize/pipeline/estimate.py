@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from featurize.decoding.ffmpeg import Probe, probe
 from featurize.decoding.formats import is_image
-from featurize.plan import Plan
+from featurize.pipeline.plan import Plan
 from featurize.views.sampling import Sampling
 
 _PROBED_CLIPS = 16

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from featurize.discover import Clip
-from featurize.source import FeatureSource
+from featurize.pipeline.discover import Clip
+from featurize.pipeline.source import FeatureSource
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 from store.digest import file_fingerprint

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.ahead import Decoded
 from featurize.backbones.runner import Runner
+from featurize.pipeline.prefetch import Decoded
+from featurize.pipeline.source import FeatureSource
 from featurize.runtime.batching import FrameBatcher
-from featurize.source import FeatureSource
 from featurize.views.view import Pictures
 from store import ClipFeatures, Status
 from store.errors import InvalidRecordError

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from featurize.ahead import decode_or_fail
 from featurize.decoding.decoded import Frames
-from featurize.discover import Clip
 from featurize.errors import SourceError
 from featurize.motion.boxes import Box
 from featurize.motion.energy import MOVING
 from featurize.motion.keyframes import choose_by_motion
+from featurize.pipeline.discover import Clip
+from featurize.pipeline.prefetch import decode_or_fail
 from featurize.views.crops import boxes_at
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling

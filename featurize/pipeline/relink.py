@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from featurize.discover import Clip
-from featurize.plan import fingerprint_or_blank
+from featurize.pipeline.discover import Clip
+from featurize.pipeline.plan import fingerprint_or_blank
 from store import ClipFacts, FeatureStore, Status
 from store.errors import StoreNotFoundError
 from store.ids import writable

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from featurize.demo import plan_demo
-from featurize.drawn import draw_clip, write_video
+from featurize.demo.make import plan_demo
+from featurize.demo.scenes import draw_clip, write_video
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.drawn import write_video
+from featurize.demo.scenes import write_video
 
 STEP = 4
 

@@ -17,7 +17,7 @@ from featurize.backbones.runner import BATCH_FRAMES
 from featurize.backbones.weights import RANDOM_WEIGHTS
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import Frames
-from featurize.drawn import write_video
+from featurize.demo.scenes import write_video
 from featurize.errors import MachineError
 from featurize.pipeline.discover import discover
 from featurize.pipeline.extract import Progress, extract

@@ -15,7 +15,7 @@ from featurize.decoding.audio import decode_sound
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import Frames
 from featurize.decoding.ffmpeg import ffmpeg_binary
-from featurize.drawn import Scene, Visit, draw_clip, write_video
+from featurize.demo.scenes import Scene, Visit, draw_clip, write_video
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import discover
 from featurize.views.resize import Canvas

@@ -15,7 +15,7 @@ from tiny_backbone import tiny_source
 
 from featurize.decoding.decode import decode
 from featurize.decoding.ppm import ppm_frames_alike
-from featurize.drawn import write_video
+from featurize.demo.scenes import write_video
 from featurize.errors import SourceError
 from featurize.motion import boxes, energy, stabilise
 from featurize.motion.keyframes import choose_by_motion

@@ -6,7 +6,6 @@ screen for part of the clip. Each site has a species mix of its own. A few files
 
 import csv
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featurize.drawn import BLANK, SPECIES, Scene, Visit, draw_clip, write_video
+from featurize.demo.scenes import BLANK, SPECIES, Scene, Visit, draw_clip, write_video
 
 _CLIPS = 240
 _SITES = 10
@@ -122,7 +121,3 @@ def _write_tables(folder: Path, planned: Sequence[DemoClip]) -> None:
         table = csv.writer(file)
         table.writerow(("filename", "site"))
         table.writerows((clip.name, f"site {clip.scene.site:02d}") for clip in planned)
-
-
-if __name__ == "__main__":
-    make_demo(Path(sys.argv[1]))

@@ -127,20 +127,20 @@ def featurize(
     if verbose:
         show_log()
     if list_backbones:
-        from featurize import listing
+        from featurize.commands import backbones as listing
 
         listing.list_backbones(as_json=as_json)
         return
     if list_taps:
         if not backbone:
             raise typer.BadParameter("give --backbone, whose taps are to be listed")
-        from featurize import command
+        from featurize.commands import run as command
 
         command.list_taps(backbone, offline=offline, verbose=verbose, as_json=as_json)
         return
     if not videos or (preview is None and (store is None or not backbone)):
         raise typer.BadParameter("name the clips, and give --backbone and --store")
-    from featurize import command
+    from featurize.commands import run as command
     from featurize.views.sampling import Sampling
 
     sampling = Sampling(

@@ -10,13 +10,13 @@ import pytest
 from indexed_clips import write_indexed_clip
 from tiny_backbone import tiny_source
 
+from featurize.commands.progress import forecast_facts, summary_facts
 from featurize.errors import SourceError
 from featurize.pipeline.discover import discover, survey
 from featurize.pipeline.estimate import forecast
 from featurize.pipeline.extract import Progress, extract
 from featurize.pipeline.plan import UNREACHED, make_plan
 from featurize.pipeline.relink import relink
-from featurize.progress import forecast_facts, summary_facts
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 from store.compact import compact_clips, compact_features

@@ -14,6 +14,7 @@ from featurize.backbones.builders.image_hashes import frame_statistics, image_ha
 from featurize.backbones.builders.log_mel import BANDS, log_mel_runner, mel_weights
 from featurize.backbones.registry import find_backbone
 from featurize.backbones.weights import locate_weights
+from featurize.commands.progress import summary_facts
 from featurize.decoding.audio import RATE_HZ, cut_windows, decode_sound
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import ffmpeg_binary
@@ -21,7 +22,6 @@ from featurize.pipeline.discover import discover
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import make_source
-from featurize.progress import summary_facts
 from featurize.views.sampling import Sampling
 from store import FeatureReader, FeatureStore, Status
 

@@ -13,6 +13,7 @@ from moving import FPS, as_pixels, clip, scene, walk
 from PIL import Image
 from tiny_backbone import tiny_source
 
+from featurize.commands.progress import summary_facts
 from featurize.decoding.decode import decode
 from featurize.decoding.ppm import ppm_frames_alike
 from featurize.demo.scenes import write_video
@@ -25,7 +26,6 @@ from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.preview import write_previews
 from featurize.pipeline.source import FeatureSource
-from featurize.progress import summary_facts
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION, WHOLE, Look, view_settings

@@ -14,8 +14,8 @@ from indexed_clips import write_indexed_clip
 from featurize.backbones.registry import BACKBONES, find_backbone
 from featurize.backbones.spec import Backbone, KerasWeights
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights, locate_weights, weights_available
+from featurize.commands.backbones import backbone_rows
 from featurize.errors import SettingsError, WeightsError
-from featurize.listing import backbone_rows
 from featurize.pipeline.source import make_source
 from featurize.runtime.extractor import build_extractor
 from featurize.views.sampling import Sampling

@@ -9,14 +9,7 @@ from pathlib import Path
 from featurize.backbones.resolve import loads_a_model, named_backbones, tap_choices
 from featurize.backbones.runner import RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
-from featurize.pipeline import preview
-from featurize.pipeline.discover import discover, survey
-from featurize.pipeline.estimate import forecast, spread
-from featurize.pipeline.extract import Progress, extract
-from featurize.pipeline.plan import Plan, make_plan
-from featurize.pipeline.relink import relink
-from featurize.pipeline.source import FeatureSource, make_source
-from featurize.progress import (
+from featurize.commands.progress import (
     forecast_facts,
     preview_facts,
     print_forecast,
@@ -25,6 +18,13 @@ from featurize.progress import (
     reporter,
     summary_facts,
 )
+from featurize.pipeline import preview
+from featurize.pipeline.discover import discover, survey
+from featurize.pipeline.estimate import forecast, spread
+from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.plan import Plan, make_plan
+from featurize.pipeline.relink import relink
+from featurize.pipeline.source import FeatureSource, make_source
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console, stdout_console

@@ -1,0 +1,1 @@
+"""What `featurize` prints and asks."""

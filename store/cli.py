@@ -121,23 +121,24 @@ def gc(
     keep: Annotated[
         list[str] | None, typer.Option("--keep", help="Keep this source or key folder; `each` keeps all.")
     ] = None,
+    unused_days: Annotated[int, typer.Option(min=0, help="After how many days without use cached statistics go.")] = 30,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the keys that no recipe wants and, after asking, remove them."""
-    from store.sweep import remove_key, unwanted_keys, wanted_sources
+    """List the keys that no recipe wants, and cached statistics that are of no use, and, after asking, remove them."""
+    from store.listing import describe_sweep, sweep_facts, sweep_question
+    from store.sweep import carry_out, plan_sweep, wanted_sources
 
     if not recipe and not keep:
         raise typer.BadParameter("nothing says what to keep; give --recipe FILE or --keep SOURCE")
     opened = _open(store)
-    unwanted = unwanted_keys(opened, wanted_sources(recipe or []) | set(keep or []))
-    names = [key.folder for key in unwanted]
-    stderr_console().print("\n".join(names) or "every key is wanted")
-    agreed = bool(names) and (yes or typer.confirm(f"Remove {len(names)} keys and their features for good?", err=True))
-    for key in unwanted if agreed else []:
-        remove_key(opened, key)
-    removed = names if agreed else []
-    print_json({"unwanted": names, "removed": removed}) if as_json else print("\n".join(removed))
+    plan = plan_sweep(opened, wanted_sources(recipe or []) | set(keep or []), unused_days)
+    facts = sweep_facts(plan)
+    stderr_console().print(describe_sweep(facts), soft_wrap=True)
+    if plan.is_worth_it and (yes or typer.confirm(sweep_question(facts), err=True)):
+        facts["cache"]["removed_bytes"] = carry_out(opened, plan)
+        facts["removed"] = facts["unwanted"]
+    print_json(facts) if as_json else print("\n".join(facts["removed"]))
 
 
 def main() -> None:

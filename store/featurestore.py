@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from store.cache import cache_folder
 from store.clippart import ClipPart, load_clip_part
 from store.columns import STATUS_CODES
 from store.errors import StoreNotFoundError
@@ -177,7 +178,7 @@ class FeatureStore:
         """
         if not self.folder(key).is_dir():
             raise StoreNotFoundError(f"{self.root}: there are no features {key.folder}; featurize them first")
-        return FeatureReader(key, self.index(key), lambda: self.index(key), self.root / "cache")
+        return FeatureReader(key, self.index(key), lambda: self.index(key), cache_folder(self.root, key.digest))
 
     def index(self, key: FeatureKey) -> FeatureIndex:
         """Which rows count under `key`, and where they are, as of now."""

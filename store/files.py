@@ -86,7 +86,7 @@ def abandoned_files(folder: Path, *, former: bool = False) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    return [entry for entry in sorted(folder.iterdir()) if _is_abandoned(entry, former)]
+    return [entry for entry in sorted(folder.iterdir()) if is_abandoned(entry, former=former)]
 
 
 def remove_abandoned(folder: Path, *, former: bool = False) -> list[Path]:
@@ -99,7 +99,13 @@ def remove_abandoned(folder: Path, *, former: bool = False) -> list[Path]:
     return removed
 
 
-def _is_abandoned(path: Path, former: bool) -> bool:
+def is_temporary(path: Path) -> bool:
+    """Whether the name of `path` is one of a file in the making."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def is_abandoned(path: Path, *, former: bool = False) -> bool:
+    """Whether `abandoned_files` would find `path`."""
     match = _TEMPORARY.fullmatch(path.name)
     if match is None and not (former and _FORMER.fullmatch(path.name)):
         return False

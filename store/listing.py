@@ -10,6 +10,7 @@ from store.console import human_bytes
 from store.featurestore import FeatureStore
 from store.index import PartCache
 from store.repair import Repair
+from store.sweep import Sweep
 
 Row = dict[str, Any]
 
@@ -95,6 +96,29 @@ def compaction_lines(rows: Iterable[Row]) -> list[str]:
         f"{row['name']}: {row['parts_before']} parts -> {row['parts_after']}, {row['rows_dropped']} rows dropped"
         for row in rows
     ]
+
+
+def sweep_facts(plan: Sweep) -> Row:
+    """What a sweep would remove; nothing of it is removed yet."""
+    cache = {"bytes": plan.cache_bytes, "unwanted_bytes": plan.useless_bytes, "removed_bytes": 0}
+    return {"unwanted": [key.folder for key in plan.keys], "removed": [], "cache": cache}
+
+
+def describe_sweep(facts: Row) -> str:
+    """`sweep_facts` as text."""
+    size, useless = (human_bytes(facts["cache"][name]) for name in ("bytes", "unwanted_bytes"))
+    told = f"cached statistics: {size}"
+    if facts["cache"]["unwanted_bytes"]:
+        told += f", of which {useless} are of features that are not kept, or not in use any more"
+    return "\n".join([*(facts["unwanted"] or ["every key is wanted"]), told])
+
+
+def sweep_question(facts: Row) -> str:
+    """What a person is asked before anything is removed."""
+    what = [f"{len(facts['unwanted'])} keys and their features for good"] if facts["unwanted"] else []
+    if facts["cache"]["unwanted_bytes"]:
+        what.append(f"{human_bytes(facts['cache']['unwanted_bytes'])} of cached statistics")
+    return f"Remove {', and '.join(what)}?"
 
 
 def _counts(statuses: Mapping[str, int]) -> str:

@@ -33,7 +33,7 @@ class FeatureReader:
         fingerprints: (N) content fingerprints.
         lengths: (N,) int64 number of frames.
         dtype: float16, or float32 if any part holds values that float16 cannot.
-        cache: a folder of the store for what can be computed again from the features; it need not exist.
+        cache: a folder of the store for what can be computed again from these features; it need not exist.
     """
 
     def __init__(self, key: FeatureKey, index: FeatureIndex, reload: Callable[[], FeatureIndex], cache: Path) -> None:
@@ -63,6 +63,11 @@ class FeatureReader:
     def digest(self) -> str:
         """The digest of the settings that made the features."""
         return self.key.digest
+
+    @property
+    def key_folders(self) -> tuple[str, ...]:
+        """The name of the folder that the features stand in."""
+        return (self.key.folder,)
 
     @property
     def taps(self) -> tuple[str, ...]:

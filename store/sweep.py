@@ -1,12 +1,14 @@
-"""Sweeping: which keys no recipe wants, and removing them."""
+"""Sweeping: which keys no recipe wants, and what of the cache nobody misses; and removing them."""
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from store.cache import bytes_of, cached_files, remove_files, useless_files
 from store.errors import ConfigError, StoreNotFoundError, StoreWriteError
 from store.featurestore import FeatureStore
 from store.files import sync_folder
@@ -14,6 +16,28 @@ from store.key import FeatureKey
 
 _EVERY_SOURCE = "each"
 _DOOMED = ".removed-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What can go from a store.
+
+    Attributes:
+        keys: features that nobody wants.
+        files: of the cache, that nobody misses.
+        cache_bytes: size of the whole cache.
+        useless_bytes: size of `files`.
+    """
+
+    keys: list[FeatureKey]
+    files: list[Path]
+    cache_bytes: int
+    useless_bytes: int
+
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether there is anything to remove."""
+        return bool(self.keys or self.files)
 
 
 def wanted_sources(recipes: Iterable[Path]) -> set[str]:
@@ -38,6 +62,31 @@ def unwanted_keys(store: FeatureStore, wanted: Iterable[str]) -> list[FeatureKey
     names = set(wanted)
     kept = {key.folder for name in names - {_EVERY_SOURCE} for key in _meant(store, name)}
     return [] if _EVERY_SOURCE in names else [key for key in store.keys() if key.folder not in kept]
+
+
+def plan_sweep(store: FeatureStore, wanted: Iterable[str], unused_days: float) -> Sweep:
+    """What can go: `unwanted_keys`, and what of the cache comes from these or was not used for so many days.
+
+    Raises:
+        StoreNotFoundError: one of `wanted` means nothing here.
+    """
+    unwanted = unwanted_keys(store, wanted)
+    kept = {key.folder for key in store.keys()} - {key.folder for key in unwanted}
+    files = useless_files(store.root, kept, unused_days)
+    return Sweep(
+        keys=unwanted, files=files, cache_bytes=bytes_of(cached_files(store.root)), useless_bytes=bytes_of(files)
+    )
+
+
+def carry_out(store: FeatureStore, plan: Sweep) -> int:
+    """Remove what `plan` names; how many bytes of the cache went.
+
+    Raises:
+        StoreWriteError: the disk refused.
+    """
+    for key in plan.keys:
+        remove_key(store, key)
+    return remove_files(store.root, plan.files)
 
 
 def remove_key(store: FeatureStore, key: FeatureKey) -> None:

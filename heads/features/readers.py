@@ -35,6 +35,8 @@ class Reader(Protocol):
     @property
     def digest(self) -> str: ...  # noqa: D102
     @property
+    def key_folders(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
     def cache(self) -> Path: ...  # noqa: D102
     def index_of(self, ids: Iterable[str], /) -> NDArray[np.int64]: ...  # noqa: D102
     def batch(self, indices: NDArray[np.int64], /) -> tuple[NDArray[Any], NDArray[np.bool_]]: ...  # noqa: D102
@@ -64,7 +66,8 @@ class JoinedReader:
         self.tap_widths = tuple(width for reader in readers for width in reader.tap_widths)
         self.dim = sum(reader.dim for reader in readers)
         self.digest = settings_digest([reader.digest for reader in readers])
-        self.cache = first.cache
+        self.key_folders = tuple(reader.key.folder for reader in readers)
+        self.cache = first.cache.with_name(self.digest[: len(first.cache.name)])
         self._places = {clip_id: place for place, clip_id in enumerate(self.ids)}
         for reader, lengths in zip(readers[1:], own_lengths[1:], strict=True):
             self._require_same_frames(reader, lengths)

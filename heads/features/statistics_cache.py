@@ -1,16 +1,16 @@
-"""Statistics of clips, kept in the store's cache folder: a clip is reduced once, however its labels change.
+"""Statistics of clips, kept in the store's cache: a clip is reduced once, however its labels change.
 
-A file `<statistic>-<digest>.npy` holds a statistic of some clips, `<digest>.clips.npy` says which: a mark a clip, of
-its id, contents and the settings of its features. Files are immutable. When other clips are asked for, what some file
-holds is copied, and the rest is computed. Any of them may be deleted at any time.
+In the folder of a reader's features a file `<statistic>-<digest>.npy` holds a statistic of some clips, and
+`<digest>.clips.npy` says which: a mark a clip, of its id, contents and the settings of its features. Files are
+immutable. When other clips are asked for, what some file holds is copied, and the rest is computed. Any of them may be
+deleted at any time. Files beside the folders are of an earlier Trapline; what they hold is copied too.
 """
 
 import hashlib
 import logging
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from heads.features.readers import Reader
 from heads.features.statistics import Statistics, compute_statistics
+from store.cache import mark_used, prepare_cache
 from store.files import atomic_path
 
 _FEWEST_REMEMBERED = 64
@@ -43,18 +44,21 @@ def clip_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str
     marks = clip_marks(reader, rows)
     digest = hashlib.sha256(marks.tobytes()).hexdigest()[:32]
     paths = {name: reader.cache / f"{name}-{digest}.npy" for name in names}
-    missing = [name for name in names if not paths[name].exists()]
-    found = {name: _mapped(paths[name]) for name in names if name not in missing}
-    if missing and len(rows) >= _FEWEST_REMEMBERED and _writable(reader.cache):
+    found = {name: values for name in names if (values := _mapped_if_there(paths[name])) is not None}
+    missing = [name for name in names if name not in found]
+    if missing and len(rows) >= _FEWEST_REMEMBERED and _writable(reader):
         with atomic_path(reader.cache / f"{digest}{_MARKS}") as temporary, temporary.open("wb") as file:
             np.save(file, marks)
         with _new_files([paths[name] for name in missing], (len(rows), reader.dim)) as written:
-            _fill(dict(zip(missing, written, strict=True)), reader, rows, marks)
-        found |= {name: _mapped(paths[name]) for name in missing}
+            made = dict(zip(missing, written, strict=True))
+            _fill(made, reader, rows, marks)
+        found |= made
     elif missing:
-        made: Statistics = {name: np.zeros((len(rows), reader.dim), np.float32) for name in missing}
+        made = {name: np.zeros((len(rows), reader.dim), np.float32) for name in missing}
         _fill(made, reader, rows, marks)
         found |= made
+    for path in (*paths.values(), reader.cache / f"{digest}{_MARKS}"):
+        mark_used(path)
     return {name: found[name] for name in names}
 
 
@@ -73,34 +77,51 @@ def _fill(out: Statistics, reader: Reader, rows: NDArray[np.int64], marks: Marks
     """Put statistics into `out`: copied where all of them are remembered, computed elsewhere."""
     known = np.ones(len(rows), bool)
     for name, values in out.items():
-        known &= _recall(values, reader.cache, name, marks)
+        known &= _recall(values, (reader.cache, reader.cache.parent), name, marks)
     compute_statistics(out, reader, rows, np.flatnonzero(~known))
 
 
-def _recall(out: NDArray[np.float32], cache: Path, name: str, marks: Marks) -> NDArray[np.bool_]:
+def _recall(out: NDArray[np.float32], folders: Sequence[Path], name: str, marks: Marks) -> NDArray[np.bool_]:
     """Copy what files of other clips know of a statistic into `out` (N, D); (N,) which rows that were."""
     known = np.zeros(len(marks), bool)
-    for path in sorted(cache.glob(f"{name}-*.npy")):
+    for path in (path for folder in folders for path in sorted(folder.glob(f"{name}-*.npy"))):
+        unknown = np.flatnonzero(~known)
+        if not len(unknown):
+            break
         try:
-            kept, others = _mapped(path), np.load(cache / f"{path.stem.removeprefix(f'{name}-')}{_MARKS}")
-        except (OSError, ValueError):
+            others = np.load(path.with_name(path.stem.removeprefix(f"{name}-") + _MARKS))
+            places = _places_of(marks[unknown], others)
+            rows, places = unknown[places >= 0], places[places >= 0]
+            if len(rows):
+                _copy_rows(out, rows, _mapped(path), places)
+        except (OSError, ValueError, EOFError):
             continue  # deleted by somebody: it is a cache
-        place_of = {mark.tobytes(): place for place, mark in enumerate(others)}
-        wanted = np.array(
-            [-1 if known[place] else place_of.get(mark.tobytes(), -1) for place, mark in enumerate(marks)]
-        )
-        rows = np.flatnonzero(wanted >= 0)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[start : start + _ROWS_AT_ONCE]
-            out[some] = kept[wanted[some]]
         known[rows] = True
     return known
 
 
-def _writable(cache: Path) -> bool:
+def _places_of(wanted: Marks, marks: Marks) -> NDArray[np.int64]:
+    """(N,) where each of the `wanted` (N, 16) stands among `marks`; -1 where it does not."""
+    if not len(marks):
+        return np.full(len(wanted), -1)
+    begin, sought = marks.view(np.uint64)[:, 0], wanted.view(np.uint64)[:, 0]
+    order = np.argsort(begin)
+    nearest = order[np.searchsorted(begin[order], sought).clip(max=len(order) - 1)]
+    return np.where((marks.view(np.uint64)[nearest] == wanted.view(np.uint64)).all(axis=1), nearest, -1)
+
+
+def _copy_rows(
+    out: NDArray[np.float32], rows: NDArray[np.int64], kept: NDArray[np.float32], places: NDArray[np.int64]
+) -> None:
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        out[rows[some]] = kept[places[some]]
+
+
+def _writable(reader: Reader) -> bool:
     try:
-        cache.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache):
+        prepare_cache(reader.cache, reader.key_folders)
+        with tempfile.TemporaryFile(dir=reader.cache):
             return True
     except OSError as error:
         _log.info("statistics are not remembered: %s", error)
@@ -109,24 +130,23 @@ def _writable(cache: Path) -> bool:
 
 @contextmanager
 def _new_files(paths: Sequence[Path], shape: tuple[int, int]) -> Iterator[list[NDArray[np.float32]]]:
-    """Arrays of zeros on the disk, which become `paths` when all is done."""
-    temporary: list[Path] = []
-    try:
-        opened = []
-        for path in paths:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".npy")
-            os.close(handle)
-            temporary.append(Path(name))
-            opened.append(np.lib.format.open_memmap(name, mode="w+", dtype=np.float32, shape=shape))
+    """Arrays of zeros on the disk, which become `paths`, and cannot be changed any more, when all is done."""
+    with ExitStack() as stack:
+        temporary = [stack.enter_context(atomic_path(path)) for path in paths]
+        opened = [np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape) for path in temporary]
         yield list(opened)
-        for each, made, path in zip(opened, temporary, paths, strict=True):
+        for each in opened:
             each.flush()
-            made.replace(path)
-    finally:
-        for made in temporary:
-            made.unlink(missing_ok=True)
+            each.flags.writeable = False
 
 
 def _mapped(path: Path) -> NDArray[np.float32]:
     mapped: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped
+
+
+def _mapped_if_there(path: Path) -> NDArray[np.float32] | None:
+    try:
+        return _mapped(path)
+    except (OSError, ValueError, EOFError):
+        return None

@@ -1,3 +1,5 @@
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,9 +8,11 @@ import pytest
 from made_store import clip_ids, made_key, make_store
 
 from heads.features.moments import combine_moments, moments_by_fold
+from heads.features.readers import JoinedReader
 from heads.features.statistics import statistics_of
 from heads.features.statistics_cache import clip_statistics
 from store import ClipFeatures, FeatureReader, FeatureStore, Status
+from store.cache import cached_files, remove_files, useless_files
 
 
 def direction(frames: np.ndarray) -> np.ndarray:
@@ -38,16 +42,16 @@ def test_each_clip_is_pooled_over_its_own_frames_and_remembered(tmp_path: Path) 
             expected = BY_HAND[name](frames) if len(frames) else np.zeros(reader.dim)
             np.testing.assert_allclose(values[place], expected, atol=1e-5)
         assert not values[list(rows).index(reader.index_of([clip_ids(150)[3]])[0])].any()
-    kept = {path.name: path.stat().st_mtime_ns for path in reader.cache.iterdir()}
-    assert len(kept) == len(BY_HAND) + 1  # and which clips they are of
+    kept = {path.name: path.stat().st_ino for path in reader.cache.iterdir()}
+    assert len(kept) == len(BY_HAND) + 2  # and which clips they are of, and of which features
     again = clip_statistics(reader, rows, tuple(BY_HAND))
-    assert {path.name: path.stat().st_mtime_ns for path in reader.cache.iterdir()} == kept
+    assert {path.name: path.stat().st_ino for path in reader.cache.iterdir()} == kept
     for name, values in again.items():
         np.testing.assert_array_equal(values, pooled[name])
     some = clip_statistics(reader, rows[:100], ("change", "mean"))
-    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 4
+    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 5
     few = clip_statistics(reader, rows[:20], ("change", "mean"))
-    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 4  # a few clips are not worth a file
+    assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 5  # a few clips are not worth a file
     for found in (some, few):
         for name, values in found.items():
             np.testing.assert_array_equal(values, pooled[name][: len(values)])
@@ -106,6 +110,78 @@ def test_a_cache_that_lost_half_a_pair_is_done_again(tmp_path: Path, read: list[
     read.clear()
     clip_statistics(reader, np.arange(110), ("mean",))
     assert len(read) == 110
+
+
+def test_what_an_earlier_trapline_remembered_is_not_computed_again(tmp_path: Path, read: list[int]) -> None:
+    """It kept everything in one folder."""
+    reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
+    before = clip_statistics(reader, np.arange(100), ("mean",))["mean"].copy()
+    for path in reader.cache.glob("*.npy"):
+        path.rename(tmp_path / "cache" / path.name)
+    read.clear()
+    after = clip_statistics(reader, np.arange(110), ("mean",))["mean"]
+    assert read == list(range(100, 110))
+    np.testing.assert_array_equal(after[:100], before)
+
+
+def test_a_file_that_was_torn_is_written_anew(tmp_path: Path) -> None:
+    reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
+    before = clip_statistics(reader, np.arange(100), ("mean",))["mean"].copy()
+    (path,) = reader.cache.glob("mean-*.npy")
+    path.write_bytes(b"")
+    for _ in range(2):
+        np.testing.assert_array_equal(clip_statistics(reader, np.arange(100), ("mean",))["mean"], before)
+    np.testing.assert_array_equal(np.load(path), before)
+
+
+def test_what_is_remembered_cannot_be_changed(tmp_path: Path) -> None:
+    reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
+    for _ in range(2):
+        values = clip_statistics(reader, np.arange(100), ("mean",))["mean"]
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 1
+
+
+def test_of_many_sets_each_clip_is_found_in_whichever_holds_it(tmp_path: Path, read: list[int]) -> None:
+    """Also where it is asked for twice."""
+    store = make_store(tmp_path, np.ones((200, 2), np.uint8), ("made", "other"))
+    rng = np.random.default_rng(0)
+    for name in ("made", "other"):
+        reader = store.reader(made_key(name))
+        for _ in range(8):
+            clip_statistics(reader, rng.permutation(120)[:64], ("mean", "deviation"))
+        read.clear()
+        wanted = np.concatenate([rng.permutation(200)[:150], [7, 7, 199, 199]])
+        found = clip_statistics(reader, wanted, ("mean",))["mean"]
+        assert set(read) <= set(range(120, 200))
+        for place, row in enumerate(wanted):
+            features, mask = reader.batch([row])
+            np.testing.assert_allclose(found[place], features[0, mask[0]].astype(float).mean(axis=0), atol=1e-4)
+
+
+def test_what_is_used_stays_and_what_is_of_no_use_any_more_goes(tmp_path: Path) -> None:
+    store = make_store(tmp_path, np.ones((150, 2), np.uint8))
+    with store.writer(made_key("other")) as writer:
+        for row in range(150):
+            writer.add(store.reader(made_key()).row(row))
+    readers = [store.reader(made_key(name)) for name in ("made", "other")]
+    joined = JoinedReader(readers)
+    for each in (*readers, joined):
+        clip_statistics(each, np.arange(100), ("mean", "spread"))
+    folders = [key.folder for key in store.keys()]
+    month_ago = time.time() - 31 * 24 * 3600
+    for path in cached_files(tmp_path):
+        os.utime(path, (month_ago, month_ago))
+    clip_statistics(readers[0], np.arange(100), ("mean",))
+    useless = useless_files(tmp_path, folders, 30)
+    assert {path.name.split("-")[0] for path in readers[0].cache.iterdir() if path in useless} == {"spread"}
+    assert len(useless) == 1 + 3 + 3
+    assert useless_files(tmp_path, folders, 32) == []
+    without_other = useless_files(tmp_path, folders[:1], 32)
+    assert {path.parent for path in without_other} == {readers[1].cache, joined.cache}
+    size = sum(path.stat().st_size for path in without_other)
+    assert remove_files(tmp_path, without_other) == size
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [readers[0].cache.name]
 
 
 def test_a_clip_that_changed_is_computed_again(tmp_path: Path, read: list[int]) -> None:

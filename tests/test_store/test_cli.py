@@ -1,8 +1,10 @@
 """The `store` command: text, JSON, exit codes, and help that answers at once."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,9 @@ import h5py
 import pytest
 
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore
+from store.cache import cache_folder, prepare_cache
 from store.cli import main
+from store.files import temporary_name
 from store.partnames import list_parts
 
 MakeFeatures = Callable[..., ClipFeatures]
@@ -120,6 +124,66 @@ def test_gc_asks_first(
     assert len(store.keys()) == 2
     assert json.loads(run(*arguments, "--yes", "--json")[1])["removed"] == [key.folder]
     assert store.keys() == [motion]
+
+
+@pytest.fixture
+def cached(root: str, store: FeatureStore, key: FeatureKey) -> dict[str, Path]:
+    """Files of the cache: two that are of the store's only key, one of a key that is gone, one of an earlier Trapline,
+    and some in the making.
+    """
+    own, gone = (cache_folder(store.root, digest) for digest in (key.digest, "f" * 64))
+    prepare_cache(own, (key.folder,))
+    prepare_cache(gone, (key.folder, "gone-whole-ffffffffffff"))
+    living = own / temporary_name(".npy")
+    host = living.name.rsplit("-", 2)[0]
+    paths = {
+        "used": own / "mean-1.npy",
+        "unused": own / "mean-2.npy",
+        "gone": gone / "mean-1.npy",
+        "earlier": store.root / "cache" / "mean-1.npy",
+        "living": living,
+        "dead": own / f"{host}-{2**22 + 1}-{'0' * 16}.npy",
+        "foreign": own / f".tmp-elsewhere-1-{'0' * 16}.npy",
+    }
+    for number, (name, path) in enumerate(paths.items()):
+        path.write_bytes(bytes(1000 * 2**number))
+        if name in ("unused", "earlier", "living"):
+            os.utime(path, (time.time() - 31 * 24 * 3600,) * 2)
+    return paths
+
+
+def test_gc_trims_the_cache(run: Run, root: str, store: FeatureStore, cached: dict[str, Path]) -> None:
+    size, useless = sum(path.stat().st_size for path in cached.values()), {"unused", "gone", "earlier", "dead"}
+    trimmed = sum(cached[name].stat().st_size for name in useless)
+    code, out, err = run("gc", "--store", root, "--keep", "each", "--yes", "--json")
+    cache = {"bytes": size, "unwanted_bytes": trimmed, "removed_bytes": trimmed}
+    assert (code, json.loads(out)) == (0, {"unwanted": [], "removed": [], "cache": cache})
+    assert "every key is wanted" in err
+    assert f"cached statistics: {size / 1000:.1f} kB, of which {trimmed / 1000:.1f} kB" in err
+    assert {name for name, path in cached.items() if not path.exists()} == useless
+    assert not cached["gone"].parent.exists()
+    assert store.keys() != []
+    code, _, err = run("gc", "--store", root, "--keep", "each")
+    assert code == 0
+    assert "Remove" not in err
+    run("gc", "--store", root, "--keep", "each", "--unused-days", "0", "--yes")
+    assert {name for name, path in cached.items() if path.exists()} == {"living", "foreign"}
+
+
+def test_what_comes_from_features_goes_with_them(
+    run: Run, root: str, store: FeatureStore, key: FeatureKey, cached: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    with store.writer(replace(key, view={"name": "motion"})):
+        pass
+    arguments = ("gc", "--store", root, "--keep", "tiny+motion", "--unused-days", "365")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    _, _, err = run(*arguments)
+    assert "Remove 1 keys and their features for good, and 39.0 kB of cached statistics?" in " ".join(err.split())
+    assert all(path.exists() for path in cached.values())
+    run(*arguments, "--yes")
+    assert {name for name, path in cached.items() if path.exists()} == {"earlier", "living", "foreign"}
 
 
 def test_gc_removes_nothing_where_a_name_means_nothing(run: Run, root: str, store: FeatureStore) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import CorruptPartError, StoreError, StoreReadError
-from store.featurepart import KIND
+from store.format.feature_part import KIND
+from store.format.open_part import open_part
 from store.index import FeatureIndex
-from store.partfile import open_part
 from store.places import Places, places_of, relocated
 
 _HELD_OPEN = 64

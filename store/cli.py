@@ -103,7 +103,7 @@ def export(
 ) -> None:
     """Write one plain, padded HDF5 file a key: features, n_frames, clip_id, status."""
     from store.export import export_features
-    from store.layout import make_folder
+    from store.format.layout import make_folder
 
     opened = _open(store)
     make_folder(out)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from store.clippart import ClipPart
-from store.columns import STATUSES
+from store.format.clip_part import ClipPart
+from store.format.columns import STATUSES
 from store.index import FAILED_CODE
 from store.records import ClipFacts
 from store.rows import valid_rows

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from store.cache import cache_folder
-from store.clippart import ClipPart, load_clip_part
-from store.columns import STATUS_CODES
 from store.errors import StoreNotFoundError
-from store.featurepart import FeaturePart, load_feature_part
+from store.format.clip_part import ClipPart, load_clip_part
+from store.format.columns import STATUS_CODES
+from store.format.feature_part import FeaturePart, load_feature_part
+from store.format.layout import SPEC, key_folders, make_folder, read_spec, write_spec
 from store.index import FeatureIndex, PartCache, build_index
 from store.key import FeatureKey
-from store.layout import SPEC, key_folders, make_folder, read_spec, write_spec
 from store.reader import FeatureReader
 from store.records import ClipFacts, ClipFeatures, Status
 from store.writer import PartWriter, facts_writer, feature_writer

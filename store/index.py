@@ -8,10 +8,10 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from store.columns import STATUS_CODES, STATUSES
 from store.errors import StoreReadError
-from store.featurepart import FeaturePart
-from store.partnames import list_parts
+from store.format.columns import STATUS_CODES, STATUSES
+from store.format.feature_part import FeaturePart
+from store.format.part_names import list_parts
 from store.records import Status
 from store.rows import valid_rows
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from store.clippart import load_clip_ids
 from store.compact import Compaction
 from store.console import human_bytes
 from store.featurestore import FeatureStore
+from store.format.clip_part import load_clip_ids
 from store.index import PartCache
 from store.repair import Repair
 from store.sweep import Sweep

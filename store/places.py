@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from store.errors import StoreReadError
-from store.featurepart import FeaturePart
+from store.format.feature_part import FeaturePart
 from store.ids import name_a_few
 from store.index import FeatureIndex
 

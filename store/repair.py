@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.commit import commit_bytes
 from store.errors import CorruptPartError, StoreWriteError
 from store.featurestore import FeatureStore
 from store.files import remove_abandoned, sync_folder
-from store.layout import SPEC, make_folder, write_spec
-from store.partnames import list_parts
+from store.format.commit import commit_bytes
+from store.format.layout import SPEC, make_folder, write_spec
+from store.format.part_names import list_parts
 from store.verify import Problem, part_key, verify_store
 
 QUARANTINE = "quarantine"

@@ -10,17 +10,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from store.clippart import load_clip_part
-from store.columns import STATUSES
-from store.commit import HEADER_BYTES, header_of
 from store.errors import CorruptPartError, StoreError, StoreReadError
-from store.featurepart import KIND, FeaturePart, load_feature_part
+from store.format.clip_part import load_clip_part
+from store.format.columns import STATUSES
+from store.format.commit import HEADER_BYTES, header_of
+from store.format.feature_part import KIND, FeaturePart, load_feature_part
+from store.format.layout import SPEC, key_folders, read_spec
+from store.format.open_part import open_part
+from store.format.part_names import list_parts
+from store.format.precision import all_finite
 from store.ids import name_a_few, normalise_clip_id
 from store.key import FeatureKey
-from store.layout import SPEC, key_folders, read_spec
-from store.partfile import open_part
-from store.partnames import list_parts
-from store.precision import all_finite
 from store.records import Status
 
 _CHUNK_BYTES = 16 * 2**20

@@ -7,16 +7,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from store.clippart import encode_clips
-from store.commit import commit_part
 from store.errors import StoreWriteError
-from store.featurepart import encode_features
 from store.files import remove_abandoned
+from store.format.clip_part import encode_clips
+from store.format.commit import commit_part
+from store.format.feature_part import encode_features
+from store.format.part_names import new_part_name
+from store.format.precision import to_stored
+from store.format.validate import require_valid_facts, require_valid_features
 from store.key import FeatureKey
-from store.partnames import new_part_name
-from store.precision import to_stored
 from store.records import ClipFacts, ClipFeatures
-from store.validate import require_valid_facts, require_valid_features
 
 MAX_PART_BYTES = 256 * 2**20
 

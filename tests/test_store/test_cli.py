@@ -16,7 +16,7 @@ from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore
 from store.cache import cache_folder, prepare_cache
 from store.cli import main
 from store.files import temporary_name
-from store.partnames import list_parts
+from store.format.part_names import list_parts
 
 MakeFeatures = Callable[..., ClipFeatures]
 MakeFacts = Callable[..., ClipFacts]

@@ -9,7 +9,7 @@ import pytest
 from store import ClipFeatures, FeatureKey, FeatureStore
 from store.compact import compact_features
 from store.errors import UnknownClipError
-from store.partnames import list_parts
+from store.format.part_names import list_parts
 from store.relink import relink_features
 from store.repair import repair_store
 from store.verify import verify_store

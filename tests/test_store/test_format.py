@@ -13,7 +13,7 @@ import pytest
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 from store.compact import compact_clips
 from store.errors import CorruptPartError
-from store.partnames import list_parts
+from store.format.part_names import list_parts
 from store.verify import verify_store
 
 MakeFeatures = Callable[..., ClipFeatures]

@@ -14,7 +14,7 @@ from store.compact import compact_clips, compact_features
 from store.errors import ConfigError, CorruptPartError, StoreNotFoundError
 from store.export import export_features
 from store.files import temporary_name
-from store.partnames import list_parts, new_part_name
+from store.format.part_names import list_parts, new_part_name
 from store.relink import moved_clips, relink_features
 from store.repair import repair_store
 from store.sweep import remove_key, unwanted_keys, wanted_sources

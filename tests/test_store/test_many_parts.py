@@ -12,7 +12,7 @@ import pytest
 from store import ClipFeatures, FeatureKey, FeatureReader, FeatureStore
 from store.compact import compact_features
 from store.errors import StoreError, StoreReadError, StoreWriteError
-from store.partnames import list_parts
+from store.format.part_names import list_parts
 
 MakeFeatures = Callable[..., ClipFeatures]
 

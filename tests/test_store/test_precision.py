@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from store.precision import all_finite, to_stored
+from store.format.precision import all_finite, to_stored
 
 
 def test_every_float16_is_judged_as_numpy_judges_it() -> None:

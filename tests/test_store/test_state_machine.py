@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from store import ClipFeatures, FeatureKey, FeatureStore, Status
 from store.compact import compact_features
 from store.files import temporary_name
-from store.partnames import list_parts
+from store.format.part_names import list_parts
 from store.repair import repair_store
 from store.verify import verify_store
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import InvalidRecordError
+from store.format.precision import all_finite
 from store.ids import normalise_clip_id
 from store.key import FeatureKey
-from store.precision import all_finite
 from store.records import ClipFacts, ClipFeatures, Status
 
 

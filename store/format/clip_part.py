@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from store.columns import STATUSES, read_column, read_text, status_column, text_column
 from store.errors import CorruptPartError
-from store.image import build_image
+from store.format.columns import STATUSES, read_column, read_text, status_column, text_column
+from store.format.hdf5_image import build_image
+from store.format.open_part import open_part
 from store.key import FORMAT_VERSION
-from store.partfile import open_part
 from store.records import ClipFacts, Status
 
 KIND = "trapline clips"

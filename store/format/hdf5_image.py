@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from store.commit import HEADER_BYTES
+from store.format.commit import HEADER_BYTES
 
 _ALIGNMENT = 4096
 

@@ -1,0 +1,1 @@
+"""The bytes of a part: the code beside docs/format.md."""

@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from store.access.reader import FeatureReader
     from store.featurestore import FeatureStore, KeyInfo
     from store.key import FeatureKey
-    from store.reader import FeatureReader
     from store.records import ClipFacts, ClipFeatures, Status
 
 __all__ = ["ClipFacts", "ClipFeatures", "FeatureKey", "FeatureReader", "FeatureStore", "KeyInfo", "Status"]
@@ -18,7 +18,7 @@ _HOMES = {
     "ClipFacts": "store.records",
     "ClipFeatures": "store.records",
     "FeatureKey": "store.key",
-    "FeatureReader": "store.reader",
+    "FeatureReader": "store.access.reader",
     "FeatureStore": "store.featurestore",
     "KeyInfo": "store.featurestore",
     "Status": "store.records",

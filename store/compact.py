@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from store.access.index import FAILED_CODE
+from store.access.rows import valid_rows
+from store.access.writer import MAX_PART_BYTES, per_frame_layout
 from store.errors import StoreError, StoreReadError, StoreWriteError
 from store.featurestore import CLIPS_PER_PART, FeatureStore
 from store.files import sync_folder
@@ -12,12 +15,9 @@ from store.format.clip_part import clip_row, encode_clips
 from store.format.commit import commit_part
 from store.format.feature_part import encode_features
 from store.format.part_names import merged_part_name
-from store.index import FAILED_CODE
 from store.key import FeatureKey
 from store.records import ClipFacts, ClipFeatures
-from store.rows import valid_rows
 from store.verify import require_sealed, size_bytes
-from store.writer import MAX_PART_BYTES, per_frame_layout
 
 Row = TypeVar("Row", bound=ClipFeatures | ClipFacts)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from store.access.reader import FeatureReader
 from store.format.columns import status_column, text_column
 from store.format.commit import commit_part
 from store.format.hdf5_image import build_image
-from store.reader import FeatureReader
 
 _BATCH = 64
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from store.access.index import FeatureIndex, PartCache, build_index
+from store.access.reader import FeatureReader
+from store.access.writer import PartWriter, facts_writer, feature_writer
 from store.cache import cache_folder
 from store.errors import StoreNotFoundError
 from store.format.clip_part import ClipPart, load_clip_part
 from store.format.columns import STATUS_CODES
 from store.format.feature_part import FeaturePart, load_feature_part
 from store.format.layout import SPEC, key_folders, make_folder, read_spec, write_spec
-from store.index import FeatureIndex, PartCache, build_index
 from store.key import FeatureKey
-from store.reader import FeatureReader
 from store.records import ClipFacts, ClipFeatures, Status
-from store.writer import PartWriter, facts_writer, feature_writer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,7 +162,7 @@ class FeatureStore:
 
     def clips(self) -> "pd.DataFrame":
         """The clip table: one row a clip, indexed by `clip_id` (sorted), a column a field of ClipFacts."""
-        from store.cliptable import clip_table
+        from store.access.clip_table import clip_table
 
         return clip_table(self.clip_parts())
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from store.access.index import PartCache
 from store.compact import Compaction
 from store.console import human_bytes
 from store.featurestore import FeatureStore
 from store.format.clip_part import load_clip_ids
-from store.index import PartCache
 from store.repair import Repair
 from store.sweep import Sweep
 

@@ -12,8 +12,8 @@ from featurize.pipeline.source import FeatureSource
 from featurize.runtime.batching import FrameBatcher
 from featurize.views.view import Pictures
 from store import ClipFeatures, Status
+from store.access.writer import PartWriter
 from store.errors import InvalidRecordError
-from store.writer import PartWriter
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from store.buffers import Buffers
+from store.access.buffers import Buffers
 
 _LARGE = (300, 2000)
 _HALF = np.dtype(np.float16)

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from store.access.index import FeatureIndex
+from store.access.places import Places, places_of, relocated
 from store.errors import CorruptPartError, StoreError, StoreReadError
 from store.format.feature_part import KIND
 from store.format.open_part import open_part
-from store.index import FeatureIndex
-from store.places import Places, places_of, relocated
 
 _HELD_OPEN = 64
 _THREADS = 4

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.blocks import BlockReader
-from store.buffers import Buffers
+from store.access.blocks import BlockReader
+from store.access.buffers import Buffers
+from store.access.index import FeatureIndex
 from store.errors import StoreRequestError
 from store.ids import require_known
-from store.index import FeatureIndex
 from store.key import FeatureKey
 from store.records import ClipFeatures, Status
 

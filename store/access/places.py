@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from store.access.index import FeatureIndex
 from store.errors import StoreReadError
 from store.format.feature_part import FeaturePart
 from store.ids import name_a_few
-from store.index import FeatureIndex
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from store.access.index import FAILED_CODE
+from store.access.rows import valid_rows
 from store.format.clip_part import ClipPart
 from store.format.columns import STATUSES
-from store.index import FAILED_CODE
 from store.records import ClipFacts
-from store.rows import valid_rows
 
 
 def clip_table(parts: Sequence[ClipPart]) -> pd.DataFrame:

@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from store.access.rows import valid_rows
 from store.errors import StoreReadError
 from store.format.columns import STATUS_CODES, STATUSES
 from store.format.feature_part import FeaturePart
 from store.format.part_names import list_parts
 from store.records import Status
-from store.rows import valid_rows
 
 Part = TypeVar("Part")
 Number = TypeVar("Number", np.int64, np.uint8)

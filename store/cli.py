@@ -29,7 +29,7 @@ _KEPT_BY_RECIPE = "Keep what this recipe trains on, or what the run of this conf
 @app.command()
 def info(store: Store, as_json: Json = False) -> None:
     """Show what the store holds: keys, clips, frames, bytes, statuses."""
-    from store.listing import describe_store, store_facts
+    from store.maintenance.listing import describe_store, store_facts
 
     facts = store_facts(_open(store))
     print_json(facts) if as_json else print(describe_store(facts))
@@ -38,7 +38,7 @@ def info(store: Store, as_json: Json = False) -> None:
 @app.command()
 def ls(store: Store, source: Source = None, as_json: Json = False) -> None:
     """List the keys, or the clips of one key with status, frames and reason."""
-    from store.listing import clip_lines, clip_rows, key_lines, key_rows
+    from store.maintenance.listing import clip_lines, clip_rows, key_lines, key_rows
 
     opened = _open(store)
     rows = key_rows(opened) if source is None else clip_rows(opened, source)
@@ -49,7 +49,7 @@ def ls(store: Store, source: Source = None, as_json: Json = False) -> None:
 @app.command()
 def verify(store: Store, as_json: Json = False) -> None:
     """Check every byte and every row; exit code 1 if anything is wrong."""
-    from store.verify import verify_store
+    from store.maintenance.verify import verify_store
 
     with _progress() as show:
         found = verify_store(_open(store).root, show)
@@ -65,8 +65,8 @@ def verify(store: Store, as_json: Json = False) -> None:
 @app.command()
 def repair(store: Store, as_json: Json = False) -> None:
     """Set damaged files aside (nothing is deleted), so that the next run redoes just what they held."""
-    from store.listing import describe_repair, repair_facts
-    from store.repair import repair_store
+    from store.maintenance.listing import describe_repair, repair_facts
+    from store.maintenance.repair import repair_store
 
     with _progress() as show:
         facts = repair_facts(repair_store(_open(store), show))
@@ -82,8 +82,8 @@ def compact(
     as_json: Json = False,
 ) -> None:
     """Merge small parts and drop rows that no longer count; others may read and write meanwhile."""
-    from store.compact import compact_clips, compact_features
-    from store.listing import compaction_facts, compaction_lines
+    from store.maintenance.compact import compact_clips, compact_features
+    from store.maintenance.listing import compaction_facts, compaction_lines
 
     opened = _open(store)
     keys = opened.keys() if source is None else [opened.find(source)]
@@ -102,8 +102,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write one plain, padded HDF5 file a key: features, n_frames, clip_id, status."""
-    from store.export import export_features
     from store.format.layout import make_folder
+    from store.maintenance.export import export_features
 
     opened = _open(store)
     make_folder(out)
@@ -126,8 +126,8 @@ def gc(
     as_json: Json = False,
 ) -> None:
     """List the keys that no recipe wants, and cached statistics that are of no use, and, after asking, remove them."""
-    from store.listing import describe_sweep, sweep_facts, sweep_question
-    from store.sweep import carry_out, plan_sweep, wanted_sources
+    from store.maintenance.listing import describe_sweep, sweep_facts, sweep_question
+    from store.maintenance.sweep import carry_out, plan_sweep, wanted_sources
 
     if not recipe and not keep:
         raise typer.BadParameter("nothing says what to keep; give --recipe FILE or --keep SOURCE")

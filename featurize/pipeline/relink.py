@@ -10,7 +10,7 @@ from store import ClipFacts, FeatureStore, Status
 from store.errors import StoreNotFoundError
 from store.ids import writable
 from store.key import FeatureKey
-from store.relink import moved_clips, relink_features
+from store.maintenance.relink import moved_clips, relink_features
 
 
 def relink(clips: Sequence[Clip], keys: Iterable[FeatureKey], store: FeatureStore) -> int:

@@ -19,8 +19,8 @@ from featurize.pipeline.plan import UNREACHED, make_plan
 from featurize.pipeline.relink import relink
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
-from store.compact import compact_clips, compact_features
 from store.errors import DuplicateClipError
+from store.maintenance.compact import compact_clips, compact_features
 
 SAMPLING = Sampling(fps=2)
 

@@ -30,7 +30,7 @@ from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION, WHOLE, Look, view_settings
 from store import FeatureStore, Status
-from store.verify import verify_store
+from store.maintenance.verify import verify_store
 
 CLOSER = Look(canvas=Canvas(px=64), view=MOTION)
 PATH = walk()

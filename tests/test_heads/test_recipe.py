@@ -13,7 +13,7 @@ from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.workflows.resolve import resolve_heads
 from store import FeatureStore
 from store.errors import ConfigError
-from store.sweep import unwanted_keys, wanted_sources
+from store.maintenance.sweep import unwanted_keys, wanted_sources
 
 RECIPE = Recipe()
 CONFIG = HeadConfig()

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from store import ClipFeatures, FeatureKey, FeatureStore
-from store.compact import compact_features
 from store.errors import UnknownClipError
 from store.format.part_names import list_parts
-from store.relink import relink_features
-from store.repair import repair_store
-from store.verify import verify_store
+from store.maintenance.compact import compact_features
+from store.maintenance.relink import relink_features
+from store.maintenance.repair import repair_store
+from store.maintenance.verify import verify_store
 
 MakeFeatures = Callable[..., ClipFeatures]
 

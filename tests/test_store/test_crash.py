@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from store import ClipFeatures, FeatureKey, FeatureStore, files
-from store.compact import compact_features
 from store.errors import StoreWriteError
 from store.files import abandoned_files
-from store.verify import verify_store
+from store.maintenance.compact import compact_features
+from store.maintenance.verify import verify_store
 
 MakeFeatures = Callable[..., ClipFeatures]
 

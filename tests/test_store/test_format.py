@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
-from store.compact import compact_clips
 from store.errors import CorruptPartError
 from store.format.part_names import list_parts
-from store.verify import verify_store
+from store.maintenance.compact import compact_clips
+from store.maintenance.verify import verify_store
 
 MakeFeatures = Callable[..., ClipFeatures]
 MakeFacts = Callable[..., ClipFacts]

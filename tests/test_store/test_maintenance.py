@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
-from store.compact import compact_clips, compact_features
 from store.errors import ConfigError, CorruptPartError, StoreNotFoundError
-from store.export import export_features
 from store.files import temporary_name
 from store.format.part_names import list_parts, new_part_name
-from store.relink import moved_clips, relink_features
-from store.repair import repair_store
-from store.sweep import remove_key, unwanted_keys, wanted_sources
-from store.verify import verify_store
+from store.maintenance.compact import compact_clips, compact_features
+from store.maintenance.export import export_features
+from store.maintenance.relink import moved_clips, relink_features
+from store.maintenance.repair import repair_store
+from store.maintenance.sweep import remove_key, unwanted_keys, wanted_sources
+from store.maintenance.verify import verify_store
 
 MakeFeatures = Callable[..., ClipFeatures]
 MakeFacts = Callable[..., ClipFacts]
@@ -190,7 +190,7 @@ def test_an_open_reader_outlives_compacting(filled: FeatureStore, key: FeatureKe
 def test_rows_that_were_added_while_compacting_stay_newer(
     filled: FeatureStore, key: FeatureKey, make_features: MakeFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import store.compact as compacting
+    import store.maintenance.compact as compacting
 
     def require_sealed(path: Path) -> None:
         if not filled.missing(key, {"clip05": "a"}):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from store import ClipFeatures, FeatureKey, FeatureReader, FeatureStore
-from store.compact import compact_features
 from store.errors import StoreError, StoreReadError, StoreWriteError
 from store.format.part_names import list_parts
+from store.maintenance.compact import compact_features
 
 MakeFeatures = Callable[..., ClipFeatures]
 

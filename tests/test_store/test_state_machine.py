@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from store import ClipFeatures, FeatureKey, FeatureStore, Status
-from store.compact import compact_features
 from store.files import temporary_name
 from store.format.part_names import list_parts
-from store.repair import repair_store
-from store.verify import verify_store
+from store.maintenance.compact import compact_features
+from store.maintenance.repair import repair_store
+from store.maintenance.verify import verify_store
 
 KEY = FeatureKey(
     backbone="tiny",

@@ -16,8 +16,8 @@ from store.format.commit import commit_part
 from store.format.feature_part import encode_features
 from store.format.part_names import merged_part_name
 from store.key import FeatureKey
+from store.maintenance.verify import require_sealed, size_bytes
 from store.records import ClipFacts, ClipFeatures
-from store.verify import require_sealed, size_bytes
 
 Row = TypeVar("Row", bound=ClipFeatures | ClipFacts)
 

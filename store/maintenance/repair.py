@@ -10,7 +10,7 @@ from store.files import remove_abandoned, sync_folder
 from store.format.commit import commit_bytes
 from store.format.layout import SPEC, make_folder, write_spec
 from store.format.part_names import list_parts
-from store.verify import Problem, part_key, verify_store
+from store.maintenance.verify import Problem, part_key, verify_store
 
 QUARANTINE = "quarantine"
 

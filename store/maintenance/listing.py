@@ -5,12 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from store.access.index import PartCache
-from store.compact import Compaction
 from store.console import human_bytes
 from store.featurestore import FeatureStore
 from store.format.clip_part import load_clip_ids
-from store.repair import Repair
-from store.sweep import Sweep
+from store.maintenance.compact import Compaction
+from store.maintenance.repair import Repair
+from store.maintenance.sweep import Sweep
 
 Row = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""Verify, repair, compact, sweep, relink and export, and how they are told."""

@@ -26,6 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from heads.trainers.task import HeadTask
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
@@ -143,7 +145,9 @@ def our_way(
     plan = plan_members(config, FOLDS, 0, judged=False)
     facts = pd.DataFrame({"width": 1, "height": 1}, index=list(reader.ids))
     _, examples = see_clips(reader, facts, tuple(reader.ids), config, plan, fold)
-    course = Course(config, plan, examples, labels, fold, Progress(path=None), 0)
+    course = Course(
+        HeadTask(config=config, plan=plan, examples=examples, targets=labels, fold=fold), Progress(path=None)
+    )
     return course, course.steps()
 
 

@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from heads.trainers.task import HeadTask
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
@@ -106,7 +108,10 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
     forget(root)
     started = time.perf_counter()
     _, examples = see_clips(reader, facts, ids, config, plan, fold)
-    course = Course(config, plan, examples, values.astype(np.float32), fold, Progress(path=None), 0)
+    course = Course(
+        HeadTask(config=config, plan=plan, examples=examples, targets=values.astype(np.float32), fold=fold),
+        Progress(path=None),
+    )
     once, seconds, before = time.perf_counter() - started, [], read_bytes()
     steps = course.steps()
     for _ in range(epochs):

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from heads.data.tables import composed
 from heads.features.statistics import StatisticName
+from heads.kinds import HEAD_KINDS, HeadKind
 from store.config import StrictModel, load_yaml
 
 _FACTS = Literal[
@@ -32,9 +33,13 @@ DEFAULT_METADATA: tuple[_FACTS, ...] = (
     "motion_mean",
 )
 EACH_SOURCE: Literal["each"] = "each"
-_WHERE = ("sources", "without", "view", "joined", "classes")
 _SEEDS = 2**31 - 100_000
-_OF_DISCRIMINANTS = frozenset({"kind", "name", *_WHERE, "statistics", "covariance_shrinkage", "metadata", "competing"})
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in HEAD_KINDS:
+        raise ValueError(f"there is no such kind of head; choose one of {', '.join(HEAD_KINDS)}")
+    return kind
 
 
 class HeadConfig(StrictModel):
@@ -87,7 +92,7 @@ class HeadConfig(StrictModel):
         least_learning_rate: `plateau` never goes below this step size.
     """
 
-    kind: Literal["attention", "recurrent", "deviation", "discriminant"] = "attention"
+    kind: Annotated[str, AfterValidator(_known_kind)] = "attention"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$")] = ""
     sources: Literal["each"] | Annotated[tuple[str, ...], Field(min_length=1)] = EACH_SOURCE
     without: tuple[str, ...] = ()
@@ -129,40 +134,35 @@ class HeadConfig(StrictModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if not self.takes_epochs:
-            self._set_unless_given(metadata=(), competing=True)
-            self._require_nothing_to_train()
-        if self.kind != "deviation" and self.queries < 1:
-            raise ValueError(f"queries: a head of kind {self.kind} pools by attention; ask for at least 1")
-        if self.kind == "deviation" and not (self.queries or self.statistics):
-            raise ValueError("statistics: with neither statistics nor queries there is nothing to see; name one")
+        row = HEAD_KINDS[self.kind]
+        for name, value in row.defaults.items():
+            if name not in self.model_fields_set:
+                object.__setattr__(self, name, value)
+        problem = row.problem(self.kind, self)
+        if problem:
+            raise ValueError(problem)
+        self._require_only_what_is_taken(row)
         if self.pseudo_epochs and self.pseudo_clips >= self.batch_clips:
             raise ValueError("pseudo_clips: a batch must hold labelled clips too; ask for fewer than batch_clips")
         if self.pseudo_epochs and self.class_balance:
             raise ValueError("class_balance: what unlabelled clips show is not known; ask for no pseudo_epochs")
-        if self.tap_dropout and self.kind != "deviation":
-            raise ValueError(f"tap_dropout: a head of kind {self.kind} has no place for it; leave it out")
         return self
 
-    def _set_unless_given(self, **usual: object) -> None:
-        """Give settings the defaults of this kind of head, which differ from those of the others."""
-        for name, value in usual.items():
-            if name not in self.model_fields_set:
-                object.__setattr__(self, name, value)
-
-    def _require_nothing_to_train(self) -> None:
-        if self.metadata or not self.statistics:
-            raise ValueError("a head of kind discriminant sees statistics, at least one, and no metadata")
-        if not self.competing:
-            raise ValueError("competing: under a head of kind discriminant classes always compete; leave it out")
+    def _require_only_what_is_taken(self, row: HeadKind) -> None:
         for name, field in type(self).model_fields.items():
-            if name not in _OF_DISCRIMINANTS and getattr(self, name) != field.default:
-                raise ValueError(f"{name}: a head of kind discriminant has no use for it; leave it out")
+            taken = name not in row.refused and (row.settings is None or name in row.settings)
+            if not taken and getattr(self, name) != field.default:
+                raise ValueError(f"{name}: a head of kind {self.kind} has no use for it; leave it out")
+
+    @property
+    def traits(self) -> HeadKind:
+        """What heads of this kind are, and ask for."""
+        return HEAD_KINDS[self.kind]
 
     @property
     def takes_epochs(self) -> bool:
         """Whether the head is trained in epochs; if not, it is fitted in one step."""
-        return self.kind != "discriminant"
+        return self.traits.takes_epochs
 
     @property
     def passes(self) -> int:
@@ -172,13 +172,17 @@ class HeadConfig(StrictModel):
     @property
     def sees_frames(self) -> bool:
         """Whether single frames are read in training; if not, epochs read a row a clip and no more."""
-        return self.kind in ("attention", "recurrent") or (self.kind == "deviation" and self.queries > 0)
+        return self.traits.sees_frames(self)
+
+    @property
+    def weighs_frames(self) -> bool:
+        """Whether the head has weights for single frames."""
+        return self.sees_frames and self.traits.weighs_frames
 
     @property
     def inputs(self) -> tuple[StatisticName, ...]:
-        """The statistics that the network takes, in order; attention over deviations needs the background too."""
-        extra: tuple[StatisticName, ...] = ("background",) if self.kind == "deviation" and self.queries else ()
-        return tuple(dict.fromkeys(self.statistics + extra))
+        """The statistics that the network takes, in order: those of the recipe, and what its front needs besides."""
+        return tuple(dict.fromkeys(self.statistics + (self.traits.front_statistics if self.sees_frames else ())))
 
 
 class Recipe(StrictModel):

@@ -107,7 +107,7 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
 
 def can_weigh(config: HeadConfig) -> bool:
     """Whether a head of these settings can say how much each frame counted."""
-    return config.sees_frames or has_frame_shares(config)
+    return config.weighs_frames or (not config.sees_frames and has_frame_shares(config))
 
 
 def explaining_head(run: RunDirectory) -> str:

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from heads.features.batches import METADATA
+from heads.kinds import resolve
 from heads.models.layers import AttentionPooling, Competing, Standardise, TapDropout, TurnRound
 from heads.recipe import HeadConfig
 
@@ -16,7 +17,6 @@ FRONT = "front"
 POOLED = "pooled"
 ATTENTION = "attention"
 FRAMES = "frames"
-BACKGROUND = "background"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def build_head(config: HeadConfig, shape: HeadShape, name: str = "head") -> Head
     if config.sees_frames:
         inputs["features"] = keras.Input((None, shape.dim), name="features")
         inputs["mask"] = keras.Input((None,), dtype="bool", name="mask")
-        front = _recurrent_front(config, shape.dim) if config.kind == "recurrent" else _attention(config, FRONT)
+        front = resolve(config.traits.front)(config, shape.dim)
         pooled = call_front(front, [inputs[name] for name in front_inputs(config)])
         tail_inputs[POOLED] = keras.Input((pooled.shape[-1],), name=POOLED)
     tail = keras.Model(tail_inputs, _tail(config, tail_inputs, shape), name="tail")
@@ -76,7 +76,7 @@ def build_head(config: HeadConfig, shape: HeadShape, name: str = "head") -> Head
 
 def front_inputs(config: HeadConfig) -> tuple[str, ...]:
     """The names of what the front takes, in order."""
-    return ("features", "mask", BACKGROUND) if config.kind == "deviation" else ("features", "mask")
+    return ("features", "mask", *config.traits.front_statistics)
 
 
 def call_front(front: Any, given: list[Any]) -> Any:
@@ -85,21 +85,28 @@ def call_front(front: Any, given: list[Any]) -> Any:
 
 
 def frame_standardiser(head: Head) -> Any:
-    """The layer of a head's front that takes the moments of frames."""
-    return head.front if head.front is head.attention else head.front.get_layer(FRAMES)
+    """The layer of a head's front that takes the moments of frames; None if it has no such layer."""
+    return head.front if isinstance(head.front, AttentionPooling) else _layer(head.front, FRAMES)
 
 
 def find_attention(front: Any) -> AttentionPooling | None:
-    """The layer of a front that weighs frames."""
-    layer: AttentionPooling | None = front
-    return layer if layer is None or isinstance(layer, AttentionPooling) else front.get_layer(ATTENTION)
+    """The layer of a front that weighs frames; None if no layer does."""
+    layer: AttentionPooling | None = front if isinstance(front, AttentionPooling) else _layer(front, ATTENTION)
+    return layer
 
 
-def _attention(config: HeadConfig, name: str) -> AttentionPooling:
-    return AttentionPooling(config.queries, name=name)
+def _layer(front: Any, name: str) -> Any:
+    """The layer of a front that is called `name`, if the front is a network that has one."""
+    layers_of = {} if front is None else {each.name: each for each in getattr(front, "layers", ())}
+    return layers_of.get(name)
 
 
-def _recurrent_front(config: HeadConfig, dim: int) -> Any:
+def attention_front(config: HeadConfig, _dim: int) -> Any:
+    """Attention over the frames of a clip."""
+    return AttentionPooling(config.queries, name=FRONT)
+
+
+def recurrent_front(config: HeadConfig, dim: int) -> Any:
     """Two recurrent layers that read a clip backwards; they and the features beside each other, pooled by attention.
 
     Frames are turned round, so that padding is read first and, being masked, changes nothing.
@@ -115,15 +122,12 @@ def _recurrent_front(config: HeadConfig, dim: int) -> Any:
         x = layers.GRU(config.recurrent_units, return_sequences=True, name=f"recurrent{number}")(x, mask=turned)
         read.append(TurnRound(name=f"turn_back{number}")(x))
     seen = layers.Concatenate(name="seen")([frames, *read])
-    return keras.Model([features, mask], _attention(config, ATTENTION)(seen, mask), name=FRONT)
+    return keras.Model([features, mask], AttentionPooling(config.queries, name=ATTENTION)(seen, mask), name=FRONT)
 
 
 def _tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:
     n_classes = shape.n_classes
-    if config.kind == "deviation":
-        x = _lean_part(config, inputs, shape.taps)
-    else:
-        x = _published_part(config, inputs) if config.takes_epochs else _standardised(config, inputs, root=True)
+    x = resolve(config.traits.tail)(config, inputs, shape)
     # With nothing but its bias at first, the output is the prior that the trainer puts there.
     initial = "zeros" if config.start_at_prior else "glorot_uniform"
     if not config.competing:
@@ -131,7 +135,7 @@ def _tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:
     return Competing(name=COMPETING)(layers.Dense(n_classes, kernel_initializer=initial, name=OUTPUT)(x))
 
 
-def _published_part(config: HeadConfig, inputs: dict[str, Any]) -> Any:
+def published_tail(config: HeadConfig, inputs: dict[str, Any], _shape: HeadShape) -> Any:
     """What follows pooling in the heads of the third place of DrivenData's Pri-matrix Factorization.
 
     Pooled frames, how much each raw feature changes over the clip, and the metadata through a small dense part;
@@ -145,14 +149,14 @@ def _published_part(config: HeadConfig, inputs: dict[str, Any]) -> Any:
     return _dense_part(x, config.dense_units, config.dropout, "dense")
 
 
-def _lean_part(config: HeadConfig, inputs: dict[str, Any], taps: tuple[int, ...]) -> Any:
+def lean_tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:
     """What stands out from the clip's own background, standardised, through one lean dense part.
 
     Most of the features are dropped in training, so that a few hundred clips do not fit a wide head to their places.
     """
     x = _standardised(config, inputs)
     if config.tap_dropout:
-        x = TapDropout(taps, config.tap_dropout, name="tap_dropout")(x)
+        x = TapDropout(shape.taps, config.tap_dropout, name="tap_dropout")(x)
     x = layers.Dropout(config.dropout, name="clip_dropout")(x)
     if METADATA in inputs:
         facts = inputs[METADATA]
@@ -163,6 +167,11 @@ def _lean_part(config: HeadConfig, inputs: dict[str, Any], taps: tuple[int, ...]
         x = layers.Dense(width, activation="gelu", name=f"dense{number}")(x)
         x = layers.Dropout(config.dense_dropout, name=f"dense_dropout{number}")(x)
     return x
+
+
+def roots_tail(config: HeadConfig, inputs: dict[str, Any], _shape: HeadShape) -> Any:
+    """Roots of the statistics, standardised: what a discriminant weighs."""
+    return _standardised(config, inputs, root=True)
 
 
 def _standardised(config: HeadConfig, inputs: dict[str, Any], *, root: bool = False) -> Any:

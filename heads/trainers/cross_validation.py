@@ -18,13 +18,13 @@ from heads.features.batches import Examples
 from heads.features.metadata import MetadataTransform
 from heads.features.readers import Reader, ids_with_frames
 from heads.features.statistics_cache import clip_statistics
+from heads.kinds import resolve
 from heads.models.seed_average import average_models, mean_of_logits
 from heads.recipe import HeadConfig
 from heads.trainers.checkpoint import Progress
-from heads.trainers.discriminant import fit_folds
 from heads.trainers.pseudo_labels import Judgement
 from heads.trainers.sampler import Member, plan_members
-from heads.trainers.trainer import Course
+from heads.trainers.task import HeadTask, Train
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,8 +77,6 @@ def train_heads(
 ) -> OutOfFold:
     """Train a head for all folds at once, and predict each fold by the model that has not seen it.
 
-    The number of epochs is fixed and the step size follows the training loss, so that the scored fold decides nothing.
-
     Args:
         reader: the cached features; must hold every clip.
         facts: the clip table, likewise.
@@ -105,20 +103,16 @@ def train_heads(
     plan = plan_members(config, folds.n_folds, seed, judged=bool(unlabelled.ids and config.pseudo_epochs))
     extra = unlabelled if any(member.inner is not None for member in plan) else NO_CLIPS
     transforms, examples = see_clips(reader, facts, (*labels.ids, *extra.ids), config, plan, fold)
-    judgements: dict[int, Judgement] = {}
-    if config.takes_epochs:
-        course = Course(config, plan, examples, values, fold, extra.fold, progress or Progress(path=None), seed)
-        course.run(report, stopping or threading.Event())
-        judgements, epochs = course.settle(), course.progress.epochs
-        models, probabilities = [head.model for head in course.members.heads], course.predict_held_out()
-    else:
-        fitted = fit_folds(config, plan, examples, values, fold)
-        models, probabilities, epochs = fitted.models, fitted.probabilities, [fitted.epoch]
-        report(fitted.epoch)
+    task = HeadTask(
+        config=config, plan=plan, examples=examples, targets=values, fold=fold, shunned=extra.fold, seed=seed
+    )
+    train: Train = resolve(config.traits.trainer)
+    found = train(task, progress or Progress(path=None), report, stopping or threading.Event())
+    models, epochs = found.models, list(found.epochs)
     predictions = Predictions(
         ids=labels.ids,
         classes=labels.classes,
-        probabilities=_of_each_fold(probabilities, plan, fold),
+        probabilities=_of_each_fold(found.probabilities, plan, fold),
         fold=fold,
         provenance={"model": name},
     )
@@ -131,7 +125,7 @@ def train_heads(
                 metadata=transforms[own[0]],
                 prior=values[plan[own[0]].learns_from(fold)].mean(axis=0).astype(np.float64),
                 losses=[float(np.mean([epoch.losses[place] for place in own])) for epoch in epochs],
-                judgement=judgements.get(number),
+                judgement=found.judgements.get(number),
             )
         )
     own_fold = folds.of(everyone.ids)

@@ -1,8 +1,8 @@
 """Discriminants for all folds at once, whose probabilities are calibrated without the scored fold."""
 
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -16,41 +16,25 @@ from heads.models.discriminant_calibration import Calibration, default_calibrati
 from heads.models.layers import signed_root
 from heads.models.networks import COMPETING, OUTPUT, HeadShape, build_head
 from heads.recipe import HeadConfig
-from heads.trainers.sampler import Member
+from heads.trainers.checkpoint import Progress
+from heads.trainers.task import HeadTask, TrainedMembers
 
 _CLIPS_AT_ONCE = 1024
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Fitted:
-    """What fitting gives: `models` (K) in the plan's order, (K, N, C) `probabilities` of each member for its own fold
-    and NaN elsewhere, and the one `epoch` that it is told as, with the losses that calibration ended with.
-    """
-
-    models: list[keras.Model]
-    probabilities: NDArray[np.float32]
-    epoch: Epoch
-
-
-def fit_folds(
-    config: HeadConfig,
-    plan: Sequence[Member],
-    examples: Examples,
-    targets: NDArray[np.float32],
-    fold: NDArray[np.int64],
-) -> Fitted:
-    """Fit a discriminant for each member of a plan to the clips that it learns from.
+def fit_discriminants(
+    task: HeadTask,
+    _checkpoint: Progress | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+    _stopping: threading.Event | None = None,
+) -> TrainedMembers:
+    """Fit a discriminant for each member of a plan to the clips that it learns from; see `heads.trainers.task.Train`.
 
     Scores become probabilities by what is fitted to scores of the member's own training clips, each fold of them scored
-    by a discriminant that knows neither that fold nor the member's own.
-
-    Args:
-        config: of kind `discriminant`.
-        plan: the members.
-        examples: the clips.
-        targets: (N, C).
-        fold: (N,) their folds.
+    by a discriminant that knows neither that fold nor the member's own. It is told of as one epoch, whose losses are
+    those that calibration ended with.
     """
+    config, plan, examples, targets, fold = task.config, task.plan, task.examples, task.targets, task.fold
     started = time.monotonic()
     values = _Values(config, examples)
     places = {number: np.flatnonzero(fold == number) for number in np.unique(fold).tolist()}
@@ -87,7 +71,8 @@ def fit_folds(
         unlabelled=False,
         seconds=time.monotonic() - started,
     )
-    return Fitted(models=models, probabilities=found, epoch=epoch)
+    on_epoch(epoch)
+    return TrainedMembers(models=models, probabilities=found, epochs=[epoch])
 
 
 def _calibrate(

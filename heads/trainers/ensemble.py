@@ -87,7 +87,7 @@ class Members:
                     tf.TensorSpec((len(self),), tf.float32),
                 ],
             )
-        if self._config.kind != "deviation":  # the others normalise by the moments of a batch
+        if self._config.traits.batch_normalises:
             lessons = fill_up(lessons)
         batches = read_ahead((examples.batch(places), weights, targets) for places, weights, targets in lessons)
         given = tf.constant(rates, tf.float32)

@@ -1,49 +1,33 @@
 """What members are given before training: the moments of what they learn from, and the share of each class."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.class_balance import competition, weighted_share
-from heads.features.batches import Examples
 from heads.features.moments import Moments, combine_moments, moments_by_fold
 from heads.features.statistics_cache import clip_statistics
 from heads.models.networks import COMPETING, OUTPUT, frame_standardiser
 from heads.recipe import HeadConfig
 from heads.trainers.ensemble import Members
-from heads.trainers.sampler import Member, learned_weights
+from heads.trainers.sampler import learned_weights
+from heads.trainers.task import HeadTask
 
 _SMALLEST_SHARE = 1e-3
 
 
-def prepare_members(
-    members: Members,
-    config: HeadConfig,
-    plan: Sequence[Member],
-    examples: Examples,
-    targets: NDArray[np.float32],
-    fold: NDArray[np.int64],
-) -> None:
-    """Set each member's moments, and its output bias if it starts at the prior, from the clips that it learns from.
-
-    Args:
-        members: untrained.
-        config: their settings.
-        plan: what each may see.
-        examples: labelled clips first.
-        targets: (N, C) of the labelled clips.
-        fold: (N,) their folds.
-    """
-    clips, frames = _clip_moments(config, examples, fold), _frame_moments(config, examples, fold)
-    for head, member in zip(members.heads, plan, strict=True):
-        learned = [number for number in range(int(fold.max()) + 1) if number not in member.unseen]
+def prepare_members(members: Members, task: HeadTask) -> None:
+    """Set each member's moments, and its output bias if it starts at the prior, from the clips that it learns from."""
+    config, targets, fold = task.config, task.targets, task.fold
+    clips, frames = _clip_moments(task), _frame_moments(task)
+    for head, member in zip(members.heads, task.plan, strict=True):
+        learned = [number for number in range(task.n_folds) if number not in member.unseen]
         for name, per_fold in clips.items():
             moments = combine_moments([per_fold[number] for number in learned])
             head.tail.get_layer(f"standardise_{name}").set_moments(moments.mean, moments.spread)
-        if frames:
+        standardiser = frame_standardiser(head)
+        if frames and standardiser is not None:
             moments = combine_moments([frames[number] for number in learned])
-            frame_standardiser(head).set_moments(moments.mean, moments.spread)
+            standardiser.set_moments(moments.mean, moments.spread)
         seen = member.learns_from(fold)
         if config.competing:
             head.tail.get_layer(COMPETING).set_strength(competition(targets[seen]))
@@ -53,19 +37,14 @@ def prepare_members(
     members.begin()
 
 
-def correct_priors(
-    members: Members,
-    config: HeadConfig,
-    plan: Sequence[Member],
-    targets: NDArray[np.float32],
-    fold: NDArray[np.int64],
-) -> None:
+def correct_priors(members: Members, task: HeadTask) -> None:
     """Take back from each member's output what preferring rare classes in training put there.
 
     Source: Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities",
     2002.
     """
-    for head, member in zip(members.heads, plan, strict=True):
+    config, targets, fold = task.config, task.targets, task.fold
+    for head, member in zip(members.heads, task.plan, strict=True):
         seen = member.learns_from(fold)
         weights = learned_weights(config, targets, fold, seen)[seen]
         bias = head.tail.get_layer(OUTPUT).bias
@@ -86,27 +65,28 @@ def _prior_scores(
     return np.asarray((1 - compete) * alone + compete * together, np.float32)
 
 
-def _clip_moments(config: HeadConfig, examples: Examples, fold: NDArray[np.int64]) -> dict[str, list[Moments]]:
+def _clip_moments(task: HeadTask) -> dict[str, list[Moments]]:
     """The moments of each statistic in each fold, for heads that standardise statistics."""
-    if config.kind != "deviation":
+    if not task.config.traits.standardises:
         return {}
     return {
-        name: moments_by_fold(examples.statistics[name][: len(fold)], fold, int(fold.max()) + 1)
-        for name in config.statistics
+        name: moments_by_fold(task.examples.statistics[name][: len(task.fold)], task.fold, task.n_folds)
+        for name in task.config.statistics
     }
 
 
-def _frame_moments(config: HeadConfig, examples: Examples, fold: NDArray[np.int64]) -> list[Moments]:
+def _frame_moments(task: HeadTask) -> list[Moments]:
     """The moments of all frames of each fold, or of their deviations from each clip's background.
 
     Put together from each clip's own mean and spread, so that all folds need one pass over the frames, once.
     """
-    if not config.sees_frames:
+    if not task.config.sees_frames:
         return []
-    rows, n_folds = examples.rows[: len(fold)], int(fold.max()) + 1
+    examples, fold, n_folds = task.examples, task.fold, task.n_folds
+    rows = examples.rows[: len(fold)]
     found = clip_statistics(examples.reader, rows, ("mean", "spread"))
     mean, spread, lengths = found["mean"], found["spread"], examples.reader.lengths[rows]
-    if config.kind == "deviation":
+    if "background" in task.config.traits.front_statistics:
         mean = mean - examples.statistics["background"][: len(fold)]
     between = moments_by_fold(mean, fold, n_folds, counts=lengths)
     within = moments_by_fold(spread, fold, n_folds, counts=lengths)

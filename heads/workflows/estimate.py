@@ -1,6 +1,7 @@
 """How long training is going to take, from the speed of a few epochs on a few clips."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ import pandas as pd
 
 from heads.data.folds import Folds
 from heads.data.labels import LabelTable
-from heads.data.splits import NO_CLIPS
 from heads.features.batches import in_turn
 from heads.features.readers import Reader, ids_with_frames
+from heads.kinds import resolve
 from heads.trainers.checkpoint import Progress
 from heads.trainers.cross_validation import see_clips
-from heads.trainers.discriminant import fit_folds
 from heads.trainers.sampler import plan_members
+from heads.trainers.task import HeadTask, Train
 from heads.trainers.trainer import Course
 from heads.workflows.resolve import NamedHead
 from store import FeatureReader
@@ -83,8 +84,10 @@ def forecast(
     _, examples = see_clips(reader, facts, sample.ids, config, plan, fold)
     statistics_s = time.monotonic() - started
     targets = known.values.astype(np.float32)
+    task = HeadTask(config=config, plan=plan, examples=examples, targets=targets, fold=fold)
     if not config.takes_epochs:
-        fit_s = _timed(lambda: fit_folds(config, plan, examples, targets, fold))
+        train: Train = resolve(config.traits.trainer)
+        fit_s = _timed(lambda: train(task, Progress(path=None), lambda _: None, threading.Event()))
         return Forecast(
             head=head.name,
             members=len(plan),
@@ -93,7 +96,7 @@ def forecast(
             cache_bytes=int(len(config.inputs) * 4 * reader.dim * wanted),
             from_disk=False,
         )
-    course = Course(config, plan, examples, targets, fold, NO_CLIPS.fold, Progress(path=None), 0)
+    course = Course(task, Progress(path=None))
     steps = course.steps()
     epochs_s = [_timed(lambda: next(steps)) for _ in range(min(_EPOCHS, config.epochs))]
     once = sum(epochs_s) - len(epochs_s) * min(epochs_s)

@@ -16,6 +16,7 @@ from heads.recipe import HeadConfig
 from heads.trainers.ensemble import Members
 from heads.trainers.initialise import prepare_members
 from heads.trainers.sampler import Curriculum, decay_share, plan_members, step_sizes, suited_to
+from heads.trainers.task import HeadTask
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,7 @@ def examples_of(root: Path, config: HeadConfig) -> tuple[Examples, np.ndarray[An
 def started(config: HeadConfig, examples: Examples, targets: Any, fold: Any) -> tuple[Members, Curriculum]:
     plan = plan_members(config, FOLDS, seed=4, judged=False)
     members = Members(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2), [member.seed for member in plan])
-    prepare_members(members, config, plan, examples, targets, fold)
+    prepare_members(members, HeadTask(config=config, plan=plan, examples=examples, targets=targets, fold=fold))
     seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
     none = np.zeros((len(plan), 0), np.float32)
     return members, Curriculum(config=config, targets=targets, fold=fold, seen=seen, seen_unlabelled=none, seed=4)
@@ -103,7 +104,7 @@ def test_a_member_is_the_same_whoever_trains_beside_it(tmp_path: Path) -> None:
     plan = plan_members(config, FOLDS, seed=4, judged=False)[1:2]
     alone = Members(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2), [plan[0].seed])
     own = Examples(**{**vars(examples), "metadata": examples.metadata[1:2]})
-    prepare_members(alone, config, plan, own, targets, fold)
+    prepare_members(alone, HeadTask(config=config, plan=plan, examples=own, targets=targets, fold=fold))
     alone.train_epoch(own, [(places, seen[1:2], wanted[1:2]) for places, seen, wanted in lessons], np.full(1, 0.01))
     for one, other in zip(alone.heads[0].model.get_weights(), together.heads[1].model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)

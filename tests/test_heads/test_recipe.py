@@ -60,7 +60,7 @@ def test_a_seed_that_not_every_generator_takes_is_refused(tmp_path: Path, seed: 
 def test_settings_that_do_not_fit_together_are_refused() -> None:
     with pytest.raises(ValueError, match="class_balance: what unlabelled clips show is not known"):
         HeadConfig(class_balance=0.5, pseudo_epochs=2)
-    with pytest.raises(ValueError, match="tap_dropout: a head of kind attention has no place for it"):
+    with pytest.raises(ValueError, match="tap_dropout: a head of kind attention has no use for it"):
         HeadConfig(tap_dropout=0.2)
 
 

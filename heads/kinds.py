@@ -1,0 +1,127 @@
+"""The kinds of heads there are, as one literal table: what each is made of, and what it asks of the recipe.
+
+To add a kind, write a module with its front and its tail, and a row here; `docs/extending.md` shows one. Nothing else
+asks what kind a head is: the recipe, the trainers and the explanations ask the row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal, Protocol
+
+from heads.features.statistics import StatisticName
+
+GRADIENT = "heads.trainers.trainer:train_by_gradient"
+CLOSED_FORM = "heads.trainers.discriminant:fit_discriminants"
+_PUBLISHED_TAIL = "heads.models.networks:published_tail"
+# Where the clips of heads come from, what they are called and for which classes: every kind takes these.
+WHERE = frozenset({"kind", "name", "sources", "without", "view", "joined", "classes"})
+
+
+class Settings(Protocol):
+    """What a row may look at of a head's settings; see `heads.recipe.HeadConfig`."""
+
+    @property
+    def queries(self) -> int: ...  # noqa: D102
+    @property
+    def statistics(self) -> tuple[StatisticName, ...]: ...  # noqa: D102
+    @property
+    def metadata(self) -> tuple[Any, ...]: ...  # noqa: D102
+    @property
+    def competing(self) -> bool: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadKind:
+    """What a kind of head is.
+
+    Attributes:
+        tail: `module:function` of (settings, inputs by name, shape) that gives what the output layer stands on, (B, P).
+        front: `module:function` of (settings, D) that gives the layer, or the small network, that pools frames; "" for
+            a kind that never sees frames.
+        frames: whether single frames are read in training: always, if the recipe asks for attention queries, or never.
+        front_statistics: statistics of the clip that the front takes behind `features` and `mask`. With `background`,
+            frames are standardised by their deviations from it.
+        weighs_frames: whether the front is an `AttentionPooling`, or has one as its layer `attention`: its weights say
+            which frames counted.
+        standardises: whether the tail has a layer `standardise_<name>` for each statistic, which is given the moments
+            of the training clips.
+        batch_normalises: whether training needs two clips at least of every member in each batch.
+        trainer: `module:function` that trains it over all folds, as `heads.trainers.task.Train` says.
+        takes_epochs: whether it is trained in epochs; if not, it is fitted in one step.
+        settings: the recipe's settings that it takes; any other must be left at its default. None for all of them.
+        refused: settings that it refuses, where it takes nearly all.
+        defaults: its own defaults, where they differ from those of the recipe.
+    """
+
+    tail: str
+    front: str = ""
+    frames: Literal["always", "asked", "never"] = "never"
+    front_statistics: tuple[StatisticName, ...] = ()
+    weighs_frames: bool = False
+    standardises: bool = False
+    batch_normalises: bool = False
+    trainer: str = GRADIENT
+    takes_epochs: bool = True
+    settings: frozenset[str] | None = None
+    refused: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def sees_frames(self, settings: Settings) -> bool:
+        """Whether a head of these settings reads single frames in training."""
+        return self.frames == "always" or (self.frames == "asked" and settings.queries > 0)
+
+    def problem(self, name: str, settings: Settings) -> str:
+        """What is wrong with the settings of a head of this kind, which is called `name`; "" if nothing is."""
+        if self.frames == "always" and self.weighs_frames and settings.queries < 1:
+            return f"queries: a head of kind {name} pools by attention; ask for at least 1"
+        if self.frames == "asked" and not (settings.queries or settings.statistics):
+            return "statistics: with neither statistics nor queries there is nothing to see; name one"
+        if self.takes_epochs:
+            return ""
+        if settings.metadata or not settings.statistics:
+            return f"a head of kind {name} sees statistics, at least one, and no metadata"
+        return (
+            "" if settings.competing else f"competing: under a head of kind {name} classes always compete; leave it out"
+        )
+
+
+HEAD_KINDS: dict[str, HeadKind] = {
+    "attention": HeadKind(
+        front="heads.models.networks:attention_front",
+        tail=_PUBLISHED_TAIL,
+        frames="always",
+        weighs_frames=True,
+        batch_normalises=True,
+        refused=frozenset({"tap_dropout"}),
+    ),
+    "recurrent": HeadKind(
+        front="heads.models.networks:recurrent_front",
+        tail=_PUBLISHED_TAIL,
+        frames="always",
+        weighs_frames=True,
+        batch_normalises=True,
+        refused=frozenset({"tap_dropout"}),
+    ),
+    "deviation": HeadKind(
+        front="heads.models.networks:attention_front",
+        tail="heads.models.networks:lean_tail",
+        frames="asked",
+        front_statistics=("background",),
+        weighs_frames=True,
+        standardises=True,
+    ),
+    "discriminant": HeadKind(
+        tail="heads.models.networks:roots_tail",
+        trainer=CLOSED_FORM,
+        takes_epochs=False,
+        settings=WHERE | {"statistics", "covariance_shrinkage", "metadata", "competing"},
+        defaults={"metadata": (), "competing": True},
+    ),
+}
+
+
+def resolve(reference: str) -> Any:
+    """The function that `module:function` names."""
+    module, _, function = reference.partition(":")
+    return getattr(import_module(module), function)

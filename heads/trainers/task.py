@@ -1,0 +1,85 @@
+"""What a trainer is given and what it gives: the same for every kind of head."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.data.history import Epoch
+from heads.features.batches import Examples
+from heads.recipe import HeadConfig
+from heads.trainers.checkpoint import Progress
+from heads.trainers.pseudo_labels import Judgement
+from heads.trainers.sampler import Member
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadTask:
+    """A head to be trained over all folds.
+
+    Attributes:
+        config: architecture and training settings.
+        plan: (K) its members, and what each may see.
+        examples: labelled clips first, unlabelled ones behind them.
+        targets: (N, C) float32 of the labelled clips.
+        fold: (N,) their folds.
+        shunned: (U,) of each unlabelled clip the fold whose members must not learn from it either, -1 for none.
+        seed: of the order of clips.
+    """
+
+    config: HeadConfig
+    plan: Sequence[Member]
+    examples: Examples
+    targets: NDArray[np.float32]
+    fold: NDArray[np.int64]
+    shunned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    seed: int = 0
+
+    @property
+    def n_folds(self) -> int:
+        """K without seeds: how many folds there are."""
+        return int(self.fold.max()) + 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedMembers:
+    """What training gives.
+
+    Attributes:
+        models: (K) the members' networks, in the plan's order.
+        probabilities: (K, N, C) of each member for its own fold; NaN elsewhere.
+        epochs: how training went.
+        judgements: of each fold, whether what was learned from unlabelled clips was kept; empty where there were none.
+    """
+
+    models: Sequence[keras.Model]
+    probabilities: NDArray[np.float32]
+    epochs: Sequence[Epoch]
+    judgements: Mapping[int, Judgement] = field(default_factory=dict)
+
+
+class Train(Protocol):
+    """How a kind of head is trained over all folds."""
+
+    def __call__(
+        self,
+        task: HeadTask,
+        checkpoint: Progress,
+        on_epoch: Callable[[Epoch], None],
+        stopping: threading.Event,
+    ) -> TrainedMembers:
+        """Train the members of `task`; whatever is fitted for a member has seen the clips that it learns from only.
+
+        Args:
+            task: what is trained, on what.
+            checkpoint: where training is saved after epochs, and goes on from.
+            on_epoch: called after every epoch.
+            stopping: set when Ctrl-C is pressed.
+
+        Raises:
+            StoppedError: Ctrl-C was pressed; the last epoch was finished and saved.
+        """

@@ -16,6 +16,8 @@ import json
 import os
 from pathlib import Path
 
+from heads.models.trained_head import TrainedHead
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
@@ -25,7 +27,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from heads.errors import UnweighedError
 from heads.explain.attribution import trained_heads, weigh_frames
-from heads.models.trained_head import head_reader
 from heads.run import RunDirectory
 from store import FeatureKey, FeatureStore
 
@@ -72,9 +73,8 @@ def main() -> None:
     run, store, truth = RunDirectory(words.run), FeatureStore.open(words.store), read_truth(words.truth)
     rows: dict[str, dict[str, float]] = {}
     for head in trained_heads(run):
-        facts = run.read_head(head)
-        reader = head_reader(store, head, facts)
-        source = " and ".join(FeatureKey.from_json(each).source for each in facts["sources"])
+        reader = TrainedHead(run, store, head).reader
+        source = " and ".join(FeatureKey.from_json(each).source for each in run.read_head(head)["sources"])
         ids = [clip_id for clip_id in run.read_folds().ids if truth.get(clip_id)]
         try:
             found = weigh_frames(run, store, head, ids)

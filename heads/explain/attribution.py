@@ -13,11 +13,10 @@ from heads.features.batches import METADATA, Examples, in_turn
 from heads.features.readers import ids_with_frames
 from heads.models.layers import AttentionPooling
 from heads.models.networks import ATTENTION, FRONT
-from heads.models.trained_head import head_reader, see_new_clips
+from heads.models.trained_head import TrainedHead, head_settings
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
 from store import FeatureStore
-from store.config import parse_settings
 
 _CLIPS_AT_ONCE = 64
 
@@ -67,27 +66,20 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
         AttendError: a clip has no frames.
         UnweighedError: the head gives frames no weights.
     """
-    folds, facts = run.read_folds(), run.read_head(head)
-    config = parse_settings(facts["settings"], HeadConfig, str(run.head_path(head)))
+    trained = TrainedHead(run, store, head)
+    config, reader = trained.config, trained.reader
     if not can_weigh(config):
         raise UnweighedError(
             f"head {head} sees {', '.join(config.statistics)} over time, which no single frame decides, so it has no "
             "weights per frame; name another head"
         )
-    reader, table = head_reader(store, head, facts), store.clips()
     for clip_id, row in zip(clip_ids, reader.index_of(clip_ids).tolist(), strict=True):
         if not reader.lengths[row]:
             raise AttendError(
                 f"clip '{clip_id}' has no frames under head {head}: {reader.reasons[row]}; name another clip"
             )
-    fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
-    asked = np.array([[fold_of.get(clip_id, fold) == fold for fold in range(folds.n_folds)] for clip_id in clip_ids])
-    models = {
-        fold: keras.saving.load_model(run.model_path(head, fold), compile=False)
-        for fold in range(folds.n_folds)
-        if len(asked) and asked[:, fold].any()
-    }
-    examples = see_new_clips(run, head, facts, reader, table.loc[list(clip_ids)])
+    asked, examples = trained.folds_for(clip_ids), trained.examples(clip_ids)
+    models = {fold: trained.model(fold) for fold in np.flatnonzero(asked.any(axis=0)).tolist()}
     found = []
     for places in in_turn(len(clip_ids), _CLIPS_AT_ONCE):
         found += _weigh_together(config, models, examples, places, asked[places])
@@ -96,10 +88,10 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
             head=head,
             clip_id=clip_id,
             folds=tuple(np.flatnonzero(asked[place]).tolist()),
-            by="attention" if config.sees_frames else "contribution",
+            by="attention" if config.weighs_frames else "contribution",
             times_s=reader.times(int(examples.rows[place])),
             weights=queries.mean(axis=0),
-            per_query=queries if config.sees_frames else None,
+            per_query=queries if config.weighs_frames else None,
         )
         for place, (clip_id, queries) in enumerate(zip(clip_ids, found, strict=True))
     ]
@@ -119,7 +111,7 @@ def explaining_head(run: RunDirectory) -> str:
     heads = run.read_metrics()["heads"]
     trained: list[str] = [name for name in run.read_blend()["models"] if not run.is_added(name)]
     for name in sorted(trained, key=lambda name: (-len(heads[name]["classes"]), heads[name]["mean_log_loss"])):
-        if can_weigh(parse_settings(run.read_head(name)["settings"], HeadConfig, str(run.head_path(name)))):
+        if can_weigh(head_settings(run, name)):
             return name
     raise UnweighedError(f"{run.path}: no head of the blend was trained here and weighs frames; leave --explain out")
 
@@ -131,8 +123,7 @@ def top_frames(
 
     A clip without frames has no moments.
     """
-    reader = head_reader(store, head, run.read_head(head))
-    seen = ids_with_frames(reader, clip_ids)
+    seen = ids_with_frames(TrainedHead(run, store, head).reader, clip_ids)
     return {
         each.clip_id: [
             Moment(time_s=float(each.times_s[place]), weight=float(each.weights[place]))

@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.frame_statistics import SPREAD, as_layers, of_one_frame
 from heads.explain.frame_scores import frame_probabilities, frame_spread
 from heads.features.readers import ids_with_frames
-from heads.models.trained_head import head_reader, see_new_clips
+from heads.models.trained_head import TrainedHead
 from heads.run import RunDirectory
 from store import FeatureStore
 
@@ -52,10 +51,9 @@ def score_frames(
 def _score_head(
     run: RunDirectory, store: FeatureStore, name: str, report: Callable[[str, str, int, int], None]
 ) -> None:
-    facts, oof = run.read_head(name), run.read_oof(name)
-    reader = head_reader(store, name, facts)
-    framed = oof.select(ids_with_frames(reader, oof.ids))
-    examples = see_new_clips(run, name, facts, reader, store.clips().loc[list(framed.ids)])
+    head, oof = TrainedHead(run, store, name), run.read_oof(name)
+    framed = oof.select(ids_with_frames(head.reader, oof.ids))
+    examples = head.examples(framed.ids)
     fold = np.asarray(framed.fold)
     spread = np.zeros((len(SPREAD), len(framed.ids), len(framed.classes)), np.float32)
     clips, total = count(1), len(framed.ids)
@@ -65,9 +63,8 @@ def _score_head(
         report(name, f"{name}: single frames of clip {number} of {total}", number, total)
 
     for number in np.unique(fold).tolist():
-        model = keras.saving.load_model(run.model_path(name, number), compile=False)
         own = np.flatnonzero(fold == number)
-        spread[:, own] = frame_spread([(number, model)], examples, own, seen)[0]
+        spread[:, own] = frame_spread([(number, head.model(number))], examples, own, seen)[0]
     layers = as_layers(name, framed.ids, framed.classes, spread, fold)
     run.write_frames(name, [each.over(other) for each, other in zip(layers, of_one_frame(oof), strict=True)])
 
@@ -87,19 +84,17 @@ def scores_over_time(
         PredictError: the store has not got the head's features.
         UnknownClipError: the store lacks a clip.
     """
-    folds, facts = run.read_folds(), run.read_head(head)
-    fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
-    reader = head_reader(store, head, facts)
-    examples = see_new_clips(run, head, facts, reader, store.clips().loc[list(clip_ids)])
-    models = [keras.saving.load_model(run.model_path(head, number), compile=False) for number in range(folds.n_folds)]
-    everyone = np.arange(len(clip_ids))
+    trained = TrainedHead(run, store, head)
+    examples, asked = trained.examples(clip_ids), trained.folds_for(clip_ids)
     found = {}
-    for place, each in enumerate(frame_probabilities(list(enumerate(models)), examples, everyone)):
-        own = fold_of.get(clip_ids[place])
-        found[clip_ids[place]] = ScoresOverTime(
-            head=head,
-            classes=tuple(facts["classes"]),
-            times_s=reader.times(int(examples.rows[place])),
-            probabilities=(each.mean(axis=0) if own is None else each[own]).astype(np.float64),
-        )
+    for folds in np.unique(asked, axis=0):
+        models = [(fold, trained.model(fold)) for fold in np.flatnonzero(folds).tolist()]
+        places = np.flatnonzero((asked == folds).all(axis=1))
+        for place, each in zip(places.tolist(), frame_probabilities(models, examples, places), strict=True):
+            found[clip_ids[place]] = ScoresOverTime(
+                head=head,
+                classes=trained.classes,
+                times_s=trained.reader.times(int(examples.rows[place])),
+                probabilities=each.mean(axis=0).astype(np.float64),
+            )
     return found

@@ -1,11 +1,11 @@
-"""Trained heads, as they were saved, at work on clips."""
+"""A head as a run holds it: its settings, the features that it reads, and its models, loaded when they are asked."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -17,11 +17,103 @@ from heads.features.readers import JoinedReader, Reader
 from heads.features.statistics_cache import clip_statistics
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
-from store import FeatureKey, FeatureStore
+from store import FeatureStore
 from store.config import parse_settings
 from store.errors import StoreNotFoundError
+from store.key import FeatureKey
 
 _CLIPS_AT_ONCE = 64
+
+
+class TrainedHead:
+    """A trained head of a run, at work on a store's clips.
+
+    Attributes:
+        name: what it is called in the run.
+        config: its settings.
+        classes: (C) that it tells apart.
+        prior: (K, C) the share of each class among the training clips of each fold's model.
+        n_folds: K.
+    """
+
+    def __init__(self, run: RunDirectory, store: FeatureStore, name: str) -> None:
+        """Read what the run says of the head; nothing is loaded yet.
+
+        Raises:
+            RunError: the run has no such head.
+            ConfigError: its settings are not of this version.
+        """
+        self.name, self._run, self._store = name, run, store
+        self._facts: Mapping[str, Any] = run.read_head(name)
+        self.config = head_settings(run, name, self._facts)
+        self.classes = tuple(self._facts["classes"])
+        self.prior = np.array(self._facts["prior"], np.float64)
+        self.n_folds = len(self._facts["metadata"])
+        self._models: dict[int, keras.Model] = {}
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The reader of exactly the features that the head was trained on.
+
+        Raises:
+            PredictError: the store has not got them.
+        """
+        readers = []
+        for key in (FeatureKey.from_json(source) for source in self._facts["sources"]):
+            try:
+                readers.append(self._store.reader(key))
+            except StoreNotFoundError as error:
+                raise PredictError(
+                    f"{self._store.root}: head {self.name} reads features {key.folder}, which are not there; run "
+                    f"featurize with --backbone {key.backbone} and the sampling {dict(key.sampling)}"
+                ) from error
+        return readers[0] if len(readers) == 1 else JoinedReader(readers)
+
+    def examples(self, ids: Sequence[str]) -> Examples:
+        """What the head sees of some clips of the store.
+
+        Raises:
+            UnknownClipError: the store lacks a clip.
+        """
+        table, rows = self._store.clips().loc[list(ids)], self.reader.index_of(ids)
+        where = str(self._run.head_path(self.name))
+        transforms = [parse_settings(each, MetadataTransform, where) for each in self._facts["metadata"]]
+        return Examples(
+            reader=self.reader,
+            rows=rows,
+            statistics=clip_statistics(self.reader, rows, self.config.inputs),
+            metadata=np.stack([transform.apply(table) for transform in transforms]),
+            sees_frames=self.config.sees_frames,
+        )
+
+    def model(self, fold: int) -> keras.Model:
+        """The model that has not seen the clips of `fold`."""
+        if fold not in self._models:
+            self._models[fold] = keras.saving.load_model(self._run.model_path(self.name, fold), compile=False)
+        return self._models[fold]
+
+    def unload(self) -> None:
+        """Let go of the models that have been loaded."""
+        self._models.clear()
+
+    def folds_for(self, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """(N, K) which folds' models may be asked about each clip: of one that the run learned from only that which has
+        not seen it, of any other all.
+        """
+        folds = self._run.read_folds()
+        fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True)) | self._run.read_unlabelled_folds()
+        own = np.array([fold_of.get(clip_id, -1) for clip_id in ids], np.int64)
+        return np.asarray((own[:, None] == np.arange(self.n_folds)) | (own < 0)[:, None])
+
+    def predict(self, examples: Examples) -> NDArray[np.float64]:
+        """(K, N, C) the probabilities that each fold's model gives the clips, which are read once for all."""
+        return predict_models([self.model(fold) for fold in range(self.n_folds)], examples)
+
+
+def head_settings(run: RunDirectory, name: str, facts: Mapping[str, Any] | None = None) -> HeadConfig:
+    """The settings of a run's head, of which `facts` is its head.json if that has been read."""
+    known = run.read_head(name) if facts is None else facts
+    return parse_settings(known["settings"], HeadConfig, str(run.head_path(name)))
 
 
 def predict_models(models: Sequence[keras.Model], examples: Examples) -> NDArray[np.float64]:
@@ -46,37 +138,3 @@ def _predict(models: Sequence[keras.Model], inputs: dict[str, Any]) -> Any:
         own = {name: each[number] if name == METADATA else each for name, each in inputs.items()}
         outputs.append(model(own, training=False))
     return tf.stack(outputs)
-
-
-def head_reader(store: FeatureStore, name: str, facts: Mapping[str, Any]) -> Reader:
-    """The reader of exactly the features that a head was trained on.
-
-    Raises:
-        PredictError: the store has not got them.
-    """
-    readers = []
-    for key in (FeatureKey.from_json(source) for source in facts["sources"]):
-        try:
-            readers.append(store.reader(key))
-        except StoreNotFoundError as error:
-            raise PredictError(
-                f"{store.root}: head {name} reads features {key.folder}, which are not there; run featurize with "
-                f"--backbone {key.backbone} and the sampling {dict(key.sampling)}"
-            ) from error
-    return readers[0] if len(readers) == 1 else JoinedReader(readers)
-
-
-def see_new_clips(
-    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: Reader, table: pd.DataFrame
-) -> Examples:
-    """What a trained head sees of the clips in `table`, rows of the clip table."""
-    config = parse_settings(facts["settings"], HeadConfig, str(run.head_path(name)))
-    transforms = [parse_settings(each, MetadataTransform, str(run.head_path(name))) for each in facts["metadata"]]
-    rows = reader.index_of(table.index)
-    return Examples(
-        reader=reader,
-        rows=rows,
-        statistics=clip_statistics(reader, rows, config.inputs),
-        metadata=np.stack([transform.apply(table) for transform in transforms]),
-        sees_frames=config.sees_frames,
-    )

@@ -204,11 +204,11 @@ class StripMaker:
     def _able(self, clip_ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """The heads whose features the store holds, best first, each with those of some clips that have frames."""
         from heads.errors import PredictError
-        from heads.models.trained_head import head_reader
+        from heads.models.trained_head import TrainedHead
 
         for head in self._heads:
             try:
-                reader = head_reader(self._store, head, self._run.read_head(head))
+                reader = TrainedHead(self._run, self._store, head).reader
             except PredictError:
                 continue
             framed = {clip_id for clip_id, frames in zip(reader.ids, reader.lengths, strict=True) if frames}

@@ -6,11 +6,11 @@ import numpy as np
 
 from heads.data.history import Epoch
 from heads.evaluation.metrics import mean_log_loss
+from heads.models.trained_head import head_settings
 from heads.recipe import DEFAULT_METADATA, HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.workflows.train import train_on
 from store import FeatureStore
-from store.config import parse_settings
 
 OTHER_METADATA = "other_metadata"
 
@@ -46,7 +46,7 @@ def compare_metadata(
     sites = run.read_unlabelled_sites()
     rows: list[dict[str, float | int | str]] = []
     for head in train_on(store, labels, other, turned, unlabelled=unlabelled, sites=sites, report=report):
-        if not parse_settings(run.read_head(head.name)["settings"], HeadConfig, head.name).takes_epochs:
+        if not head_settings(run, head.name).takes_epochs:
             continue
         uses = bool(run.read_head(head.name)["settings"]["metadata"])
         having, lacking = (run, other) if uses else (other, run)

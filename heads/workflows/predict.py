@@ -6,11 +6,8 @@ What a run learned from is answered as it was scored: by models, and by a blend,
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
-import keras
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from heads.blending.blend import Blend
@@ -19,7 +16,7 @@ from heads.data.predictions import Predictions
 from heads.errors import PredictError
 from heads.explain.frame_scores import frame_spread
 from heads.features.readers import Reader, ids_with_frames
-from heads.models.trained_head import head_reader, predict_models, see_new_clips
+from heads.models.trained_head import TrainedHead
 from heads.run import BLEND, RunDirectory
 from heads.workflows.external import added_predictions
 from store import FeatureStore, Status
@@ -92,22 +89,17 @@ def predict_run(
     """
     blend = Blend.from_json(run.read_blend())
     outside = {name: added_predictions(run, name, added) for name in blend.models if run.is_added(name)}
-    heads = {name: run.read_head(name) for name in blend.models if name not in outside}
-    readers = {name: head_reader(store, name, facts) for name, facts in heads.items()}
+    heads = [TrainedHead(run, store, name) for name in blend.models if name not in outside]
     if ids is None:
-        sources = readers.values() or outside.values()
+        sources = [head.reader for head in heads] or outside.values()
         ids = sorted(set.intersection(*(set(source.ids) for source in sources)))
     if not ids:
         raise PredictError(
             f"{store.root}: no clip has the features of all heads of this run; featurize with all of its backbones"
         )
-    status = _overall_status(readers.values(), ids)
+    status = _overall_status([head.reader for head in heads], ids)
     decoded = [clip_id for clip_id, found in zip(ids, status, strict=True) if found is not Status.FAILED]
-    per_head = [
-        _predict_folds(run, name, heads[name], readers[name], store.clips().loc[decoded], framed=name in blend.framed)
-        for name in heads
-        if decoded
-    ]
+    per_head = [_predict_folds(head, decoded, framed=head.name in blend.framed) for head in heads if decoded]
     from_outside = [_answers(each, decoded) for each in outside.values()]
     by_fold = zip(*per_head, strict=True) if per_head else [()]
     per_fold = [[*(each for head in own for each in head), *from_outside] for own in by_fold]
@@ -161,28 +153,24 @@ def _overall_status(readers: Iterable[Reader], ids: Sequence[str]) -> tuple[Stat
     return tuple(order[code] for code in overall)
 
 
-def _predict_folds(
-    run: RunDirectory, name: str, facts: Mapping[str, Any], reader: Reader, table: pd.DataFrame, *, framed: bool
-) -> list[list[Predictions]]:
-    """What each fold's model of one head says of the clips in `table`, which are read once for all folds.
+def _predict_folds(head: TrainedHead, everyone: Sequence[str], *, framed: bool) -> list[list[Predictions]]:
+    """What each fold's model of one head says of some clips, which are read once for all folds.
 
     With `framed`, its tables of scores of single frames follow. Of clips that the head has no frames of, all of them
     say the share of each class among the fold's training clips.
     """
-    everyone, classes = table.index.tolist(), tuple(facts["classes"])
-    ids = ids_with_frames(reader, everyone)
-    models = [
-        keras.saving.load_model(run.model_path(name, number), compile=False) for number in range(len(facts["metadata"]))
-    ]
-    examples = see_new_clips(run, name, facts, reader, table.loc[ids])
+    ids, name, classes = ids_with_frames(head.reader, everyone), head.name, head.classes
+    examples = head.examples(ids)
     found = [
         [Predictions(ids=tuple(ids), classes=classes, probabilities=each, provenance={"model": name})]
-        for each in predict_models(models, examples)
+        for each in head.predict(examples)
     ]
     if framed:
-        spread = frame_spread(list(enumerate(models)), examples, np.arange(len(ids)))
+        models = [(fold, head.model(fold)) for fold in range(head.n_folds)]
+        spread = frame_spread(models, examples, np.arange(len(ids)))
         found = [[*own, *as_layers(name, ids, classes, each)] for own, each in zip(found, spread, strict=True)]
-    unseen = [[_always(everyone, classes, prior, name)] for prior in facts["prior"]]
+    head.unload()
+    unseen = [[_always(everyone, classes, prior, name)] for prior in head.prior]
     if framed:
         unseen = [[prior, *of_one_frame(prior)] for (prior,) in unseen]
     return [[each.over(prior) for each, prior in zip(*pair, strict=True)] for pair in zip(found, unseen, strict=True)]
@@ -199,11 +187,11 @@ def _answers(outside: Predictions, ids: Sequence[str]) -> Predictions:
     return outside.select(ids)
 
 
-def _prior(heads: Mapping[str, Mapping[str, Any]], classes: Sequence[str], run: RunDirectory) -> NDArray[np.float64]:
+def _prior(heads: Sequence[TrainedHead], classes: Sequence[str], run: RunDirectory) -> NDArray[np.float64]:
     """The mean training prior of the first head that knows all of `classes`, in their order; else the labels' share."""
-    for facts in heads.values():
-        if set(classes) <= set(facts["classes"]):
-            prior = np.mean(facts["prior"], axis=0)
-            return np.array([prior[facts["classes"].index(name)] for name in classes])
+    for head in heads:
+        if set(classes) <= set(head.classes):
+            prior = head.prior.mean(axis=0)
+            return np.array([prior[head.classes.index(name)] for name in classes])
     shares: NDArray[np.float64] = run.read_labels().only(classes).values.mean(axis=0)
     return shares

@@ -222,6 +222,31 @@ def test_a_strip_shows_the_strongest_species_over_time(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_of_a_labelled_clip_only_the_model_that_has_not_seen_it_is_loaded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
+    folds, loaded = run.read_folds(), list[str]()
+    load = keras.saving.load_model
+
+    def watched(path: Path, **settings: object) -> keras.Model:
+        loaded.append(Path(path).name)
+        return load(path, **settings)
+
+    monkeypatch.setattr("keras.saving.load_model", watched)
+    own = [clip_id for clip_id, fold in zip(folds.ids, folds.fold.tolist(), strict=True) if fold == 1][:3]
+    alone = scores_over_time(run, store, HEADS[1], own)
+    assert loaded == ["fold1.keras"]
+    others = make_store(tmp_path, make_truth()[:2], ids=["new.mp4", own[0]])
+    loaded.clear()
+    both = scores_over_time(run, others, HEADS[1], ["new.mp4", own[0]])
+    assert sorted(loaded) == ["fold0.keras", "fold1.keras", "fold2.keras"]
+    assert set(both) == {"new.mp4", own[0]}
+    together = scores_over_time(run, store, HEADS[1], [*own, folds.ids[0]])
+    np.testing.assert_allclose(together[own[0]].probabilities, alone[own[0]].probabilities, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_new_clips_are_blended_with_what_their_frames_say(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
     store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")

@@ -7,9 +7,9 @@ import keras
 from keras import layers
 
 from heads.features.batches import METADATA
-from heads.kinds import resolve
 from heads.models.layers import AttentionPooling, Competing, Standardise, TapDropout, TurnRound
 from heads.recipe import HeadConfig
+from heads.recipe.kinds import resolve
 
 OUTPUT = "output"
 COMPETING = "competing"

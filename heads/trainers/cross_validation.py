@@ -18,9 +18,9 @@ from heads.features.batches import Examples
 from heads.features.metadata import MetadataTransform
 from heads.features.readers import Reader, ids_with_frames
 from heads.features.statistics_cache import clip_statistics
-from heads.kinds import resolve
 from heads.models.seed_average import average_models, mean_of_logits
 from heads.recipe import HeadConfig
+from heads.recipe.kinds import resolve
 from heads.trainers.checkpoint import Progress
 from heads.trainers.pseudo_labels import Judgement
 from heads.trainers.sampler import Member, plan_members

@@ -13,7 +13,7 @@ from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.features.batches import in_turn
 from heads.features.readers import Reader, ids_with_frames
-from heads.kinds import resolve
+from heads.recipe.kinds import resolve
 from heads.trainers.checkpoint import Progress
 from heads.trainers.cross_validation import see_clips
 from heads.trainers.sampler import plan_members

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from heads.data.tables import composed
 from heads.features.statistics import StatisticName
-from heads.kinds import HEAD_KINDS, HeadKind
+from heads.recipe.kinds import HEAD_KINDS, HeadKind
 from store.config import StrictModel, load_yaml
 
 _FACTS = Literal[
@@ -212,6 +212,6 @@ def load_recipe(path: Path | None) -> Recipe:
 
 def builtin_recipe(name: str) -> Path:
     """The path of a recipe that comes with Trapline: beside the package when installed, in `configs/` in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "configs" / f"{name}.yaml"
     return installed if installed.exists() else package.parent / "configs" / f"{name}.yaml"

@@ -22,7 +22,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from heads.data.splits import NO_CLIPS
+from heads.recipe.settings import Recipe
 from heads.trainers.task import HeadTask
+from heads.workflows.job import TrainingJob
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -131,8 +134,22 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
     labels = LabelTable(ids=ids, classes=tuple(f"class {number}" for number in range(CLASSES)), values=values)
     folds = Folds(ids=ids, fold=fold, groups=ids, n_folds=FOLDS)
     named = NamedHead(name=head, keys=(key(),), config=config)
+    job = TrainingJob(
+        store=FeatureStore.open(root),
+        recipe=Recipe(folds=FOLDS),
+        heads=[named],
+        readers={key().folder: reader},
+        facts=facts,
+        labels=labels,
+        set_aside=pd.DataFrame(),
+        folds=folds,
+        unlabelled=NO_CLIPS,
+        learns_unlabelled=False,
+        sites={},
+        notes=(),
+    )
     for each in (clips, project):
-        promised = forecast(named, {key().folder: reader}, facts, labels, folds, clips=each)
+        promised = forecast(job, named, clips=each)
         found[f"forecast_{each}"] = {
             "hours": round(promised.seconds / 3600, 2),
             "epochs": config.epochs,

@@ -1,5 +1,6 @@
 """Progress on stderr: a live bar on a terminal, lines elsewhere."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,3 +88,31 @@ def _lines(console: Console) -> Show:
         console.print(f"{done.text}, {left} left" if left else done.text, highlight=False, soft_wrap=True)
 
     return line
+
+
+class ConsoleListener:
+    """Tells a person at a terminal: notes as sentences, epochs and scored clips as steps of a bar.
+
+    Args:
+        console: where.
+        show: told each step, as `steps_shown` gives it.
+        events: told each epoch too, such as TensorBoard's event files.
+    """
+
+    def __init__(self, console: Console, show: Show, events: Callable[[str, Epoch], None] | None = None) -> None:
+        self._console, self._show, self._events = console, show, events
+        self.stopping = threading.Event()
+
+    def note(self, sentence: str) -> None:
+        """Print a sentence."""
+        self._console.print(sentence, highlight=False, soft_wrap=True)
+
+    def epoch(self, head: str, epoch: Epoch) -> None:
+        """Advance by an epoch."""
+        self._show(done_epoch(head, epoch))
+        if self._events is not None:
+            self._events(head, epoch)
+
+    def scored(self, head: str, number: int, total: int) -> None:
+        """Advance by a clip."""
+        self._show(Done(head, f"{head}: single frames of clip {number} of {total}", number, total))

@@ -8,17 +8,17 @@ import typer
 from rich.table import Table
 
 from heads.commands.estimate import show_forecast
-from heads.commands.progress_bar import Done, done_epoch, steps_shown
+from heads.commands.progress_bar import ConsoleListener, steps_shown
 from heads.commands.tensorboard import EventFiles
-from heads.data.history import Epoch
 from heads.errors import StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
-from heads.workflows.resolve import resolve_heads
-from heads.workflows.train import Trained, train_run
+from heads.workflows.job import read_job
+from heads.workflows.train import Trained
+from heads.workflows.train import train as train_heads
 from store import FeatureStore
 from store.config import parse_settings
 from store.console import print_json, stderr_console, stdout_console
@@ -50,64 +50,34 @@ def train(
     if deterministic:
         be_deterministic()
     recipe = adapt(load_recipe(recipe_path), seed=seed, no_metadata=no_metadata)
-    if dry_run:
-        show_forecast(
-            FeatureStore.open(store_root),
-            labels_path,
-            recipe,
-            sites=sites,
-            site_pattern=site_pattern,
-            allow_missing=allow_missing,
-            unlabelled=unlabelled,
-            as_json=as_json,
-        )
-        return
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
-    run.remove_leftovers()
-    kept, further = run.head_names(), compare_splits + compare_metadata
-    epochs = sum(
-        (further + (head.name not in kept)) * (head.config.passes + unlabelled * head.config.pseudo_epochs)
-        for head in resolve_heads(recipe, store).heads
+    job = read_job(
+        store,
+        labels_path,
+        recipe,
+        sites=sites,
+        site_pattern=site_pattern,
+        allow_missing=allow_missing,
+        unlabelled=unlabelled,
     )
+    if dry_run:
+        show_forecast(job, as_json=as_json)
+        return
+    kept, further = run.head_names(), compare_splits + compare_metadata
+    epochs = sum((further + (head.name not in kept)) * job.epochs(head) for head in job.heads)
     events = EventFiles(run) if tensorboard else None
     try:
-        with steps_shown(console, epochs) as tell:
-
-            def show(name: str, epoch: Epoch) -> None:
-                tell(done_epoch(name, epoch))
-
-            def report(name: str, epoch: Epoch) -> None:
-                show(name, epoch)
-                if events is not None:
-                    events(name, epoch)
-
-            trained = train_run(
-                store,
-                labels_path,
-                run,
-                recipe,
-                sites=sites,
-                site_pattern=site_pattern,
-                allow_missing=allow_missing,
-                unlabelled=unlabelled,
-                report=report,
-                note=lambda sentence: console.print(sentence, highlight=False, soft_wrap=True),
-            )
-            same: dict[str, Any] = {"unlabelled": unlabelled, "report": show}
-            splits = score_on_random_folds(store, run, recipe, **same) if compare_splits else []
-            worth = score_the_other_way(store, run, recipe, **same) if compare_metadata else []
+        with steps_shown(console, epochs) as show:
+            trained = train_heads(job, run, ConsoleListener(console, show, events))
+            splits = score_on_random_folds(job, run, ConsoleListener(console, show)) if compare_splits else []
+            worth = score_the_other_way(job, run, ConsoleListener(console, show)) if compare_metadata else []
         if frame_scores:
             asked = heads_to_score(run)
-            with steps_shown(console, len(asked) * len(run.read_folds().ids)) as tell:
-                score_frames(run, store, asked, lambda name, *done: tell(Done(name, *done)))
+            with steps_shown(console, len(asked) * len(run.read_folds().ids)) as show:
+                score_frames(run, store, asked, ConsoleListener(console, show).scored)
     except StoppedError as stopped:
         console.print(str(stopped), highlight=False, soft_wrap=True)
         raise typer.Exit(_STOPPED) from stopped
-    if sites is None and site_pattern is None and run.read_labels().sites is None:
-        console.print(
-            "no sites were given, so clips of one camera stand on both sides of a split and every score flatters: "
-            "give --sites or --site-pattern"
-        )
     if as_json:
         print_json([asdict(head) for head in trained])
         return

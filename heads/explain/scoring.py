@@ -34,7 +34,7 @@ def score_frames(
     run: RunDirectory,
     store: FeatureStore,
     heads: Sequence[str],
-    report: Callable[[str, str, int, int], None] = lambda _head, _text, _number, _total: None,
+    scored: Callable[[str, int, int], None] = lambda _head, _number, _total: None,
 ) -> None:
     """Keep how each head's out-of-fold scores of single frames are spread over each clip.
 
@@ -42,15 +42,13 @@ def score_frames(
         run: trained.
         store: holds the features that the heads read.
         heads: of `heads_to_score`.
-        report: called after every clip: with the head, a sentence, the number of the clip, and of how many.
+        scored: called after every clip: with the head, the number of the clip, and of how many.
     """
     for name in heads:
-        _score_head(run, store, name, report)
+        _score_head(run, store, name, scored)
 
 
-def _score_head(
-    run: RunDirectory, store: FeatureStore, name: str, report: Callable[[str, str, int, int], None]
-) -> None:
+def _score_head(run: RunDirectory, store: FeatureStore, name: str, scored: Callable[[str, int, int], None]) -> None:
     head, oof = TrainedHead(run, store, name), run.read_oof(name)
     framed = oof.select(ids_with_frames(head.reader, oof.ids))
     examples = head.examples(framed.ids)
@@ -60,7 +58,7 @@ def _score_head(
 
     def seen() -> None:
         number = next(clips)
-        report(name, f"{name}: single frames of clip {number} of {total}", number, total)
+        scored(name, number, total)
 
     for number in np.unique(fold).tolist():
         own = np.flatnonzero(fold == number)

@@ -1,28 +1,21 @@
 """What clip facts are worth to a run's heads: each head trained once more, without them or with them."""
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from heads.data.history import Epoch
+from heads.data.history import Listener
 from heads.evaluation.metrics import mean_log_loss
 from heads.models.trained_head import head_settings
-from heads.recipe import DEFAULT_METADATA, HeadConfig, Recipe
+from heads.recipe import DEFAULT_METADATA, HeadConfig
 from heads.run import RunDirectory
-from heads.workflows.train import train_on
-from store import FeatureStore
+from heads.workflows.job import TrainingJob
+from heads.workflows.train import train
 
 OTHER_METADATA = "other_metadata"
 
 
-def compare_metadata(
-    store: FeatureStore,
-    run: RunDirectory,
-    recipe: Recipe,
-    *,
-    unlabelled: bool = False,
-    report: Callable[[str, Epoch], None] = lambda _name, _epoch: None,
-) -> list[dict[str, float | int | str]]:
+def compare_metadata(job: TrainingJob, run: RunDirectory, listener: Listener) -> list[dict[str, float | int | str]]:
     """Train a run's heads once more, those with metadata without and those without with the usual facts; heads that
     never see metadata are passed over.
 
@@ -30,22 +23,18 @@ def compare_metadata(
     `other_metadata`; the scores are written to `metadata.json`.
 
     Args:
-        store: the cached features.
+        job: what the run was trained on.
         run: trained.
-        recipe: of that run.
-        unlabelled: whether that run learned from clips without labels.
-        report: called after every epoch.
+        listener: is told every epoch.
 
     Returns:
         A dict a head: `head`; `uses`, whether it has metadata in the run itself; `with` and `without`, mean log losses;
         `gain`, what metadata takes off the loss; `folds_better`, in how many of `folds` it took something off.
     """
-    labels, other = run.read_labels(), RunDirectory(run.path / OTHER_METADATA)
-    # Heads without metadata are trained again too: what they see decides which clips, so which folds, there are.
-    turned = recipe.model_copy(update={"heads": tuple(map(_turned, recipe.heads))})
-    sites = run.read_unlabelled_sites()
+    other = RunDirectory(run.path / OTHER_METADATA)
+    turned = job.recipe.model_copy(update={"heads": tuple(map(_turned, job.recipe.heads))})
     rows: list[dict[str, float | int | str]] = []
-    for head in train_on(store, labels, other, turned, unlabelled=unlabelled, sites=sites, report=report):
+    for head in train(replace(job.with_recipe(turned), notes=()), other, listener):
         if not head_settings(run, head.name).takes_epochs:
             continue
         uses = bool(run.read_head(head.name)["settings"]["metadata"])

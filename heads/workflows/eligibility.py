@@ -1,6 +1,6 @@
 """Which clips heads can see: a clip may have frames under one source of features and none under another."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -44,30 +44,30 @@ def sighted_heads(
     readers: Mapping[str, FeatureReader],
     labels: LabelTable,
     folds: Folds,
-    note: Callable[[str], None],
-) -> list[NamedHead]:
-    """The heads that have clips to learn from whatever folds are held out; `note` is told what the others cannot see,
-    or why their sources cannot be joined.
+) -> tuple[list[NamedHead], list[str]]:
+    """The heads that have clips to learn from whatever folds are held out, and a sentence on each of which that is not
+    so, whose sources cannot be joined, or that does not see all clips.
 
     Raises:
         TrainError: there is none.
     """
-    kept = []
+    kept: list[NamedHead] = []
+    notes: list[str] = []
     for head in heads:
         try:
             reader = head.reader(readers)
         except JoinError as error:
-            note(f"head {head.name} is left out: {error}")
+            notes.append(f"head {head.name} is left out: {error}")
             continue
         seen = ids_with_frames(reader, labels.ids)
         sources = ", ".join(key.source for key in head.keys)
         members = plan_members(head.config, folds.n_folds, 0, judged=head.config.pseudo_epochs > 0)
         if not all(member.learns_from(folds.of(seen)).any() for member in members):
-            note(f"head {head.name} is left out: too few folds have clips with anything under {sources}")
+            notes.append(f"head {head.name} is left out: too few folds have clips with anything under {sources}")
             continue
         kept.append(head)
         if len(seen) < len(labels.ids):
-            note(
+            notes.append(
                 f"head {head.name}: {len(labels.ids) - len(seen)} of {len(labels.ids)} clips have nothing under "
                 f"{sources}; it does not learn from them, and says of them how frequent each class is"
             )
@@ -76,13 +76,13 @@ def sighted_heads(
             "no head has clips of enough folds to learn from, with the same frames under all of its sources; "
             "`store ls` says why clips have no frames"
         )
-    return kept
+    return kept, notes
 
 
 def find_unlabelled(
-    labels: LabelTable, readers: Mapping[str, Reader], sites: Mapping[str, str], note: Callable[[str], None]
-) -> tuple[str, ...]:
-    """The clips that have frames under every key and no row among the labels, sorted.
+    labels: LabelTable, readers: Mapping[str, Reader], sites: Mapping[str, str]
+) -> tuple[tuple[str, ...], list[str]]:
+    """The clips that have frames under every key and no row among the labels, sorted; and what is left out, in words.
 
     Where the labelled clips have sites, a clip whose site is not known is left out, since it may be of any fold's.
 
@@ -90,16 +90,16 @@ def find_unlabelled(
         labels: the labelled clips.
         readers: of the keys.
         sites: the site of each clip, as far as it is known.
-        note: is told what is left out.
     """
     framed = (set(ids_with_frames(reader, reader.ids)) for reader in readers.values())
     found = sorted(set.intersection(*framed) - set(labels.ids))
     if labels.sites is None:
-        return tuple(found)
+        return tuple(found), []
     lost = [clip_id for clip_id in found if clip_id not in sites]
+    notes = []
     if lost:
-        note(
+        notes.append(
             f"{len(lost)} of {len(found)} clips without labels are of no known site, such as {name_a_few(lost)}, and "
             "are not learned from; name their sites with --sites or --site-pattern"
         )
-    return tuple(clip_id for clip_id in found if clip_id in sites)
+    return tuple(clip_id for clip_id in found if clip_id in sites), notes

@@ -3,14 +3,11 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from heads.data.folds import Folds
-from heads.data.labels import LabelTable
 from heads.features.batches import in_turn
 from heads.features.readers import Reader, ids_with_frames
 from heads.recipe.kinds import resolve
@@ -19,8 +16,8 @@ from heads.trainers.cross_validation import see_clips
 from heads.trainers.sampler import plan_members
 from heads.trainers.task import HeadTask, Train
 from heads.trainers.trainer import Course
+from heads.workflows.job import TrainingJob
 from heads.workflows.resolve import NamedHead
-from store import FeatureReader
 
 _SAMPLE = 384
 _EPOCHS = 3
@@ -48,28 +45,16 @@ class Forecast:
     from_disk: bool
 
 
-def forecast(
-    head: NamedHead,
-    readers: Mapping[str, FeatureReader],
-    facts: pd.DataFrame,
-    labels: LabelTable,
-    folds: Folds,
-    *,
-    unlabelled: int = 0,
-    clips: int | None = None,
-) -> Forecast:
+def forecast(job: TrainingJob, head: NamedHead, *, clips: int | None = None) -> Forecast:
     """Train a head for a few epochs on a sample of the clips and scale up.
 
     Args:
-        head: what would be trained.
-        readers: of the store's keys, by folder name.
-        facts: the clip table.
-        labels: the labelled clips.
-        folds: of these clips.
-        unlabelled: how many clips without labels there are to learn from.
+        job: what the head would be trained on.
+        head: one of the job's.
         clips: how many labelled clips to speak of, if not of these: more of the same kind.
     """
-    config, reader = head.config, head.reader(readers)
+    config, reader, facts, folds = head.config, job.reader(head), job.facts, job.folds
+    unlabelled, labels = len(job.unlabelled.ids), job.labels
     labels = labels.select(ids_with_frames(reader, labels.ids))
     wanted = len(labels.ids) if clips is None else clips
     chosen = np.random.default_rng(0).permutation(len(labels.ids))[:_SAMPLE]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
+from training import train_run
 from typer.testing import CliRunner
 
 from heads.cli import app
@@ -16,7 +17,6 @@ from heads.explain.attribution import explaining_head, weigh_frames
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
-from heads.workflows.train import train_run
 from store import FeatureStore
 from store.errors import UnknownClipError
 

@@ -11,6 +11,7 @@ from made_store import DIM, clip_ids, made_key, make_store, sites_of
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from training import train_run
 
 from heads.data.folds import Folds
 from heads.data.frame_statistics import SPREAD
@@ -26,7 +27,6 @@ from heads.models.layers import Standardise, let_compete, signed_root
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.trainers.cross_validation import OutOfFold, train_heads
-from heads.workflows.train import train_run
 
 CONFIG = HeadConfig(kind="discriminant", statistics=("deviation",))
 COUNT, CLASSES = 90, 3

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_store import DIM, clip_ids, made_key, make_store, sites_of
+from training import train_run
 
 from heads.blending.blend import Blend
 from heads.errors import JoinError
@@ -16,7 +17,6 @@ from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
 from heads.workflows.predict import predict_run
 from heads.workflows.resolve import resolve_heads
-from heads.workflows.train import train_run
 from store import FeatureStore
 from store.errors import UnknownClipError
 

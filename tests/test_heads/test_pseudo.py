@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from made_store import clip_ids, make_store, sites_of
 from small_heads import small_head
+from training import train_run
 
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.trainers.pseudo_labels import judge
 from heads.trainers.sampler import Curriculum, plan_members
-from heads.workflows.train import train_run
 
 CONFIG = small_head(epochs=6)
 

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 from small_heads import small_head
+from training import train_run
 
 import heads.trainers.checkpoint
 import heads.trainers.trainer
@@ -27,7 +28,6 @@ from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.trainers.checkpoint import Progress, stop_after_epoch
 from heads.trainers.cross_validation import OutOfFold, train_heads
-from heads.workflows.train import train_run
 
 pytestmark = pytest.mark.slow
 

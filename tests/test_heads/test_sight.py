@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 from numpy.typing import NDArray
+from training import train_run
 from typer.testing import CliRunner
 
 from heads.cli import app
@@ -20,7 +21,6 @@ from heads.workflows.blend import blend_run
 from heads.workflows.eligibility import sighted_heads
 from heads.workflows.predict import Origin, predict_run
 from heads.workflows.resolve import resolve_heads
-from heads.workflows.train import train_run
 from store import ClipFeatures, FeatureStore, Status
 
 COUNT, BROKEN = 60, 7
@@ -108,7 +108,7 @@ def test_a_head_without_clips_of_two_folds_is_left_out(tmp_path: Path) -> None:
     alone = resolve_heads(Recipe(folds=3, heads=(LEAN.model_copy(update={"sources": ("sound",)}),)), store).heads
     readers = {key.folder: store.reader(key) for key in store.keys()}
     with pytest.raises(TrainError, match="no head has clips of enough folds to learn from"):
-        sighted_heads(alone, readers, run.read_labels(), run.read_folds(), notes.append)
+        sighted_heads(alone, readers, run.read_labels(), run.read_folds())
 
 
 def test_a_forecast_speaks_of_the_clips_that_a_head_can_see(tmp_path: Path) -> None:

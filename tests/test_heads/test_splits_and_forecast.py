@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_store import clip_ids, made_key, sites_of
+from made_store import clip_ids, made_key, make_store, sites_of
 from tensorflow.python.summary.summary_iterator import summary_iterator
+from training import train_run
 from typer.testing import CliRunner
 
 from heads.cli import app
+from heads.recipe.settings import HeadConfig, Recipe
+from heads.run import RunDirectory
+from heads.workflows.estimate import forecast
+from heads.workflows.job import read_job
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 
 pytestmark = pytest.mark.slow
@@ -84,3 +89,27 @@ def test_a_dry_run_trains_nothing_to_its_end(words: list[str], tmp_path: Path) -
     assert 0 < row["seconds"] < 600
     assert row["cache_bytes"] == 90 * 6 * 4
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_speaks_of_the_folds_that_training_makes(tmp_path: Path) -> None:
+    """A clip without labels that is a copy of two labelled ones joins their sites, in a dry run as in training."""
+    ids = clip_ids(60)
+    labels = np.stack([np.arange(60) % 2, 1 - np.arange(60) % 2], axis=1).astype(np.uint8)
+    store = make_store(tmp_path / "store", labels)
+    copies = {ids[0]: "one content", ids[1]: "one content", ids[59]: "one content"}
+    table = store.clips()
+    with store.clip_writer() as writer:
+        for clip_id, fingerprint in copies.items():
+            rows = {**table.loc[clip_id].to_dict(), "fingerprint": fingerprint, "status": Status.OK}
+            writer.add(ClipFacts(clip_id=clip_id, **rows))
+    frame = pd.DataFrame({"filename": ids, "site": sites_of(ids), "blank": labels[:, 0], "deer": labels[:, 1]})
+    frame.drop(columns="site").iloc[:59].to_csv(tmp_path / "labels.csv", index=False)
+    frame[["filename", "site"]].to_csv(tmp_path / "sites.csv", index=False)
+    recipe = Recipe(folds=3, heads=(HeadConfig(kind="discriminant"),))
+    files = {"sites": tmp_path / "sites.csv", "unlabelled": True}
+    job = read_job(store, tmp_path / "labels.csv", recipe, **files)  # type: ignore[arg-type]
+    run = RunDirectory(tmp_path / "run")
+    train_run(store, tmp_path / "labels.csv", run, recipe, **files)
+    assert forecast(job, job.heads[0]).head == "discriminant-made"
+    assert job.folds.fold.tolist() == run.read_folds().fold.tolist()
+    assert job.folds.groups == run.read_folds().groups

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from made_store import DIM, clip_ids, made_key, make_store, sites_of
+from training import train_run
 from typer.testing import CliRunner
 
 from heads.cli import app
@@ -31,7 +32,6 @@ from heads.workflows.external import add_predictions
 from heads.workflows.output import read_template, write_predictions
 from heads.workflows.predict import Origin, predict_run
 from heads.workflows.resolve import resolve_heads
-from heads.workflows.train import train_run
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 from store.config import parse_settings
 from store.errors import UnknownClipError

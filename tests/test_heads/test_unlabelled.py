@@ -8,7 +8,9 @@ import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 from numpy.typing import NDArray
 from small_heads import small_head
+from training import train_run
 
+from heads.data.history import LoggingListener
 from heads.data.labels import LabelTable
 from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
@@ -18,7 +20,7 @@ from heads.trainers.cross_validation import OutOfFold, train_heads
 from heads.workflows.compare_metadata import compare_metadata
 from heads.workflows.compare_splits import compare_splits
 from heads.workflows.eligibility import find_unlabelled
-from heads.workflows.train import train_run
+from heads.workflows.job import read_job
 
 LABELLED = 60
 RECIPE = Recipe(folds=3, heads=(small_head(epochs=3, pseudo_epochs=2),))
@@ -40,7 +42,8 @@ def test_a_clip_goes_where_its_site_is(tmp_path: Path) -> None:
     ids, shown = clip_ids(80), _shown(80)
     store, labels = make_store(tmp_path / "store", shown), _labels(ids, shown)
     sites = dict(zip(ids, sites_of(ids), strict=True)) | {ids[70]: "a site without labels"}
-    others = find_unlabelled(labels, {"made": store.reader(made_key())}, sites, pytest.fail)
+    others, lost = find_unlabelled(labels, {"made": store.reader(made_key())}, sites)
+    assert lost == []
     folds, found = deal_clips(labels, store.clips(), RECIPE.folds, RECIPE.seed, others, sites)
     fold_of = dict(zip(labels.sites or (), folds.fold.tolist(), strict=True))
     assert found.ids == tuple(sorted(ids[LABELLED:]))
@@ -62,12 +65,12 @@ def test_a_copy_of_a_labelled_clip_goes_where_that_is(tmp_path: Path) -> None:
 def test_a_clip_of_no_known_site_is_left_out_where_sites_count(tmp_path: Path) -> None:
     ids, shown = clip_ids(70), _shown(70)
     store, labels = make_store(tmp_path / "store", shown), _labels(ids, shown)
-    said: list[str] = []
     readers = {"made": store.reader(made_key())}
-    assert find_unlabelled(labels, readers, {ids[64]: "site 4"}, said.append) == (ids[64],)
-    assert len(said) == 1
-    assert said[0].startswith("9 of 10 clips without labels are of no known site, such as 'site 0/060.mp4'")
-    assert find_unlabelled(_labels(ids, shown, sites=False), readers, {}, pytest.fail) == tuple(sorted(ids[LABELLED:]))
+    found, [said] = find_unlabelled(labels, readers, {ids[64]: "site 4"})
+    assert found == (ids[64],)
+    assert said.startswith("9 of 10 clips without labels are of no known site, such as 'site 0/060.mp4'")
+    without_sites = find_unlabelled(_labels(ids, shown, sites=False), readers, {})
+    assert without_sites == (tuple(sorted(ids[LABELLED:])), [])
 
 
 def test_a_pattern_finds_the_sites_of_clips_without_labels_where_it_can(tmp_path: Path) -> None:
@@ -114,9 +117,10 @@ def test_second_runs_learn_from_the_same_clips_without_labels(tmp_path: Path) ->
     assert any("2 of 20 clips without labels are of no known site" in sentence for sentence in said)
     learned = pd.read_csv(run.unlabelled_path)
     assert set(learned["clip_id"]) == set(ids[LABELLED:78])
-    compare_metadata(store, run, RECIPE, unlabelled=True)
+    job = read_job(store, tmp_path / "labels.csv", RECIPE, sites=tmp_path / "sites.csv", unlabelled=True)
+    compare_metadata(job, run, LoggingListener())
     assert pd.read_csv(RunDirectory(run.path / "other_metadata").unlabelled_path).equals(learned)
-    compare_splits(store, run, RECIPE, unlabelled=True)
+    compare_splits(job, run, LoggingListener())
     at_random = pd.read_csv(RunDirectory(run.path / "random_split").unlabelled_path)
-    assert len(at_random) == 20
+    assert at_random["clip_id"].tolist() == learned["clip_id"].tolist()
     assert (at_random["fold"] == -1).all()

@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 from indexed_clips import write_indexed_clip
 from made_store import clip_ids, make_store, sites_of
+from training import train_run
 
 from heads.recipe import HeadConfig, Recipe
 from heads.report import render_report
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
-from heads.workflows.train import train_run
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

@@ -1,0 +1,174 @@
+"""A training job: what is trained on what, prepared once for training, for estimates and for comparisons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from heads.data.folds import Folds, balance_table
+from heads.data.labels import LabelTable
+from heads.data.sites import labels_and_sites
+from heads.data.splits import Unlabelled, deal_clips
+from heads.features.readers import Reader
+from heads.recipe import Recipe
+from heads.workflows.eligibility import find_unlabelled, sighted_heads, usable_labels
+from heads.workflows.resolve import NamedHead, resolve_heads
+from store import FeatureReader, FeatureStore
+from store.ids import name_a_few
+
+_NO_SITES = (
+    "no sites were given, so clips of one camera stand on both sides of a split and every score flatters: give --sites "
+    "or --site-pattern"
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingJob:
+    """What is trained on what.
+
+    Attributes:
+        store: the cached features.
+        recipe: what is asked for.
+        heads: what that comes to on the store and the labels.
+        readers: of the features that the recipe names, by folder name.
+        facts: the clip table.
+        labels: the labelled clips that have frames.
+        set_aside: those that are not ok under some source: clip_id, source, status, reason.
+        folds: of the labelled clips.
+        unlabelled: clips without labels to learn from; none if they were not asked for.
+        learns_unlabelled: whether they were asked for.
+        sites: the site of each clip, labelled or not, as far as it is known.
+        notes: what the user should know before anything is trained, a sentence each.
+    """
+
+    store: FeatureStore
+    recipe: Recipe
+    heads: Sequence[NamedHead]
+    readers: Mapping[str, FeatureReader]
+    facts: pd.DataFrame
+    labels: LabelTable
+    set_aside: pd.DataFrame
+    folds: Folds
+    unlabelled: Unlabelled
+    learns_unlabelled: bool
+    sites: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    def reader(self, head: NamedHead) -> Reader:
+        """What a head reads."""
+        return head.reader(self.readers)
+
+    def labels_of(self, head: NamedHead) -> LabelTable:
+        """The labels of the classes that a head tells apart."""
+        return self.labels.only(head.config.classes) if head.config.classes else self.labels
+
+    def epochs(self, head: NamedHead) -> int:
+        """How many epochs training a head takes, with those on clips without labels."""
+        return head.config.passes + self.learns_unlabelled * head.config.pseudo_epochs
+
+    def with_recipe(self, recipe: Recipe) -> "TrainingJob":
+        """The same clips and folds under another recipe of as many folds and the same seed."""
+        resolved = resolve_heads(recipe, self.store, self.labels.classes)
+        heads, notes = sighted_heads(resolved.heads, self.readers, self.labels, self.folds)
+        return replace(self, recipe=recipe, heads=heads, notes=(*resolved.notes, *notes))
+
+    def without_sites(self) -> "TrainingJob":
+        """The same clips on folds that do not keep sites whole; copies of one clip still stay together."""
+        labels = replace(self.labels, sites=None)
+        folds, unlabelled = deal_clips(
+            labels, self.facts, self.recipe.folds, self.recipe.seed, self.unlabelled.ids, None
+        )
+        heads, notes = sighted_heads(self.heads, self.readers, labels, folds)
+        return replace(self, labels=labels, folds=folds, unlabelled=unlabelled, heads=heads, notes=tuple(notes))
+
+
+def read_job(
+    store: FeatureStore,
+    labels: Path,
+    recipe: Recipe,
+    *,
+    sites: Path | None = None,
+    site_pattern: str | None = None,
+    allow_missing: bool = False,
+    unlabelled: bool = False,
+) -> TrainingJob:
+    """Prepare training from files.
+
+    Args:
+        store: the cached features.
+        labels: the label table.
+        recipe: what is trained.
+        sites: a table of the site of each clip.
+        site_pattern: a pattern that finds the site in the clip id, instead.
+        allow_missing: leave out labelled clips that the store does not hold, instead of refusing.
+        unlabelled: learn from the store's clips without labels too, where the recipe says how.
+
+    Raises:
+        LabelError: a table or the pattern is not what it should be.
+        TrainError: nothing can be trained.
+        UnknownClipError: a labelled clip is not in the store, or has no site.
+    """
+    table, site_of = labels_and_sites(labels, store.clips().index, sites=sites, site_pattern=site_pattern)
+    return prepare_job(store, table, recipe, sites=site_of, allow_missing=allow_missing, unlabelled=unlabelled)
+
+
+def prepare_job(
+    store: FeatureStore,
+    labels: LabelTable,
+    recipe: Recipe,
+    *,
+    sites: Mapping[str, str] | None = None,
+    allow_missing: bool = False,
+    unlabelled: bool = False,
+) -> TrainingJob:
+    """Prepare training on labels that have been read; `sites` are those of clips without labels, as far as known.
+
+    Raises:
+        TrainError: nothing can be trained.
+        UnknownClipError: a labelled clip is not in the store.
+    """
+    resolved = resolve_heads(recipe, store, labels.classes)
+    notes = [*([] if labels.sites is not None else [_NO_SITES]), *resolved.notes]
+    readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
+    facts, site_of = store.clips(), dict(sites or {})
+    usable, set_aside = usable_labels(labels, readers, allow_missing=allow_missing)
+    others: tuple[str, ...] = ()
+    if unlabelled:
+        others, lost = find_unlabelled(labels, readers, site_of)
+        notes += lost
+    folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of)
+    notes += rare_classes(usable, folds)
+    if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
+        notes.append("the recipe has no pseudo_epochs, so the clips without labels are not used")
+    heads, unsighted = sighted_heads(resolved.heads, readers, usable, folds)
+    return TrainingJob(
+        store=store,
+        recipe=recipe,
+        heads=heads,
+        readers=readers,
+        facts=facts,
+        labels=usable,
+        set_aside=set_aside,
+        folds=folds,
+        unlabelled=extra,
+        learns_unlabelled=unlabelled,
+        sites=site_of,
+        notes=(*notes, *unsighted),
+    )
+
+
+def rare_classes(labels: LabelTable, folds: Folds) -> list[str]:
+    """A sentence on the classes that some fold cannot score, and one on those that some fold cannot learn."""
+    table = balance_table(labels.values, folds, labels.classes)
+    rare = table.index[table["rare"] & (table["untrained_folds"] == 0)]
+    untrained = table.index[table["untrained_folds"] > 0]
+    sentences = []
+    if len(rare):
+        where = "in fewer clips" if labels.sites is None else "at fewer sites"
+        sentences.append(
+            f"{name_a_few(rare)}: seen {where} than there are folds, so that some fold has no clip to score"
+        )
+    if len(untrained):
+        sentences.append(f"{name_a_few(untrained)}: all clips stand in one fold, whose model never sees the class")
+    return sentences

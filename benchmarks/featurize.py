@@ -75,7 +75,7 @@ def timed_run(
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore.open(Path(folder) / "store", create=True)
         plan = make_plan(clips, [source], sampling, store)
-        done = extract(plan, sampling, store, runtime=runtime, report=report)
+        done = extract(plan, store, runtime=runtime, report=report)
         seconds = time.perf_counter() - marks["start"]
         processor = processor_seconds() - marks["processor"]
     return {
@@ -131,7 +131,7 @@ def memory(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeNam
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore.open(Path(folder) / "store", create=True)
         plan = make_plan(clips, [source_of(find_backbone(name))], sampling, store)
-        extract(plan, sampling, store, runtime=runtime, report=lambda _: seen.append(resident_mb()))
+        extract(plan, store, runtime=runtime, report=lambda _: seen.append(resident_mb()))
     quarter = len(seen) // 4
     first, rest = max(seen[:quarter]), max(seen[quarter:])
     return {

@@ -83,7 +83,7 @@ def dry_run(request: Request, *, as_json: bool) -> None:
     except StoreNotFoundError:
         store = None
     plan = _plan(request, store)
-    outlook = forecast_facts(plan, forecast(plan, request.sampling), _measure_seconds(plan, request))
+    outlook = forecast_facts(plan, forecast(plan), _measure_seconds(plan, request))
     print_json(outlook) if as_json else print_forecast(stdout_console(), outlook)
 
 
@@ -98,12 +98,11 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
     plan = _plan(request, store)
     if plan.tasks:
         _import_networks_for(plan, request.verbose)
-        print_forecast(console, forecast_facts(plan, forecast(plan, request.sampling), None))
+        print_forecast(console, forecast_facts(plan, forecast(plan), None))
     try:
         with reporter(console, len(plan.tasks)) as report:
             progress = extract(
                 plan,
-                request.sampling,
                 store,
                 runtime=request.runtime,
                 workers=request.workers,
@@ -190,5 +189,5 @@ def _measure_seconds(plan: Plan, request: Request) -> float:
     _import_networks_for(sample, request.verbose)
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         store = FeatureStore.open(Path(folder), create=True)
-        progress: Progress = extract(sample, request.sampling, store, runtime=request.runtime, workers=request.workers)
+        progress: Progress = extract(sample, store, runtime=request.runtime, workers=request.workers)
         return progress.seconds / len(sample.tasks) * len(plan.tasks)

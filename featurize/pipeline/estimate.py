@@ -32,13 +32,13 @@ class Forecast:
     probed: int
 
 
-def forecast(plan: Plan, sampling: Sampling) -> Forecast:
+def forecast(plan: Plan) -> Forecast:
     """What `plan` is going to need, extrapolated from a few clips spread over it."""
     videos = [task.clip for task in plan.tasks if not is_image(task.clip.path)]
     probed = list(spread(videos, _PROBED_CLIPS))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         found = list(pool.map(lambda clip: probe(clip.path), probed))
-    counts = [_frames_of(facts, sampling) for facts in found if facts.duration_s > 0]
+    counts = [_frames_of(facts, plan.sampling) for facts in found if facts.duration_s > 0]
     per_video = sum(counts) / len(counts) if counts else 0.0
     images = len(plan.tasks) - len(videos)
     frames = round(per_video * len(videos)) + images

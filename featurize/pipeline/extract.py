@@ -19,7 +19,6 @@ from featurize.pipeline.plan import UNREACHED, Plan, Task
 from featurize.pipeline.prefetch import Decoded, decode_ahead
 from featurize.pipeline.relink import renew
 from featurize.pipeline.source import FeatureSource
-from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION
 from store import ClipFacts, FeatureStore, Status
 from store.ids import writable
@@ -63,7 +62,6 @@ class Progress:
 
 def extract(
     plan: Plan,
-    sampling: Sampling,
     store: FeatureStore,
     *,
     runtime: RuntimeName = "auto",
@@ -78,7 +76,6 @@ def extract(
 
     Args:
         plan: from `make_plan`.
-        sampling: which frames; the one the plan was made for.
         store: where features and clip facts go.
         runtime: what runs the networks.
         workers: decoding threads; as many as there are processors if None.
@@ -99,7 +96,7 @@ def extract(
         }
         facts = stack.enter_context(store.clip_writer(clips_per_part=clips_per_part))
         lines = {source: line_for(source, run, writers[source], progress.refuse) for source, run in runners.items()}
-        decoding = decode_ahead(plan.tasks, sampling, workers or os.cpu_count() or 1)
+        decoding = decode_ahead(plan.tasks, plan.sampling, workers or os.cpu_count() or 1)
         for decoded in _timed(decoding, progress):
             if decoded.task.known and not decoded.fingerprint:
                 progress.unreached.append((decoded.task.clip.clip_id, UNREACHED))

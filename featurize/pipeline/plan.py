@@ -1,6 +1,6 @@
 """What a run of featurize has to do: which clips lack which features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -38,7 +38,8 @@ class Plan:
     Attributes:
         tasks: clips that lack something, in order of their ids.
         clips: how many clips were named.
-        keys: the feature key of each source.
+        sources: what was asked for of every clip.
+        sampling: which frames are taken of each clip.
         skipped: clips that have everything already.
         failed_before: clips among these that could not be decoded.
         partial_before: clips among these that broke part way.
@@ -50,7 +51,8 @@ class Plan:
 
     tasks: tuple[Task, ...]
     clips: int
-    keys: Mapping[FeatureSource, FeatureKey]
+    sources: tuple[FeatureSource, ...]
+    sampling: Sampling
     skipped: int = 0
     failed_before: int = 0
     partial_before: int = 0
@@ -58,6 +60,11 @@ class Plan:
     touched: tuple[Clip, ...] = ()
     unreached: tuple[tuple[str, str], ...] = ()
     unlisted: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def keys(self) -> dict[FeatureSource, FeatureKey]:
+        """The feature key of each source: made from the sampling, so that neither can be another one's."""
+        return {source: source.key(self.sampling) for source in self.sources}
 
     def limited(self, limit: int | None) -> "Plan":
         """The same plan with at most `limit` clips to do; the others are left."""
@@ -80,10 +87,10 @@ def make_plan(
     compared by content. One that the store knows and that cannot be read (a drive is gone, a link leads nowhere) is
     left alone: a row that says so would hide what the store holds of it.
     """
-    keys = {source: source.key(sampling) for source in sources}
+    wanted = tuple(dict.fromkeys(sources))
     if store is None:
-        tasks = tuple(Task(clip=clip, sources=tuple(sources)) for clip in clips)
-        return Plan(tasks=tasks, clips=len(clips), keys=keys)
+        tasks = tuple(Task(clip=clip, sources=wanted) for clip in clips)
+        return Plan(tasks=tasks, clips=len(clips), sources=wanted, sampling=sampling)
     table = store.clips()
     known = set(table.index[table["fingerprint"] != ""])
     fingerprints, touched = _known_fingerprints(clips, table)
@@ -91,8 +98,8 @@ def make_plan(
     for clip_id in unreached:
         del fingerprints[clip_id]
     lacking: dict[str, list[FeatureSource]] = {}
-    for source, key in keys.items():
-        for clip_id in store.missing(key, fingerprints, retry_failed=retry_failed):
+    for source in wanted:
+        for clip_id in store.missing(source.key(sampling), fingerprints, retry_failed=retry_failed):
             lacking.setdefault(clip_id, []).append(source)
     tasks = tuple(
         Task(clip=clip, sources=tuple(lacking[clip.clip_id]), known=clip.clip_id in known)
@@ -103,7 +110,8 @@ def make_plan(
     return Plan(
         tasks=tasks,
         clips=len(clips),
-        keys=keys,
+        sources=wanted,
+        sampling=sampling,
         skipped=len(fingerprints) - len(tasks),
         failed_before=int((done == Status.FAILED).sum()),
         partial_before=int((done == Status.PARTIAL).sum()),

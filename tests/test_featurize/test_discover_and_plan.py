@@ -89,7 +89,7 @@ def test_folders_that_cannot_be_listed_are_named(tmp_path: Path, monkeypatch: py
     plan = replace(make_plan(found.clips, [tiny_source()], SAMPLING, None), unlisted=found.unlisted)
     outcome = summary_facts(plan, Progress(), "store")
     assert outcome["unlisted"] == [dict(zip(("folder", "reason"), unlisted, strict=True))]
-    assert forecast_facts(plan, forecast(plan, SAMPLING), None)["unlisted"] == 1
+    assert forecast_facts(plan, forecast(plan), None)["unlisted"] == 1
 
 
 def test_roots_that_cannot_be_read_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def run(clips: Path, root: Path, *names: str) -> list[str]:
     """Featurize and say which clips were done."""
     store = FeatureStore.open(root, create=True)
     plan = make_plan(discover([clips]), [tiny_source(name) for name in names or ("tiny",)], SAMPLING, store)
-    extract(plan, SAMPLING, store, runtime="tensorflow")
+    extract(plan, store, runtime="tensorflow")
     return [task.clip.clip_id for task in plan.tasks]
 
 
@@ -145,7 +145,7 @@ def test_partial_clips_are_retried_only_when_asked(
     plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
     assert (len(plan.tasks), plan.failed_before, plan.partial_before) == (0, 1, 4)
     again = make_plan(discover([clips]), [tiny_source()], SAMPLING, store, retry_failed=True)
-    assert extract(again, SAMPLING, store, runtime="tensorflow").statuses[Status.OK] == 4
+    assert extract(again, store, runtime="tensorflow").statuses[Status.OK] == 4
     assert set(store.clips()["status"]) == {"ok", "failed"}
 
 
@@ -156,9 +156,9 @@ def test_clips_beyond_the_limit_are_left_and_not_done(clips: Path, tmp_path: Pat
     store = FeatureStore.open(tmp_path / "store")
     plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store).limited(1)
     assert (plan.clips, len(plan.tasks), plan.skipped, plan.left) == (8, 1, 5, 2)
-    outcome = summary_facts(plan, extract(plan, SAMPLING, store, runtime="tensorflow"), "store")
+    outcome = summary_facts(plan, extract(plan, store, runtime="tensorflow"), "store")
     assert (outcome["done"], outcome["skipped"], outcome["left"]) == (1, 5, 2)
-    assert forecast_facts(plan, forecast(plan, SAMPLING), None)["left"] == 2
+    assert forecast_facts(plan, forecast(plan), None)["left"] == 2
     rest = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
     assert (len(rest.limited(5).tasks), rest.limited(5).left, rest.limited(0).left) == (2, 0, 2)
 
@@ -215,7 +215,7 @@ def test_clips_that_vanish_during_a_run_fail_only_if_they_were_never_known(clips
     store, other = FeatureStore.open(tmp_path / "store"), tiny_source("other")
     plan = make_plan(discover([clips]), [other], SAMPLING, store)
     clips.rename(tmp_path / "away")
-    progress = extract(plan, SAMPLING, store, runtime="tensorflow")
+    progress = extract(plan, store, runtime="tensorflow")
     assert progress.unreached == [(f"{name}.mp4", UNREACHED) for name in (0, 1, 2, 3, "bad")]
     assert [clip_id for clip_id, _ in progress.failures] == ["new.mp4"]
     outcome = summary_facts(plan, progress, "store")
@@ -247,7 +247,7 @@ def test_a_moved_folder_is_recognised_by_content(clips: Path, tmp_path: Path) ->
 
 def test_a_forecast_is_near_what_happens(clips: Path, tmp_path: Path) -> None:
     plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, None)
-    expected = forecast(plan, SAMPLING)
+    expected = forecast(plan)
     run(clips, tmp_path / "store")
     store = FeatureStore.open(tmp_path / "store")
     frames = int(np.sum(store.reader(tiny_source().key(SAMPLING)).lengths))

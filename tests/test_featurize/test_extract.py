@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(clips: Path, root: Path, sources: list[FeatureSource], **settings: object) -> tuple[FeatureStore, Progress]:
     store = FeatureStore.open(root, create=True)
     plan = make_plan(discover([clips]), sources, SAMPLING, store)
-    return store, extract(plan, SAMPLING, store, runtime="tensorflow", **settings)  # type: ignore[arg-type]
+    return store, extract(plan, store, runtime="tensorflow", **settings)  # type: ignore[arg-type]
 
 
 def features(store: FeatureStore, source: FeatureSource) -> Iterator[tuple[str, Status, bytes]]:
@@ -98,6 +99,15 @@ def test_features_are_the_network_s_and_facts_come_along(clips: Path, tmp_path: 
     assert table.loc["3.mp4", "bit_rate"] == pytest.approx((clips / "3.mp4").stat().st_size * 8 / 4.5)
     assert table.loc["bad.mp4", "status"] == "failed"
     assert np.isnan(table.loc["bad.mp4", "brightness_mean"])
+
+
+def test_features_are_stored_under_the_key_of_the_sampling_they_were_made_with(clips: Path, tmp_path: Path) -> None:
+    source, store = tiny_source(), FeatureStore.open(tmp_path, create=True)
+    plan = make_plan(discover([clips]), [source], SAMPLING, store)
+    other = replace(plan, sampling=Sampling(frames=2))
+    extract(other, store, runtime="tensorflow")
+    assert [key.sampling for key in store.keys()] == [{"mode": "frames", "frames": 2}]
+    assert store.reader(source.key(Sampling(frames=2))).lengths.tolist() == [2] * 7 + [0]
 
 
 def test_a_backbone_s_features_do_not_depend_on_which_others_ran(clips: Path, tmp_path: Path) -> None:
@@ -160,7 +170,7 @@ def test_a_name_that_is_not_utf_8_is_written_with_its_bytes_in_hex(tmp_path: Pat
         pytest.skip("this file system takes UTF-8 names only")
     store, sampling = FeatureStore.open(tmp_path / "store", create=True), Sampling(fps=2)
     plan = make_plan(discover([clips]), [tiny_source()], sampling, store)
-    assert extract(plan, sampling, store).statuses[Status.OK] == 1
+    assert extract(plan, store).statuses[Status.OK] == 1
     assert store.clips().index.tolist() == ["caf%E9.mp4"]
     assert not make_plan(discover([clips]), [tiny_source()], sampling, store).tasks
 
@@ -197,7 +207,7 @@ def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
     ]
     monkeypatch.undo()
     plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store, retry_failed=True)
-    extract(plan, SAMPLING, store, runtime="tensorflow")
+    extract(plan, store, runtime="tensorflow")
     assert store.clips().loc["3.mp4", "status"] == Status.OK
 
 

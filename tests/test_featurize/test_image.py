@@ -100,7 +100,7 @@ def test_odd_pictures_stop_no_run(tmp_path: Path) -> None:
         Image.fromarray(gradient()).save(clips / f"b{number}.jpg", exif=exif)
     Image.fromarray(gradient().astype(np.float32)[..., 0]).save(clips / "c.png", "TIFF")
     store = FeatureStore.open(tmp_path / "store", create=True)
-    progress = extract(make_plan(discover([clips]), [tiny_source()], SAMPLING, store), SAMPLING, store)
+    progress = extract(make_plan(discover([clips]), [tiny_source()], SAMPLING, store), store)
     assert (progress.statuses[Status.OK], progress.statuses[Status.FAILED]) == (10, 1)
     assert store.clips().loc["a.jpg", "recorded_at"] == "2024:05:06 07:08:09"
 

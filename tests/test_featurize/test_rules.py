@@ -33,7 +33,7 @@ def run(clips: Path, root: Path, name: str) -> FeatureReader:
     source = make_source(backbone, locate_weights(backbone))
     store = FeatureStore.open(root, create=True)
     plan = make_plan(discover([clips]), [source], SAMPLING, store)
-    progress = extract(plan, SAMPLING, store)
+    progress = extract(plan, store)
     assert summary_facts(plan, progress, "store")["without_sound"] == (1 if name == "audio" else 0)
     return store.reader(source.key(SAMPLING))
 

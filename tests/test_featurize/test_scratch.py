@@ -76,7 +76,7 @@ def test_a_run_that_finds_no_space_stops_and_keeps_what_was_committed(
 
     plan = make_plan(discover([tmp_path / "clips"]), [source], sampling, store)
     with pytest.raises(ScratchSpaceError):
-        extract(plan, sampling, store, runtime="tensorflow", workers=1, clips_per_part=1, report=run_full)
+        extract(plan, store, runtime="tensorflow", workers=1, clips_per_part=1, report=run_full)
     reader = store.reader(source.key(sampling))
     assert 1 <= len(reader) < 8
     assert set(reader.status) == {"ok"}

@@ -79,9 +79,9 @@ def test_both_views_go_into_the_store_under_keys_of_their_own(walking: Path, tmp
     clips, sampling = discover([walking, tmp_path / "still.jpg"]), Sampling(fps=4)
     both, alone = (FeatureStore.open(tmp_path / name, create=True) for name in ("both", "alone"))
     plan = make_plan(clips, [tiny, closer], sampling, both)
-    progress = extract(plan, sampling, both)
+    progress = extract(plan, both)
     assert summary_facts(plan, progress, "both")["seen_whole"] == 1
-    extract(make_plan(clips, [closer], sampling, alone), sampling, alone)
+    extract(make_plan(clips, [closer], sampling, alone), alone)
     keys = {key.source: key for key in both.keys()}
     assert set(keys) == {tiny.backbone.name, f"{tiny.backbone.name}+motion"}
     reader, single = both.reader(keys[f"{tiny.backbone.name}+motion"]), alone.reader(closer.key(sampling))

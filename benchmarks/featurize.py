@@ -30,9 +30,10 @@ from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights, weights_available
 from featurize.decoding.decode import decode
 from featurize.pipeline.discover import Clip, discover
-from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import FeatureSource, make_source
+from featurize.pipeline.summary import Progress
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 
@@ -75,7 +76,7 @@ def timed_run(
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore.open(Path(folder) / "store", create=True)
         plan = make_plan(clips, [source], sampling, store)
-        done = extract(plan, store, runtime=runtime, report=report)
+        done = extract(plan, store, runtime=runtime, on_clip=report)
         seconds = time.perf_counter() - marks["start"]
         processor = processor_seconds() - marks["processor"]
     return {
@@ -131,7 +132,7 @@ def memory(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeNam
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore.open(Path(folder) / "store", create=True)
         plan = make_plan(clips, [source_of(find_backbone(name))], sampling, store)
-        extract(plan, store, runtime=runtime, report=lambda _: seen.append(resident_mb()))
+        extract(plan, store, runtime=runtime, on_clip=lambda _: seen.append(resident_mb()))
     quarter = len(seen) // 4
     first, rest = max(seen[:quarter]), max(seen[quarter:])
     return {

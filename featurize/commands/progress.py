@@ -12,9 +12,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from featurize.pipeline.estimate import Forecast
-from featurize.pipeline.extract import Progress
 from featurize.pipeline.plan import Plan
-from store import Status
+from featurize.pipeline.summary import Progress, Summary
 from store.console import human_bytes, stdout_console
 
 _LINE_EVERY_S = 30.0
@@ -67,7 +66,7 @@ def forecast_facts(plan: Plan, expected: Forecast, seconds: float | None) -> dic
         "clips": plan.clips,
         "to_do": len(plan.tasks),
         "skipped": plan.skipped,
-        "left": plan.left,
+        "left": len(plan.left),
         "unreached": len(plan.unreached),
         "unlisted": len(plan.unlisted),
         "frames": expected.frames,
@@ -90,28 +89,28 @@ def print_forecast(console: Console, facts: dict[str, Any]) -> None:
         console.print(f"  features/{folder}", highlight=False)
 
 
-def summary_facts(plan: Plan, progress: Progress, store: str) -> dict[str, Any]:
+def summary_facts(summary: Summary, store: str) -> dict[str, Any]:
     """The outcome of a run as plain values."""
-    seconds = max(progress.seconds, 1e-9)
+    seconds = max(summary.seconds, 1e-9)
     return {
         "store": store,
-        "clips": plan.clips,
-        "skipped": plan.skipped,
-        "left": plan.left,
-        "failed_before": plan.failed_before,
-        "partial_before": plan.partial_before,
-        "done": progress.clips - progress.statuses[Status.FAILED],
-        **{status.value: count for status, count in progress.statuses.items()},
-        "frames": progress.frames,
-        "seen_whole": progress.seen_whole,
-        "without_sound": progress.unheard,
+        "clips": summary.clips,
+        "skipped": summary.skipped,
+        "left": summary.left,
+        "failed_before": summary.failed_before,
+        "partial_before": summary.partial_before,
+        "done": summary.done,
+        **{status.value: count for status, count in summary.statuses.items()},
+        "frames": summary.frames,
+        "seen_whole": summary.seen_whole,
+        "without_sound": summary.unheard,
         "seconds": round(seconds, 2),
-        "clips_per_s": round(progress.clips / seconds, 3),
-        "frames_per_s": round(progress.frames / seconds, 2),
-        "share_waiting_for_decode": round(progress.wait_s / seconds, 3),
-        "failures": _with_reasons("clip_id", progress.failures),
-        "unreached": _with_reasons("clip_id", [*plan.unreached, *progress.unreached]),
-        "unlisted": _with_reasons("folder", plan.unlisted),
+        "clips_per_s": round(summary.decoded / seconds, 3),
+        "frames_per_s": round(summary.frames / seconds, 2),
+        "share_waiting_for_decode": round(summary.wait_s / max(summary.working_s, 1e-9), 3),
+        "failures": _with_reasons("clip_id", summary.failures),
+        "unreached": _with_reasons("clip_id", summary.unreached),
+        "unlisted": _with_reasons("folder", summary.unlisted),
     }
 
 

@@ -21,10 +21,11 @@ from featurize.commands.progress import (
 from featurize.pipeline import preview
 from featurize.pipeline.discover import discover, survey
 from featurize.pipeline.estimate import forecast, spread
-from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan, make_plan
 from featurize.pipeline.relink import relink
 from featurize.pipeline.source import FeatureSource, make_source
+from featurize.pipeline.work import IN_PROCESS, find_work_runner
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console, stdout_console
@@ -55,6 +56,7 @@ class Request:
         clips_per_part: clips after which a part is committed.
         relink: whether clips that only moved are recognised by their content first.
         verbose: whether the network libraries may print.
+        work_runner: who carries the plan out, a name of `WORK_RUNNERS`.
     """
 
     videos: Sequence[Path]
@@ -74,6 +76,7 @@ class Request:
     clips_per_part: int
     relink: bool
     verbose: bool
+    work_runner: str = IN_PROCESS
 
 
 def dry_run(request: Request, *, as_json: bool) -> None:
@@ -101,18 +104,18 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
         print_forecast(console, forecast_facts(plan, forecast(plan), None))
     try:
         with reporter(console, len(plan.tasks)) as report:
-            progress = extract(
+            summary = find_work_runner(request.work_runner)(
                 plan,
                 store,
                 runtime=request.runtime,
                 workers=request.workers,
                 clips_per_part=request.clips_per_part,
-                report=report,
+                on_clip=report,
             )
     except KeyboardInterrupt:
         console.print("stopped; what was finished is in the store, and the same command continues from there")
         raise
-    outcome = summary_facts(plan, progress, str(request.root))
+    outcome = summary_facts(summary, str(request.root))
     print_json(outcome) if as_json else print_summary(outcome)
     return sum(len(outcome[what]) for what in ("failures", "unreached", "unlisted"))
 
@@ -189,5 +192,5 @@ def _measure_seconds(plan: Plan, request: Request) -> float:
     _import_networks_for(sample, request.verbose)
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         store = FeatureStore.open(Path(folder), create=True)
-        progress: Progress = extract(sample, store, runtime=request.runtime, workers=request.workers)
-        return progress.seconds / len(sample.tasks) * len(plan.tasks)
+        timed = extract(sample, store, runtime=request.runtime, workers=request.workers)
+        return timed.seconds / len(sample.tasks) * len(plan.tasks)

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 from featurize.backbones.runner import Runner, RuntimeName
 from featurize.backbones.spec import resolve
@@ -19,45 +18,10 @@ from featurize.pipeline.plan import UNREACHED, Plan, Task
 from featurize.pipeline.prefetch import Decoded, decode_ahead
 from featurize.pipeline.relink import renew
 from featurize.pipeline.source import FeatureSource
+from featurize.pipeline.summary import Progress, Summary
 from featurize.views.view import MOTION
 from store import ClipFacts, FeatureStore, Status
 from store.ids import writable
-
-
-@dataclass
-class Progress:
-    """How far a run has come; it is handed to the reporter after every clip.
-
-    Attributes:
-        clips: clips decoded.
-        frames: frames decoded.
-        wait_s: seconds in which the networks stood still for want of frames.
-        statuses: clips per status.
-        failures: (clip id, reason) of each clip that failed.
-        seen_whole: clips of which the motion view saw nothing but whole frames, where that was asked for.
-        unreached: (clip id, reason) of each clip that the store knows and that could not be read any more.
-        unheard: clips whose picture could be decoded but not their sound, where that was asked for.
-        started: `time.monotonic()` when decoding began.
-    """
-
-    clips: int = 0
-    frames: int = 0
-    wait_s: float = 0.0
-    statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    unreached: list[tuple[str, str]] = field(default_factory=list)
-    seen_whole: int = 0
-    unheard: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-    def refuse(self, clip_id: str, reason: str) -> None:
-        """Count a decoded clip among those that failed."""
-        self.failures.append((clip_id, reason))
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since decoding began."""
-        return time.monotonic() - self.started
 
 
 def extract(
@@ -67,8 +31,8 @@ def extract(
     runtime: RuntimeName = "auto",
     workers: int | None = None,
     clips_per_part: int = 256,
-    report: Callable[[Progress], None] = lambda _: None,
-) -> Progress:
+    on_clip: Callable[[Progress], None] = lambda _: None,
+) -> Summary:
     """Carry out `plan`: decode each clip once, run every source that it lacks, and commit parts as they fill.
 
     Decoding runs ahead of the networks in `workers` threads, each with an ffmpeg process of its own. Stopping the
@@ -80,10 +44,10 @@ def extract(
         runtime: what runs the networks.
         workers: decoding threads; as many as there are processors if None.
         clips_per_part: clips after which a part is committed, if a minute has not passed before.
-        report: called after every clip.
+        on_clip: called after every clip.
 
     Returns:
-        The final progress: counts per status, and the clips that failed with their reasons.
+        Counts per status, and the clips that failed with their reasons.
     """
     renew(plan.touched, store)
     runners = {source: _runner(source, runtime) for source in _sources(plan.tasks)}
@@ -105,10 +69,10 @@ def extract(
             for source in decoded.task.sources:
                 lines[source].take(decoded)
             _count(decoded, progress)
-            report(progress)
+            on_clip(progress)
         for line in lines.values():
             line.finish()
-    return progress
+    return Summary.of(plan, progress)
 
 
 def _runner(source: FeatureSource, runtime: RuntimeName) -> Runner:

@@ -1,11 +1,13 @@
 """What a run of featurize has to do: which clips lack which features."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from featurize.errors import SettingsError
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.source import FeatureSource
 from featurize.views.sampling import Sampling
@@ -37,26 +39,20 @@ class Plan:
 
     Attributes:
         tasks: clips that lack something, in order of their ids.
-        clips: how many clips were named.
         sources: what was asked for of every clip.
         sampling: which frames are taken of each clip.
-        skipped: clips that have everything already.
-        failed_before: clips among these that could not be decoded.
-        partial_before: clips among these that broke part way.
-        left: clips that lack something and are left for another time.
+        done: how decoding went of each clip that has everything already, by clip id.
+        left: ids of clips that lack something and are left for another time.
         touched: clips whose size or time is not the one in the clip table although their content is.
         unreached: (clip id, reason) of each clip that the store knows and that cannot be read now.
         unlisted: (folder, reason) of each folder whose clips, if it has any, could not be found.
     """
 
     tasks: tuple[Task, ...]
-    clips: int
     sources: tuple[FeatureSource, ...]
     sampling: Sampling
-    skipped: int = 0
-    failed_before: int = 0
-    partial_before: int = 0
-    left: int = 0
+    done: Mapping[str, Status] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
     touched: tuple[Clip, ...] = ()
     unreached: tuple[tuple[str, str], ...] = ()
     unlisted: tuple[tuple[str, str], ...] = ()
@@ -66,11 +62,58 @@ class Plan:
         """The feature key of each source: made from the sampling, so that neither can be another one's."""
         return {source: source.key(self.sampling) for source in self.sources}
 
+    @property
+    def clips(self) -> int:
+        """How many clips were named."""
+        return len(self.tasks) + len(self.done) + len(self.left) + len(self.unreached)
+
+    @property
+    def skipped(self) -> int:
+        """How many clips have everything already."""
+        return len(self.done)
+
+    @property
+    def failed_before(self) -> int:
+        """How many of the skipped clips could not be decoded."""
+        return sum(status is Status.FAILED for status in self.done.values())
+
+    @property
+    def partial_before(self) -> int:
+        """How many of the skipped clips broke part way."""
+        return sum(status is Status.PARTIAL for status in self.done.values())
+
     def limited(self, limit: int | None) -> "Plan":
         """The same plan with at most `limit` clips to do; the others are left."""
         if limit is None or limit >= len(self.tasks):
             return self
-        return replace(self, tasks=self.tasks[:limit], left=len(self.tasks) - limit)
+        beyond = tuple(task.clip.clip_id for task in self.tasks[limit:])
+        return replace(self, tasks=self.tasks[:limit], left=(*self.left, *beyond))
+
+    def share(self, index: int, count: int) -> "Plan":
+        """The part of the plan that belongs to the `index`th of `count` machines, which need not speak to each other.
+
+        A clip's share follows from its id alone, not from its place among the tasks: machines that look at the store at
+        different times see different tasks missing, and yet none does another's clip, and none leaves one out; new
+        clips change nothing about the share of the others.
+
+        Raises:
+            SettingsError: there is no such share.
+        """
+        if not 0 <= index < count:
+            raise SettingsError(f"share {index} of {count} does not exist, expected 0 to {count - 1}")
+
+        def belongs(name: str) -> bool:
+            return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count == index
+
+        return replace(
+            self,
+            tasks=tuple(task for task in self.tasks if belongs(task.clip.clip_id)),
+            done={clip_id: status for clip_id, status in self.done.items() if belongs(clip_id)},
+            left=tuple(clip_id for clip_id in self.left if belongs(clip_id)),
+            touched=tuple(clip for clip in self.touched if belongs(clip.clip_id)),
+            unreached=tuple(row for row in self.unreached if belongs(row[0])),
+            unlisted=tuple(row for row in self.unlisted if belongs(row[0])),
+        )
 
 
 def make_plan(
@@ -90,7 +133,7 @@ def make_plan(
     wanted = tuple(dict.fromkeys(sources))
     if store is None:
         tasks = tuple(Task(clip=clip, sources=wanted) for clip in clips)
-        return Plan(tasks=tasks, clips=len(clips), sources=wanted, sampling=sampling)
+        return Plan(tasks=tasks, sources=wanted, sampling=sampling)
     table = store.clips()
     known = set(table.index[table["fingerprint"] != ""])
     fingerprints, touched = _known_fingerprints(clips, table)
@@ -106,15 +149,12 @@ def make_plan(
         for clip in clips
         if clip.clip_id in lacking
     )
-    done = table["status"].reindex(list(fingerprints.keys() - lacking.keys()))
+    statuses = table["status"]
     return Plan(
         tasks=tasks,
-        clips=len(clips),
         sources=wanted,
         sampling=sampling,
-        skipped=len(fingerprints) - len(tasks),
-        failed_before=int((done == Status.FAILED).sum()),
-        partial_before=int((done == Status.PARTIAL).sum()),
+        done={clip_id: Status(statuses[clip_id]) for clip_id in fingerprints if clip_id not in lacking},
         touched=tuple(clip for clip in touched if clip.clip_id not in lacking),
         unreached=tuple((clip_id, UNREACHED) for clip_id in unreached),
     )

@@ -14,9 +14,10 @@ from featurize.commands.progress import forecast_facts, summary_facts
 from featurize.errors import SourceError
 from featurize.pipeline.discover import discover, survey
 from featurize.pipeline.estimate import forecast
-from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import UNREACHED, make_plan
 from featurize.pipeline.relink import relink
+from featurize.pipeline.summary import Progress, Summary
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 from store.errors import DuplicateClipError
@@ -87,7 +88,7 @@ def test_folders_that_cannot_be_listed_are_named(tmp_path: Path, monkeypatch: py
     unlisted = (str(tmp_path / "closed"), "the folder cannot be listed: Permission denied")
     assert found.unlisted == (unlisted,)
     plan = replace(make_plan(found.clips, [tiny_source()], SAMPLING, None), unlisted=found.unlisted)
-    outcome = summary_facts(plan, Progress(), "store")
+    outcome = summary_facts(Summary.of(plan, Progress()), "store")
     assert outcome["unlisted"] == [dict(zip(("folder", "reason"), unlisted, strict=True))]
     assert forecast_facts(plan, forecast(plan), None)["unlisted"] == 1
 
@@ -155,12 +156,12 @@ def test_clips_beyond_the_limit_are_left_and_not_done(clips: Path, tmp_path: Pat
         write_indexed_clip(clips / name, 3, fps=2)
     store = FeatureStore.open(tmp_path / "store")
     plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store).limited(1)
-    assert (plan.clips, len(plan.tasks), plan.skipped, plan.left) == (8, 1, 5, 2)
-    outcome = summary_facts(plan, extract(plan, store, runtime="tensorflow"), "store")
+    assert (plan.clips, len(plan.tasks), plan.skipped, len(plan.left)) == (8, 1, 5, 2)
+    outcome = summary_facts(extract(plan, store, runtime="tensorflow"), "store")
     assert (outcome["done"], outcome["skipped"], outcome["left"]) == (1, 5, 2)
     assert forecast_facts(plan, forecast(plan), None)["left"] == 2
     rest = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
-    assert (len(rest.limited(5).tasks), rest.limited(5).left, rest.limited(0).left) == (2, 0, 2)
+    assert (len(rest.limited(5).tasks), len(rest.limited(5).left), len(rest.limited(0).left)) == (2, 0, 2)
 
 
 def test_a_changed_clip_is_done_again_and_a_touched_one_is_not(clips: Path, tmp_path: Path) -> None:
@@ -216,9 +217,9 @@ def test_clips_that_vanish_during_a_run_fail_only_if_they_were_never_known(clips
     plan = make_plan(discover([clips]), [other], SAMPLING, store)
     clips.rename(tmp_path / "away")
     progress = extract(plan, store, runtime="tensorflow")
-    assert progress.unreached == [(f"{name}.mp4", UNREACHED) for name in (0, 1, 2, 3, "bad")]
+    assert progress.unreached == tuple((f"{name}.mp4", UNREACHED) for name in (0, 1, 2, 3, "bad"))
     assert [clip_id for clip_id, _ in progress.failures] == ["new.mp4"]
-    outcome = summary_facts(plan, progress, "store")
+    outcome = summary_facts(progress, "store")
     assert (len(outcome["unreached"]), outcome["failed"]) == (5, 1)
     assert store.reader(other.key(SAMPLING)).ids == ["new.mp4"]
     assert (store.clips().loc[["0.mp4", "1.mp4", "2.mp4", "3.mp4"], "status"] == Status.OK).all()

@@ -21,9 +21,10 @@ from featurize.decoding.decoded import Frames
 from featurize.demo.scenes import write_video
 from featurize.errors import MachineError
 from featurize.pipeline.discover import discover
-from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import FeatureSource
+from featurize.pipeline.summary import Progress, Summary
 from featurize.runtime.batching import FrameBatcher
 from featurize.runtime.extractor import build_extractor
 from featurize.runtime.runners import choose_runtime, make_runner
@@ -72,7 +73,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(clips: Path, root: Path, sources: list[FeatureSource], **settings: object) -> tuple[FeatureStore, Progress]:
+def run(clips: Path, root: Path, sources: list[FeatureSource], **settings: object) -> tuple[FeatureStore, Summary]:
     store = FeatureStore.open(root, create=True)
     plan = make_plan(discover([clips]), sources, SAMPLING, store)
     return store, extract(plan, store, runtime="tensorflow", **settings)  # type: ignore[arg-type]
@@ -89,7 +90,7 @@ def test_features_are_the_network_s_and_facts_come_along(clips: Path, tmp_path: 
     source = tiny_source()
     store, progress = run(clips, tmp_path, [source])
     assert progress.statuses == {Status.OK: 7, Status.SHORT: 0, Status.PARTIAL: 0, Status.FAILED: 1}
-    assert progress.failures == [("bad.mp4", "the file is empty (0 bytes)")]
+    assert progress.failures == (("bad.mp4", "the file is empty (0 bytes)"),)
     reader = store.reader(source.key(SAMPLING))
     assert reader.lengths.tolist() == [3, 5, 7, 9, 11, 13, 15, 0]
     np.testing.assert_allclose(reader.times(3), np.arange(9) / 2, atol=1e-3)
@@ -134,11 +135,11 @@ def test_what_was_done_before_an_error_is_kept(clips: Path, tmp_path: Path) -> N
 
     source = tiny_source()
     with pytest.raises(KeyboardInterrupt):
-        run(clips, tmp_path, [source], report=stop)
+        run(clips, tmp_path, [source], on_clip=stop)
     kept = FeatureStore.open(tmp_path).reader(source.key(SAMPLING)).ids
     assert 1 <= len(kept) <= 5
     store, progress = run(clips, tmp_path, [source])
-    assert progress.clips == 8 - len(kept)
+    assert progress.decoded == 8 - len(kept)
     undisturbed, _ = run(clips, tmp_path / "again", [source])
     assert list(features(store, source)) == list(features(undisturbed, source))
 

@@ -13,8 +13,9 @@ from featurize.decoding.ffmpeg import FrameStream
 from featurize.decoding.scratch import require_space
 from featurize.errors import ScratchSpaceError
 from featurize.pipeline.discover import discover
-from featurize.pipeline.extract import Progress, extract
+from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
+from featurize.pipeline.summary import Progress
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from featurize.views.view import MOTION, Look
@@ -76,7 +77,7 @@ def test_a_run_that_finds_no_space_stops_and_keeps_what_was_committed(
 
     plan = make_plan(discover([tmp_path / "clips"]), [source], sampling, store)
     with pytest.raises(ScratchSpaceError):
-        extract(plan, store, runtime="tensorflow", workers=1, clips_per_part=1, report=run_full)
+        extract(plan, store, runtime="tensorflow", workers=1, clips_per_part=1, on_clip=run_full)
     reader = store.reader(source.key(sampling))
     assert 1 <= len(reader) < 8
     assert set(reader.status) == {"ok"}

@@ -80,7 +80,7 @@ def test_both_views_go_into_the_store_under_keys_of_their_own(walking: Path, tmp
     both, alone = (FeatureStore.open(tmp_path / name, create=True) for name in ("both", "alone"))
     plan = make_plan(clips, [tiny, closer], sampling, both)
     progress = extract(plan, both)
-    assert summary_facts(plan, progress, "both")["seen_whole"] == 1
+    assert summary_facts(progress, "both")["seen_whole"] == 1
     extract(make_plan(clips, [closer], sampling, alone), alone)
     keys = {key.source: key for key in both.keys()}
     assert set(keys) == {tiny.backbone.name, f"{tiny.backbone.name}+motion"}

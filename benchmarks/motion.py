@@ -26,15 +26,15 @@ from typing import Any
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import FrameStream, ffmpeg_binary, stream_frames
 from featurize.decoding.video import SCALE_FLAGS
+from featurize.views.crops import Look
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
-from featurize.views.view import MOTION, WHOLE, Look
 
 ROUNDS = 5
 FPS = 3
 CANVAS = Canvas(px=224)
 SAMPLING = Sampling(fps=FPS)
-LOOKS = [Look(canvas=CANVAS, view=WHOLE), Look(canvas=CANVAS, view=MOTION)]
+LOOKS = [Look(canvas=CANVAS, view="whole"), Look(canvas=CANVAS, view="motion")]
 
 
 def brought_to(clip: Path, out: Path, size: str, seconds: int) -> Path:

@@ -2,10 +2,11 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featurize.views.registry import DEFAULT_VIEW, VIEWS
 from store.console import run, show_log
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -28,11 +29,11 @@ class Choose(StrEnum):
     motion = "motion"
 
 
-class View(StrEnum):
-    """What part of a frame a network sees."""
-
-    whole = "whole"
-    motion = "motion"
+if TYPE_CHECKING:
+    View = str
+else:
+    View = StrEnum("View", {name: name for name in VIEWS})
+_DEFAULT_VIEWS = [View(DEFAULT_VIEW)]
 
 
 def main() -> None:
@@ -101,7 +102,7 @@ def featurize(
     offline: Offline = False,
     input_px: InputPx = None,
     resize: Resize = None,
-    view: Views = [View.whole],  # noqa: B006 (Typer copies it)
+    view: Views = _DEFAULT_VIEWS,
     fps: Fps = None,
     frames: FramesPerClip = None,
     choose: ChooseBy = Choose.even,
@@ -160,7 +161,7 @@ def featurize(
         offline=offline,
         input_px=input_px,
         resize=resize,
-        views=[each.value for each in view],
+        views=[str(each) for each in view],
         sampling=sampling,
         runtime=runtime.value,
         workers=workers,

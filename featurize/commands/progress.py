@@ -102,7 +102,8 @@ def summary_facts(summary: Summary, store: str) -> dict[str, Any]:
         "done": summary.done,
         **{status.value: count for status, count in summary.statuses.items()},
         "frames": summary.frames,
-        "seen_whole": summary.seen_whole,
+        "seen_whole": sum(summary.seen_whole.values()),
+        "seen_whole_by": dict(summary.seen_whole),
         "without_sound": summary.unheard,
         "seconds": round(seconds, 2),
         "clips_per_s": round(summary.decoded / seconds, 3),
@@ -162,9 +163,9 @@ def _print_done(console: Console, facts: dict[str, Any]) -> None:
         f"{facts['share_waiting_for_decode']:.0%} waiting for decode)",
         soft_wrap=True,
     )
-    if facts["seen_whole"]:
+    for view, clips in facts["seen_whole_by"].items():
         console.print(
-            f"seen in whole frames only by the motion view: {facts['seen_whole']} (nothing stands out from the "
+            f"seen in whole frames only by the {view} view: {clips} (nothing stands out from the "
             "background, or nearly everything does, or too few frames; `--preview` shows it)",
             soft_wrap=True,
         )

@@ -20,9 +20,8 @@ from featurize.decoding.video import decode_video
 from featurize.motion.energy import NO_MOTION
 from featurize.motion.image_facts import LOW_WIDTH_PX, picture_facts
 from featurize.motion.lowres import LowFrames
-from featurize.views.crops import PictureMaker
+from featurize.views.crops import Look, PictureMaker
 from featurize.views.sampling import Sampling
-from featurize.views.view import Look
 from store.records import Status
 
 DECODE_TIMEOUT_S = 180.0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from featurize.decoding.ffmpeg import Probe
 from featurize.motion.energy import NO_MOTION, Motion
 from featurize.motion.image_facts import PictureFacts
-from featurize.views.view import Look, Pictures
+from featurize.views.crops import Look, Pictures
 from store.records import Status
 
 

@@ -15,9 +15,8 @@ from featurize.decoding.scratch import require_space, scratch_space
 from featurize.motion.energy import find_motion
 from featurize.motion.image_facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, picture_facts
 from featurize.motion.lowres import LowFrames
-from featurize.views.crops import PictureMaker
+from featurize.views.crops import Look, PictureMaker
 from featurize.views.sampling import Sampling, SamplingPlan
-from featurize.views.view import Look
 from store.records import Status
 
 # Exact rounding: the same pixels on every machine, at a few per cent of the decoder's time.

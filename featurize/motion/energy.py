@@ -8,6 +8,7 @@ no training is involved.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ class Motion:
     times_s: NDArray[np.float64]
     cells: NDArray[np.float32]
 
-    @property
+    @cached_property
     def energy(self) -> NDArray[np.float32]:
         """(L,) mean over the cells of each frame."""
         return self.cells.mean(axis=(1, 2)) if self.cells.size else np.zeros(len(self.cells), np.float32)

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 
 from featurize.backbones.runner import Runner, RuntimeName
 from featurize.backbones.spec import resolve
-from featurize.motion.boxes import WHOLE_FRAME
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.lanes import line_for
 from featurize.pipeline.plan import UNREACHED, Plan, Task
@@ -19,7 +18,6 @@ from featurize.pipeline.prefetch import Decoded, decode_ahead
 from featurize.pipeline.relink import renew
 from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress, Summary
-from featurize.views.view import MOTION
 from store import ClipFacts, FeatureStore, Status
 from store.ids import writable
 
@@ -109,10 +107,8 @@ def _count(decoded: Decoded, progress: Progress) -> None:
     progress.clips += 1
     progress.frames += len(frames.times_s)
     progress.statuses[frames.status] += 1
-    progress.seen_whole += any(
-        look.view == MOTION and len(pictures.times_s) > 0 and bool((pictures.per_frame["box"] == WHOLE_FRAME).all())
-        for look, pictures in frames.pictures.items()
-    )
+    for view in {look.view for look, pictures in frames.pictures.items() if pictures.found_no_crop}:
+        progress.seen_whole[view] = progress.seen_whole.get(view, 0) + 1
     progress.unheard += decoded.sound is not None and not len(decoded.sound.frames)
     if frames.status is Status.FAILED:
         progress.failures.append((decoded.task.clip.clip_id, frames.reason))

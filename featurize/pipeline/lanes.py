@@ -10,7 +10,7 @@ from featurize.backbones.runner import Runner
 from featurize.pipeline.prefetch import Decoded
 from featurize.pipeline.source import FeatureSource
 from featurize.runtime.batching import FrameBatcher
-from featurize.views.view import Pictures
+from featurize.views.crops import Pictures
 from store import ClipFeatures, Status
 from store.access.writer import PartWriter
 from store.errors import InvalidRecordError

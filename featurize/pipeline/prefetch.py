@@ -14,8 +14,8 @@ from featurize.decoding.decoded import Frames, no_frames
 from featurize.decoding.ffmpeg import Probe, clean_text
 from featurize.errors import FeaturizeError, MachineError
 from featurize.pipeline.plan import Task, fingerprint_or_blank
+from featurize.views.crops import Look
 from featurize.views.sampling import Sampling
-from featurize.views.view import Look
 from store import Status
 
 _CLIPS_AHEAD_PER_WORKER = 2

@@ -15,10 +15,10 @@ from featurize.motion.energy import MOVING
 from featurize.motion.keyframes import choose_by_motion
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.prefetch import decode_or_fail
-from featurize.views.crops import boxes_at
+from featurize.views.crops import Look
+from featurize.views.moving import MovingSquares
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
-from featurize.views.view import Look
 
 _FRAMES = 15
 _COLUMNS = 5
@@ -96,7 +96,7 @@ def contact_sheet(title: str, frames: Frames, pixels: NDArray[np.uint8]) -> Imag
     for place, index in enumerate(shown):
         x, y = place % columns * width, _TEXT_PX + place // columns * (height + _TEXT_PX)
         sheet.paste(Image.fromarray(pixels[index]), (x, y))
-        boxes = boxes_at(frames.motion, int(nearest[index]), aspect)
+        boxes = MovingSquares().boxes(frames.motion, int(nearest[index]), aspect)
         _draw_boxes(draw, boxes, (x, y), (width, height))
         draw.text((x + 4, y + height + 1), _caption(frames.times_s[index], boxes), _INK, font)
     _draw_curve(draw, frames, frames.times_s[shown], sheet.height - _CURVE_PX, sheet.width)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, Weights
 from featurize.errors import SettingsError
+from featurize.views.crops import Look
+from featurize.views.registry import DEFAULT_VIEW, view_settings
 from featurize.views.resize import DEFAULT_RULE, SQUARE_RULES, Canvas
 from featurize.views.sampling import Sampling
-from featurize.views.view import WHOLE, Look, view_settings
 from store.key import FeatureKey
 
 
@@ -24,7 +25,7 @@ class FeatureSource:
 
     backbone: Backbone
     canvas: Canvas
-    view: str = WHOLE
+    view: str = DEFAULT_VIEW
     weights: Weights = RANDOM_WEIGHTS
 
     @property
@@ -47,7 +48,12 @@ class FeatureSource:
 
 
 def make_source(
-    backbone: Backbone, weights: Weights, view: str = WHOLE, *, input_px: int | None = None, resize: str | None = None
+    backbone: Backbone,
+    weights: Weights,
+    view: str = DEFAULT_VIEW,
+    *,
+    input_px: int | None = None,
+    resize: str | None = None,
 ) -> FeatureSource:
     """The source of a backbone with some weights.
 
@@ -63,7 +69,7 @@ def make_source(
         SettingsError: there is no such view or rule, or the network does not take pictures of that shape.
     """
     if backbone.kind == "sound":
-        view, input_px, resize = WHOLE, None, None  # It sees no picture.
+        view, input_px, resize = DEFAULT_VIEW, None, None  # It sees no picture.
     view_settings(view)
     rule = resize or (DEFAULT_RULE if backbone.any_shape else SQUARE_RULES[0])
     if rule == DEFAULT_RULE and not backbone.any_shape:

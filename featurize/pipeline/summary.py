@@ -1,6 +1,7 @@
 """How far a run has come, and what it came to; summaries of shares add up to that of the whole."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,7 +20,7 @@ class Progress:
         wait_s: seconds in which the networks stood still for want of frames.
         statuses: clips per status.
         failures: (clip id, reason) of each clip that failed.
-        seen_whole: clips of which the motion view saw nothing but whole frames, where that was asked for.
+        seen_whole: clips of which a view that may show less saw nothing but whole frames, by the view's name.
         unreached: (clip id, reason) of each clip that the store knows and that could not be read any more.
         unheard: clips whose picture could be decoded but not their sound, where that was asked for.
         started: `time.monotonic()` when decoding began.
@@ -31,7 +32,7 @@ class Progress:
     statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     failures: list[tuple[str, str]] = field(default_factory=list)
     unreached: list[tuple[str, str]] = field(default_factory=list)
-    seen_whole: int = 0
+    seen_whole: dict[str, int] = field(default_factory=dict)
     unheard: int = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -57,7 +58,7 @@ class Summary:
         partial_before: clips among the skipped ones that broke part way.
         statuses: the decoded clips per status.
         frames: frames decoded.
-        seen_whole: clips of which the motion view saw nothing but whole frames, where that was asked for.
+        seen_whole: clips of which a view that may show less saw nothing but whole frames, by the view's name.
         unheard: clips whose picture could be decoded but not their sound, where that was asked for.
         seconds: how long it took; of several shares, the longest.
         working_s: seconds that networks were there for work, summed over shares.
@@ -74,7 +75,7 @@ class Summary:
     partial_before: int
     statuses: Mapping[Status, int]
     frames: int
-    seen_whole: int
+    seen_whole: Mapping[str, int]
     unheard: int
     seconds: float
     working_s: float
@@ -95,7 +96,7 @@ class Summary:
             partial_before=plan.partial_before,
             statuses=dict(progress.statuses),
             frames=progress.frames,
-            seen_whole=progress.seen_whole,
+            seen_whole=dict(progress.seen_whole),
             unheard=progress.unheard,
             seconds=seconds,
             working_s=seconds,
@@ -116,7 +117,7 @@ class Summary:
             partial_before=sum(part.partial_before for part in parts),
             statuses={status: sum(part.statuses[status] for part in parts) for status in Status},
             frames=sum(part.frames for part in parts),
-            seen_whole=sum(part.seen_whole for part in parts),
+            seen_whole=dict(sum((Counter(part.seen_whole) for part in parts), Counter())),
             unheard=sum(part.unheard for part in parts),
             seconds=max(part.seconds for part in parts),
             working_s=sum(part.working_s for part in parts),

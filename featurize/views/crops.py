@@ -1,102 +1,140 @@
-"""From decoded frames to the pictures that networks are shown, without holding more frames than must wait."""
+"""From decoded frames to the crops that networks are shown, without holding more frames than must wait."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.motion.boxes import Box, boxes_of
-from featurize.motion.energy import Motion
+from featurize.motion.boxes import WHOLE_FRAME, Box
+from featurize.motion.energy import NO_MOTION, Motion
 from featurize.motion.keyframes import choose_by_motion
+from featurize.views.registry import DEFAULT_VIEW, find_view
+from featurize.views.resize import Canvas
 from featurize.views.spool import FrameSpool
-from featurize.views.view import MOTION, WHOLE, Look, Pictures, in_groups
+from featurize.views.view import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a network looks at a clip.
+
+    Attributes:
+        canvas: the size in which it sees a frame or a part of one.
+        view: name of the view, which says what part that is.
+    """
+
+    canvas: Canvas
+    view: str = DEFAULT_VIEW
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """What a network is shown of a clip: R crops, one a frame or one a box.
+
+    Attributes:
+        groups: crops of one size each: (places (n,) among the R, pixels (n, H, W, 3) uint8).
+        times_s: (R,) time of each crop's frame in seconds; two boxes of a frame share theirs.
+        per_frame: further numbers a crop, each (R, ...) float32: `motion_energy` (R,), and of views that may show less
+            than the frame `box` (R, 4), left, top, right, bottom in shares of the frame, and `motion_confidence` (R,).
+    """
+
+    groups: tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]
+    times_s: NDArray[np.float64]
+    per_frame: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def found_no_crop(self) -> bool:
+        """Whether a view that may show less than the frame shows nothing but whole frames."""
+        boxes = self.per_frame.get("box")
+        return boxes is not None and len(boxes) > 0 and bool((boxes == WHOLE_FRAME).all())
 
 
 class PictureMaker:
-    """Takes the frames of one clip as they are decoded, and makes each look's pictures of them.
+    """Takes the frames of one clip as they are decoded, and makes each look's crops of them.
 
-    Whole frames are resized at once. Full-resolution frames wait only where motion, which is known when the clip has
-    been seen to its end, decides which of them are taken or what part of them is seen.
+    Frames are cropped at once where they can be. Full-resolution frames wait only where motion, which is known when the
+    clip has been decoded to its end, decides which of them are taken or what part of them is seen.
     """
 
     def __init__(self, looks: Sequence[Look], keep: int | None) -> None:
-        """Make pictures for `looks`; of more frames than `keep`, those that motion favours (None: all)."""
-        self._looks = looks
+        """Make crops for `looks`; of more frames than `keep`, those that motion favours (None: all)."""
+        views = {look: find_view(look.view) for look in looks}
+        self._now = {look: view for look, view in views.items() if keep is None and not view.needs_whole_clip}
+        self._later = {look: view for look, view in views.items() if look not in self._now}
         self._keep = keep
-        self._fitted: dict[Look, list[NDArray[np.uint8]]] = {look: [] for look in looks if look.view == WHOLE}
-        self._spool = FrameSpool() if keep is not None or any(look.view == MOTION for look in looks) else None
+        self._crops: dict[Look, list[list[NDArray[np.uint8]]]] = {look: [] for look in looks}
+        self._aspects: list[float] = []
+        self._spool = FrameSpool() if self._later else None
 
     def take(self, frame: NDArray[np.uint8]) -> None:
         """Take in the next frame, (H, W, 3)."""
+        aspect = frame.shape[1] / frame.shape[0]
+        self._aspects.append(aspect)
+        for look, view in self._now.items():
+            self._crop(frame, look, view.boxes(NO_MOTION, 0, aspect))
         if self._spool is not None:
             self._spool.append(frame)
-        if self._keep is None:
-            self._fit(frame)
 
     def finish(self, times_s: NDArray[np.float64], motion: Motion) -> tuple[NDArray[np.int64], dict[Look, Pictures]]:
-        """The places of the frames that are taken, and the pictures of each look.
+        """The places of the frames that are taken, and the crops of each look.
 
         Args:
             times_s: (T,) the times of the frames.
             motion: of the clip.
         """
-        nearest = motion.nearest(times_s)
-        energy = motion.energy_at(times_s)
         taken = np.arange(len(times_s))
-        if self._keep is not None and self._spool is not None:
-            taken = choose_by_motion(energy, self._keep)
-            for place in taken:
-                self._fit(self._spool[int(place)])
-        pictures = {
-            look: Pictures(
-                groups=in_groups(fitted[: len(taken)]),
-                times_s=times_s[taken],
-                per_frame={"motion_energy": energy[taken]},
-            )
-            for look, fitted in self._fitted.items()
+        if self._keep is not None:
+            taken = choose_by_motion(motion.energy_at(times_s), self._keep)
+        nearest = motion.nearest(times_s)
+        views = self._now | self._later
+        boxes = {
+            view.name: [view.boxes(motion, int(nearest[place]), self._aspects[place]) for place in taken]
+            for view in views.values()
         }
-        return taken, pictures | self._closer(times_s, taken, motion, nearest)
+        if self._spool is not None:
+            for row, place in enumerate(taken):
+                frame = self._spool[int(place)]
+                for look, view in self._later.items():
+                    self._crop(frame, look, boxes[view.name][row])
+        return taken, {
+            look: _pictures(view, self._crops[look][: len(taken)], boxes[view.name], times_s[taken])
+            for look, view in views.items()
+        }
 
     def close(self) -> None:
         """Let go of the frames that waited."""
         if self._spool is not None:
             self._spool.close()
 
-    def _fit(self, frame: NDArray[np.uint8]) -> None:
-        for look, fitted in self._fitted.items():
-            fitted.append(look.canvas.fit(frame))
-
-    def _closer(
-        self, times_s: NDArray[np.float64], taken: NDArray[np.int64], motion: Motion, nearest: NDArray[np.int64]
-    ) -> dict[Look, Pictures]:
-        """The pictures of the looks that see squares around what moves."""
-        looks = [look for look in self._looks if look.view == MOTION]
-        if not looks or self._spool is None:
-            return {}
-        fitted: dict[Look, list[NDArray[np.uint8]]] = {look: [] for look in looks}
-        boxes: list[Box] = []
-        times: list[float] = []
-        for place in taken:
-            frame = self._spool[int(place)]
-            found = boxes_at(motion, int(nearest[place]), frame.shape[1] / frame.shape[0])
-            boxes += found
-            times += [float(times_s[place])] * len(found)
-            for look in looks:
-                fitted[look] += [look.canvas.fit(_cut(frame, box)) for box in found]
-        per_frame = {
-            "motion_energy": np.array([box.energy for box in boxes], np.float32),
-            "motion_confidence": np.array([box.confidence for box in boxes], np.float32),
-            "box": np.array([(box.left, box.top, box.right, box.bottom) for box in boxes], np.float32).reshape(-1, 4),
-        }
-        return {
-            look: Pictures(groups=in_groups(pixels), times_s=np.array(times), per_frame=per_frame)
-            for look, pixels in fitted.items()
-        }
+    def _crop(self, frame: NDArray[np.uint8], look: Look, boxes: Sequence[Box]) -> None:
+        self._crops[look].append([look.canvas.fit(_cut(frame, box)) for box in boxes])
 
 
-def boxes_at(motion: Motion, index: int, aspect: float) -> list[Box]:
-    """The boxes of the low-resolution frame `index`; the whole frame where the clip has no such frame."""
-    return boxes_of(motion.cells[index], aspect) if len(motion.cells) else [Box()]
+def _pictures(
+    view: View, crops: Sequence[list[NDArray[np.uint8]]], boxes: Sequence[list[Box]], times_s: NDArray[np.float64]
+) -> Pictures:
+    """The crops of frames at `times_s`, with their numbers."""
+    every = list(chain.from_iterable(boxes))
+    per_frame = {"motion_energy": np.array([box.energy for box in every], np.float32)}
+    if view.crops:
+        corners = [(box.left, box.top, box.right, box.bottom) for box in every]
+        per_frame["motion_confidence"] = np.array([box.confidence for box in every], np.float32)
+        per_frame["box"] = np.array(corners, np.float32).reshape(-1, 4)
+    return Pictures(
+        groups=in_groups(list(chain.from_iterable(crops))),
+        times_s=np.repeat(times_s, [len(found) for found in boxes]),
+        per_frame=per_frame,
+    )
+
+
+def in_groups(pixels: Sequence[NDArray[np.uint8]]) -> tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]:
+    """Crops (H, W, 3) of any sizes as the `groups` of `Pictures`."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place, picture in enumerate(pixels):
+        places.setdefault(picture.shape, []).append(place)
+    return tuple((np.array(found), np.stack([pixels[place] for place in found])) for found in places.values())
 
 
 def _cut(frame: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:

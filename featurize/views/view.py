@@ -1,64 +1,47 @@
-"""What part of a frame a network sees, and the pictures that come of it."""
+"""What a view is: which part of a frame is shown to a network."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from featurize.errors import SettingsError
-from featurize.motion.settings import box_settings, motion_settings
-from featurize.views.resize import Canvas
-
-WHOLE = "whole"
-MOTION = "motion"
-VIEWS = (WHOLE, MOTION)
+if TYPE_CHECKING:
+    from featurize.motion.boxes import Box
+    from featurize.motion.energy import Motion
 
 
-def view_settings(view: str) -> dict[str, Any]:
-    """A view as it stands in a feature key.
+class View(Protocol):
+    """Says which parts of each frame are shown.
 
-    Raises:
-        SettingsError: there is no such view.
-    """
-    if view not in VIEWS:
-        raise SettingsError(f"view {view!r} is unknown, expected one of {', '.join(VIEWS)}")
-    return {"name": view} if view == WHOLE else {"name": view, **motion_settings(), **box_settings()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """How a network looks at a clip.
-
-    Attributes:
-        canvas: the size in which it sees a frame or a part of one.
-        view: "whole" frames; or "motion", squares around what moves, the whole frame where nothing does.
+    Importing a view's module must be cheap, since `featurize --help` lists the views: what they import of motion
+    (numpy, OpenCV) they import when they are asked.
     """
 
-    canvas: Canvas
-    view: str = WHOLE
+    @property
+    def name(self) -> str:
+        """What it is called on the command line and in feature keys."""
+        ...
 
+    @property
+    def crops(self) -> bool:
+        """Whether it may show less than the frame: then each crop's box and confidence are stored beside it."""
+        ...
 
-@dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """What a network is shown of a clip: R pictures, one a frame, or one a box.
+    @property
+    def needs_whole_clip(self) -> bool:
+        """Whether frames must wait until motion is known, which it is when the clip has been decoded to its end.
 
-    Attributes:
-        groups: pictures of one size each: (places (n,) among the R, pixels (n, H, W, 3) uint8).
-        times_s: (R,) time of each picture's frame in seconds; two boxes of a frame share theirs.
-        per_frame: further numbers a picture, each (R, ...) float32: `motion_energy` (R,), and for boxes `box` (R, 4),
-            left, top, right, bottom in shares of the frame, and `motion_confidence` (R,).
-    """
+        If not, frames are cropped as they come, by the boxes that `boxes` gives for a clip without motion.
+        """
+        ...
 
-    groups: tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]
-    times_s: NDArray[np.float64]
-    per_frame: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    def settings(self) -> dict[str, Any]:
+        """Every number that decides what is shown, as it stands in feature keys; the names are there for ever."""
+        ...
 
+    def boxes(self, motion: "Motion", index: int, aspect: float) -> "list[Box]":
+        """What is shown of one frame, at least one box.
 
-def in_groups(pixels: Sequence[NDArray[np.uint8]]) -> tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]:
-    """Pictures (H, W, 3) of any sizes as the `groups` of `Pictures`."""
-    places: dict[tuple[int, ...], list[int]] = {}
-    for place, picture in enumerate(pixels):
-        places.setdefault(picture.shape, []).append(place)
-    return tuple((np.array(found), np.stack([pixels[place] for place in found])) for found in places.values())
+        Args:
+            motion: of the clip.
+            index: of the low-resolution frame of `motion` that is nearest in time; `motion` may have none.
+            aspect: width of the frame over its height, in pixels.
+        """
+        ...

@@ -28,9 +28,9 @@ from featurize.pipeline.summary import Progress, Summary
 from featurize.runtime.batching import FrameBatcher
 from featurize.runtime.extractor import build_extractor
 from featurize.runtime.runners import choose_runtime, make_runner
+from featurize.views.crops import Look
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
-from featurize.views.view import Look
 from store import FeatureStore, Status
 
 SAMPLING = Sampling(fps=2)

@@ -12,8 +12,8 @@ from featurize.backbones.resolve import named_backbones
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights, locate_weights
 from featurize.pipeline.source import make_source
+from featurize.views.registry import view_settings
 from featurize.views.sampling import Sampling
-from featurize.views.view import MOTION, WHOLE, view_settings
 from store import FeatureKey
 from store.digest import settings_digest
 
@@ -73,15 +73,17 @@ def alike(found: object, expected: object) -> bool:
     return json.dumps(found, sort_keys=True) == json.dumps(expected, sort_keys=True)
 
 
-def key_of(backbone: Backbone, view: str = WHOLE, sampling: Sampling = EACH_SECOND) -> FeatureKey:
+def key_of(backbone: Backbone, view: str = "whole", sampling: Sampling = EACH_SECOND) -> FeatureKey:
     return make_source(backbone, GIVEN, view).key(sampling)
 
 
 def test_what_decides_about_motion_stands_in_keys_under_these_words_with_these_values() -> None:
-    assert alike(view_settings(MOTION), MOTION_VIEW)
+    assert alike(view_settings("motion"), MOTION_VIEW)
     assert len(MOTION_VIEW) == 36
     assert alike(Sampling(frames=8, choose="motion").to_json(), CHOSEN_BY_MOTION)
-    assert settings_digest(view_settings(MOTION)) == "2ed5ca523bf782a4880bb689e8ae505cd5928762f6a58dbf0d3adf59c2ab8601"
+    assert (
+        settings_digest(view_settings("motion")) == "2ed5ca523bf782a4880bb689e8ae505cd5928762f6a58dbf0d3adf59c2ab8601"
+    )
     assert (
         settings_digest(Sampling(frames=8, choose="motion").to_json())
         == "d40d6d9ee2fed31b80f9988cf80abb8440b7240cdfc3621a61e396e920f9b9db"
@@ -91,11 +93,11 @@ def test_what_decides_about_motion_stands_in_keys_under_these_words_with_these_v
 @pytest.mark.parametrize(
     ("view", "sampling", "digest"),
     [
-        (WHOLE, EACH_SECOND, "2c4b23eb1a2b7f3745a138da769b14e3430f464000fe4dc3085f930926fc19b2"),
-        (MOTION, EACH_SECOND, "7297bf698751d60073fe7ce10e9e0e2fd7856a6bd3a12a7007a561f6de54ea42"),
-        (WHOLE, Sampling(frames=8), "7dc8def0952693e133471f401641ae322c8c5b45a505e713922b15d1ceb306a3"),
+        ("whole", EACH_SECOND, "2c4b23eb1a2b7f3745a138da769b14e3430f464000fe4dc3085f930926fc19b2"),
+        ("motion", EACH_SECOND, "7297bf698751d60073fe7ce10e9e0e2fd7856a6bd3a12a7007a561f6de54ea42"),
+        ("whole", Sampling(frames=8), "7dc8def0952693e133471f401641ae322c8c5b45a505e713922b15d1ceb306a3"),
         (
-            WHOLE,
+            "whole",
             Sampling(frames=8, choose="motion"),
             "d583bd89459d29b450becef54f269b233c3c0f4e840e19d2e88e275a15169465",
         ),

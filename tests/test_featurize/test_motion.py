@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featurize.motion.boxes import Box, boxes_of
 from featurize.motion.energy import Motion, find_motion
 from featurize.motion.lowres import LowFrames
-from featurize.views.crops import boxes_at
+from featurize.views.moving import MovingSquares
 
 ASPECT = WIDTH / HEIGHT
 PATH = walk()
@@ -156,7 +156,7 @@ def test_too_few_frames_show_no_motion(frames: int) -> None:
 def test_a_clip_whose_decoder_died_before_its_first_small_frame_has_no_motion() -> None:
     motion = find_motion(LowFrames(np.empty((0, 0, 0, 3), np.uint8)), np.empty(0))
     assert not motion.energy_at(np.array([0.0, 1.0])).any()
-    assert boxes_at(motion, 0, ASPECT) == [Box()]
+    assert MovingSquares().boxes(motion, 0, ASPECT) == [Box()]
 
 
 def test_boxes_stay_inside_the_frame_and_are_square_in_pixels() -> None:

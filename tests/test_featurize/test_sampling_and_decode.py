@@ -18,9 +18,9 @@ from featurize.decoding.ffmpeg import ffmpeg_binary
 from featurize.demo.scenes import Scene, Visit, draw_clip, write_video
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import discover
+from featurize.views.crops import Look
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
-from featurize.views.view import Look
 from store import Status
 
 LOOK = Look(canvas=Canvas(px=64))

@@ -16,13 +16,13 @@ from featurize.pipeline.discover import discover
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.summary import Progress
+from featurize.views.crops import Look
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
-from featurize.views.view import MOTION, Look
 from store import FeatureStore
 
 FULL = Path("/dev/full")
-LOOK = Look(canvas=Canvas(px=64), view=MOTION)
+LOOK = Look(canvas=Canvas(px=64), view="motion")
 SENTENCE = r"^\S+: no space is left for temporary files; free some, or set TMPDIR"
 
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")

@@ -26,13 +26,14 @@ from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.preview import write_previews
 from featurize.pipeline.source import FeatureSource
+from featurize.views.crops import Look
+from featurize.views.registry import view_settings
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
-from featurize.views.view import MOTION, WHOLE, Look, view_settings
 from store import FeatureStore, Status
 from store.maintenance.verify import verify_store
 
-CLOSER = Look(canvas=Canvas(px=64), view=MOTION)
+CLOSER = Look(canvas=Canvas(px=64), view="motion")
 PATH = walk()
 
 
@@ -64,7 +65,7 @@ def test_crops_show_the_mover_in_full_resolution_and_rest_frames_are_whole(walki
 
 
 def test_a_view_does_not_depend_on_other_views_and_sizes(walking: Path) -> None:
-    path, other = walking / "walk.mp4", Look(canvas=Canvas(px=96), view=WHOLE)
+    path, other = walking / "walk.mp4", Look(canvas=Canvas(px=96), view="whole")
     alone = decode(path, Sampling(fps=4), [CLOSER]).pictures[CLOSER]
     together = decode(path, Sampling(fps=4), [other, CLOSER]).pictures[CLOSER]
     for (places, pixels), (other_places, other_pixels) in zip(alone.groups, together.groups, strict=True):
@@ -74,7 +75,7 @@ def test_a_view_does_not_depend_on_other_views_and_sizes(walking: Path) -> None:
 
 def test_both_views_go_into_the_store_under_keys_of_their_own(walking: Path, tmp_path: Path) -> None:
     tiny = tiny_source()
-    closer = FeatureSource(backbone=tiny.backbone, canvas=tiny.canvas, view=MOTION)
+    closer = FeatureSource(backbone=tiny.backbone, canvas=tiny.canvas, view="motion")
     Image.new("RGB", (80, 60), (90, 120, 60)).save(tmp_path / "still.jpg")
     clips, sampling = discover([walking, tmp_path / "still.jpg"]), Sampling(fps=4)
     both, alone = (FeatureStore.open(tmp_path / name, create=True) for name in ("both", "alone"))
@@ -192,21 +193,21 @@ def test_every_number_that_decides_about_motion_stands_in_the_keys_of_what_depen
 ) -> None:
     """Whichever number of the module is another one, the keys are others."""
     chosen = Sampling(frames=8, choose="motion")
-    view, sampling = view_settings(MOTION), chosen.to_json()
+    view, sampling = view_settings("motion"), chosen.to_json()
     assert len(constants(module)) >= 4
     for name in constants(module):
         with monkeypatch.context() as changed:
             changed.setattr(module, name, (0.123, 4.567) if isinstance(getattr(module, name), tuple) else 0.123)
-            assert view_settings(MOTION) != view, name
+            assert view_settings("motion") != view, name
             assert (chosen.to_json() != sampling) == (module is not boxes), name
 
 
 def test_settings_of_motion_are_plain_json() -> None:
-    for settings in (view_settings(MOTION), Sampling(frames=8, choose="motion").to_json()):
+    for settings in (view_settings("motion"), Sampling(frames=8, choose="motion").to_json()):
         assert json.loads(json.dumps(settings)) == settings
 
 
 def test_keys_of_whole_frames_know_nothing_of_motion() -> None:
-    assert view_settings(WHOLE) == {"name": "whole"}
+    assert view_settings("whole") == {"name": "whole"}
     assert Sampling(fps=3).to_json() == {"mode": "fps", "fps": 3, "max_frames": 180}
     assert Sampling(frames=8).to_json() == {"mode": "frames", "frames": 8}

@@ -99,11 +99,13 @@ class JoinedReader:
     def _require_same_frames(self, reader: FeatureReader, lengths: NDArray[np.int64]) -> None:
         odd = np.flatnonzero((lengths != self.lengths) & (self.lengths > 0))
         if len(odd):
+            named = sorted({str(each.key.view["name"]) for each in self.readers})
+            views = " or ".join(f"`view: {name}`" for name in named)
             raise JoinError(
                 f"{self.readers[0].key.source} and {reader.key.source} cannot be joined: {len(odd)} clips have not "
                 f"as many frames under one as under the other, such as {name_a_few([self.ids[row] for row in odd])}; "
-                "featurize both with the same sampling, and join sources of one view only (`view: whole` or "
-                "`view: motion` in the recipe), since views see different numbers of pictures"
+                f"featurize both with the same sampling, and join sources of one view only ({views} in the recipe), "
+                "since views see different numbers of pictures"
             )
 
 

@@ -96,7 +96,7 @@ class HeadConfig(StrictModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*$")] = ""
     sources: Literal["each"] | Annotated[tuple[str, ...], Field(min_length=1)] = EACH_SOURCE
     without: tuple[str, ...] = ()
-    view: Literal["whole", "motion"] | None = None
+    view: str | None = None
     joined: bool = False
     classes: tuple[Annotated[str, AfterValidator(composed)], ...] = ()
     statistics: tuple[StatisticName, ...] = ("change",)

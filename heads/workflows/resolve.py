@@ -71,15 +71,17 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
         wanted = config.sources if config.sources != EACH_SOURCE else held
         keys = [store.find(source) for source in wanted if source not in config.without]
         keys = [key for key in keys if config.view in (None, key.view["name"])]
+        if not keys and config.view is not None:
+            near = get_close_matches(config.view, {key.view["name"] for key in store.keys()}, n=1)
+            meant = f"; did you mean '{near[0]}'?" if near else ""
+            notes.append(_left_out(config, held) + meant)
+            continue
         if config.joined and len(keys) < _FEWEST_TO_JOIN:
             few = ", ".join(key.source for key in keys) or "none"
             notes.append(f"head '{config.name or config.kind}' is left out: it joins sources, and there is {few}")
             continue
         if not keys:
-            notes.append(
-                f"head '{config.name or config.kind}' is left out: nothing that the store holds ({', '.join(held)}) is "
-                f"of {_asked_for(config)}"
-            )
+            notes.append(_left_out(config, held))
             continue
         heads += _on_keys(config, keys)
     names = [head.name for head in heads]
@@ -99,6 +101,14 @@ def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey]) -> list[NamedHead]:
     if config.joined:
         return [NamedHead(name=title, config=config, keys=tuple(keys))]
     return [NamedHead(name=f"{title}-{key.source}", config=config, keys=(key,)) for key in keys]
+
+
+def _left_out(config: HeadConfig, held: Sequence[str]) -> str:
+    """The sentence on a head whose sources the store does not hold."""
+    return (
+        f"head '{config.name or config.kind}' is left out: nothing that the store holds ({', '.join(held)}) is of "
+        f"{_asked_for(config)}"
+    )
 
 
 def _asked_for(config: HeadConfig) -> str:

@@ -91,7 +91,7 @@ def test_a_head_whose_sources_cannot_be_joined_is_left_out_and_the_reason_given(
     assert "concat" not in run.head_names()
     (said,) = [note for note in notes if "concat" in note]
     assert said.startswith("head concat is left out: made and made+motion cannot be joined: 60 clips have not as many")
-    assert "`view: whole` or `view: motion` in the recipe" in said
+    assert "of one view only (`view: motion` or `view: whole` in the recipe)" in said
 
 
 @pytest.mark.slow

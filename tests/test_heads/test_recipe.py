@@ -118,6 +118,28 @@ def test_a_head_can_be_for_one_view_only(tmp_path: Path) -> None:
     }
 
 
+def test_a_head_for_a_view_that_nobody_featurized_is_left_out_with_what_may_be_meant(tmp_path: Path) -> None:
+    """Which views there are is for the store to say: a recipe may name any."""
+    store = make_store(tmp_path, np.ones((3, 2), np.uint8))
+    for view in ("motion", "left half"):
+        with store.writer(replace(made_key(), view={"name": view})):
+            pass
+    heads = (
+        HeadConfig(name="there", view="left half"),
+        HeadConfig(name="slip", view="motoin"),
+        HeadConfig(name="pair", view="motoin", joined=True),
+        HeadConfig(name="new", view="infrared"),
+    )
+    resolved = resolve_heads(Recipe(heads=heads), store)
+    assert [head.name for head in resolved.heads] == ["there-made+left half"]
+    held = "nothing that the store holds (made, made+left half, made+motion) is of view"
+    assert resolved.notes == [
+        f"head 'slip' is left out: {held} motoin; did you mean 'motion'?",
+        f"head 'pair' is left out: {held} motoin; did you mean 'motion'?",
+        f"head 'new' is left out: {held} infrared",
+    ]
+
+
 def test_a_class_is_the_same_in_either_spelling() -> None:
     assert HeadConfig(classes=(unicodedata.normalize("NFD", "Céphalophe"),)).classes == ("Céphalophe",)
 

@@ -6,11 +6,15 @@ one machine or on several, into the same store.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import fields
+from typing import Any
 
 from featurize.backbones.runner import Runner, RuntimeName
 from featurize.backbones.spec import resolve
+from featurize.decoding.ffmpeg import Probe
+from featurize.motion.image_facts import PictureFacts
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.lanes import line_for
 from featurize.pipeline.plan import UNREACHED, Plan, Task
@@ -20,6 +24,8 @@ from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress, Summary
 from store import ClipFacts, FeatureStore, Status
 from store.ids import writable
+
+_CLIP_FACTS = frozenset(field.name for field in fields(ClipFacts))
 
 
 def extract(
@@ -117,7 +123,6 @@ def _count(decoded: Decoded, progress: Progress) -> None:
 def _facts_row(decoded: Decoded) -> ClipFacts:
     """The clip's row in the clip table; a clip that merely is short for this sampling is a sound clip."""
     clip, frames = decoded.task.clip, decoded.frames
-    source, picture = frames.source, frames.picture
     sound = frames.status is Status.SHORT
     return ClipFacts(
         clip_id=clip.clip_id,
@@ -127,15 +132,15 @@ def _facts_row(decoded: Decoded) -> ClipFacts:
         fingerprint=decoded.fingerprint,
         status=Status.OK if sound else frames.status,
         reason="" if sound else frames.reason,
-        bit_rate=_bit_rate(clip, source.duration_s),
-        **{name: getattr(source, name) for name in _CONTAINER_FACTS},
-        **vars(picture),
+        bit_rate=_bit_rate(clip, frames.source.duration_s),
+        **_facts_among(frames.source),
+        **_facts_among(frames.picture),
     )
 
 
-_CONTAINER_FACTS: Mapping[str, None] = dict.fromkeys(
-    ("container", "codec", "duration_s", "fps", "width", "height", "has_audio", "recorded_at")
-)
+def _facts_among(found: Probe | PictureFacts) -> dict[str, Any]:
+    """The fields of `found` that are facts about a clip, by the names that they have in both."""
+    return {field.name: getattr(found, field.name) for field in fields(found) if field.name in _CLIP_FACTS}
 
 
 def _bit_rate(clip: Clip, duration_s: float) -> float:

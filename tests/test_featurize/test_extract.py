@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,10 @@ from featurize.backbones.runner import BATCH_FRAMES
 from featurize.backbones.weights import RANDOM_WEIGHTS
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import Frames
+from featurize.decoding.ffmpeg import Probe
 from featurize.demo.scenes import write_video
 from featurize.errors import MachineError
+from featurize.motion.image_facts import PictureFacts
 from featurize.pipeline.discover import discover
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
@@ -31,7 +33,7 @@ from featurize.runtime.runners import choose_runtime, make_runner
 from featurize.views.crops import Look
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
-from store import FeatureStore, Status
+from store import ClipFacts, FeatureStore, Status
 
 SAMPLING = Sampling(fps=2)
 
@@ -109,6 +111,29 @@ def test_features_are_stored_under_the_key_of_the_sampling_they_were_made_with(c
     extract(other, store, runtime="tensorflow")
     assert [key.sampling for key in store.keys()] == [{"mode": "frames", "frames": 2}]
     assert store.reader(source.key(Sampling(frames=2))).lengths.tolist() == [2] * 7 + [0]
+
+
+def names_of(row: type) -> set[str]:
+    return {field.name for field in fields(row)}
+
+
+def test_every_fact_about_a_clip_is_filled_from_one_place() -> None:
+    """From the file, the container or the picture: a fact that is added to a row needs somebody who finds it."""
+    of_the_file = {"clip_id", "path", "size_bytes", "mtime_ns", "fingerprint", "status", "reason", "bit_rate"}
+    of_the_container = names_of(Probe) - {"audio_start_s", "errors"}
+    parts = [of_the_file, of_the_container, names_of(PictureFacts)]
+    assert sorted(name for part in parts for name in part) == sorted(names_of(ClipFacts))
+
+
+def test_facts_stand_in_the_store_as_decoding_found_them(clips: Path, tmp_path: Path) -> None:
+    store, _ = run(clips, tmp_path, [tiny_source()])
+    row = store.clips().loc["4.mp4"]
+    decoded = decode(clips / "4.mp4", SAMPLING, [])
+    for found in (decoded.source, decoded.picture):
+        for name in names_of(type(found)) & names_of(ClipFacts):
+            assert row[name] == pytest.approx(getattr(found, name)), name
+    assert row["codec"] == "h264"
+    assert row["brightness_mean"] > 0.1
 
 
 def test_a_backbone_s_features_do_not_depend_on_which_others_ran(clips: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Blend:
         return Predictions(
             ids=first.ids,
             classes=self.classes,
-            probabilities=find_blender(self.method).combine(stack, self.parameters),
+            probabilities=find_blender(self.method).predict(stack, self.parameters),
             fold=first.fold,
             provenance={"model": self.method, "blend_of": list(self.models)},
         )
@@ -129,7 +129,7 @@ class Blend:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Material:
+class BlendData:
     """What blenders are fitted on: all models' out-of-fold predictions laid over each other, and the truth.
 
     Attributes:
@@ -153,14 +153,14 @@ class Material:
     frames: NDArray[np.float64] | None = None
 
     def fit(self, blender: Blender) -> Blend:
-        """A blender fitted on everything; what it fitted must be scored by `nested`."""
+        """A blender fitted on everything; what it fitted must be scored by `cross_fit`."""
         parameters = blender.fit(self._stack_for(blender), self.labels, self.fold)
         framed = self.framed if uses_frames(blender.name) else ()
         return Blend(
             method=blender.name, models=self.models, classes=self.classes, framed=framed, parameters=parameters
         )
 
-    def nested(self, blender: Blender) -> Predictions:
+    def cross_fit(self, blender: Blender) -> Predictions:
         """Predictions where each fold is blended by a fit on the other folds.
 
         Returns:
@@ -185,9 +185,9 @@ class Material:
         return np.concatenate([self.stack, self.frames])
 
 
-def blend_material(
+def blend_data(
     oof: Sequence[Predictions], labels: LabelTable, folds: Folds, frames: Mapping[str, Sequence[Predictions]] = _NONE
-) -> Material:
+) -> BlendData:
     """What blenders of `oof`, and of the scores of single `frames` of some of these models, are fitted on.
 
     Raises:
@@ -198,7 +198,7 @@ def blend_material(
     columns = [labels.classes.index(name) for name in classes]
     models = tuple(each.model for each in oof)
     layers = {each.model: each for name in models for each in frames.get(name, ())}
-    return Material(
+    return BlendData(
         ids=first.ids,
         models=models,
         framed=tuple(name for name in models if name in frames),

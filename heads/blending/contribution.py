@@ -14,7 +14,7 @@ from heads.evaluation.standard_errors import clip_losses, clustered_mean, group_
 _SURE = 1.96  # standard errors either side, for 95 %
 
 
-def leave_one_out(
+def ablate_models(
     stack: NDArray[np.float64], models: Sequence[str], labels: NDArray[np.uint8], groups: Sequence[str]
 ) -> list[dict[str, Any]]:
     """How much the mean of logits loses when a model is left out of it; nothing is fitted, so nothing can leak.

@@ -59,7 +59,7 @@ def choose_blend(comparison: Sequence[Mapping[str, Any]]) -> str:
     return str(next(row["name"] for row in comparison if row["as_good"]))
 
 
-def choose_without_each_fold(
+def select_leave_fold_out(
     losses: Mapping[str, NDArray[np.float64]], groups: ArrayLike, fold: NDArray[np.int64]
 ) -> dict[int, str]:
     """For each fold, the blend that would be chosen if its clips were not known.
@@ -79,7 +79,7 @@ def choose_without_each_fold(
     return found
 
 
-def lower_without_each_fold(
+def refine_leave_fold_out(
     choices: Mapping[int, tuple[str, ...]], losses: Mapping[str, NDArray[np.float64]], fold: NDArray[np.int64]
 ) -> dict[int, str]:
     """For each fold, the one of its `choices` whose loss is lower on the other folds."""
@@ -89,7 +89,7 @@ def lower_without_each_fold(
     }
 
 
-def chosen_without_each_fold(
+def predict_leave_fold_out(
     of_fold: Mapping[int, str], blends: Mapping[str, Predictions], fold: NDArray[np.int64]
 ) -> Predictions:
     """Nested predictions of each fold by its own of `blends`: what choosing a blend scores."""

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blend import Material, blend_material, stack_predictions
+from heads.blending.blend import BlendData, blend_data, stack_predictions
 from heads.blending.blenders import Blender, blenders_to_try, find_blender
 from heads.blending.blenders.calibrated import SUFFIX
 from heads.blending.blenders.registry import uses_frames
-from heads.blending.contribution import error_correlation, leave_one_out, mean_weights
+from heads.blending.contribution import ablate_models, error_correlation, mean_weights
 from heads.blending.selection import (
     AUTO,
     blend_losses,
     choose_blend,
-    choose_without_each_fold,
-    chosen_without_each_fold,
     compare_blends,
-    lower_without_each_fold,
+    predict_leave_fold_out,
+    refine_leave_fold_out,
+    select_leave_fold_out,
 )
 from heads.data.folds import Folds
 from heads.data.labels import BLANK, LabelTable
@@ -78,56 +78,56 @@ def blend_run(
     for sentence in left_out:
         if note is not None:
             note(sentence)
-    material = blend_material(oof, labels, folds, frames)
-    blends = _nested(blenders.values(), material)
+    data = blend_data(oof, labels, folds, frames)
+    blends = _cross_fit(blenders.values(), data)
     any_blend = next(iter(blends.values()))
     values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)
     of_fold: dict[int, str] = {}
     if told is None:
-        chosen, of_fold = _choose(blends, material, values, groups)
+        chosen, of_fold = _choose(blends, data, values, groups)
     else:
         chosen = told.name
-    by_others = [chosen_without_each_fold(of_fold, blends, material.fold)] if of_fold else []
+    by_others = [predict_leave_fold_out(of_fold, blends, data.fold)] if of_fold else []
     metrics = {
         **_scores(oof, blends, by_others, labels, folds),
         "chosen": chosen,
         "chosen_without_fold": [{"fold": number, "blend": name} for number, name in of_fold.items()],
         "comparison": compare_blends(blend_losses(blends, values), groups),
-        "contributions": _contributions(oof, any_blend, values, groups, material),
+        "contributions": _contributions(oof, any_blend, values, groups, data),
         "blank_removal": _blank_removal(blends[chosen], values, folds),
         "thresholds": _thresholds(blends[chosen], values, folds, precision, recall),
     }
-    run.write_blended(blends[chosen], material.fit(find_blender(chosen)).to_json(), metrics)
+    run.write_blended(blends[chosen], data.fit(find_blender(chosen)).to_json(), metrics)
     return leaderboard(metrics)
 
 
 def _choose(
-    blends: dict[str, Predictions], material: Material, values: NDArray[np.uint8], groups: Sequence[str]
+    blends: dict[str, Predictions], data: BlendData, values: NDArray[np.uint8], groups: Sequence[str]
 ) -> tuple[str, dict[int, str]]:
     """The blend to keep, and for each fold the one that would be kept without it; `blends` gains calibrated ones."""
     losses = blend_losses(blends, values)
     whole = choose_blend(compare_blends(losses, groups))
-    of_fold = choose_without_each_fold(losses, groups, material.fold)
+    of_fold = select_leave_fold_out(losses, groups, data.fold)
     names = sorted({whole, *of_fold.values()})
     options = {name: (name,) if _is_calibrated(name) else (name, name + SUFFIX) for name in names}
     lacking = [name for several in options.values() for name in several if name not in blends]
-    further = _nested(map(find_blender, lacking), material)
+    further = _cross_fit(map(find_blender, lacking), data)
     blends |= further
     losses |= blend_losses(further, values)
     chosen = min(options[whole], key=lambda name: float(losses[name].mean()))
     with_options = {number: options[name] for number, name in of_fold.items()}
-    return chosen, lower_without_each_fold(with_options, losses, material.fold)
+    return chosen, refine_leave_fold_out(with_options, losses, data.fold)
 
 
 def _is_calibrated(blender: str) -> bool:
     return blender == _CALIBRATED_BY_ITSELF or blender.endswith(SUFFIX)
 
 
-def _nested(blenders: Iterable[Blender], material: Material) -> dict[str, Predictions]:
+def _cross_fit(blenders: Iterable[Blender], data: BlendData) -> dict[str, Predictions]:
     """The nested predictions of each blender, by name; those that fit most are begun first."""
     slowest_first = sorted(blenders, key=lambda blender: -blender.complexity)
     with ThreadPoolExecutor(_THREADS) as threads:
-        made = list(threads.map(material.nested, slowest_first))
+        made = list(threads.map(data.cross_fit, slowest_first))
     return {each.model: each for each in reversed(made)}
 
 
@@ -152,7 +152,7 @@ def _contributions(
     blend: Predictions,
     values: NDArray[np.uint8],
     groups: Sequence[str],
-    material: Material,
+    data: BlendData,
 ) -> dict[str, Any] | None:
     """What each model that knows every class adds, how often greedy selection picks it, and how their errors correlate;
     None if there are not two.
@@ -164,8 +164,8 @@ def _contributions(
     models = [each.model for each in full]
     return {
         "models": models,
-        "left_out": leave_one_out(stack, models, values, groups),
-        "greedy_weights": mean_weights(material.fit(find_blender("greedy"))),
+        "left_out": ablate_models(stack, models, values, groups),
+        "greedy_weights": mean_weights(data.fit(find_blender("greedy"))),
         "error_correlation": error_correlation(stack, values),
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blending.blend import Blend, blend_material
+from heads.blending.blend import Blend, blend_data
 from heads.blending.blenders import OPTIONAL, boosted, find_blender, network, registry
 from heads.blending.blenders.logits import to_logits, to_probabilities
 from heads.blending.blenders.order_statistics import order_statistics
@@ -63,7 +63,7 @@ def test_a_perfect_model_beside_a_random_one_is_recognised(method: str) -> None:
     labels, folds = table(400)
     perfect, random = np.where(labels.values == 1, 0.99, 0.01), np.random.default_rng(3).random(labels.values.shape)
     oof = [said("random", random), said("perfect", perfect)]
-    blended = blend_material(oof, labels, folds).nested(find_blender(method)).probabilities
+    blended = blend_data(oof, labels, folds).cross_fit(find_blender(method)).probabilities
     assert mean_log_loss(labels.values, blended) < 0.4 * mean_log_loss(labels.values, (perfect + random) / 2)
 
 
@@ -85,7 +85,7 @@ def gain_on_the_prior(labels: LabelTable, folds: Folds, blended: Predictions) ->
 
 def test_nothing_is_learnt_from_noise(method: str) -> None:
     labels, folds = table(500)
-    blended = blend_material(noise(labels, folds, 4), labels, folds).nested(find_blender(method))
+    blended = blend_data(noise(labels, folds, 4), labels, folds).cross_fit(find_blender(method))
     assert gain_on_the_prior(labels, folds, blended) < 2
 
 
@@ -99,10 +99,10 @@ def test_nothing_is_learnt_from_frames_that_are_noise(method: str) -> None:
         )
         for each in oof
     }
-    material, stacker = blend_material(oof, labels, folds, frames), find_blender(f"{method}+frames")
-    assert gain_on_the_prior(labels, folds, material.nested(stacker)) < 2
+    data, stacker = blend_data(oof, labels, folds, frames), find_blender(f"{method}+frames")
+    assert gain_on_the_prior(labels, folds, data.cross_fit(stacker)) < 2
     if method in TREES:
-        fitted_to_all = material.fit(stacker).apply([*oof, *(each for own in frames.values() for each in own)])
+        fitted_to_all = data.fit(stacker).apply([*oof, *(each for own in frames.values() for each in own)])
         assert gain_on_the_prior(labels, folds, fitted_to_all) > 5
 
 
@@ -110,7 +110,7 @@ def test_a_stacker_survives_json_and_knows_a_narrow_model(method: str) -> None:
     labels, folds = table(200)
     rng = np.random.default_rng(5)
     oof = [said("full", rng.random((200, 3))), said("narrow", rng.random((200, 1)), ("lion",))]
-    blend = blend_material(oof, labels, folds).fit(find_blender(method))
+    blend = blend_data(oof, labels, folds).fit(find_blender(method))
     again = Blend.from_json(json.loads(json.dumps(blend.to_json(), allow_nan=False)))
     there = again.apply(oof).probabilities
     assert np.isfinite(there).all()

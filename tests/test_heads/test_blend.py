@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blending.blend import Blend, blend_material
+from heads.blending.blend import Blend, blend_data
 from heads.blending.blenders import BLENDERS, find_blender
 from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
@@ -55,7 +55,7 @@ def test_models_are_found_by_name_and_clips_by_id(method: str) -> None:
     labels = sample()
     rng = np.random.default_rng(1)
     oof = [predictions(name, rng.random((80, 2))) for name in ("a", "b", "c")]
-    blend = blend_material(oof, labels, folds_of(labels)).fit(find_blender(method))
+    blend = blend_data(oof, labels, folds_of(labels)).fit(find_blender(method))
     straight = blend.apply(oof)
     turned = [each.select(each.ids[::-1]) for each in (oof[2], oof[0])]
     mixed = blend.apply([turned[0], oof[1], turned[1], predictions("stranger", rng.random((80, 2)))])
@@ -68,7 +68,7 @@ def test_a_model_that_knows_one_class_only_takes_part_in_that_class(method: str)
     labels = sample()
     rng = np.random.default_rng(2)
     full, narrow = predictions("full", rng.random((80, 2))), predictions("narrow", rng.random((80, 1)), ("lion",))
-    blended = blend_material([full, narrow], labels, folds_of(labels)).nested(find_blender(method))
+    blended = blend_data([full, narrow], labels, folds_of(labels)).cross_fit(find_blender(method))
     assert blended.classes == ("hog", "lion")
     assert np.isfinite(blended.probabilities).all()
 
@@ -84,7 +84,7 @@ def test_a_blend_survives_json(method: str) -> None:
     labels = sample()
     rng = np.random.default_rng(3)
     oof = [predictions(name, rng.random((80, 2))) for name in ("a", "b")]
-    blend = blend_material(oof, labels, folds_of(labels)).fit(find_blender(method))
+    blend = blend_data(oof, labels, folds_of(labels)).fit(find_blender(method))
     again = Blend.from_json(json.loads(json.dumps(blend.to_json(), allow_nan=False)))
     assert np.array_equal(again.apply(oof).probabilities, blend.apply(oof).probabilities)
 
@@ -98,8 +98,8 @@ def test_nested_scores_never_see_the_scored_fold(method: str) -> None:
     oof = [predictions(name, rng.random((80, 2))) for name in ("a", "b", "c")]
     turned = labels.values.copy()
     turned[folds.fold == 2] = 1 - turned[folds.fold == 2]
-    before = blend_material(oof, labels, folds).nested(find_blender(method)).probabilities
-    after = blend_material(oof, table(turned), folds).nested(find_blender(method)).probabilities
+    before = blend_data(oof, labels, folds).cross_fit(find_blender(method)).probabilities
+    after = blend_data(oof, table(turned), folds).cross_fit(find_blender(method)).probabilities
     assert np.array_equal(before[folds.fold == 2], after[folds.fold == 2])
 
 
@@ -110,8 +110,8 @@ def test_the_order_of_clips_does_not_matter(method: str) -> None:
     rng = np.random.default_rng(5)
     oof = [predictions(name, rng.random((80, 2))) for name in ("a", "b")]
     order = [oof[0].ids[row] for row in rng.permutation(80)]
-    straight = blend_material(oof, labels, folds).nested(find_blender(method))
-    shuffled = blend_material([oof[0].select(order), oof[1]], labels, folds).nested(find_blender(method))
+    straight = blend_data(oof, labels, folds).cross_fit(find_blender(method))
+    shuffled = blend_data([oof[0].select(order), oof[1]], labels, folds).cross_fit(find_blender(method))
     assert shuffled.select(straight.ids).probabilities == pytest.approx(straight.probabilities, abs=1e-6)
 
 
@@ -134,9 +134,9 @@ def test_wrong_inputs_get_one_sentence() -> None:
     with pytest.raises(BlendError, match="'c' and 'a' predict different clips: 1 are in one only, such as 'c0001'"):
         Blend(method="mean", models=("a", "c"), classes=("hog",)).apply([A, predictions("c", np.zeros((1, 2)))])
     with pytest.raises(BlendError, match="two models share a name"):
-        blend_material([A, A], table(np.ones((2, 2), np.uint8)), folds_of(sample())).fit(BLENDERS["mean"])
+        blend_data([A, A], table(np.ones((2, 2), np.uint8)), folds_of(sample())).fit(BLENDERS["mean"])
     with pytest.raises(BlendError, match="nothing to blend"):
-        blend_material([], sample(), folds_of(sample())).fit(BLENDERS["mean"])
+        blend_data([], sample(), folds_of(sample())).fit(BLENDERS["mean"])
     with pytest.raises(BlendError, match="no blender 'magic'; choose one of mean, mean_of_logits"):
         Blend.from_json({"method": "magic", "models": [], "classes": [], "parameters": {}})
     with pytest.raises(BlendError, match="there is no 'models'"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from heads.blending.blend import blend_material
+from heads.blending.blend import blend_data
 from heads.blending.blenders import BLENDERS, find_blender, logistic
 from heads.blending.blenders.calibrated import cool, fit_temperature
 from heads.blending.blenders.cross_fit import cross_fit
@@ -14,10 +14,10 @@ from heads.blending.selection import (
     AUTO,
     blend_losses,
     choose_blend,
-    choose_without_each_fold,
-    chosen_without_each_fold,
     compare_blends,
-    lower_without_each_fold,
+    predict_leave_fold_out,
+    refine_leave_fold_out,
+    select_leave_fold_out,
 )
 from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
@@ -106,7 +106,7 @@ def test_a_perfect_model_beside_a_random_one_is_recognised(method: str) -> None:
     random = np.random.default_rng(3).random(labels.shape)
     fitted, folds = table(labels)
     oof = [as_predictions("random", random), as_predictions("perfect", perfect)]
-    blended = blend_material(oof, fitted, folds).nested(find_blender(method)).probabilities
+    blended = blend_data(oof, fitted, folds).cross_fit(find_blender(method)).probabilities
     assert mean_log_loss(labels, blended) < 0.1 * mean_log_loss(labels, (perfect + random) / 2)
 
 
@@ -121,7 +121,7 @@ def test_nothing_is_learnt_from_noise(method: str) -> None:
     for model in range(6):
         noise = to_probabilities(to_logits(prior.probabilities) + rng.normal(0, 0.7, labels.shape))
         oof.append(as_predictions(f"m{model}", noise))
-    blended = blend_material(oof, fitted, folds).nested(find_blender(method))
+    blended = blend_data(oof, fitted, folds).cross_fit(find_blender(method))
     gain = clip_losses(labels, prior.probabilities) - clip_losses(labels, blended.probabilities)
     gained = clustered_mean(gain, fitted.ids)
     assert gained.mean < 2 * gained.standard_error
@@ -136,7 +136,7 @@ def test_fitting_to_the_scored_clips_would_show_on_noise() -> None:
     fold[::2] = 1
     seen = {"departures": fit_departures(to_logits(noise), labels, 1.0).tolist()}
     prior = np.broadcast_to(labels.mean(axis=0), labels.shape)
-    assert mean_log_loss(labels, stacker.combine(noise, seen)) < 0.8 * mean_log_loss(labels, prior)
+    assert mean_log_loss(labels, stacker.predict(noise, seen)) < 0.8 * mean_log_loss(labels, prior)
     assert stacker.fit(noise, labels, fold)["strength"] in (None, 100.0, 1000.0)
 
 
@@ -171,7 +171,7 @@ def test_a_blender_that_fits_nothing_needs_no_folds() -> None:
         crossed = cross_fit(blender, stack, labels, fold)
         scored = fold == fold[0]
         parameters = blender.fit(stack[:, ~scored], labels[~scored], fold[~scored])
-        assert crossed[scored] == pytest.approx(blender.combine(stack[:, scored], parameters), abs=1e-12)
+        assert crossed[scored] == pytest.approx(blender.predict(stack[:, scored], parameters), abs=1e-12)
 
 
 def test_best_single_ignores_models_that_know_less() -> None:
@@ -241,7 +241,7 @@ def test_calibration_mends_a_blend_that_is_too_sure_and_one_biased_class() -> No
     skewed = [to_probabilities(3 * to_logits(each) + np.array([0, 2.0, 0])) for each in right]
     oof = [as_predictions(f"m{place}", each) for place, each in enumerate(skewed)]
     plain, mended = (
-        mean_log_loss(labels, blend_material(oof, fitted, folds).nested(find_blender(name)).probabilities)
+        mean_log_loss(labels, blend_data(oof, fitted, folds).cross_fit(find_blender(name)).probabilities)
         for name in ("mean_of_logits", "mean_of_logits+calibrated")
     )
     honest = mean_log_loss(labels, to_probabilities(np.mean([to_logits(each) for each in right], axis=0)))
@@ -263,7 +263,7 @@ def test_with_one_fold_at_hand_nothing_is_calibrated() -> None:
     said = seen_through_noise(labels, 1.0, 14)[None]
     calibrated = find_blender("mean+calibrated")
     found = calibrated.fit(said, labels, np.zeros(60, np.int64))
-    assert calibrated.combine(said, found) == pytest.approx(said[0], abs=1e-5)
+    assert calibrated.predict(said, found) == pytest.approx(said[0], abs=1e-5)
 
 
 def test_a_fold_has_no_say_in_the_blend_that_it_is_scored_by() -> None:
@@ -274,26 +274,26 @@ def test_a_fold_has_no_say_in_the_blend_that_it_is_scored_by() -> None:
     blends = {"mean": as_predictions("mean", good), "greedy": as_predictions("greedy", lucky)}
     groups = [f"site {number % 20}" for number in range(80)]
     assert mean_log_loss(labels, lucky) > mean_log_loss(labels, good)
-    of_fold = choose_without_each_fold(blend_losses(blends, labels), groups, fold)
+    of_fold = select_leave_fold_out(blend_losses(blends, labels), groups, fold)
     assert of_fold == dict.fromkeys(range(4), "mean")
-    found = chosen_without_each_fold(of_fold | {1: "greedy"}, blends, fold)
+    found = predict_leave_fold_out(of_fold | {1: "greedy"}, blends, fold)
     assert found.model == AUTO
     np.testing.assert_array_equal(found.probabilities, np.where((fold == 1)[:, None], lucky, good))
     only_there = {"mean": as_predictions("mean", bad), "greedy": as_predictions("greedy", lucky)}
-    assert choose_without_each_fold(blend_losses(only_there, labels), groups, fold) == {
+    assert select_leave_fold_out(blend_losses(only_there, labels), groups, fold) == {
         0: "greedy",
         1: "greedy",
         2: "mean",
         3: "greedy",
     }
     asked = dict.fromkeys(range(4), ("mean", "greedy"))
-    assert lower_without_each_fold(asked, blend_losses(only_there, labels), fold)[2] == "mean"
+    assert refine_leave_fold_out(asked, blend_losses(only_there, labels), fold)[2] == "mean"
 
 
 def test_the_best_of_many_guesses_flatters_and_the_choice_does_not() -> None:
     labels, fold, rng = labels_of(200), np.arange(200) % 4, np.random.default_rng(5)
     guesses = {name: as_predictions(name, rng.uniform(0.05, 0.95, labels.shape)) for name in METHODS}
     losses = [mean_log_loss(labels, each.probabilities) for each in guesses.values()]
-    of_fold = choose_without_each_fold(blend_losses(guesses, labels), np.arange(200), fold)
-    blind = mean_log_loss(labels, chosen_without_each_fold(of_fold, guesses, fold).probabilities)
+    of_fold = select_leave_fold_out(blend_losses(guesses, labels), np.arange(200), fold)
+    blind = mean_log_loss(labels, predict_leave_fold_out(of_fold, guesses, fold).probabilities)
     assert min(losses) < np.mean(losses) - 0.02 < blind

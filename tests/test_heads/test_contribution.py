@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heads.blending.blend import Blend
-from heads.blending.contribution import error_correlation, leave_one_out, mean_weights
+from heads.blending.contribution import ablate_models, error_correlation, mean_weights
 from heads.evaluation.metrics import mean_log_loss
 
 
@@ -12,7 +12,7 @@ def test_leaving_out_by_hand() -> None:
     labels = np.array([[1], [0]], np.uint8)
     stack = np.array([[[0.8], [0.2]], [[0.5], [0.5]]])
     together = np.array([[2 / 3], [1 / 3]])  # odds 4 and 1, geometric mean 2
-    rows = leave_one_out(stack, ["good", "useless"], labels, ["a", "b"])
+    rows = ablate_models(stack, ["good", "useless"], labels, ["a", "b"])
     expected = [mean_log_loss(labels, rest) - mean_log_loss(labels, together) for rest in (stack[1], stack[0])]
     assert [row["name"] for row in rows] == ["good", "useless"]
     assert [row["adds"] for row in rows] == pytest.approx(expected)
@@ -36,9 +36,9 @@ def test_weights_of_models(method: str, parameters: dict[str, Any], expected: di
 def test_intervals_need_more_than_one_group() -> None:
     labels = np.array([[1], [0], [1]], np.uint8)
     stack = np.random.default_rng(0).uniform(0.1, 0.9, (2, 3, 1))
-    apart = leave_one_out(stack, ["a", "b"], labels, ["x", "y", "z"])[0]
+    apart = ablate_models(stack, ["a", "b"], labels, ["x", "y", "z"])[0]
     assert apart["low"] < apart["adds"] < apart["high"]
-    assert leave_one_out(stack, ["a", "b"], labels, ["x", "x", "x"])[0]["low"] is None
+    assert ablate_models(stack, ["a", "b"], labels, ["x", "x", "x"])[0]["low"] is None
 
 
 def test_correlation_of_errors_by_hand() -> None:

@@ -14,7 +14,7 @@ from made_store import clip_ids, made_key, make_store, sites_of
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from heads.blending.blend import Blend, blend_material
+from heads.blending.blend import Blend, blend_data
 from heads.blending.blenders import find_blender, network
 from heads.blending.blenders.boosted import XGBoost
 from heads.cli import app
@@ -110,10 +110,10 @@ def test_a_stacker_finds_what_only_frames_show(method: str, statistic: str) -> N
         pytest.importorskip(method)
     labels, oof, layers, values = made_up(300, statistic)
     folds = assign_folds(values, None, 3, 0, ids=labels.ids)
-    material = blend_material(oof, labels, folds, {"a": layers})
-    plain, framed = (material.nested(find_blender(name)).probabilities for name in (method, f"{method}+frames"))
+    data = blend_data(oof, labels, folds, {"a": layers})
+    plain, framed = (data.cross_fit(find_blender(name)).probabilities for name in (method, f"{method}+frames"))
     assert mean_log_loss(values[:, 1:], framed[:, 1:]) < 0.3 * mean_log_loss(values[:, 1:], plain[:, 1:])
-    blend = Blend.from_json(json.loads(json.dumps(material.fit(find_blender(f"{method}+frames")).to_json())))
+    blend = Blend.from_json(json.loads(json.dumps(data.fit(find_blender(f"{method}+frames")).to_json())))
     assert blend.framed == ("a",)
     with pytest.raises(BlendError, match=r"another version fitted it .* run `heads train --frame-scores`"):
         Blend.from_json({**blend.to_json(), "frame_statistics": SPREAD[:6]})
@@ -122,16 +122,16 @@ def test_a_stacker_finds_what_only_frames_show(method: str, statistic: str) -> N
     with pytest.raises(BlendError, match="needs the predictions of 'a@mean', 'a@median'"):
         blend.apply(oof)
     with pytest.raises(BlendError, match="the run has none; run `heads train` again with --frame-scores"):
-        blend_material(oof, labels, folds).nested(find_blender(f"{method}+frames"))
+        blend_data(oof, labels, folds).cross_fit(find_blender(f"{method}+frames"))
 
 
 def test_trees_see_every_statistic_of_a_framed_model_and_nothing_of_others() -> None:
     labels, oof, layers, values = made_up(40)
     folds = assign_folds(values, None, 2, 0, ids=labels.ids)
-    material = blend_material(oof, labels, folds, {"a": layers})
-    assert material.frames is not None
-    wide = np.concatenate([material.stack, material.frames])
-    plain, framed = XGBoost()._inputs(material.stack, 1), XGBoost(framed=True)._inputs(wide, 1)
+    data = blend_data(oof, labels, folds, {"a": layers})
+    assert data.frames is not None
+    wide = np.concatenate([data.stack, data.frames])
+    plain, framed = XGBoost()._inputs(data.stack, 1), XGBoost(framed=True)._inputs(wide, 1)
     assert np.array_equal(framed[:, : plain.shape[1]], plain)
     expected = np.stack([each.column("lion") for each in layers], axis=1)
     assert framed[:, plain.shape[1] :] == pytest.approx(np.log(expected / (1 - expected)), abs=1e-5)

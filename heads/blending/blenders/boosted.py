@@ -48,7 +48,7 @@ class Boosted(ABC):
             ]
         }
 
-    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean of logits, moved by the trees."""
         logits = mean_over_models(to_logits(self._models(stack)))
         for column, booster in enumerate(parameters["boosters"]):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from heads.blending.blenders.calibration_steps import apply_steps, fit_steps
 from heads.blending.blenders.cross_fit import cross_fit
-from heads.blending.blenders.logistic import Logistic, newton
+from heads.blending.blenders.logistic import LogisticStacking, newton
 from heads.blending.blenders.logits import to_logits, to_probabilities
 from heads.blending.blenders.protocol import Blender, Stack
 
@@ -34,17 +34,22 @@ class Calibrated:
         folds = np.unique(fold)
         blend = self.blender.fit(stack, labels, fold)
         if len(folds) < 2:
-            return {"blend": blend, "temperature": 1.0, "platt": Logistic().fit(stack[:1], labels, fold), "steps": []}
+            return {
+                "blend": blend,
+                "temperature": 1.0,
+                "platt": LogisticStacking().fit(stack[:1], labels, fold),
+                "steps": [],
+            }
         crossed = cross_fit(self.blender, stack, labels, fold)
         temperature = fit_temperature(crossed, labels)
-        platt = Logistic().fit(cool(crossed, temperature)[None], labels, fold)
-        steps = fit_steps(Logistic().combine(cool(crossed, temperature)[None], platt), labels, fold)
+        platt = LogisticStacking().fit(cool(crossed, temperature)[None], labels, fold)
+        steps = fit_steps(LogisticStacking().predict(cool(crossed, temperature)[None], platt), labels, fold)
         return {"blend": blend, "temperature": temperature, "platt": platt, "steps": steps}
 
-    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The calibrated blend."""
-        blended = self.blender.combine(stack, parameters["blend"])
-        calibrated = Logistic().combine(cool(blended, parameters["temperature"])[None], parameters["platt"])
+        blended = self.blender.predict(stack, parameters["blend"])
+        calibrated = LogisticStacking().predict(cool(blended, parameters["temperature"])[None], parameters["platt"])
         return apply_steps(calibrated, parameters["steps"])
 
 

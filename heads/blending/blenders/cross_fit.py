@@ -14,10 +14,10 @@ def cross_fit(
     A blender of complexity 0 fits nothing, so it is applied to all folds at once.
     """
     if not blender.complexity:
-        return blender.combine(stack, blender.fit(stack, labels, fold))
+        return blender.predict(stack, blender.fit(stack, labels, fold))
     probabilities = np.full(labels.shape, np.nan)
     for number in np.unique(fold):
         scored = fold == number
         parameters = blender.fit(stack[:, ~scored], labels[~scored], fold[~scored])
-        probabilities[scored] = blender.combine(stack[:, scored], parameters)
+        probabilities[scored] = blender.predict(stack[:, scored], parameters)
     return probabilities

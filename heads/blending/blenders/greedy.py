@@ -19,7 +19,7 @@ _BLOCK = 8192
 _FACTORS = 4
 
 
-class Greedy:
+class EnsembleSelection:
     """Add, again and again, the model that helps the mean of logits most; keep the best of all rounds.
 
     With `per_class`, each class picks its own models.
@@ -59,7 +59,7 @@ class Greedy:
         used = best_picks * known
         return {"weights": (used / np.maximum(used.sum(axis=0), 1)).tolist()}
 
-    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The weighted mean of logits; the plain one where no picked model knows the class."""
         weights = np.array(parameters["weights"], np.float64)
         logits = to_logits(stack)

@@ -21,7 +21,7 @@ _CLIPS_TO_START = 10_000
 _SMALL_STEP = 1e-5
 
 
-class Logistic:
+class LogisticStacking:
     """Penalised logistic stacking, a model for each class."""
 
     name = "logistic"
@@ -35,7 +35,7 @@ class Logistic:
             return {"strength": None, "departures": np.zeros((labels.shape[1], 1 + len(stack))).tolist()}
         return {"strength": strength, "departures": fit_departures(logits, labels, strength).tolist()}
 
-    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The stacked probabilities."""
         logits = to_logits(stack)
         return to_probabilities(_stacked(logits, np.array(parameters["departures"], np.float64)))

@@ -20,7 +20,7 @@ class Mean:
         """Nothing is fitted."""
         return {}
 
-    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean over the models that know the class."""
         return mean_over_models(stack)
 
@@ -35,6 +35,6 @@ class MeanOfLogits:
         """Nothing is fitted."""
         return {}
 
-    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean over the models that know the class, on the scale of logits."""
         return to_probabilities(mean_over_models(to_logits(stack)))

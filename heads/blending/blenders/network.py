@@ -52,7 +52,7 @@ class Network:
             bags.append(_packed(_train(model, inputs, labels, chance == bag, np.random.default_rng(bag))))
         return {"bags": bags}
 
-    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean of the bags' probabilities; where no model knows a class, NaN."""
         inputs = self._inputs(stack)
         answers = [to_probabilities(_forward(inputs, _unpacked(bag)).astype(np.float64)) for bag in parameters["bags"]]

@@ -39,5 +39,5 @@ class Blender(Protocol):
             The parameters, JSON values.
         """
 
-    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """Combine (M, N, C) probabilities into (N, C); a class that every model lacks stays NaN."""

@@ -5,8 +5,8 @@ from types import MappingProxyType
 
 from heads.blending.blenders.boosted import FRAMES, Boosted, LightGBM, XGBoost
 from heads.blending.blenders.calibrated import SUFFIX, Calibrated
-from heads.blending.blenders.greedy import Greedy
-from heads.blending.blenders.logistic import Logistic
+from heads.blending.blenders.greedy import EnsembleSelection
+from heads.blending.blenders.logistic import LogisticStacking
 from heads.blending.blenders.mean import Mean, MeanOfLogits
 from heads.blending.blenders.network import Network
 from heads.blending.blenders.protocol import Blender
@@ -20,9 +20,9 @@ _ALL: tuple[Blender, ...] = (
     MeanOfLogits(),
     BestSingle(),
     Calibrated(MeanOfLogits()),
-    Greedy(per_class=False),
-    Greedy(per_class=True),
-    Logistic(),
+    EnsembleSelection(per_class=False),
+    EnsembleSelection(per_class=True),
+    LogisticStacking(),
 )
 OPTIONAL: Mapping[str, Boosted | Network] = MappingProxyType(
     {

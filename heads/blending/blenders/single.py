@@ -23,7 +23,7 @@ class BestSingle:
         mean = np.where(known == known.max(), np.nan_to_num(losses).sum(axis=1), np.inf)
         return {"model": int(np.argmin(mean))}
 
-    def combine(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The model's probabilities; for a class it lacks, the mean of the others."""
         chosen = stack[parameters["model"]]
         return np.where(np.isnan(chosen), mean_over_models(stack), chosen)

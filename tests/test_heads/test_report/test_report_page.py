@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from heads.blending.blend import blend_material
+from heads.blending.blend import blend_data
 from heads.blending.blenders import BLENDERS, OPTIONAL, find_blender
 from heads.errors import RunError
 from heads.report import render_report
@@ -143,9 +143,7 @@ def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> 
     """Whatever blend is chosen."""
     run = make_run()
     blend_run(run, "logistic")
-    weights = (
-        blend_material(run.read_all_oof(), run.read_labels(), run.read_folds()).fit(find_blender("greedy")).parameters
-    )
+    weights = blend_data(run.read_all_oof(), run.read_labels(), run.read_folds()).fit(find_blender("greedy")).parameters
     expected = dict(zip(run.head_names(), (f"{np.mean(own):.2f}" for own in weights["weights"]), strict=True))
     table = contribution_tables(read_run(run))[0]
     place = [each.label for each in table.columns].index("Greedy weight")

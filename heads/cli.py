@@ -149,15 +149,18 @@ def blend(
     as_json: Json = False,
 ) -> None:
     """Score every way to blend the heads' out-of-fold predictions, keep one, and print the leaderboard."""
-    if any(name.startswith("network") for name in (*(also or ()), method or "")):
-        with native_chatter(shown=False):
-            import keras  # noqa: F401  the network needs it, and TensorFlow talks when it is imported
-
+    from heads.blending.blenders import known_blender
+    from heads.blending.selection import AUTO
     from heads.commands.tables import print_added, print_leaderboard
     from heads.evaluation.thresholds import WANTED
     from heads.run import RunDirectory
     from heads.workflows.blend import blend_run
     from heads.workflows.external import add_predictions
+
+    named = {*(also or ()), method or AUTO} - {AUTO}
+    if any(known_blender(name).needs_keras for name in named):
+        with native_chatter(shown=False):
+            import keras  # noqa: F401  TensorFlow talks when it is imported
 
     directory = RunDirectory(run_folder)
     for path in add or ():

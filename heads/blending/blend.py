@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blenders import Blender, find_blender
+from heads.blending.blenders import Blender, find_blender, known_blender
 from heads.blending.blenders.cross_fit import cross_fit
-from heads.blending.blenders.registry import uses_frames
 from heads.data.folds import Folds
 from heads.data.frame_statistics import SPREAD, layer_name
 from heads.data.labels import LabelTable
@@ -29,33 +28,33 @@ class Blend:
         method: name of the blender.
         models: (M) names of the models it combines, in order.
         classes: (C) classes it predicts.
-        framed: those of `models` whose scores of single frames it takes too.
+        frame_models: those of `models` whose scores of single frames it takes too.
         parameters: what the blender fitted.
     """
 
     method: str
     models: tuple[str, ...]
     classes: tuple[str, ...]
-    framed: tuple[str, ...] = ()
+    frame_models: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def apply(self, predictions: Sequence[Predictions]) -> Predictions:
         """Blend the models' predictions of the same clips.
 
         Args:
-            predictions: one for each of `models`, and for each of `framed` the tables that `as_layers`
+            predictions: one for each of `models`, and for each of `frame_models` the tables that `as_layers`
                 makes, in any order; further ones are ignored.
 
         Raises:
             BlendError: a model is missing, or predicts other clips or classes than it should.
         """
         by_name = {each.model: each for each in predictions}
-        wanted = [*self.models, *(layer_name(model, each) for model in self.framed for each in SPREAD)]
+        wanted = [*self.models, *(layer_name(model, each) for model in self.frame_models for each in SPREAD)]
         missing = [name for name in wanted if name not in by_name]
         if missing:
             raise BlendError(f"blend '{self.method}' needs the predictions of {name_a_few(missing)}; make them first")
         stack, first = stack_predictions([by_name[name] for name in self.models], self.classes)
-        if self.framed:
+        if self.frame_models:
             stack = np.concatenate([stack, stack_frames(by_name, self.models, self.classes, first)])
         return Predictions(
             ids=first.ids,
@@ -90,14 +89,18 @@ class Blend:
                 found[row] = each_fold[unseen[clip_id] if len(each_fold) > 1 else 0, row]
         return Predictions(ids=ids, classes=self.classes, probabilities=found, provenance=blended[0].provenance)
 
+    def model_weights(self) -> dict[str, float] | None:
+        """The weight of each model, mean over classes; None if the blender does not weigh models one by one."""
+        return known_blender(self.method).model_weights(self.parameters, self.models)
+
     def to_json(self) -> dict[str, Any]:
         """The blend as JSON values; `from_json` turns them back."""
-        statistics = {"frame_statistics": list(SPREAD)} if self.framed else {}
+        statistics = {"frame_statistics": list(SPREAD)} if self.frame_models else {}
         return {
             "method": self.method,
             "models": list(self.models),
             "classes": list(self.classes),
-            "framed": list(self.framed),
+            "framed": list(self.frame_models),
             **statistics,
             "parameters": dict(self.parameters),
         }
@@ -114,13 +117,13 @@ class Blend:
                 method=spec["method"],
                 models=tuple(spec["models"]),
                 classes=tuple(spec["classes"]),
-                framed=tuple(spec.get("framed", ())),
+                frame_models=tuple(spec.get("framed", ())),
                 parameters=spec["parameters"],
             )
         except KeyError as error:
             raise BlendError(f"blend.json: there is no {error}; run `heads blend` again") from error
         find_blender(blend.method)
-        if blend.framed and spec.get("frame_statistics") != list(SPREAD):
+        if blend.frame_models and spec.get("frame_statistics") != list(SPREAD):
             raise BlendError(
                 "blend.json: another version fitted it to other statistics of single frames; delete the run's folder "
                 "`frames`, and run `heads train --frame-scores` and `heads blend` again"
@@ -139,7 +142,7 @@ class BlendData:
         stack: (M, N, C) probabilities, NaN where a model lacks a class.
         labels: (N, C) 0 or 1.
         fold: (N,).
-        framed: models whose scores of single frames are there.
+        frame_models: models whose scores of single frames are there.
         frames: (S * M, N, C), each statistic of all models in turn, NaN where a model has none; None if none has.
     """
 
@@ -149,15 +152,18 @@ class BlendData:
     stack: NDArray[np.float64]
     labels: NDArray[np.uint8]
     fold: NDArray[np.int64]
-    framed: tuple[str, ...] = ()
+    frame_models: tuple[str, ...] = ()
     frames: NDArray[np.float64] | None = None
 
     def fit(self, blender: Blender) -> Blend:
         """A blender fitted on everything; what it fitted must be scored by `cross_fit`."""
         parameters = blender.fit(self._stack_for(blender), self.labels, self.fold)
-        framed = self.framed if uses_frames(blender.name) else ()
         return Blend(
-            method=blender.name, models=self.models, classes=self.classes, framed=framed, parameters=parameters
+            method=blender.name,
+            models=self.models,
+            classes=self.classes,
+            frame_models=self.frame_models if blender.takes_frames else (),
+            parameters=parameters,
         )
 
     def cross_fit(self, blender: Blender) -> Predictions:
@@ -175,7 +181,7 @@ class BlendData:
         )
 
     def _stack_for(self, blender: Blender) -> NDArray[np.float64]:
-        if not uses_frames(blender.name):
+        if not blender.takes_frames:
             return self.stack
         if self.frames is None:
             raise BlendError(
@@ -201,7 +207,7 @@ def blend_data(
     return BlendData(
         ids=first.ids,
         models=models,
-        framed=tuple(name for name in models if name in frames),
+        frame_models=tuple(name for name in models if name in frames),
         frames=stack_frames(layers, models, classes, first) if layers else None,
         classes=classes,
         stack=stack,

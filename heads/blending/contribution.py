@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blend import Blend
-from heads.blending.blenders.calibrated import SUFFIX
 from heads.blending.blenders.logits import to_logits, to_probabilities
 from heads.evaluation.standard_errors import clip_losses, clustered_mean, group_numbers
 
@@ -47,16 +45,6 @@ def ablate_models(
             }
         )
     return rows
-
-
-def mean_weights(blend: Blend) -> dict[str, float]:
-    """The weight of each model in a blend that has weights, mean over classes; even for the plain means, else empty."""
-    if blend.method.removesuffix(SUFFIX) in ("mean", "mean_of_logits"):
-        return dict.fromkeys(blend.models, 1 / len(blend.models))
-    weights = blend.parameters.get("blend", blend.parameters).get("weights")
-    if weights is None:
-        return {}
-    return {model: sum(own) / len(own) for model, own in zip(blend.models, weights, strict=True)}
 
 
 def error_correlation(stack: NDArray[np.float64], labels: NDArray[np.uint8]) -> list[list[float]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from heads.blending.blenders import find_blender
+from heads.blending.blenders import known_blender
 from heads.data.predictions import Predictions
 from heads.evaluation.standard_errors import clip_losses, clustered_mean, group_numbers
 
@@ -39,7 +39,7 @@ def compare_blends(losses: Mapping[str, NDArray[np.float64]], groups: ArrayLike)
     best = min(losses, key=lambda name: float(losses[name].mean()))
     unit = group_numbers(groups)
     rows = []
-    for name in sorted(losses, key=lambda name: (find_blender(name).complexity, float(losses[name].mean()))):
+    for name in sorted(losses, key=lambda name: (known_blender(name).complexity, float(losses[name].mean()))):
         behind = clustered_mean(losses[name] - losses[best], unit)
         known = bool(np.isfinite(behind.standard_error))
         rows.append(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from heads.blending.blend import BlendData, blend_data, stack_predictions
 from heads.blending.blenders import Blender, blenders_to_try, find_blender
 from heads.blending.blenders.calibrated import SUFFIX
-from heads.blending.blenders.registry import uses_frames
-from heads.blending.contribution import ablate_models, error_correlation, mean_weights
+from heads.blending.blenders.registry import MOST_CLIPS_FOR_TREES
+from heads.blending.contribution import ablate_models, error_correlation
 from heads.blending.selection import (
     AUTO,
     blend_losses,
@@ -33,7 +33,6 @@ from heads.evaluation.metrics import evaluate, matching_values
 from heads.evaluation.thresholds import WANTED, group_draws, species_thresholds
 from heads.run import RunDirectory
 
-_CALIBRATED_BY_ITSELF = "logistic"
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
 
 
@@ -44,6 +43,7 @@ def blend_run(
     also: Sequence[str] = (),
     precision: Sequence[float] = WANTED,
     recall: Sequence[float] = WANTED,
+    most_clips_for_trees: int = MOST_CLIPS_FOR_TREES,
     note: Callable[[str], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Blend the heads of a run; writes oof/blend.csv, blend.json and metrics.json.
@@ -54,8 +54,9 @@ def blend_run(
             one standard error of the best, followed by calibration if that lowers its nested log loss.
         also: names of blenders to score that are otherwise left out.
         precision: shares, above 0 to 1, of which each species' thresholds should keep the precision.
-        recall: likewise of recall.
-        note: is told, a sentence each, which blenders are left out and why.
+        recall: shares of which they should keep the recall.
+        most_clips_for_trees: on more clips than these, boosted trees are scored only if they are asked for.
+        note: called with a sentence for each blender that is left out, and why.
 
     Returns:
         The leaderboard, best first: `name`, `kind` (head, blend, choice, baseline), `chosen`, `n_classes`,
@@ -72,9 +73,12 @@ def blend_run(
     told = None if method in (None, AUTO) else find_blender(str(method))
     oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
     asked = [*also, *([] if told is None else [told.name])]
-    framed = [name for name in run.head_names() if run.has_frames(name)]
-    blenders, left_out = blenders_to_try(len(oof[0].ids), asked, framed=bool(framed))
-    frames = {name: run.read_frames(name) for name in framed} if any(map(uses_frames, blenders)) else {}
+    with_frames = [name for name in run.head_names() if run.has_frames(name)]
+    blenders, left_out = blenders_to_try(
+        len(oof[0].ids), asked, has_frames=bool(with_frames), most_clips_for_trees=most_clips_for_trees
+    )
+    takes_frames = any(blender.takes_frames for blender in blenders.values())
+    frames = {name: run.read_frames(name) for name in with_frames} if takes_frames else {}
     for sentence in left_out:
         if note is not None:
             note(sentence)
@@ -109,7 +113,7 @@ def _choose(
     whole = choose_blend(compare_blends(losses, groups))
     of_fold = select_leave_fold_out(losses, groups, data.fold)
     names = sorted({whole, *of_fold.values()})
-    options = {name: (name,) if _is_calibrated(name) else (name, name + SUFFIX) for name in names}
+    options = {name: (name,) if find_blender(name).is_calibrated else (name, name + SUFFIX) for name in names}
     lacking = [name for several in options.values() for name in several if name not in blends]
     further = _cross_fit(map(find_blender, lacking), data)
     blends |= further
@@ -117,10 +121,6 @@ def _choose(
     chosen = min(options[whole], key=lambda name: float(losses[name].mean()))
     with_options = {number: options[name] for number, name in of_fold.items()}
     return chosen, refine_leave_fold_out(with_options, losses, data.fold)
-
-
-def _is_calibrated(blender: str) -> bool:
-    return blender == _CALIBRATED_BY_ITSELF or blender.endswith(SUFFIX)
 
 
 def _cross_fit(blenders: Iterable[Blender], data: BlendData) -> dict[str, Predictions]:
@@ -165,7 +165,7 @@ def _contributions(
     return {
         "models": models,
         "left_out": ablate_models(stack, models, values, groups),
-        "greedy_weights": mean_weights(data.fit(find_blender("greedy"))),
+        "greedy_weights": data.fit(find_blender("greedy")).model_weights(),
         "error_correlation": error_correlation(stack, values),
     }
 

@@ -99,7 +99,7 @@ def predict_run(
         )
     status = _overall_status([head.reader for head in heads], ids)
     decoded = [clip_id for clip_id, found in zip(ids, status, strict=True) if found is not Status.FAILED]
-    per_head = [_predict_folds(head, decoded, framed=head.name in blend.framed) for head in heads if decoded]
+    per_head = [_predict_folds(head, decoded, framed=head.name in blend.frame_models) for head in heads if decoded]
     from_outside = [_answers(each, decoded) for each in outside.values()]
     by_fold = zip(*per_head, strict=True) if per_head else [()]
     per_fold = [[*(each for head in own for each in head), *from_outside] for own in by_fold]

@@ -66,7 +66,7 @@ def test_a_model_from_outside_is_blended_like_any_other(
     shuffled = table(seen(truth, 1.2, 2), clip_ids(N_CLIPS), status="ok").sample(frac=1, random_state=0)
     added = add_predictions(run, save(tmp_path / "zamba.csv", shuffled))
     assert (added.name, added.n_clips, added.n_new, added.warnings) == ("zamba", N_LABELLED, N_CLIPS - N_LABELLED, ())
-    scores = {row["name"]: row["mean_log_loss"] for row in blend_run(run, "mean_of_logits")}
+    scores = {row["name"]: row["mean_log_loss"] for row in blend_run(run, "mean_of_logits", most_clips_for_trees=0)}
     assert scores["mean_of_logits"] < min(scores["own"], scores["zamba"])
     assert run.read_blend()["models"] == ["own", "zamba"]
 
@@ -77,7 +77,7 @@ def test_new_clips_take_the_outside_models_answers(tmp_path: Path, run: RunDirec
     said = {name: seen(truth, 1.5, seed) for seed, name in enumerate(("one", "two"))}
     add_predictions(run, save(tmp_path / "one.csv", table(said["one"], ids)))
     add_predictions(run, save(tmp_path / "two.csv", table(said["two"][:-2], ids[:-2])))
-    blend_run(run, "mean")
+    blend_run(run, "mean", most_clips_for_trees=0)
     with pytest.raises(PredictError, match=r"'two', which was brought in and says nothing of 2 clips"):
         predict_run(run, FeatureStore.open(store.root), ids)
     further = save(tmp_path / "two.csv", table(said["two"][-2:], ids[-2:]))
@@ -97,7 +97,7 @@ def test_predictions_that_saw_the_answers_are_flagged(
     leaky[fold == 1] = np.where(values[fold == 1] == 1, 0.98, 0.02)
     [warning] = add_predictions(run, save(tmp_path / "leaky.csv", table(leaky, ids))).warnings
     assert warning.startswith("in fold 1 its log loss is below a third")
-    blend_run(run)
+    blend_run(run, most_clips_for_trees=0)
     done = CliRunner().invoke(app, ["report", "--run", str(run.path)], catch_exceptions=False)
     assert done.exit_code == 0
     assert "Leaky was brought in from outside; in fold 1" in run.report_path.read_text(encoding="utf-8")

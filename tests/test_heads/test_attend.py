@@ -124,7 +124,7 @@ def test_clips_weighed_together_weigh_what_they_do_alone(folder: Path) -> None:
 
 def test_predictions_can_name_the_frames_they_came_from(folder: Path) -> None:
     run, store = RunDirectory(folder / "run"), FeatureStore.open(folder / "store")
-    blend_run(run, "mean")
+    blend_run(run, "mean", most_clips_for_trees=0)
     options = {"--run": run.path, "--store": store.root, "--out": folder / "new.csv"}
     words = [str(word) for option in options.items() for word in option]
     done = CliRunner().invoke(app, ["predict", *words, "--explain"], catch_exceptions=False)

@@ -1,7 +1,6 @@
 """The stackers that need a library of their own: boosters, and the third place's network."""
 
 import json
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from heads.blending.blend import Blend, blend_data
-from heads.blending.blenders import OPTIONAL, boosted, find_blender, network, registry
+from heads.blending.blenders import boosted, find_blender, network
 from heads.blending.blenders.logits import to_logits, to_probabilities
 from heads.blending.blenders.order_statistics import order_statistics
-from heads.blending.blenders.registry import blenders_to_try
+from heads.blending.blenders.registry import BLENDERS, blenders_to_try
 from heads.data.folds import Folds, assign_folds
 from heads.data.frame_statistics import SPREAD, as_layers
 from heads.data.labels import LabelTable
@@ -148,17 +147,16 @@ def test_the_network_is_the_same_whatever_else_draws_at_random(monkeypatch: pyte
     assert drawn
 
 
-def test_what_is_left_out_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(registry, "MOST_CLIPS_FOR_TREES", 1000)
+def test_what_is_left_out_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosted, "find_spec", lambda name: None)
     tried, notes = blenders_to_try(100)
-    assert not set(tried) & set(OPTIONAL)
+    assert set(tried) == {blender.name for blender in BLENDERS if blender.cost == "fast"}
     assert notes[0] == "xgboost is left out: xgboost is not installed: pip install 'trapline[gbm]'"
     assert notes[2] == "network is left out: it takes minutes; try it with --also network"
     with pytest.raises(BlendError, match="blender 'lightgbm': lightgbm is not installed"):
         blenders_to_try(100, ["lightgbm"])
     monkeypatch.setattr(boosted, "find_spec", lambda name: name)
     assert {"xgboost", "lightgbm"} <= set(blenders_to_try(100)[0])
-    tried, notes = blenders_to_try(5000, ["xgboost"])
+    tried, notes = blenders_to_try(5000, ["xgboost"], most_clips_for_trees=1000)
     assert "xgboost" in tried
     assert "it is slow on more than 1,000 clips" in notes[0]

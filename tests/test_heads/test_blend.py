@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from heads.blending.blend import Blend, blend_data
-from heads.blending.blenders import BLENDERS, find_blender
+from heads.blending.blenders import find_blender
+from heads.blending.blenders.registry import BLENDERS
 from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
@@ -34,7 +35,8 @@ def sample(n_clips: int = 80, seed: int = 0) -> LabelTable:
     return table((np.random.default_rng(seed).random((n_clips, 2)) < 0.3).astype(np.uint8))
 
 
-METHODS = [*BLENDERS, "mean+calibrated", "greedy+calibrated"]
+FAST = {blender.name: blender for blender in BLENDERS if blender.cost == "fast"}
+METHODS = [*FAST, "mean+calibrated", "greedy+calibrated"]
 A = predictions("a", np.array([[0.2, 0.5], [0.9, 0.5]]))
 B = predictions("b", np.array([[0.4, 0.5], [0.5, 0.8]]))
 
@@ -134,9 +136,9 @@ def test_wrong_inputs_get_one_sentence() -> None:
     with pytest.raises(BlendError, match="'c' and 'a' predict different clips: 1 are in one only, such as 'c0001'"):
         Blend(method="mean", models=("a", "c"), classes=("hog",)).apply([A, predictions("c", np.zeros((1, 2)))])
     with pytest.raises(BlendError, match="two models share a name"):
-        blend_data([A, A], table(np.ones((2, 2), np.uint8)), folds_of(sample())).fit(BLENDERS["mean"])
+        blend_data([A, A], table(np.ones((2, 2), np.uint8)), folds_of(sample())).fit(find_blender("mean"))
     with pytest.raises(BlendError, match="nothing to blend"):
-        blend_data([], sample(), folds_of(sample())).fit(BLENDERS["mean"])
+        blend_data([], sample(), folds_of(sample())).fit(find_blender("mean"))
     with pytest.raises(BlendError, match="no blender 'magic'; choose one of mean, mean_of_logits"):
         Blend.from_json({"method": "magic", "models": [], "classes": [], "parameters": {}})
     with pytest.raises(BlendError, match="there is no 'models'"):
@@ -166,8 +168,8 @@ def make_run(path: Path) -> RunDirectory:
 
 def test_blend_run_writes_what_the_report_needs(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    rows = blend_run(run)
-    assert {row["name"] for row in rows} >= {"a", "b", "training prior", *BLENDERS}
+    rows = blend_run(run, most_clips_for_trees=0)
+    assert {row["name"] for row in rows} >= {"a", "b", "training prior", *FAST}
     assert [row["mean_log_loss"] for row in rows] == sorted(row["mean_log_loss"] for row in rows)
     assert sum(row["chosen"] for row in rows) == 1
     metrics = run.read_metrics()
@@ -186,30 +188,36 @@ def test_blend_run_writes_what_the_report_needs(tmp_path: Path) -> None:
 
 def test_a_blend_that_is_calibrated_already_may_be_chosen(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    rows = blend_run(run, also=[f"{name}+calibrated" for name in BLENDERS if not name.endswith("+calibrated")])
+    rows = blend_run(
+        run,
+        also=[f"{name}+calibrated" for name in FAST if not name.endswith("+calibrated")],
+        most_clips_for_trees=0,
+    )
     assert sum(row["chosen"] for row in rows) == 1
     assert not any(row["name"].endswith("+calibrated+calibrated") for row in rows)
 
 
 def test_blend_run_takes_the_method_it_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    rows = blend_run(run, "mean")
+    rows = blend_run(run, "mean", most_clips_for_trees=0)
     assert "choice" not in {row["kind"] for row in rows}
     [chosen] = [row["name"] for row in rows if row["chosen"]]
     assert chosen == run.read_blend()["method"] == "mean"
-    assert "greedy+calibrated" in {row["name"] for row in blend_run(run, "greedy+calibrated") if row["chosen"]}
+    assert "greedy+calibrated" in {
+        row["name"] for row in blend_run(run, "greedy+calibrated", most_clips_for_trees=0) if row["chosen"]
+    }
     assert Blend.from_json(run.read_blend()).apply(run.read_all_oof()).classes == run.read_labels().classes
     with pytest.raises(BlendError, match="no blender 'median'"):
-        blend_run(run, "median")
+        blend_run(run, "median", most_clips_for_trees=0)
 
 
 def test_wanted_precisions_and_recalls_are_the_users(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    blend_run(run, "mean", precision=(0.7,), recall=(0.6, 0.99))
+    blend_run(run, "mean", precision=(0.7,), recall=(0.6, 0.99), most_clips_for_trees=0)
     aims = {tuple((row["aim"], row["wanted"]) for row in rows) for rows in run.read_metrics()["thresholds"].values()}
     assert aims == {(("precision", 0.7), ("recall", 0.6), ("recall", 0.99))}
     with pytest.raises(BlendError, match=r"a wanted precision or recall of 80 is no share"):
-        blend_run(run, "mean", precision=(80,))
+        blend_run(run, "mean", precision=(80,), most_clips_for_trees=0)
 
 
 def test_blend_run_needs_heads(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ import pytest
 from numpy.typing import NDArray
 
 from heads.blending.blend import blend_data
-from heads.blending.blenders import BLENDERS, find_blender, logistic
+from heads.blending.blenders import find_blender, logistic
 from heads.blending.blenders.calibrated import cool, fit_temperature
 from heads.blending.blenders.cross_fit import cross_fit
 from heads.blending.blenders.logistic import fit_departures
 from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities
+from heads.blending.blenders.registry import BLENDERS
 from heads.blending.selection import (
     AUTO,
     blend_losses,
@@ -26,8 +27,9 @@ from heads.evaluation.leaderboard import prior_predictions
 from heads.evaluation.metrics import log_loss_per_class, mean_log_loss
 from heads.evaluation.standard_errors import clip_losses, clustered_mean
 
-METHODS = [*BLENDERS, "mean+calibrated", "greedy+calibrated"]
-FITTED = [name for name, blender in BLENDERS.items() if blender.complexity > 0]
+FAST = {blender.name: blender for blender in BLENDERS if blender.cost == "fast"}
+METHODS = [*FAST, "mean+calibrated", "greedy+calibrated"]
+FITTED = [name for name, blender in FAST.items() if blender.complexity > 0]
 CLASSES = ("hog", "lion", "pig")
 
 
@@ -69,7 +71,7 @@ def test_greedy_weights_by_hand() -> None:
     """Two models that err on different clips and one that is useless: one pick each of the first two, then stop."""
     labels = np.array([[1], [1], [0], [0]], np.uint8)
     logits = np.array([[3.0, 0.2, -3.0, 0.0], [0.0, 3.0, 0.2, -3.0], [-4.0, -4.0, 4.0, 4.0]])[:, :, None]
-    fitted = BLENDERS["greedy"].fit(to_probabilities(logits), labels, np.zeros(4, np.int64))
+    fitted = find_blender("greedy").fit(to_probabilities(logits), labels, np.zeros(4, np.int64))
     by_pick = [losses_of_logits(logit, labels)[0] for logit in logits]
     assert np.argmin(by_pick) == 0
     weights = np.array(fitted["weights"])[:, 0]
@@ -83,7 +85,7 @@ def test_greedy_weights_by_hand() -> None:
 def test_greedy_steps_by_hand() -> None:
     """With one clip and one class, each pick can be followed: 2 alone is best, then 2 and 0.5 stay below it."""
     labels, logits = np.array([[1]], np.uint8), np.array([[[0.5]], [[2.0]]])
-    fitted = BLENDERS["greedy"].fit(to_probabilities(logits), labels, np.zeros(1, np.int64))
+    fitted = find_blender("greedy").fit(to_probabilities(logits), labels, np.zeros(1, np.int64))
     assert fitted["weights"] == [[0.0], [1.0]]
 
 
@@ -93,7 +95,7 @@ def test_per_class_weights_follow_each_class() -> None:
     first, second = good.copy(), bad.copy()
     first[:, 1], second[:, 1] = bad[:, 1], good[:, 1]
     weights = np.array(
-        BLENDERS["greedy_per_class"].fit(np.stack([first, second]), labels, folds_for(labels))["weights"]
+        find_blender("greedy_per_class").fit(np.stack([first, second]), labels, folds_for(labels))["weights"]
     )
     assert weights[0, 0] > 0.7
     assert weights[1, 1] > 0.7
@@ -131,7 +133,7 @@ def test_fitting_to_the_scored_clips_would_show_on_noise() -> None:
     """The counterpart of the test above: without nesting, the stacker does beat the prior on pure noise."""
     labels = labels_of(60)
     noise = to_probabilities(np.random.default_rng(5).normal(-1.4, 1, (25, *labels.shape)))
-    stacker = BLENDERS["logistic"]
+    stacker = find_blender("logistic")
     fold = np.zeros(len(labels), np.int64)
     fold[::2] = 1
     seen = {"departures": fit_departures(to_logits(noise), labels, 1.0).tolist()}
@@ -145,7 +147,7 @@ def test_logistic_stacking_recovers_what_made_the_labels() -> None:
     logits = rng.normal(0, 2, (2, 20_000, 1))
     truth = to_probabilities(1.5 * logits[0] - 0.5 * logits[1] - 1.0)
     labels = (rng.random(truth.shape) < truth).astype(np.uint8)
-    fitted = BLENDERS["logistic"].fit(to_probabilities(logits), labels, rng.integers(0, 4, len(labels)))
+    fitted = find_blender("logistic").fit(to_probabilities(logits), labels, rng.integers(0, 4, len(labels)))
     offset, first, second = np.array(fitted["departures"])[0]
     assert (offset, first + 0.5, second + 0.5) == pytest.approx((-1.0, 1.5, -0.5), abs=0.08)
 
@@ -167,7 +169,7 @@ def test_a_start_on_few_clips_ends_where_a_start_from_nothing_does(monkeypatch: 
 def test_a_blender_that_fits_nothing_needs_no_folds() -> None:
     labels = labels_of(50)
     stack, fold = np.random.default_rng(17).random((3, *labels.shape)), folds_for(labels)
-    for blender in BLENDERS.values():
+    for blender in FAST.values():
         crossed = cross_fit(blender, stack, labels, fold)
         scored = fold == fold[0]
         parameters = blender.fit(stack[:, ~scored], labels[~scored], fold[~scored])
@@ -178,7 +180,7 @@ def test_best_single_ignores_models_that_know_less() -> None:
     labels = labels_of(100)
     good, narrow = seen_through_noise(labels, 1.0, 7), np.where(labels == 1, 0.99, 0.01)
     narrow[:, 1:] = np.nan
-    assert BLENDERS["best_single"].fit(np.stack([narrow, good]), labels, folds_for(labels)) == {"model": 1}
+    assert find_blender("best_single").fit(np.stack([narrow, good]), labels, folds_for(labels)) == {"model": 1}
 
 
 def test_clustered_mean_by_hand() -> None:

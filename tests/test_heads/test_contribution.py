@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heads.blending.blend import Blend
-from heads.blending.contribution import ablate_models, error_correlation, mean_weights
+from heads.blending.contribution import ablate_models, error_correlation
 from heads.evaluation.metrics import mean_log_loss
 
 
@@ -25,12 +25,12 @@ def test_leaving_out_by_hand() -> None:
         ("greedy", {"weights": [[0.25, 0.75], [0.75, 0.25]]}, {"a": 0.5, "b": 0.5}),
         ("greedy+calibrated", {"blend": {"weights": [[1.0, 0.5], [0.0, 0.5]]}}, {"a": 0.75, "b": 0.25}),
         ("mean", {}, {"a": 0.5, "b": 0.5}),
-        ("logistic", {"strength": None, "departures": []}, {}),
+        ("logistic", {"strength": None, "departures": []}, None),
     ],
 )
-def test_weights_of_models(method: str, parameters: dict[str, Any], expected: dict[str, float]) -> None:
+def test_weights_of_models(method: str, parameters: dict[str, Any], expected: dict[str, float] | None) -> None:
     blend = Blend(method=method, models=("a", "b"), classes=("hog", "lion"), parameters=parameters)
-    assert mean_weights(blend) == pytest.approx(expected)
+    assert blend.model_weights() == pytest.approx(expected)
 
 
 def test_intervals_need_more_than_one_group() -> None:

@@ -87,7 +87,7 @@ def test_a_head_says_the_prior_of_what_it_cannot_see_and_the_others_go_on(tmp_pa
     steps = np.sum([each.select(silent).probabilities for each in layers[len(ORDER) :]], axis=0)
     np.testing.assert_array_equal(steps, 1.0)
 
-    blend_run(run, "mean_of_logits")
+    blend_run(run, "mean_of_logits", most_clips_for_trees=0)
     new = predict_run(run, store)
     assert new.origin.count(Origin.OUT_OF_FOLD) == COUNT - 1
     status = dict(zip(new.predictions.ids, new.status, strict=True))

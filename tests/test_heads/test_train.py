@@ -311,7 +311,7 @@ def test_a_deviation_head_learns_is_saved_and_predicts_the_same(tmp_path: Path, 
     (head,) = train_run(store, write_labels(tmp_path / "labels.csv", labels), run, recipe, sites=sites)
     assert head.name == "deviation-made"
     assert head.mean_log_loss < 0.3
-    blend_run(run, "mean")
+    blend_run(run, "mean", most_clips_for_trees=0)
     new, folds = predict_run(run, store).predictions, run.read_folds()
     oof = run.read_oof("deviation-made")
     reader = store.reader(made_key())
@@ -364,7 +364,7 @@ def test_new_clips_get_the_mean_of_the_folds_blends(
     trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path
 ) -> None:
     _, run, _ = trained
-    blend_run(run, "mean")
+    blend_run(run, "mean", most_clips_for_trees=0)
     ids = [f"new {clip_id}" for clip_id in clip_ids(90)]
     store = make_store(tmp_path / "new", made_labels(), ("made", "other"), failed=(7, 11), ids=ids)
     new = predict_run(run, store)
@@ -400,7 +400,7 @@ def test_clips_that_the_run_learned_from_get_their_out_of_fold_answers(
     trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path
 ) -> None:
     _, run, _ = trained
-    blend_run(run)
+    blend_run(run, most_clips_for_trees=0)
     oof = run.read_oof("blend")
     known, new = clip_ids(90)[:60], [f"new {clip_id}" for clip_id in clip_ids(90)[60:]]
     store = make_store(tmp_path / "mixed", made_labels(), ("made", "other"), failed=(7, 11), ids=[*known, *new])
@@ -422,7 +422,7 @@ def test_a_copy_of_a_clip_that_was_learned_from_is_known_by_its_content(
     trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path
 ) -> None:
     _, run, _ = trained
-    blend_run(run)
+    blend_run(run, most_clips_for_trees=0)
     original, copy = clip_ids(90)[3], "moved/elsewhere.mp4"
     store = make_store(tmp_path / "moved", made_labels()[:1], ("made", "other"), ids=[copy])
     facts = store.clips().loc[copy].to_dict()
@@ -440,7 +440,7 @@ def test_what_may_be_another_clip_under_a_known_name_is_answered_by_the_models_t
     trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path, old_run: bool
 ) -> None:
     store, run, _ = trained
-    blend_run(run, "mean")
+    blend_run(run, "mean", most_clips_for_trees=0)
     one = clip_ids(90)[0]
     if old_run:
         table = pd.read_csv(run.folds_path)
@@ -470,7 +470,7 @@ def test_a_template_s_rows_and_columns_are_kept(
     trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path
 ) -> None:
     store, run, _ = trained
-    blend_run(run)
+    blend_run(run, most_clips_for_trees=0)
     ids = clip_ids(90)
     template = tmp_path / "submission_format.csv"
     template.write_text(f"deer,filename,blank\n0,./{ids[5]},0\n0,{ids[2]},0\n")
@@ -491,7 +491,7 @@ def test_a_template_s_rows_and_columns_are_kept(
 def test_parquet_holds_what_csv_holds(trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     store, run, _ = trained
-    blend_run(run, "mean")
+    blend_run(run, "mean", most_clips_for_trees=0)
     for name in ("out.csv", "out.parquet"):
         words = ["predict", "--run", run.path, "--store", store.root, "--out", tmp_path / name]
         done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
@@ -504,7 +504,7 @@ def test_parquet_holds_what_csv_holds(trained: tuple[FeatureStore, RunDirectory,
 
 def test_other_features_are_refused(trained: tuple[FeatureStore, RunDirectory, Path], tmp_path: Path) -> None:
     _, run, _ = trained
-    blend_run(run, "mean")
+    blend_run(run, "mean", most_clips_for_trees=0)
     other = make_store(tmp_path / "other", made_labels(), ("made",))
     with pytest.raises(PredictError, match="head attention-other reads features other-whole-"):
         predict_run(run, other)

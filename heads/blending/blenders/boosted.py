@@ -1,11 +1,11 @@
 """Gradient-boosted trees on the spread of the models' answers, which start from the mean of logits.
 
-With `framed` they also see how each model's answers are spread over the frames of a clip.
+With `takes_frames` they also see how each model's answers are spread over the frames of a clip.
 
 The extra `gbm` installs the libraries. Their settings are fixed, and cautious: few clips show a rare species.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -15,25 +15,33 @@ from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities
 from heads.blending.blenders.order_statistics import frame_logits, order_statistics
-from heads.blending.blenders.protocol import Stack
+from heads.blending.blenders.protocol import FRAMES, FRAMES_TOO, Blender, Stack
 from heads.data.frame_statistics import SPREAD
 
-FRAMES = "+frames"
 _ROUNDS = 60
 _RATE = 0.05
 _FEWEST_POSITIVES = 5
 _THREADS = 1  # blenders run beside each other already
 
 
-class Boosted(ABC):
-    """A booster for each class that at least 5 clips show; other classes keep the mean of logits."""
+class Boosted(Blender):
+    """A booster for each class that at least 5 clips show; other classes keep the mean of logits.
 
-    library = ""
+    Attributes:
+        library: the module that grows the trees.
+        title: what the library calls itself.
+    """
 
-    def __init__(self, *, framed: bool = False) -> None:
-        self.framed = framed
-        self.name = self.library + (FRAMES if framed else "")
-        self.complexity = 7 if framed else 6
+    library: str
+    title: str
+    cost = "small tables"
+
+    def __init__(self, *, takes_frames: bool = False) -> None:
+        self.takes_frames = takes_frames
+        self.name = self.library + (FRAMES if takes_frames else "")
+        self.about = f"boosted trees ({self.title}) of how the models' answers are spread"
+        self.about += FRAMES_TOO if takes_frames else ""
+        self.complexity = 7 if takes_frames else 6
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Grow the trees: `boosters` holds for each class the library's own text, or None."""
@@ -62,12 +70,12 @@ class Boosted(ABC):
 
     def _models(self, stack: Stack) -> Stack:
         """The models' own probabilities, without what they say of single frames."""
-        return stack[: len(stack) // (1 + len(SPREAD))] if self.framed else stack
+        return stack[: len(stack) // (1 + len(SPREAD))] if self.takes_frames else stack
 
     def _inputs(self, stack: Stack, column: int) -> NDArray[np.float32]:
         models = self._models(stack)
         spread = order_statistics(models, column)
-        return np.hstack([spread, frame_logits(stack[len(models) :], column)]) if self.framed else spread
+        return np.hstack([spread, frame_logits(stack[len(models) :], column)]) if self.takes_frames else spread
 
     @abstractmethod
     def _grow(self, inputs: NDArray[np.float32], labels: NDArray[np.uint8], base: NDArray[np.float64]) -> str:
@@ -81,7 +89,7 @@ class Boosted(ABC):
 class XGBoost(Boosted):
     """By XGBoost."""
 
-    library = "xgboost"
+    library, title = "xgboost", "XGBoost"
 
     def _grow(self, inputs: NDArray[np.float32], labels: NDArray[np.uint8], base: NDArray[np.float64]) -> str:
         import xgboost
@@ -112,7 +120,7 @@ class XGBoost(Boosted):
 class LightGBM(Boosted):
     """By LightGBM."""
 
-    library = "lightgbm"
+    library, title = "lightgbm", "LightGBM"
 
     def _grow(self, inputs: NDArray[np.float32], labels: NDArray[np.uint8], base: NDArray[np.float64]) -> str:
         import lightgbm

@@ -5,7 +5,7 @@ from it only as far as the data insist: a class with few positives stays where t
 steps of `heads.blending.blenders.calibration_steps`, where they help.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,19 @@ SUFFIX = "+calibrated"
 _MOST_CLIPS = 20_000
 
 
-class Calibrated:
+class Calibrated(Blender):
     """Another blender, calibrated on predictions that it made for folds it was not fitted on."""
+
+    is_calibrated = True
 
     def __init__(self, blender: Blender) -> None:
         self.blender = blender
         self.name = f"{blender.name}{SUFFIX}"
+        self.about = f"{blender.about}, then calibrated"
         self.complexity = blender.complexity + 1
+        self.cost = blender.cost
+        self.takes_frames = blender.takes_frames
+        self.needs_keras = blender.needs_keras
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Calibrate on cross-fitted blends, then fit the blend to everything."""
@@ -51,6 +57,14 @@ class Calibrated:
         blended = self.blender.predict(stack, parameters["blend"])
         calibrated = LogisticStacking().predict(cool(blended, parameters["temperature"])[None], parameters["platt"])
         return apply_steps(calibrated, parameters["steps"])
+
+    def missing(self) -> str:
+        """Why the other blender cannot be used here; "" if it can."""
+        return self.blender.missing()
+
+    def model_weights(self, parameters: Mapping[str, Any], models: Sequence[str]) -> dict[str, float] | None:
+        """Those of the other blender."""
+        return self.blender.model_weights(parameters["blend"], models)
 
 
 def fit_temperature(probabilities: NDArray[np.float64], labels: NDArray[np.uint8]) -> float:

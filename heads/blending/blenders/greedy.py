@@ -3,14 +3,14 @@
 Source: R. Caruana et al., "Ensemble selection from libraries of models" (ICML 2004).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities, weighted_sum
-from heads.blending.blenders.protocol import Stack
+from heads.blending.blenders.protocol import Blender, Stack
 
 _ROUNDS = 30
 _PATIENCE = 4
@@ -19,7 +19,7 @@ _BLOCK = 8192
 _FACTORS = 4
 
 
-class EnsembleSelection:
+class EnsembleSelection(Blender):
     """Add, again and again, the model that helps the mean of logits most; keep the best of all rounds.
 
     With `per_class`, each class picks its own models.
@@ -29,6 +29,10 @@ class EnsembleSelection:
         self.per_class = per_class
         self.name = "greedy_per_class" if per_class else "greedy"
         self.complexity = 3 if per_class else 2
+        if per_class:
+            self.about = "the same, with weights of its own for each species"
+        else:
+            self.about = "weighted mean of the log odds, models picked one by one"
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Find the weights: `weights` is (M, C), columns sum to 1 (a class no picked model knows has zeros)."""
@@ -67,6 +71,10 @@ class EnsembleSelection:
         if not weights.any(axis=0).all():
             weighted = np.where(weights.any(axis=0), weighted, mean_over_models(logits))
         return to_probabilities(weighted)
+
+    def model_weights(self, parameters: Mapping[str, Any], models: Sequence[str]) -> dict[str, float]:
+        """The share of each model in the picks, mean over classes."""
+        return {name: sum(own) / len(own) for name, own in zip(models, parameters["weights"], strict=True)}
 
 
 def _losses_after(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities, weighted_sum
-from heads.blending.blenders.protocol import Stack
+from heads.blending.blenders.protocol import Blender, Stack
 
 _STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 _NEWTON_STEPS = 12
@@ -21,11 +21,13 @@ _CLIPS_TO_START = 10_000
 _SMALL_STEP = 1e-5
 
 
-class LogisticStacking:
+class LogisticStacking(Blender):
     """Penalised logistic stacking, a model for each class."""
 
     name = "logistic"
+    about = "logistic regression of the models' log odds"
     complexity = 4
+    is_calibrated = True
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Choose the strength, then fit: `departures` is (C, 1 + M), the offset first; `strength` None is infinite."""

@@ -1,39 +1,45 @@
 """Blends that fit nothing: the mean of probabilities and the mean of logits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities
-from heads.blending.blenders.protocol import Stack
+from heads.blending.blenders.protocol import Blender, Stack
 
 
-class Mean:
-    """The plain mean of the models' probabilities."""
+class _Even(Blender):
+    """Nothing is fitted, and every model has the same weight."""
 
-    name = "mean"
     complexity = 0
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Nothing is fitted."""
         return {}
+
+    def model_weights(self, parameters: Mapping[str, Any], models: Sequence[str]) -> dict[str, float]:
+        """The same for each model."""
+        return dict.fromkeys(models, 1 / len(models))
+
+
+class Mean(_Even):
+    """The plain mean of the models' probabilities."""
+
+    name = "mean"
+    about = "mean of the probabilities"
 
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean over the models that know the class."""
         return mean_over_models(stack)
 
 
-class MeanOfLogits:
+class MeanOfLogits(_Even):
     """The mean of the models' logits: a model that is sure counts for more than in the plain mean."""
 
     name = "mean_of_logits"
-    complexity = 0
-
-    def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
-        """Nothing is fitted."""
-        return {}
+    about = "mean of the log odds: a model that is sure counts for more"
 
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean over the models that know the class, on the scale of logits."""

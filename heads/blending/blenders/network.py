@@ -3,8 +3,8 @@
 Source: third place of DrivenData's Pri-matrix Factorization (second level), on logits rather than probabilities. Each
 of the ten networks leaves out a tenth of the clips and stops where its loss on these is lowest. All of its chance comes
 from seeds of its own: several blenders are fitted at the same time, and would stir one another's. What is kept is plain
-numbers: batch normalisation is folded into the weights, and nothing but NumPy is needed to use them. With `framed` it
-also sees the order statistics of each model's answers over the frames of a clip.
+numbers: batch normalisation is folded into the weights, and nothing but NumPy is needed to use them. With
+`takes_frames` it also sees the order statistics of each model's answers over the frames of a clip.
 """
 
 from base64 import b64decode, b64encode
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import losses_of_logits, mean_over_models, to_logits, to_probabilities
-from heads.blending.blenders.protocol import Stack
+from heads.blending.blenders.protocol import FRAMES, FRAMES_TOO, Blender, Stack
 from heads.data.frame_statistics import ORDER, SPREAD
 
 _UNITS = 512
@@ -32,13 +32,17 @@ _BN_EPS = 1e-3
 Layers = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
-class Network:
+class Network(Blender):
     """Two layers of 512 with batch normalisation and dropout; needs TensorFlow to be fitted."""
 
-    def __init__(self, *, framed: bool = False) -> None:
-        self.framed = framed
-        self.name = "network+frames" if framed else "network"
-        self.complexity = 8 if framed else 7
+    cost = "asked"
+    needs_keras = True
+
+    def __init__(self, *, takes_frames: bool = False) -> None:
+        self.takes_frames = takes_frames
+        self.name = "network" + (FRAMES if takes_frames else "")
+        self.about = "network of two wide layers of the models' answers" + (FRAMES_TOO if takes_frames else "")
+        self.complexity = 8 if takes_frames else 7
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Train the bags: each is a list of layers, weights and offsets as float16 in base 64."""
@@ -64,7 +68,7 @@ class Network:
 
     def _inputs(self, stack: Stack) -> NDArray[np.float32]:
         """(N, K): the logits of each column that a model knows. A histogram is nothing to take logits of."""
-        seen = stack[: len(stack) // (1 + len(SPREAD)) * (1 + len(ORDER))] if self.framed else stack
+        seen = stack[: len(stack) // (1 + len(SPREAD)) * (1 + len(ORDER))] if self.takes_frames else stack
         known = ~np.isnan(seen[:, 0, :])
         return to_logits(seen.transpose(1, 0, 2)[:, known]).astype(np.float32)
 

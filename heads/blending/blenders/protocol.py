@@ -1,37 +1,48 @@
-"""What every blender is: a rule with parameters that are plain JSON values."""
+"""What every blender is: a rule with parameters that are plain JSON values, and what it tells of itself."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Stack = NDArray[np.float64]  # (M, N, C): probability of class c on clip n by model m; NaN if the model lacks the class
+FRAMES = "+frames"  # ends the name of a blender that also takes scores of single frames
+FRAMES_TOO = ", and of their scores of single frames"  # ends what it says about itself
+Cost = Literal["fast", "small tables", "asked"]
 
 
-class Blender(Protocol):
+class Blender(ABC):
     """A way to combine the predictions of models.
 
     Attributes:
-        name: what recipes and reports call it.
+        name: what the command line, blend.json and reports call it.
+        about: what it does, in a few words for the report.
         complexity: how many kinds of numbers it fits, 0 for none; of two equally good blenders the one with less is
             preferred.
+        cost: when it is tried: always (`fast`), unless there are very many clips (`small tables`), or only if somebody
+            asks for it by name (`asked`).
+        takes_frames: whether its stack holds statistics over single frames behind the models' own probabilities.
+        is_calibrated: whether it calibrates what it predicts, so that no calibration needs to follow it.
+        needs_keras: whether it imports Keras to be fitted.
     """
 
-    @property
-    def name(self) -> str:
-        """What recipes and reports call it."""
+    name: str
+    about: str
+    complexity: int
+    cost: Cost = "fast"
+    takes_frames: bool = False
+    is_calibrated: bool = False
+    needs_keras: bool = False
 
-    @property
-    def complexity(self) -> int:
-        """How much it fits; of two equally good blenders the one that fits less is preferred."""
-
+    @abstractmethod
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Find the parameters.
 
         Args:
-            stack: (M, N, C) out-of-fold probabilities; for a blender that takes scores of single frames, behind the
-                models' own as many times M again for each statistic over frames.
+            stack: (M, N, C) out-of-fold probabilities; where `takes_frames`, behind the models' own as many times M
+                again for each statistic over frames.
             labels: (N, C) 0 or 1.
             fold: (N,) fold of each clip, for choices that need a validation of their own.
 
@@ -39,5 +50,14 @@ class Blender(Protocol):
             The parameters, JSON values.
         """
 
+    @abstractmethod
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """Combine (M, N, C) probabilities into (N, C); a class that every model lacks stays NaN."""
+
+    def missing(self) -> str:
+        """Why it cannot be used here, one sentence; "" if it can."""
+        return ""
+
+    def model_weights(self, parameters: Mapping[str, Any], models: Sequence[str]) -> dict[str, float] | None:
+        """The weight of each of `models`, mean over classes; None if it does not weigh models one by one."""
+        return None

@@ -1,9 +1,8 @@
-"""The blenders by name, simplest first."""
+"""The blenders, simplest first."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
-from heads.blending.blenders.boosted import FRAMES, Boosted, LightGBM, XGBoost
+from heads.blending.blenders.boosted import LightGBM, XGBoost
 from heads.blending.blenders.calibrated import SUFFIX, Calibrated
 from heads.blending.blenders.greedy import EnsembleSelection
 from heads.blending.blenders.logistic import LogisticStacking
@@ -15,7 +14,7 @@ from heads.errors import BlendError
 
 MOST_CLIPS_FOR_TREES = 20_000
 
-_ALL: tuple[Blender, ...] = (
+BLENDERS: tuple[Blender, ...] = (
     Mean(),
     MeanOfLogits(),
     BestSingle(),
@@ -23,69 +22,73 @@ _ALL: tuple[Blender, ...] = (
     EnsembleSelection(per_class=False),
     EnsembleSelection(per_class=True),
     LogisticStacking(),
+    XGBoost(),
+    LightGBM(),
+    Network(),
+    XGBoost(takes_frames=True),
+    LightGBM(takes_frames=True),
+    Network(takes_frames=True),
 )
-OPTIONAL: Mapping[str, Boosted | Network] = MappingProxyType(
-    {
-        blender.name: blender
-        for framed in (False, True)
-        for blender in (XGBoost(framed=framed), LightGBM(framed=framed), Network(framed=framed))
-    }
-)
-BLENDERS: Mapping[str, Blender] = MappingProxyType({blender.name: blender for blender in _ALL})
+
+
+def known_blender(name: str) -> Blender:
+    """The blender called `name`, whether it can be used here or not; `<blender>+calibrated` is that one, calibrated.
+
+    Raises:
+        BlendError: there is none.
+    """
+    by_name = {blender.name: blender for blender in BLENDERS}
+    if name in by_name:
+        return by_name[name]
+    plain = name.removesuffix(SUFFIX)
+    if plain not in by_name:
+        raise BlendError(f"there is no blender '{name}'; choose one of {', '.join(by_name)}, or auto")
+    return Calibrated(by_name[plain])
 
 
 def find_blender(name: str) -> Blender:
-    """The blender called `name`; `<blender>+calibrated` is that blender with calibration after it.
+    """The blender called `name`, as `known_blender` finds it.
 
     Raises:
         BlendError: there is none, or the library that it needs is not installed.
     """
-    if name in BLENDERS:
-        return BLENDERS[name]
-    plain = name.removesuffix(SUFFIX)
-    if plain in OPTIONAL:
-        missing = OPTIONAL[plain].missing()
-        if missing:
-            raise BlendError(f"blender '{name}': {missing}")
-    found: Blender | None = BLENDERS.get(plain) or OPTIONAL.get(plain)
-    if found is None:
-        raise BlendError(f"there is no blender '{name}'; choose one of {', '.join([*BLENDERS, *OPTIONAL])}, or auto")
-    return found if plain == name else Calibrated(found)
-
-
-def uses_frames(name: str) -> bool:
-    """Whether the blender called `name` takes scores of single frames."""
-    return name.removesuffix(SUFFIX).endswith(FRAMES)
+    found = known_blender(name)
+    if missing := found.missing():
+        raise BlendError(f"blender '{name}': {missing}")
+    return found
 
 
 def blenders_to_try(
-    n_clips: int, asked: Sequence[str] = (), *, framed: bool = False
+    n_clips: int,
+    asked: Sequence[str] = (),
+    *,
+    has_frames: bool = False,
+    most_clips_for_trees: int = MOST_CLIPS_FOR_TREES,
 ) -> tuple[dict[str, Blender], list[str]]:
     """The blenders that `auto` chooses among, and a sentence for each that is left out.
-
-    Boosters are tried where they are installed and the table is small; the network takes minutes, and is tried if it
-    is asked for.
 
     Args:
         n_clips: clips to fit to.
         asked: names of further blenders to try in any case.
-        framed: whether there are scores of single frames, for the blenders that take them.
+        has_frames: whether there are scores of single frames, for the blenders that take them.
+        most_clips_for_trees: on more clips than these, blenders for small tables are left out.
 
     Raises:
         BlendError: a blender that was asked for is unknown or cannot be used.
     """
-    tried = {**BLENDERS, **{name: find_blender(name) for name in asked}}
-    notes = []
-    for name, blender in OPTIONAL.items():
-        if name in tried or (uses_frames(name) and not framed):
-            continue
-        reason = blender.missing()
-        if not reason and isinstance(blender, Network):
-            reason = f"it takes minutes; try it with --also {name}"
-        elif not reason and n_clips > MOST_CLIPS_FOR_TREES:
-            reason = f"it is slow on more than {MOST_CLIPS_FOR_TREES:,} clips; try it with --also {name}"
-        if reason:
-            notes.append(f"{name} is left out: {reason}")
-        else:
-            tried[name] = blender
+    asked_for = {name: find_blender(name) for name in asked}
+    offered = [blender for blender in BLENDERS if has_frames or not blender.takes_frames]
+    reasons = {
+        blender.name: blender.missing() or _too_slow(blender, n_clips, most_clips_for_trees) for blender in offered
+    }
+    tried = {blender.name: blender for blender in offered if not reasons[blender.name]} | asked_for
+    notes = [f"{name} is left out: {reason}" for name, reason in reasons.items() if reason and name not in tried]
     return tried, notes
+
+
+def _too_slow(blender: Blender, n_clips: int, most_clips_for_trees: int) -> str:
+    if blender.cost == "asked":
+        return f"it takes minutes; try it with --also {blender.name}"
+    if blender.cost == "small tables" and n_clips > most_clips_for_trees:
+        return f"it is slow on more than {most_clips_for_trees:,} clips; try it with --also {blender.name}"
+    return ""

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import losses_of_logits, mean_over_models, to_logits
-from heads.blending.blenders.protocol import Stack
+from heads.blending.blenders.protocol import Blender, Stack
 
 
-class BestSingle:
+class BestSingle(Blender):
     """The one model with the lowest log loss among those that know the most classes."""
 
     name = "best_single"
+    about = "the one best model"
     complexity = 1
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:

@@ -3,23 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from heads.blending.blenders.boosted import FRAMES
-from heads.blending.blenders.calibrated import SUFFIX
-from heads.blending.contribution import mean_weights
+from heads.blending.blenders import known_blender
 from heads.report.run_facts import RunFacts
 from heads.report.tables.cells import Cell, Column, Row, Table, columns, number, percent, text
-
-_ABOUT = {
-    "mean": "mean of the probabilities",
-    "mean_of_logits": "mean of the log odds: a model that is sure counts for more",
-    "best_single": "the one best model",
-    "greedy": "weighted mean of the log odds, models picked one by one",
-    "greedy_per_class": "the same, with weights of its own for each species",
-    "logistic": "logistic regression of the models' log odds",
-    "xgboost": "boosted trees (XGBoost) of how the models' answers are spread",
-    "lightgbm": "boosted trees (LightGBM) of how the models' answers are spread",
-    "network": "network of two wide layers of the models' answers",
-}
 
 
 def comparison_table(facts: RunFacts) -> Table:
@@ -33,7 +19,7 @@ def comparison_table(facts: RunFacts) -> Table:
                 number(row["behind"], 5),
                 number(row["standard_error"], 5),
                 text("equal" if row["as_good"] else "behind", tone="" if row["as_good"] else "quiet"),
-                text(_about(row["name"]), tone="quiet"),
+                text(known_blender(row["name"]).about, tone="quiet"),
             ),
             mark="chosen" if row["name"] == chosen else "",
         )
@@ -55,14 +41,6 @@ def comparison_table(facts: RunFacts) -> Table:
     )
 
 
-def _about(blender: str) -> str:
-    """What a blender does, in words."""
-    plain = blender.removesuffix(SUFFIX)
-    about = _ABOUT[plain.removesuffix(FRAMES)]
-    frames = ", and of their scores of single frames" if plain.endswith(FRAMES) else ""
-    return about + frames + (", then calibrated" if blender != plain else "")
-
-
 def contribution_tables(facts: RunFacts) -> list[Table]:
     """What each model adds and how their errors correlate; empty if fewer than two models know every class."""
     found = facts.metrics["contributions"]
@@ -70,7 +48,7 @@ def contribution_tables(facts: RunFacts) -> list[Table]:
 
 
 def _left_out_table(facts: RunFacts, found: dict[str, Any]) -> Table:
-    weights, greedy = mean_weights(facts.fitted), found["greedy_weights"]
+    weights, greedy = facts.fitted.model_weights() or {}, found["greedy_weights"]
     heads = facts.metrics["heads"]
     rows = [
         Row(

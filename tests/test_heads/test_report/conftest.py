@@ -90,7 +90,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             )
         run.write_clips(bad_clips())
         run.write_config({"seed": 0, "folds": 5, "heads": [{"name": "attention", "queries": 4}]})
-        blend_run(run)
+        blend_run(run, most_clips_for_trees=0)
         return run
 
     return build

@@ -143,7 +143,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> str:
     head = HeadConfig(**settings, kind="deviation", statistics=("deviation",), learning_rate=0.02)
     run = RunDirectory(folder / "run")
     train_run(store, folder / "labels.csv", run, Recipe(folds=3, heads=(head,)))
-    blend_run(run)
+    blend_run(run, most_clips_for_trees=0)
     return render_report(run, store, folder / "videos")
 
 

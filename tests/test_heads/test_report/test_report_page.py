@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from heads.blending.blend import blend_data
-from heads.blending.blenders import BLENDERS, OPTIONAL, find_blender
+from heads.blending.blenders import find_blender
+from heads.blending.blenders.registry import BLENDERS
 from heads.errors import RunError
 from heads.report import render_report
 from heads.report.figures.small_multiples import species_reliability
@@ -135,14 +136,14 @@ def test_it_says_what_choosing_a_blend_flatters_by(make_run: MakeRun) -> None:
     run = make_run()
     blind = run.read_metrics()["choice"]["auto"]["mean_log_loss"]
     assert f"chosen anew for each fold without a look at that fold, it is {blind:.4f}" in render_report(run)
-    blend_run(run, "mean")
+    blend_run(run, "mean", most_clips_for_trees=0)
     assert "chosen anew" not in render_report(run)
 
 
 def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> None:
     """Whatever blend is chosen."""
     run = make_run()
-    blend_run(run, "logistic")
+    blend_run(run, "logistic", most_clips_for_trees=0)
     weights = blend_data(run.read_all_oof(), run.read_labels(), run.read_folds()).fit(find_blender("greedy")).parameters
     expected = dict(zip(run.head_names(), (f"{np.mean(own):.2f}" for own in weights["weights"]), strict=True))
     table = contribution_tables(read_run(run))[0]
@@ -153,14 +154,14 @@ def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> 
 
 def test_a_blend_that_is_the_best_single_model_is_said_to_be(make_run: MakeRun) -> None:
     run = make_run()
-    blend_run(run, "best_single")
+    blend_run(run, "best_single", most_clips_for_trees=0)
     assert "It is the best single model, attention-efficientnet_lite0, by itself." in render_report(run)
 
 
 def test_every_way_to_blend_is_explained(make_run: MakeRun) -> None:
     run = make_run()
     metrics = run.read_metrics()
-    names = [*BLENDERS, *OPTIONAL, "xgboost+frames+calibrated"]
+    names = [*(blender.name for blender in BLENDERS), "xgboost+frames+calibrated"]
     row = metrics["comparison"][0]
     write_json(run.metrics_path, {**metrics, "comparison": [{**row, "name": name} for name in names]})
     said = [row.cells[-1].text for row in comparison_table(read_run(run)).rows]
@@ -250,7 +251,7 @@ def test_thresholds_are_chosen_among_by_what_is_wanted(make_run: MakeRun) -> Non
     table = thresholds_table(read_run(run))
     assert (len(table.rows), table.chosen) == (9 * 6, "precision 90 %")
     assert table.choices == [f"{aim} {share} %" for aim in ("precision", "recall") for share in (80, 90, 95)]
-    blend_run(run, "mean", precision=(), recall=(0.975,))
+    blend_run(run, "mean", precision=(), recall=(0.975,), most_clips_for_trees=0)
     table = thresholds_table(read_run(run))
     assert (table.choices, table.chosen) == (["recall 97.5 %"], "recall 97.5 %")
 

@@ -47,6 +47,7 @@ class Boosted(Blender):
         """Grow the trees: `boosters` holds for each class the library's own text, or None."""
         base = mean_over_models(to_logits(self._models(stack)))
         enough = np.minimum(labels.sum(axis=0), (1 - labels).sum(axis=0)) >= _FEWEST_POSITIVES
+        enough &= ~np.isnan(base).any(axis=0)  # of a class that no model knows there is nothing to move
         return {
             "boosters": [
                 self._grow(self._inputs(stack, column), labels[:, column].copy(), base[:, column].copy())

@@ -58,6 +58,8 @@ class Network(Blender):
 
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean of the bags' probabilities; where no model knows a class, NaN."""
+        if not stack.shape[1]:
+            return np.empty(stack.shape[1:])
         inputs = self._inputs(stack)
         answers = [to_probabilities(_forward(inputs, _unpacked(bag)).astype(np.float64)) for bag in parameters["bags"]]
         return np.where(np.isnan(mean_over_models(stack)), np.nan, np.mean(answers, axis=0))

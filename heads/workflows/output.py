@@ -1,11 +1,14 @@
 """Predictions for new clips as the file that somebody wants: our own table, or a given template's rows and columns.
 
-CSV, or Parquet with the extra `parquet`.
+The ending of the file's name says which format; `OUTPUT_FORMATS` is the table of them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import pandas as pd
 
@@ -17,63 +20,90 @@ from heads.workflows.predict import NewPredictions
 from store.files import atomic_path
 from store.ids import name_a_few
 
+Frames = Mapping[str, Sequence[Moment]]
+
+
+class OutputFormat(Protocol):
+    """A kind of file that predictions can be written as."""
+
+    def missing(self) -> str:
+        """What it needs and is not installed, with the remedy, as the end of a sentence; "" if nothing is missing."""
+
+    def write(self, path: Path, new: NewPredictions, template: TextTable | None, frames: Frames | None) -> None:
+        """Write predictions to `path`, a temporary file with the ending of the format.
+
+        Args:
+            path: where to write; its folder is there.
+            new: what the run says, with the status and the origin of each clip.
+            template: the rows and columns that are wanted; None for the format's own.
+            frames: the moments of each clip that count; None if they were not asked for.
+
+        Raises:
+            PredictionError: the format has no place for the template or the frames, or the template asks for a class
+                that the run does not predict.
+        """
+
+
+class _Table(ABC):
+    """A format of rows and columns: a row a clip, as `prediction_table` makes them."""
+
+    def missing(self) -> str:
+        return ""
+
+    def write(self, path: Path, new: NewPredictions, template: TextTable | None, frames: Frames | None) -> None:
+        self._save(prediction_table(new, template, frames), path)
+
+    @abstractmethod
+    def _save(self, table: pd.DataFrame, path: Path) -> None:
+        """Write the table without its index."""
+
+
+class Csv(_Table):
+    """Comma-separated text, compressed if the name says so."""
+
+    def _save(self, table: pd.DataFrame, path: Path) -> None:
+        table.to_csv(path, index=False)
+
+
+class Parquet(_Table):
+    """Parquet, by pyarrow."""
+
+    def missing(self) -> str:
+        """That pyarrow is, if it is."""
+        if find_spec("pyarrow"):
+            return ""
+        return "Parquet needs pyarrow, which is not installed: pip install 'trapline[parquet]'"
+
+    def _save(self, table: pd.DataFrame, path: Path) -> None:
+        table.to_parquet(path, index=False)
+
+
+OUTPUT_FORMATS: Mapping[str, OutputFormat] = MappingProxyType({".csv": Csv(), ".csv.gz": Csv(), ".parquet": Parquet()})
+
 
 def write_predictions(
-    path: Path,
-    new: NewPredictions,
-    template: TextTable | None = None,
-    frames: Mapping[str, Sequence[Moment]] | None = None,
+    path: Path, new: NewPredictions, template: TextTable | None = None, frames: Frames | None = None
 ) -> None:
-    """Write predictions as Parquet if `path` ends so, else as CSV.
-
-    Without a template the columns are `clip_id`, `status`, `origin` and one a class. With one, they are the template's,
-    in its order, and so are the rows; a template has no place for a status or origin, nor for `frames`: the moments of
-    each clip that count. Otherwise these become the last columns `top_frames_s`, seconds separated by spaces, and
-    `top_frames_weight`, each frame's share in the answer.
+    """Write predictions in the format that the ending of `path` names.
 
     Raises:
-        PredictionError: the template has a column that is no class of the run, there are frames for a template, or
-            what Parquet needs is not installed.
+        PredictionError: as `require_writable` raises it, or the format has no place for the template or the frames.
     """
     require_writable(path)
-    if template is not None and frames is not None:
-        raise PredictionError(
-            f"{template.name}: --explain adds columns, for which a template has no place; leave one out"
-        )
-    predictions = new.predictions
-    frame = pd.DataFrame(predictions.probabilities, columns=list(predictions.classes))
-    if template is None:
-        frame.insert(0, ID_COLUMN, list(predictions.ids))
-        frame.insert(1, STATUS_COLUMN, [status.value for status in new.status])
-        frame.insert(2, ORIGIN_COLUMN, [origin.value for origin in new.origin])
-        if frames is not None:
-            moments = [frames.get(clip_id, ()) for clip_id in predictions.ids]
-            frame["top_frames_s"] = [" ".join(f"{each.time_s:.2f}" for each in some) for some in moments]
-            frame["top_frames_weight"] = [" ".join(f"{each.weight:.3f}" for each in some) for some in moments]
-    else:
-        frame = _in_template_order(frame, template)
     with atomic_path(path) as temporary:
-        frame.to_parquet(temporary, index=False) if is_parquet(path) else frame.to_csv(temporary, index=False)
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether `path` asks for Parquet."""
-    return path.suffix.lower() == ".parquet"
+        _format_of(path).write(temporary, new, template, frames)
 
 
 def require_writable(path: Path) -> None:
     """Make sure that predictions can be written where, and in the format that, `path` asks for.
 
     Raises:
-        PredictionError: it is a folder, or asks for Parquet, and pyarrow is not installed.
+        PredictionError: it is a folder, or what its format needs is not installed.
     """
     if path.is_dir():
         raise PredictionError(f"{path}: is a folder; name the file to write, such as {path / 'predictions.csv'}")
-    if is_parquet(path) and find_spec("pyarrow") is None:
-        raise PredictionError(
-            f"{path.name}: Parquet needs pyarrow, which is not installed: pip install 'trapline[parquet]', or name a "
-            "file that ends in .csv"
-        )
+    if missing := _format_of(path).missing():
+        raise PredictionError(f"{path.name}: {missing}, or name a file that ends in .csv")
 
 
 def read_template(path: Path) -> TextTable:
@@ -81,15 +111,49 @@ def read_template(path: Path) -> TextTable:
     return read_table(path)
 
 
-def _in_template_order(frame: pd.DataFrame, template: TextTable) -> pd.DataFrame:
+def prediction_table(new: NewPredictions, template: TextTable | None, frames: Frames | None) -> pd.DataFrame:
+    """Predictions as rows and columns.
+
+    Without a template the columns are `clip_id`, `status`, `origin` and one a class. With one, they are the template's,
+    in its order, and so are the rows; a template has no place for a status or origin, nor for `frames`. Otherwise these
+    become the last columns `top_frames_s`, seconds separated by spaces, and `top_frames_weight`, each frame's share in
+    the answer.
+
+    Raises:
+        PredictionError: the template has a column that is no class of the run, or there are frames for a template.
+    """
+    if template is not None and frames is not None:
+        raise PredictionError(
+            f"{template.name}: --explain adds columns, for which a template has no place; leave one out"
+        )
+    predictions = new.predictions
+    table = pd.DataFrame(predictions.probabilities, columns=list(predictions.classes))
+    if template is not None:
+        return _in_template_order(table, template)
+    table.insert(0, ID_COLUMN, list(predictions.ids))
+    table.insert(1, STATUS_COLUMN, [status.value for status in new.status])
+    table.insert(2, ORIGIN_COLUMN, [origin.value for origin in new.origin])
+    if frames is not None:
+        moments = [frames.get(clip_id, ()) for clip_id in predictions.ids]
+        table["top_frames_s"] = [" ".join(f"{each.time_s:.2f}" for each in some) for some in moments]
+        table["top_frames_weight"] = [" ".join(f"{each.weight:.3f}" for each in some) for some in moments]
+    return table
+
+
+def _format_of(path: Path) -> OutputFormat:
+    name = path.name.lower()
+    return next((each for ending, each in OUTPUT_FORMATS.items() if name.endswith(ending)), OUTPUT_FORMATS[".csv"])
+
+
+def _in_template_order(table: pd.DataFrame, template: TextTable) -> pd.DataFrame:
     """The class columns of the template, with the clips as the template writes them."""
     id_column = template.id_column
     wanted = [name for name in template.columns if name != id_column]
-    unknown = [name for name in wanted if name not in frame.columns]
+    unknown = [name for name in wanted if name not in table.columns]
     if unknown:
         raise PredictionError(
-            f"{template.name}: the run does not predict {name_a_few(unknown)}; it knows {name_a_few(frame.columns)}"
+            f"{template.name}: the run does not predict {name_a_few(unknown)}; it knows {name_a_few(table.columns)}"
         )
-    ordered = frame[wanted]
+    ordered = table[wanted]
     ordered.insert(template.columns.index(id_column), id_column, template.column(id_column))
     return ordered.set_axis(list(template.header), axis="columns")

@@ -1,15 +1,20 @@
+import json
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from heads.cli import app
 from heads.data.predictions import Predictions
+from heads.data.tables import TextTable
 from heads.errors import PredictionError
+from heads.explain.attribution import Moment
 from heads.workflows import output
-from heads.workflows.output import read_template, require_writable, write_predictions
+from heads.workflows.output import OUTPUT_FORMATS, Frames, read_template, require_writable, write_predictions
 from heads.workflows.predict import NewPredictions, Origin
 from store import Status
 
@@ -44,3 +49,47 @@ def test_a_template_in_another_spelling_of_its_letters_is_kept_as_it_came(tmp_pa
         tmp_path / "out.csv", NewPredictions(predictions=said, status=(Status.OK,), origin=(Origin.NEW,)), wanted
     )
     assert (tmp_path / "out.csv").read_text() == f"filename,{two}\n{two}.mp4,0.25\n"
+
+
+def predicted() -> NewPredictions:
+    said = Predictions(ids=("a.mp4", "b.mp4"), classes=("hog", "lion"), probabilities=np.array([[0.25, 0.5], [1, 0]]))
+    return NewPredictions(predictions=said, status=(Status.OK, Status.FAILED), origin=(Origin.NEW, Origin.OUT_OF_FOLD))
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("p.csv", pd.read_csv), ("p.CSV", pd.read_csv), ("p.csv.gz", pd.read_csv), ("p.Parquet", pd.read_parquet)],
+)
+def test_every_format_holds_the_same_table(tmp_path: Path, name: str, read: Callable[[Path], pd.DataFrame]) -> None:
+    write_predictions(tmp_path / name, predicted(), frames={"a.mp4": [Moment(time_s=1.5, weight=0.75)]})
+    table = read(tmp_path / name)
+    assert list(table) == ["clip_id", "status", "origin", "hog", "lion", "top_frames_s", "top_frames_weight"]
+    assert table[["hog", "lion"]].to_numpy().tolist() == [[0.25, 0.5], [1, 0]]
+    assert [float(table.loc[0, name]) for name in ("top_frames_s", "top_frames_weight")] == [1.5, 0.75]
+    assert str(table.loc[1, "top_frames_s"]) in ("", "nan")
+    assert table["status"].tolist() == ["ok", "failed"]
+    assert table["origin"].tolist() == ["new", "out of fold"]
+
+
+def test_a_format_is_added_by_its_row_in_the_table_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Observations:
+        """What a table of columns cannot hold: a record a clip, with the name of the model."""
+
+        def missing(self) -> str:
+            return "it needs a licence" if unlicensed else ""
+
+        def write(self, path: Path, new: NewPredictions, template: TextTable | None, frames: Frames | None) -> None:
+            records = [
+                {"media": clip_id, "status": status.value, "by": new.predictions.model}
+                for clip_id, status in zip(new.predictions.ids, new.status, strict=True)
+            ]
+            path.write_text(json.dumps(records))
+
+    unlicensed = False
+    monkeypatch.setattr(output, "OUTPUT_FORMATS", {**OUTPUT_FORMATS, ".json": Observations()})
+    write_predictions(tmp_path / "p.json", predicted())
+    assert json.loads((tmp_path / "p.json").read_text())[1] == {"media": "b.mp4", "status": "failed", "by": ""}
+    unlicensed = True
+    with pytest.raises(PredictionError, match=r"^q\.json: it needs a licence, or name a file that ends in .csv$"):
+        write_predictions(tmp_path / "q.json", predicted())
+    assert [path.name for path in tmp_path.iterdir()] == ["p.json"]

@@ -98,10 +98,13 @@ def require_writable(path: Path) -> None:
     """Make sure that predictions can be written where, and in the format that, `path` asks for.
 
     Raises:
-        PredictionError: it is a folder, or what its format needs is not installed.
+        PredictionError: it is a folder or in one that is not there, its ending is none of a format's, or what the
+            format needs is not installed.
     """
     if path.is_dir():
         raise PredictionError(f"{path}: is a folder; name the file to write, such as {path / 'predictions.csv'}")
+    if not path.parent.is_dir():
+        raise PredictionError(f"{path}: there is no folder {path.parent}; make it, or name a file in another folder")
     if missing := _format_of(path).missing():
         raise PredictionError(f"{path.name}: {missing}, or name a file that ends in .csv")
 
@@ -141,8 +144,15 @@ def prediction_table(new: NewPredictions, template: TextTable | None, frames: Fr
 
 
 def _format_of(path: Path) -> OutputFormat:
-    name = path.name.lower()
-    return next((each for ending, each in OUTPUT_FORMATS.items() if name.endswith(ending)), OUTPUT_FORMATS[".csv"])
+    """The format that the ending of `path` names; CSV for a name without an ending."""
+    name = path.name.lower() if path.suffix else ".csv"
+    for ending, format_ in OUTPUT_FORMATS.items():
+        if name.endswith(ending):
+            return format_
+    raise PredictionError(
+        f"{path.name}: predictions are not written as '{path.suffix}'; name a file that ends in one of "
+        f"{', '.join(OUTPUT_FORMATS)}"
+    )
 
 
 def _in_template_order(table: pd.DataFrame, template: TextTable) -> pd.DataFrame:

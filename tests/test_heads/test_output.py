@@ -38,6 +38,35 @@ def test_a_folder_to_write_to_is_refused_before_anything_is_done(tmp_path: Path)
     assert str(done.exception).startswith(f"{tmp_path}: is a folder; name the file to write, such as {tmp_path}")
 
 
+@pytest.mark.parametrize("name", ["p.xlsx", "p.tsv", "p.csv.zip"])
+def test_an_ending_of_no_format_is_refused_before_anything_is_done(tmp_path: Path, name: str) -> None:
+    options = {"--run": tmp_path / "run", "--store": tmp_path / "store", "--out": tmp_path / name}
+    done = CliRunner().invoke(app, ["predict", *(str(word) for option in options.items() for word in option)])
+    assert isinstance(done.exception, PredictionError)
+    assert str(done.exception) == (
+        f"{name}: predictions are not written as '{Path(name).suffix}'; name a file that ends in one of "
+        ".csv, .csv.gz, .parquet"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    out = tmp_path / "no" / "such" / "p.csv"
+    options = {"--run": tmp_path / "run", "--store": tmp_path / "store", "--out": out}
+    done = CliRunner().invoke(app, ["predict", *(str(word) for option in options.items() for word in option)])
+    assert isinstance(done.exception, PredictionError)
+    assert str(done.exception) == f"{out}: there is no folder {out.parent}; make it, or name a file in another folder"
+    with pytest.raises(PredictionError, match="there is no folder"):
+        write_predictions(out, predicted())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_without_an_ending_is_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_predictions(Path("predictions"), predicted())
+    assert (tmp_path / "predictions").read_text().startswith("clip_id,status,origin,hog,lion\n")
+
+
 def test_a_template_in_another_spelling_of_its_letters_is_kept_as_it_came(tmp_path: Path) -> None:
     one, two = (unicodedata.normalize(form, "Taï") for form in ("NFC", "NFD"))
     template = tmp_path / "template.csv"

@@ -17,7 +17,7 @@ metadata.json           scores with and without clip facts, if asked for; other_
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from heads.data import frame_statistics
 from heads.data.folds import Folds
-from heads.data.frame_statistics import read_layers, write_layers
 from heads.data.history import Epoch
-from heads.data.labels import LabelTable, load_labels
+from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions, read_csv
 from heads.errors import PredictionError, RunError
 from store.digest import file_sha256
@@ -174,16 +174,11 @@ class RunDirectory:
 
     def write_labels(self, labels: LabelTable) -> None:
         """Write the labels that the run uses, one-hot, with the site of each clip if it is known."""
-        frame = pd.DataFrame(labels.values, columns=list(labels.classes))
-        frame.insert(0, "filename", list(labels.ids))
-        if labels.sites is not None:
-            frame.insert(1, "site", list(labels.sites))
-        self._write_frame(self.labels_path, frame)
+        self._write_frame(self.labels_path, labels.to_frame())
 
     def read_labels(self) -> LabelTable:
         """The labels that the run uses."""
-        self._require(self.labels_path, _TRAIN)
-        return load_labels(self.labels_path, allow_empty_classes=True)
+        return LabelTable.from_frame(self._frame(self.labels_path, _TRAIN, ("filename",)), self.labels_path.name)
 
     def write_folds(self, folds: Folds, fingerprints: Sequence[str] | None = None) -> None:
         """Write the fold and group of each clip, and the fingerprint of its file where these are given.
@@ -191,12 +186,7 @@ class RunDirectory:
         Raises:
             ValueError: the folds were made without ids.
         """
-        if len(folds.ids) != len(folds.fold):
-            raise ValueError("these folds have no clip ids; give `ids` to assign_folds")
-        frame = pd.DataFrame({"clip_id": list(folds.ids), "fold": folds.fold, "group": list(folds.groups)})
-        if fingerprints is not None:
-            frame["fingerprint"] = list(fingerprints)
-        self._write_frame(self.folds_path, frame)
+        self._write_frame(self.folds_path, folds.to_frame(fingerprints))
 
     def write_balance(self, table: pd.DataFrame) -> None:
         """Write how the folds spread the classes, as `heads.data.folds.balance_table` gives it."""
@@ -204,11 +194,7 @@ class RunDirectory:
 
     def read_folds(self) -> Folds:
         """The fold and group of each clip."""
-        frame = self._frame(self.folds_path, _TRAIN, ("clip_id", "fold", "group"))
-        fold = np.array(frame["fold"], dtype=np.int64)
-        return Folds(
-            ids=tuple(frame["clip_id"]), fold=fold, groups=tuple(frame["group"]), n_folds=int(fold.max(initial=-1)) + 1
-        )
+        return Folds.from_frame(self._frame(self.folds_path, _TRAIN, ("clip_id", "fold", "group")))
 
     def read_fingerprints(self) -> dict[str, str]:
         """The fingerprint of each clip's file; empty for a run of before they were written."""
@@ -256,8 +242,7 @@ class RunDirectory:
 
     def write_epochs(self, name: str, epochs: Sequence[Epoch]) -> None:
         """Write how the training of a head went so far."""
-        lines = [json.dumps({"head": name, **asdict(epoch)}, allow_nan=False) for epoch in epochs]
-        write_text(self.epochs_path(name), "".join(f"{line}\n" for line in lines))
+        write_text(self.epochs_path(name), "".join(epoch.to_json_line(name) for epoch in epochs))
 
     def write_oof(self, name: str, predictions: Predictions) -> None:
         """Write the out-of-fold probabilities of a head or blend."""
@@ -291,12 +276,12 @@ class RunDirectory:
     def write_frames(self, name: str, layers: Sequence[Predictions]) -> None:
         """Write how a head's out-of-fold scores of single frames are spread over each clip."""
         with atomic_path(self.frames_path(name)) as temporary:
-            write_layers(temporary, layers)
+            frame_statistics.write(temporary, layers)
 
     def read_frames(self, name: str) -> list[Predictions]:
         """How a head's out-of-fold scores of single frames are spread over each clip: a table a statistic."""
         self._require(self.frames_path(name), _FRAMES)
-        return read_layers(self.frames_path(name), name)
+        return frame_statistics.read(self.frames_path(name), name)
 
     def write_added(self, name: str, new: Predictions, facts: Mapping[str, Any]) -> None:
         """Write what a model from outside says of clips that are not the run's, and where that came from."""

@@ -50,6 +50,26 @@ class Folds:
         group_of = dict(zip(self.ids, self.groups, strict=True))
         return tuple(group_of[clip_id] for clip_id in ids)
 
+    def to_frame(self, fingerprints: Sequence[str] | None = None) -> pd.DataFrame:
+        """A row a clip: `clip_id`, `fold`, `group`, and `fingerprint` of its file where these are given.
+
+        Raises:
+            ValueError: the folds were made without ids.
+        """
+        if len(self.ids) != len(self.fold):
+            raise ValueError("these folds have no clip ids; give `ids` to assign_folds")
+        frame = pd.DataFrame({"clip_id": list(self.ids), "fold": self.fold, "group": list(self.groups)})
+        if fingerprints is not None:
+            frame["fingerprint"] = list(fingerprints)
+        return frame
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> "Folds":
+        """The folds that `to_frame` gave, whether its cells are numbers or, out of a CSV, text."""
+        fold = frame["fold"].to_numpy().astype(np.int64)
+        n_folds = int(fold.max(initial=-1)) + 1
+        return cls(ids=tuple(frame["clip_id"]), fold=fold, groups=tuple(frame["group"]), n_folds=n_folds)
+
 
 def assign_folds(
     labels: ArrayLike,

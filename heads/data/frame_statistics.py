@@ -66,7 +66,7 @@ def of_one_frame(predictions: Predictions) -> list[Predictions]:
     return as_layers(predictions.model, predictions.ids, predictions.classes, spread, predictions.fold)
 
 
-def write_layers(path: Path, layers: Sequence[Predictions]) -> None:
+def write(path: Path, layers: Sequence[Predictions]) -> None:
     """Write what `as_layers` made, of out-of-fold predictions, as one compressed .npz file."""
     first = layers[0]
     with path.open("wb") as file:
@@ -79,8 +79,8 @@ def write_layers(path: Path, layers: Sequence[Predictions]) -> None:
         )
 
 
-def read_layers(path: Path, model: str) -> list[Predictions]:
-    """Read what `write_layers` wrote.
+def read(path: Path, model: str) -> list[Predictions]:
+    """Read what `write` wrote.
 
     Raises:
         PredictionError: the file is something else, or holds other statistics.

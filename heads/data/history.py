@@ -1,11 +1,7 @@
-"""How the training of a head went, epoch by epoch, and whoever is told of it."""
+"""How the training of a head went, epoch by epoch."""
 
-import logging
-import threading
-from dataclasses import dataclass
-from typing import Protocol
-
-_log = logging.getLogger(__name__)
+import json
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,41 +29,6 @@ class Epoch:
         """Mean loss of the members."""
         return sum(self.losses) / len(self.losses)
 
-
-class Listener(Protocol):
-    """Whoever is told how a piece of work goes: a terminal, a notebook, a log.
-
-    Attributes:
-        stopping: set when the user asks to stop: the epoch that is running is finished and saved, then StoppedError is
-            raised.
-    """
-
-    stopping: threading.Event
-
-    def note(self, sentence: str) -> None:
-        """Something that the user should know."""
-
-    def epoch(self, head: str, epoch: Epoch) -> None:
-        """An epoch of the head called `head` is over."""
-
-    def scored(self, head: str, number: int, total: int) -> None:
-        """The single frames of clip `number` of `total` have been scored by a head."""
-
-
-class LoggingListener:
-    """Logs notes as warnings, and everything else for those who look for it."""
-
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
-
-    def note(self, sentence: str) -> None:
-        """Log a warning."""
-        _log.warning(sentence)
-
-    def epoch(self, head: str, epoch: Epoch) -> None:
-        """Log an epoch."""
-        _log.info("%s: epoch %d of %d, loss %.4f", head, epoch.number, epoch.epochs, epoch.loss)
-
-    def scored(self, head: str, number: int, total: int) -> None:
-        """Log a scored clip."""
-        _log.debug("%s: single frames of clip %d of %d", head, number, total)
+    def to_json_line(self, head: str) -> str:
+        """The epoch of the head called `head` as a line of epochs.jsonl."""
+        return json.dumps({"head": head, **asdict(self)}, allow_nan=False) + "\n"

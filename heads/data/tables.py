@@ -50,8 +50,8 @@ class TextTable:
             if name in self.columns:
                 return name
         raise LabelError(
-            f"{self.name}: there is no column of clips, expected one of {_quoted(ID_COLUMNS)}, "
-            f"found {_quoted(self.columns)}; name the clips' column in the first line (comma separated)"
+            f"{self.name}: there is no column of clips, expected one of {quoted(ID_COLUMNS)}, "
+            f"found {quoted(self.columns)}; name the clips' column in the first line (comma separated)"
         )
 
     def clip_ids(self) -> list[str]:
@@ -65,6 +65,29 @@ class TextTable:
             if not clip_id:
                 raise LabelError(f"{self.name}, line {line}: the column '{self.id_column}' is empty; name the clip")
         return ids
+
+    def sites(self, ids: Sequence[str]) -> list[str]:
+        """The site of every row, whose clips are `ids`, in composed letters.
+
+        Raises:
+            LabelError: a site is empty.
+        """
+        sites = self.names("site")
+        for line, clip_id, site in zip(self.lines, ids, sites, strict=True):
+            if not site:
+                raise LabelError(f"{self.name}, line {line}, clip '{clip_id}': the site is empty; name it")
+        return sites
+
+    def require_single_rows(self, keys: Sequence[tuple[str, ...]]) -> None:
+        """Raise LabelError, naming both lines, if two rows have the same key: a clip, or a clip and a label."""
+        first_line: dict[tuple[str, ...], int] = {}
+        for line, key in zip(self.lines, keys, strict=True):
+            if first_line.setdefault(key, line) != line:
+                what = " with label ".join(f"'{part}'" for part in key)
+                raise LabelError(
+                    f"{self.name}, line {line}: clip {what} stands already in line {first_line[key]}; keep one of the "
+                    "rows"
+                )
 
 
 def composed(name: str) -> str:
@@ -102,10 +125,20 @@ def read_table(path: Path) -> TextTable:
     return TextTable(name=path.name, columns=columns, header=tuple(rows[0]), rows=rows[1:], lines=lines[1:])
 
 
+def read_header(path: Path) -> tuple[str, ...]:
+    """The first line of a table that is not blank, as `TextTable.columns`; empty if the file is no such table."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = next((row for row in csv.reader(file, strict=True) if any(cell.strip() for cell in row)), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return ()
+    return tuple(composed(cell.strip()) for cell in first)
+
+
 def _checked_header(name: str, header: Sequence[str]) -> tuple[str, ...]:
     repeated = sorted({column for column in header if header.count(column) > 1})
     if repeated:
-        raise LabelError(f"{name}: the header names {_quoted(repeated)} more than once; give each column its own name")
+        raise LabelError(f"{name}: the header names {quoted(repeated)} more than once; give each column its own name")
     if "" in header:
         raise LabelError(f"{name}: column {header.index('') + 1} of the header has no name; name it or remove it")
     return tuple(header)
@@ -120,5 +153,6 @@ def _require_even_rows(name: str, header: Sequence[str], rows: Sequence[Sequence
             )
 
 
-def _quoted(names: Iterable[str]) -> str:
+def quoted(names: Iterable[str]) -> str:
+    """Names in quotation marks, separated by commas."""
     return ", ".join(f"'{name}'" for name in names)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from heads.data.history import Listener
+from heads.data.listener import Listener
 from heads.evaluation.metrics import mean_log_loss
 from heads.models.trained_head import head_settings
 from heads.recipe import DEFAULT_METADATA, HeadConfig

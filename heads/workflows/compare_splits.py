@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from heads.data.history import Listener
+from heads.data.listener import Listener
 from heads.errors import TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.run import RunDirectory

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from heads.data.folds import balance_table
-from heads.data.history import Listener
+from heads.data.listener import Listener
 from heads.data.labels import LabelTable
 from heads.errors import StoppedError, TrainError
 from heads.evaluation.metrics import mean_log_loss

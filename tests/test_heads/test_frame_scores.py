@@ -18,8 +18,9 @@ from heads.blending.blend import Blend, blend_data
 from heads.blending.blenders import find_blender, network
 from heads.blending.blenders.boosted import XGBoost
 from heads.cli import app
+from heads.data import frame_statistics
 from heads.data.folds import assign_folds
-from heads.data.frame_statistics import SPREAD, as_layers, layer_name, read_layers, spread_over_frames, write_layers
+from heads.data.frame_statistics import SPREAD, as_layers, layer_name, spread_over_frames
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import BlendError, PredictionError
@@ -141,8 +142,8 @@ def test_a_table_survives_the_disk(tmp_path: Path) -> None:
     labels, _, layers, _ = made_up(5)
     fold = np.arange(5)
     layers = as_layers("a", labels.ids, labels.classes, np.stack([each.probabilities for each in layers]), fold)
-    write_layers(tmp_path / "a.npz", layers)
-    again = read_layers(tmp_path / "a.npz", "a")
+    frame_statistics.write(tmp_path / "a.npz", layers)
+    again = frame_statistics.read(tmp_path / "a.npz", "a")
     assert [each.model for each in again] == [layer_name("a", name) for name in SPREAD]
     for one, other in zip(layers, again, strict=True):
         assert (one.ids, one.classes) == (other.ids, other.classes)
@@ -150,10 +151,10 @@ def test_a_table_survives_the_disk(tmp_path: Path) -> None:
         assert np.array_equal(one.fold, other.fold)
     (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(PredictionError, match="not a table of frame scores"):
-        read_layers(tmp_path / "b.npz", "b")
-    write_layers(tmp_path / "old.npz", layers[:6])
+        frame_statistics.read(tmp_path / "b.npz", "b")
+    frame_statistics.write(tmp_path / "old.npz", layers[:6])
     with pytest.raises(PredictionError, match="6 statistics of frame scores, expected 14: another version made it"):
-        read_layers(tmp_path / "old.npz", "a")
+        frame_statistics.read(tmp_path / "old.npz", "a")
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,12 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from heads.data.labels import LabelTable, load_labels, load_sites, sites_from_pattern
+from heads.data.label_formats import load_labels
+from heads.data.labels import LabelTable
+from heads.data.sites import load_sites, sites_from_pattern
 from heads.errors import LabelError
 from store.errors import DuplicateClipError, UnknownClipError
 
@@ -146,9 +149,20 @@ def test_select_follows_the_ids() -> None:
         labels.select(["a", "a"])
 
 
-def test_a_part_of_a_table_may_lack_a_class(tmp_path: Path) -> None:
-    labels = load_labels(write(tmp_path, "filename,hog,lion\na,1,0\n"), allow_empty_classes=True)
-    assert labels.values.sum(axis=0).tolist() == [1, 0]
+def test_a_frame_comes_back_as_it_was_from_memory_and_from_a_csv(tmp_path: Path) -> None:
+    values = np.array([[1, 0, 0], [0, 0, 1]], np.uint8)  # a part of a table may lack a class
+    for sites in (None, ("007", "NA")):
+        labels = LabelTable(ids=("a b.mp4", "NA"), classes=("hog", "lion", "7"), values=values, sites=sites)
+        labels.to_frame().to_csv(tmp_path / "labels.csv", index=False)
+        text = pd.read_csv(tmp_path / "labels.csv", dtype=str, keep_default_na=False)
+        for frame in (labels.to_frame(), text):
+            again = LabelTable.from_frame(frame)
+            assert (again.ids, again.classes, again.sites) == (labels.ids, labels.classes, sites)
+            assert again.values.dtype == np.uint8
+            assert np.array_equal(again.values, values)
+    text.loc[1, "lion"] = "maybe"
+    with pytest.raises(LabelError, match=r"^here.csv, clip 'NA': 'lion' is 'maybe', expected 0 or 1$"):
+        LabelTable.from_frame(text, "here.csv")
 
 
 def test_sites_from_the_path() -> None:

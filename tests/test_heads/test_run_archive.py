@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 import heads.layers  # noqa: F401  what loading a model by Keras alone needs, and no more
 from heads.cli import app
+from heads.data.history import Epoch
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
 
@@ -164,6 +165,31 @@ def test_the_same_command_keeps_every_head_of_it(frozen: Path) -> None:
     kept = [name for name in before if name.split("/")[0] in parts and Path(name).name != "config.yaml"]
     assert len(kept) > 100
     assert [name for name in kept if after[name] != before[name]] == []
+
+
+def test_what_is_read_from_the_run_is_written_again_to_the_byte(frozen: Path, tmp_path: Path) -> None:
+    run, again = RunDirectory(frozen / "run"), RunDirectory(tmp_path / "again")
+    again.write_labels(run.read_labels())
+    again.write_folds(run.read_folds())
+    sites, folds = run.read_unlabelled_sites(), run.read_unlabelled_folds()
+    again.write_unlabelled(list(folds), np.array(list(folds.values())), sites)
+    again.write_clips(run.read_clips())
+    for name in (*HEADS, "outside", "blend"):
+        again.write_oof(name, run.read_oof(name))
+    for name in filter(run.has_frames, HEADS):
+        again.write_frames(name, run.read_frames(name))
+    for name in HEADS:
+        lines = run.epochs_path(name).read_text(encoding="utf-8").splitlines()
+        again.write_epochs(name, [epoch_of(json.loads(line)) for line in lines])
+        again.write_head(name, run.read_head(name))
+    before, after = dict(contents(run.path)), dict(contents(again.path))
+    assert len(after) > 20
+    assert [name for name in after if after[name] != before[name]] == []
+
+
+def epoch_of(line: dict[str, Any]) -> Epoch:
+    kept = {name: tuple(value) if isinstance(value, list) else value for name, value in line.items() if name != "head"}
+    return Epoch(**kept)
 
 
 def contents(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -1,0 +1,187 @@
+"""The forms that labels come in, one class each; `LABEL_FORMATS` is the table of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from heads.data.labels import BLANK, LabelTable
+from heads.data.tables import ID_COLUMNS, TextTable, quoted, read_header, read_table
+from heads.errors import LabelError
+from store.ids import name_a_few
+
+_RESERVED = frozenset({*ID_COLUMNS, "fold", "status"})
+_CELLS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labelled:
+    """What a file says of clips.
+
+    Attributes:
+        labels: the labelled clips.
+        sites: the site of each clip whose site the file tells, labelled or not.
+    """
+
+    labels: LabelTable
+    sites: Mapping[str, str]
+
+
+class LabelFormat(Protocol):
+    """A form that labels come in.
+
+    Attributes:
+        about: what it is, for the sentence that lists the formats.
+    """
+
+    @property
+    def about(self) -> str:
+        """What it is, for the sentence that lists the formats."""
+
+    def recognises(self, path: Path) -> bool:
+        """Whether the file, or folder, at `path` is of this form; a path that cannot be read is of none."""
+
+    def read(self, path: Path) -> Labelled:
+        """Read it.
+
+        Raises:
+            LabelError: anything that makes it ambiguous, named by place and clip.
+        """
+
+
+class OneHot:
+    """A column `filename` (or `filepath`, `clip_id`), a column a class holding 0 or 1, optionally `site`."""
+
+    about = "a CSV of filename and a column of 0 and 1 for each class"
+
+    def recognises(self, path: Path) -> bool:
+        """Whether it has a column of clips and none of labels."""
+        header = read_header(path)
+        return "label" not in header and any(name in header for name in ID_COLUMNS)
+
+    def read(self, path: Path) -> Labelled:
+        """Read it; classes are in the order of their columns."""
+        table = read_table(path)
+        ids = table.clip_ids()
+        classes = tuple(name for name in table.columns if name not in (table.id_column, "site"))
+        if not classes:
+            raise LabelError(f"{table.name}: there is no class column; add a column of 0 and 1 for each species")
+        _require_class_names(table.name, classes)
+        table.require_single_rows([(clip_id,) for clip_id in ids])
+        places = [table.columns.index(name) for name in classes]
+        values = np.zeros((len(ids), len(classes)), np.uint8)
+        for row, cells in enumerate(table.rows):
+            try:
+                values[row] = [_CELLS[cells[place]] for place in places]
+            except KeyError:
+                place = next(place for place in places if cells[place] not in _CELLS)
+                raise LabelError(
+                    f"{table.name}, line {table.lines[row]}, clip '{ids[row]}': '{table.columns[place]}' is "
+                    f"'{cells[place]}', expected 0 or 1"
+                ) from None
+        sites = tuple(table.sites(ids)) if "site" in table.columns else None
+        labels = LabelTable(ids=tuple(ids), classes=classes, values=values, sites=sites, origin=table.name)
+        return Labelled(labels=labels, sites=labels.known_sites)
+
+
+class Long:
+    """The same first column and `label`, a row a label, optionally `site`; other columns are ignored."""
+
+    about = "a CSV of filename and label with a row for each label"
+
+    def recognises(self, path: Path) -> bool:
+        """Whether it has columns of clips and of labels."""
+        header = read_header(path)
+        return "label" in header and any(name in header for name in ID_COLUMNS)
+
+    def read(self, path: Path) -> Labelled:
+        """Read it: a clip with several labels has several rows; classes are in alphabetical order."""
+        table = read_table(path)
+        row_ids, names = table.clip_ids(), table.names("label")
+        for line, clip_id, label in zip(table.lines, row_ids, names, strict=True):
+            if not label:
+                raise LabelError(
+                    f"{table.name}, line {line}, clip '{clip_id}': the label is empty, expected a class name"
+                )
+        table.require_single_rows(list(zip(row_ids, names, strict=True)))
+        ids, classes = list(dict.fromkeys(row_ids)), tuple(sorted(set(names)))
+        _require_class_names(table.name, classes)
+        row_of = {clip_id: row for row, clip_id in enumerate(ids)}
+        column_of = {name: column for column, name in enumerate(classes)}
+        values = np.zeros((len(ids), len(classes)), np.uint8)
+        for clip_id, label in zip(row_ids, names, strict=True):
+            values[row_of[clip_id], column_of[label]] = 1
+        sites = _one_site_each(table, row_ids) if "site" in table.columns else None
+        labels = LabelTable(ids=tuple(ids), classes=classes, values=values, sites=sites, origin=table.name)
+        return Labelled(labels=labels, sites=labels.known_sites)
+
+
+LABEL_FORMATS: tuple[LabelFormat, ...] = (OneHot(), Long())
+
+
+def read_labels(path: Path) -> Labelled:
+    """Read labels in whichever of `LABEL_FORMATS` recognises them.
+
+    Raises:
+        LabelError: no format does, or the labels are ambiguous or useless.
+    """
+    found = _format_of(path).read(path)
+    _require_positives(found.labels)
+    _require_blank_alone(found.labels)
+    return found
+
+
+def load_labels(path: Path) -> LabelTable:
+    """The labels of `read_labels`, without the sites of other clips."""
+    return read_labels(path).labels
+
+
+def _format_of(path: Path) -> LabelFormat:
+    for each in LABEL_FORMATS:
+        if each.recognises(path):
+            return each
+    table = read_table(path)
+    raise LabelError(
+        f"{table.name}: there is no column of clips, expected one of {quoted(ID_COLUMNS)}, found "
+        f"{quoted(table.columns)}; name the clips' column in the first line (comma separated)"
+    )
+
+
+def _one_site_each(table: TextTable, row_ids: Sequence[str]) -> tuple[str, ...]:
+    site_of: dict[str, str] = {}
+    for line, clip_id, site in zip(table.lines, row_ids, table.sites(row_ids), strict=True):
+        if site_of.setdefault(clip_id, site) != site:
+            raise LabelError(
+                f"{table.name}, line {line}, clip '{clip_id}': site '{site}', but '{site_of[clip_id]}' further up; "
+                f"a clip has one site"
+            )
+    return tuple(site_of.values())
+
+
+def _require_class_names(name: str, classes: Sequence[str]) -> None:
+    taken = [label for label in classes if label in _RESERVED]
+    if taken:
+        raise LabelError(f"{name}: a class cannot be called '{taken[0]}', predictions use that column; rename it")
+
+
+def _require_positives(labels: LabelTable) -> None:
+    empty = [name for name, count in zip(labels.classes, labels.values.sum(axis=0), strict=True) if count == 0]
+    if empty:
+        raise LabelError(
+            f"{labels.origin}: no clip shows {name_a_few(empty)}; a class needs at least one positive example, "
+            f"remove the column or label some clips"
+        )
+
+
+def _require_blank_alone(labels: LabelTable) -> None:
+    if BLANK not in labels.classes:
+        return
+    blank = labels.values[:, labels.classes.index(BLANK)] == 1
+    wrong = [labels.ids[row] for row in np.flatnonzero(blank & (labels.values.sum(axis=1) > 1))]
+    if wrong:
+        raise LabelError(
+            f"{labels.origin}: {len(wrong)} clips are labelled '{BLANK}' and a species at once: {name_a_few(wrong)}; "
+            f"a blank clip shows nothing, remove one of the labels"
+        )

@@ -44,7 +44,7 @@ class LabelFormat(Protocol):
         """Whether the file, or folder, at `path` is of this form; a path that cannot be read is of none."""
 
     def read(self, path: Path) -> Labelled:
-        """Read it.
+        """Read it; where the site of every labelled clip is known, the labels have their sites too.
 
         Raises:
             LabelError: anything that makes it ambiguous, named by place and clip.
@@ -142,10 +142,16 @@ def _format_of(path: Path) -> LabelFormat:
     for each in LABEL_FORMATS:
         if each.recognises(path):
             return each
-    table = read_table(path)
+    expected = f"labels are read from {', or '.join(each.about for each in LABEL_FORMATS)}"
+    try:
+        columns = read_table(path).columns
+    except LabelError as error:
+        if not path.exists():
+            raise
+        raise LabelError(f"{error}; {expected}") from error
     raise LabelError(
-        f"{table.name}: there is no column of clips, expected one of {quoted(ID_COLUMNS)}, found "
-        f"{quoted(table.columns)}; name the clips' column in the first line (comma separated)"
+        f"{path.name}: there is no column of clips, expected one of {quoted(ID_COLUMNS)}, found {quoted(columns)}; "
+        f"name the clips' column in the first line (comma separated); {expected}"
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from heads.data.label_formats import load_labels
+from heads.data.label_formats import read_labels
 from heads.data.labels import LabelTable
 from heads.data.tables import read_table
 from heads.errors import LabelError
@@ -26,12 +26,13 @@ def labels_and_sites(
         LabelError: a table or the pattern is not what it should be.
         UnknownClipError: a labelled clip has no site.
     """
-    labels = load_labels(path)
+    found = read_labels(path)
+    labels = found.labels
     if sites is not None:
         site_of = load_sites(sites)
         return labels.with_sites(site_of, sites.name), site_of
     if site_pattern is None:
-        return labels, {}
+        return labels, dict(found.sites)
     own = sites_from_pattern(labels.ids, site_pattern)
     return labels.with_sites(own, "--site-pattern"), sites_where_matched(known, site_pattern)
 

@@ -1,3 +1,4 @@
+import json
 import unicodedata
 from pathlib import Path
 
@@ -5,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.data.label_formats import load_labels
+from heads.data import label_formats
+from heads.data.label_formats import LABEL_FORMATS, Labelled, load_labels
 from heads.data.labels import LabelTable
-from heads.data.sites import load_sites, sites_from_pattern
+from heads.data.sites import labels_and_sites, load_sites, sites_from_pattern
 from heads.errors import LabelError
 from store.errors import DuplicateClipError, UnknownClipError
 
@@ -127,6 +129,63 @@ def test_wrong_sites(tmp_path: Path) -> None:
         load_sites(write(tmp_path, "filename,place\na,s1\n", "sites.csv"))
     with pytest.raises(LabelError, match="stands already in line 2"):
         load_sites(write(tmp_path, "filename,site\na,s1\na,s1\n", "sites.csv"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"PK\x03\x04\xff", r"labels.xlsx: not a UTF-8 text file \(invalid start byte\); save it as CSV UTF-8"),
+        (b"name,hog\na,1\n", r"labels.xlsx: there is no column of clips, expected one of .*, found 'name', 'hog'; .*"),
+        (b'"a', r"labels.xlsx: not a CSV file .*"),
+    ],
+)
+def test_a_file_of_no_format_is_told_which_there_are(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "labels.xlsx"
+    path.write_bytes(content)
+    formats = "a CSV of filename and a column of 0 and 1 for each class, or a CSV of filename and label .*"
+    with pytest.raises(LabelError, match=f"^{reason}; labels are read from {formats}$"):
+        load_labels(path)
+    with pytest.raises(LabelError, match=r"there is no such file; name a CSV file that exists$"):
+        load_labels(tmp_path / "none.xlsx")
+
+
+def test_a_format_is_added_by_its_row_in_the_table_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cards:
+        """A list of records, some of clips that have a camera but no label."""
+
+        about = "a .json of clip, camera and animals"
+
+        def recognises(self, path: Path) -> bool:
+            return path.suffix == ".json"
+
+        def read(self, path: Path) -> Labelled:
+            cards = json.loads(path.read_text())
+            shown = {card["clip"]: card["animals"] for card in cards if "animals" in card}
+            sites = {card["clip"]: card["camera"] for card in cards}
+            classes = tuple(sorted({name for names in shown.values() for name in names}))
+            values = np.array([[name in names for name in classes] for names in shown.values()], np.uint8)
+            labels = LabelTable(ids=tuple(shown), classes=classes, values=values, origin=path.name)
+            return Labelled(labels=labels.with_sites(sites, path.name), sites=sites)
+
+    monkeypatch.setattr(label_formats, "LABEL_FORMATS", (*LABEL_FORMATS, Cards()))
+    path = tmp_path / "cards.json"
+    cards = [
+        {"clip": "a", "camera": "k1", "animals": ["hog"]},
+        {"clip": "b", "camera": "k2"},
+        {"clip": "c", "camera": "k1", "animals": ["blank"]},
+    ]
+    path.write_text(json.dumps(cards))
+    labels, sites = labels_and_sites(path, ["a", "b", "c", "d"], sites=None, site_pattern=None)
+    assert (labels.ids, labels.classes, labels.sites) == (("a", "c"), ("blank", "hog"), ("k1", "k1"))
+    assert labels.values.tolist() == [[0, 1], [1, 0]]
+    assert sites == {"a": "k1", "b": "k2", "c": "k1"}
+    given = write(tmp_path, "filename,site\na,s1\nc,s2\n", "sites.csv")
+    assert labels_and_sites(path, [], sites=given, site_pattern=None)[1] == {"a": "s1", "c": "s2"}
+    path.write_text(json.dumps([{"clip": "a", "camera": "k1", "animals": ["hog", "blank"]}]))
+    with pytest.raises(LabelError, match=r"cards.json: 1 clips are labelled 'blank' and a species at once: 'a'"):
+        load_labels(path)
+    with pytest.raises(LabelError, match=r"labels are read from .*, or a \.json of clip, camera and animals$"):
+        load_labels(write(tmp_path, "", "labels.txt"))
 
 
 def test_unknown_clips_are_named() -> None:

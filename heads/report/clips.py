@@ -71,16 +71,14 @@ def clip_listings(facts: RunFacts, strips: StripMaker | None) -> list[Listing]:
 
 
 def _mistakes(facts: RunFacts) -> _Ranking:
-    clips, scores = _highest(wrongness(facts.values, facts.blend.probabilities))
-    return _Ranking(
+    return _highest(
+        wrongness(facts.values, facts.blend.probabilities),
         key="worst",
         heading="Most confident mistakes",
         meaning="Where the blend is most wrong, either the clip is hard or its label is.",
         column=Column(label="Loss", hint="Sum of its log losses over species"),
-        caption=f"The {len(clips)} clips on which the chosen blend is most wrong",
-        clips=clips,
-        scores=scores,
-        why=[f"loss {score:.1f}" for score in scores],
+        caption="The {} clips on which the chosen blend is most wrong",
+        why="loss {:.1f}",
     )
 
 
@@ -110,41 +108,49 @@ def _suspects(facts: RunFacts) -> _Ranking | None:
 
 
 def _undecided(facts: RunFacts) -> _Ranking:
-    clips, scores = _highest(uncertainty(facts.blend.probabilities))
-    return _Ranking(
+    return _highest(
+        uncertainty(facts.blend.probabilities),
         key="undecided",
         heading="Most uncertain",
         meaning="Where the blend cannot decide: labels for clips like these would teach it most.",
         column=Column(label="Entropy", hint="In nats, summed over species"),
-        caption=f"The {len(clips)} clips of which the chosen blend is least sure",
-        clips=clips,
-        scores=scores,
-        why=[f"entropy {score:.2f}" for score in scores],
+        caption="The {} clips of which the chosen blend is least sure",
+        why="entropy {:.2f}",
     )
 
 
 def _disputed(facts: RunFacts) -> _Ranking | None:
-    columns_of = facts.blend.classes
-    full = [each.select(facts.blend.ids) for each in facts.oof if set(each.classes) == set(columns_of)]
+    classes = facts.blend.classes
+    full = [each.select(facts.blend.ids) for each in facts.oof if set(each.classes) == set(classes)]
     if len(full) < 2:
         return None
-    models = [each.probabilities[:, [each.classes.index(name) for name in columns_of]] for each in full]
-    clips, scores = _highest(disagreement(models))
-    return _Ranking(
+    return _highest(
+        disagreement([each.only(classes).probabilities for each in full]),
         key="disputed",
         heading="Most disagreed",
         meaning="Where the models contradict each other: one of them saw what the others did not.",
         column=Column(label="Disagreement", hint="Entropy of the models' mean minus mean of their entropies, in nats"),
-        caption=f"The {len(clips)} clips on which models disagree most",
-        clips=clips,
-        scores=scores,
-        why=[f"disagreement {score:.2f}" for score in scores],
+        caption="The {} clips on which models disagree most",
+        why="disagreement {:.2f}",
     )
 
 
-def _highest(scores: NDArray[np.float64]) -> tuple[list[int], list[float]]:
+def _highest(
+    scores: NDArray[np.float64], *, key: str, heading: str, meaning: str, column: Column, caption: str, why: str
+) -> _Ranking:
+    """The clips with the highest scores; `caption` has a place for their number, and `why` for a score."""
     clips = np.argsort(-scores, kind="stable")[:_LISTED]
-    return clips.tolist(), scores[clips].tolist()
+    listed = scores[clips].tolist()
+    return _Ranking(
+        key=key,
+        heading=heading,
+        meaning=meaning,
+        column=column,
+        caption=caption.format(len(clips)),
+        clips=clips.tolist(),
+        scores=listed,
+        why=[why.format(score) for score in listed],
+    )
 
 
 def _table(facts: RunFacts, ranking: _Ranking) -> Table:

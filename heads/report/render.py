@@ -15,8 +15,7 @@ from heads.report.figures.small_multiples import species_reliability
 from heads.report.run_facts import RunFacts, read_run
 from heads.report.strips import StripMaker
 from heads.report.tables.confusion import confusion_table
-from heads.report.tables.metadata import metadata_table
-from heads.report.tables.models import comparison_table, contribution_tables, removal_table
+from heads.report.tables.models import comparison_table, contribution_tables, metadata_table, removal_table
 from heads.report.tables.run import (
     bad_clips_table,
     balance_rows,

@@ -6,10 +6,9 @@ from heads.blending.blenders.boosted import LightGBM, XGBoost
 from heads.blending.blenders.calibrated import SUFFIX, Calibrated
 from heads.blending.blenders.greedy import EnsembleSelection
 from heads.blending.blenders.logistic import LogisticStacking
-from heads.blending.blenders.mean import Mean, MeanOfLogits
 from heads.blending.blenders.network import Network
 from heads.blending.blenders.protocol import Blender
-from heads.blending.blenders.single import BestSingle
+from heads.blending.blenders.simple import BestSingle, Mean, MeanOfLogits
 from heads.errors import BlendError
 
 MOST_CLIPS_FOR_TREES = 20_000

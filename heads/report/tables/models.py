@@ -1,11 +1,12 @@
-"""The tables that compare models: which blend was chosen, what each model adds, what dropping blanks costs."""
+"""The tables that compare models: which blend is chosen, what models and clip facts add, what is dropped as blank."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from heads.blending.blenders import known_blender
 from heads.report.run_facts import RunFacts
-from heads.report.tables.cells import Cell, Column, Row, Table, columns, number, percent, text
+from heads.report.tables.cells import Cell, Column, Row, Table, change, columns, number, percent, text
 
 
 def comparison_table(facts: RunFacts) -> Table:
@@ -134,4 +135,39 @@ def removal_table(facts: RunFacts) -> Table | None:
             ("Blanks really dropped", "With the threshold set on other folds", "number"),
         ),
         rows=tuple(rows),
+    )
+
+
+def metadata_table(worth: Sequence[dict[str, Any]]) -> Table | None:
+    """The heads' scores with and without metadata, as `heads train --compare-metadata` found them; None if it was not
+    asked for.
+    """
+    if not worth:
+        return None
+    rows = [
+        Row(
+            cells=(
+                text(row["head"]),
+                number(row["with"], 4),
+                number(row["without"], 4),
+                change(row["with"] - row["without"]),
+                text(f"{row['folds_better']} of {row['folds']}"),
+                text("yes" if row["uses"] else "no", tone="quiet"),
+            )
+        )
+        for row in worth
+    ]
+    return Table(
+        key="metadata-worth",
+        caption="Metadata: with and without",
+        columns=columns(
+            ("Model", "", "text"),
+            ("With", "Log loss with clip facts (frame size, file size, light, motion) beside the features", "number"),
+            ("Without", "Log loss by the features alone", "number"),
+            ("Change", "What metadata adds to the log loss; less is better", "number"),
+            ("Folds better", "In how many folds the loss is less with metadata", "text"),
+            ("In the run", "Whether the run's own head, which is blended, has metadata", "text"),
+        ),
+        rows=tuple(rows),
+        note="A change that few folds share is chance, or belongs to one site.",
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from heads.blending.blenders import Blender, find_blender, known_blender
 from heads.blending.blenders.cross_fit import cross_fit
 from heads.data.folds import Folds
-from heads.data.frame_statistics import SPREAD, layer_name
+from heads.data.frame_statistics import FRAME_STATISTICS, layer_name
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import BlendError
@@ -42,14 +42,14 @@ class Blend:
         """Blend the models' predictions of the same clips.
 
         Args:
-            predictions: one for each of `models`, and for each of `frame_models` the tables that `as_layers`
+            predictions: one for each of `models`, and for each of `frame_models` the tables that `to_predictions`
                 makes, in any order; further ones are ignored.
 
         Raises:
             BlendError: a model is missing, or predicts other clips or classes than it should.
         """
         by_name = {each.model: each for each in predictions}
-        wanted = [*self.models, *(layer_name(model, each) for model in self.frame_models for each in SPREAD)]
+        wanted = [*self.models, *(layer_name(model, each) for model in self.frame_models for each in FRAME_STATISTICS)]
         missing = [name for name in wanted if name not in by_name]
         if missing:
             raise BlendError(f"blend '{self.method}' needs the predictions of {name_a_few(missing)}; make them first")
@@ -95,7 +95,7 @@ class Blend:
 
     def to_json(self) -> dict[str, Any]:
         """The blend as JSON values; `from_json` turns them back."""
-        statistics = {"frame_statistics": list(SPREAD)} if self.frame_models else {}
+        statistics = {"frame_statistics": list(FRAME_STATISTICS)} if self.frame_models else {}
         return {
             "method": self.method,
             "models": list(self.models),
@@ -123,7 +123,7 @@ class Blend:
         except KeyError as error:
             raise BlendError(f"blend.json: there is no {error}; run `heads blend` again") from error
         find_blender(blend.method)
-        if blend.frame_models and spec.get("frame_statistics") != list(SPREAD):
+        if blend.frame_models and spec.get("frame_statistics") != list(FRAME_STATISTICS):
             raise BlendError(
                 "blend.json: another version fitted it to other statistics of single frames; delete the run's folder "
                 "`frames`, and run `heads train --frame-scores` and `heads blend` again"
@@ -263,7 +263,7 @@ def stack_frames(
         BlendError: a table is of other clips.
     """
     nothing = Predictions(ids=first.ids, classes=(), probabilities=np.empty((len(first.ids), 0)))
-    names = [layer_name(model, statistic) for statistic in SPREAD for model in models]
+    names = [layer_name(model, statistic) for statistic in FRAME_STATISTICS for model in models]
     ordered = [replace(layers.get(name, nothing), provenance={"model": name}) for name in names]
     return stack_predictions([first, *ordered], classes)[0][1:]
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import to_logits, to_probabilities
-from heads.evaluation.standard_errors import clip_losses, clustered_mean, group_numbers
+from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean, group_numbers
 
 _SURE = 1.96  # standard errors either side, for 95 %
 
@@ -33,7 +33,7 @@ def ablate_models(
     unit, rows = group_numbers(groups), []
     for name, own in zip(models, logits, strict=True):
         without = clip_losses(labels, to_probabilities((total - own) / (len(stack) - 1)))
-        adds = clustered_mean(without - with_all, unit)
+        adds = cluster_robust_mean(without - with_all, unit)
         margin = _SURE * adds.standard_error
         known = bool(np.isfinite(margin))
         rows.append(

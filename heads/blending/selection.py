@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from heads.blending.blenders import known_blender
 from heads.data.predictions import Predictions
-from heads.evaluation.standard_errors import clip_losses, clustered_mean, group_numbers
+from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean, group_numbers
 
 AUTO = "auto"
 
@@ -40,7 +40,7 @@ def compare_blends(losses: Mapping[str, NDArray[np.float64]], groups: ArrayLike)
     unit = group_numbers(groups)
     rows = []
     for name in sorted(losses, key=lambda name: (known_blender(name).complexity, float(losses[name].mean()))):
-        behind = clustered_mean(losses[name] - losses[best], unit)
+        behind = cluster_robust_mean(losses[name] - losses[best], unit)
         known = bool(np.isfinite(behind.standard_error))
         rows.append(
             {

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Table = NDArray[np.float32]
 
 
-def rarity(targets: Table, strength: float) -> NDArray[np.float64]:
+def sample_weights(targets: Table, strength: float) -> NDArray[np.float64]:
     """(N,) how much each clip counts so that rare classes count more, one on average.
 
     A clip counts by its rarest class: one over the class's share, to the power of `strength`. At 1 all classes count
@@ -34,7 +34,7 @@ def exclusiveness(targets: Table) -> float:
     return float(np.clip(1 - pairs / by_chance, 0, 1)) if by_chance > 0 else 1.0
 
 
-def competition(targets: Table) -> float:
+def initial_competition(targets: Table) -> float:
     """How strongly classes should compete at the start of training, 0 to 1: fully from half of full exclusiveness on.
 
     On clips that show two classes now and then, less than full competition was worse (docs/experiments.md).

@@ -29,7 +29,7 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Looks:
+class ImageSummary:
     """How clips look, from the clip table.
 
     Attributes:
@@ -45,7 +45,7 @@ class Looks:
     motion: NDArray[np.float64]
 
     @classmethod
-    def from_clip_table(cls, clips: pd.DataFrame, ids: Sequence[str]) -> "Looks":
+    def from_clip_table(cls, clips: pd.DataFrame, ids: Sequence[str]) -> "ImageSummary":
         """The looks of `ids`, in that order, from a table of ClipFacts columns indexed by clip id.
 
         Raises:
@@ -61,13 +61,15 @@ class Looks:
         )
 
 
-def join_duplicates(groups: Sequence[str], fingerprints: Sequence[str], looks: Looks | None = None) -> tuple[str, ...]:
+def merge_duplicate_groups(
+    groups: Sequence[str], fingerprints: Sequence[str], images: ImageSummary | None = None
+) -> tuple[str, ...]:
     """Merge groups that hold copies of the same clip.
 
     Args:
         groups: (N) the group of each clip (its site; its own id where there are no sites).
         fingerprints: (N) content fingerprint of each file, "" if unknown.
-        looks: how the clips look, to find copies that were encoded again; None to compare files only.
+        images: how the clips look, to find copies that were encoded again; None to compare files only.
 
     Returns:
         (N) group names; merged groups are called `a + b`.
@@ -75,11 +77,11 @@ def join_duplicates(groups: Sequence[str], fingerprints: Sequence[str], looks: L
     Raises:
         FoldError: the lengths differ, or an image hash is not 16 hex digits.
     """
-    if len(fingerprints) != len(groups) or (looks is not None and len(looks.image_hash) != len(groups)):
+    if len(fingerprints) != len(groups) or (images is not None and len(images.image_hash) != len(groups)):
         raise FoldError(f"groups: {len(groups)} groups, but {len(fingerprints)} fingerprints; expected one each a clip")
     names, unit = np.unique(np.array(groups, dtype=object), return_inverse=True)
     parent = list(range(len(names)))
-    for left, right in [_equal_files(fingerprints), *([] if looks is None else _alike(looks, unit))]:
+    for left, right in [_equal_files(fingerprints), *([] if images is None else _alike(images, unit))]:
         linked = np.unique(np.stack([unit[left], unit[right]], axis=1), axis=0)
         for one, other in linked[linked[:, 0] != linked[:, 1]].tolist():
             parent[_root(parent, one)] = _root(parent, other)
@@ -100,24 +102,24 @@ def _equal_files(fingerprints: Sequence[str]) -> Pairs:
     return left, right
 
 
-def _alike(looks: Looks, unit: NDArray[np.int64]) -> Iterator[Pairs]:
+def _alike(images: ImageSummary, unit: NDArray[np.int64]) -> Iterator[Pairs]:
     """Pairs of clips in different units that look like one clip.
 
     Two hashes within d bits agree wholly in one of d + 1 bands, so only clips that share a band are compared; within
     a band they are sorted by brightness, so that each is compared with its few neighbours only.
     """
-    hashes, usable = _hash_values(looks.image_hash)
-    known = np.isfinite(looks.brightness) & np.isfinite(looks.contrast) & np.isfinite(looks.motion)
+    hashes, usable = _hash_values(images.image_hash)
+    known = np.isfinite(images.brightness) & np.isfinite(images.contrast) & np.isfinite(images.motion)
     rows = np.flatnonzero(usable & known)
     bounds = np.linspace(0, _HASH_BITS, _MAX_DISTANCE + 2).astype(int).tolist()
     for start, stop in pairwise(bounds):
         band = (hashes[rows] >> np.uint64(start)) & np.uint64((1 << (stop - start)) - 1)
-        order = rows[np.lexsort((looks.brightness[rows], band))]
-        for left, right in _neighbours(np.sort(band), looks.brightness[order]):
+        order = rows[np.lexsort((images.brightness[rows], band))]
+        for left, right in _neighbours(np.sort(band), images.brightness[order]):
             pair = order[left], order[right]
             near = np.bitwise_count(hashes[pair[0]] ^ hashes[pair[1]]) <= _MAX_DISTANCE
             near &= unit[pair[0]] != unit[pair[1]]
-            near &= _close(looks.contrast, pair, _CONTRAST_TOLERANCE) & _close(looks.motion, pair, _MOTION_TOLERANCE)
+            near &= _close(images.contrast, pair, _CONTRAST_TOLERANCE) & _close(images.motion, pair, _MOTION_TOLERANCE)
             yield pair[0][near], pair[1][near]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from heads.data.stratify import deal_units
+from heads.data.stratify import stratified_group_assignment
 from heads.errors import FoldError
 from store.ids import name_a_few, require_known
 
@@ -80,7 +80,7 @@ def assign_folds(
     ids: Sequence[str] = (),
     classes: Sequence[str] = (),
 ) -> Folds:
-    """Deal clips into folds, multi-label stratified, never splitting a group.
+    """Assign clips to folds, multi-label stratified, never splitting a group.
 
     Every class that stands in at least K groups is in the training part of every fold (and in every fold, if the
     groups allow it). The same arguments always give the same folds.
@@ -112,7 +112,7 @@ def assign_folds(
         )
     counts = np.zeros((len(kinds), 1 + values.shape[1]), np.int64)
     np.add.at(counts, unit, np.column_stack([np.ones(len(values), np.int64), values]))
-    fold = _deal_trainable(counts, n_folds, seed, classes)[unit]
+    fold = _assign_trainable(counts, n_folds, seed, classes)[unit]
     return Folds(ids=tuple(ids), fold=fold, groups=names, n_folds=n_folds)
 
 
@@ -144,12 +144,12 @@ def balance_table(labels: ArrayLike, folds: Folds, classes: Sequence[str]) -> pd
     return table
 
 
-def _deal_trainable(counts: NDArray[np.int64], n_folds: int, seed: int, classes: Sequence[str]) -> NDArray[np.int64]:
+def _assign_trainable(counts: NDArray[np.int64], n_folds: int, seed: int, classes: Sequence[str]) -> NDArray[np.int64]:
     """The fold of each unit, after as many attempts as it takes to keep every spread class trainable."""
     holders, total = (counts > 0).sum(axis=0), counts.sum(axis=0)
     untrained = np.zeros(0, np.int64)
     for attempt in range(_ATTEMPTS):
-        fold = deal_units(counts, n_folds, seed=seed + attempt * 1_000_003)
+        fold = stratified_group_assignment(counts, n_folds, seed=seed + attempt * 1_000_003)
         per_fold = np.stack([counts[fold == number].sum(axis=0) for number in range(n_folds)])
         untrained = np.flatnonzero((per_fold == total).any(axis=0) & (holders >= n_folds))
         if len(untrained) == 0:

@@ -1,4 +1,4 @@
-"""How a head's scores of single frames are spread over each clip: tables for stackers, beside its predictions."""
+"""Statistics of a head's scores of single frames over each clip: further inputs for stackers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +13,16 @@ from heads.errors import PredictionError
 
 EDGES = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95])  # of the histogram's steps of probability
 ORDER = ("mean", "median", "min", "max", "p10", "p90")
-SPREAD = (*ORDER, *(f"step{number}" for number in range(len(EDGES) + 1)))
+FRAME_STATISTICS = (*ORDER, *(f"step{number}" for number in range(len(EDGES) + 1)))
 
 
 def layer_name(model: str, statistic: str) -> str:
-    """What the table of one statistic of `SPREAD` over a model's frames is called."""
+    """What the table of one statistic of `FRAME_STATISTICS` over a model's frames is called."""
     return f"{model}@{statistic}"
 
 
 def spread_over_frames(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The statistics of `SPREAD` over the frames of a clip, (S, ...), from (T, ...), T at least 1.
+    """The statistics of `FRAME_STATISTICS` over the frames of a clip, (S, ...), from (T, ...), T at least 1.
 
     A step is the share of the frames whose probability is above one edge and not above the next.
 
@@ -40,14 +40,14 @@ def shares_of_steps(probabilities: NDArray[Any]) -> list[NDArray[np.float64]]:
     return [(steps == step).mean(axis=0) for step in range(len(EDGES) + 1)]
 
 
-def as_layers(
+def to_predictions(
     model: str,
     ids: Sequence[str],
     classes: Sequence[str],
     spread: NDArray[np.float32],
     fold: NDArray[np.int64] | None = None,
 ) -> list[Predictions]:
-    """The tables of (S, N, C) statistics, one for each of `SPREAD`."""
+    """Statistics (S, N, C) as predictions, one table for each of `FRAME_STATISTICS`."""
     return [
         Predictions(
             ids=tuple(ids),
@@ -56,18 +56,18 @@ def as_layers(
             fold=fold,
             provenance={"model": layer_name(model, statistic)},
         )
-        for statistic, values in zip(SPREAD, spread, strict=True)
+        for statistic, values in zip(FRAME_STATISTICS, spread, strict=True)
     ]
 
 
-def of_one_frame(predictions: Predictions) -> list[Predictions]:
-    """The tables of clips that have no frames, as if each had one of which the model says what it says of the clip."""
+def for_one_frame(predictions: Predictions) -> list[Predictions]:
+    """The tables for clips without frames: each counts as a clip of one frame, scored as the clip is."""
     spread = spread_over_frames(predictions.probabilities.astype(np.float32)[None])
-    return as_layers(predictions.model, predictions.ids, predictions.classes, spread, predictions.fold)
+    return to_predictions(predictions.model, predictions.ids, predictions.classes, spread, predictions.fold)
 
 
 def write(path: Path, layers: Sequence[Predictions]) -> None:
-    """Write what `as_layers` made, of out-of-fold predictions, as one compressed .npz file."""
+    """Write what `to_predictions` made, of out-of-fold predictions, as one compressed .npz file."""
     first = layers[0]
     with path.open("wb") as file:
         np.savez_compressed(
@@ -92,9 +92,9 @@ def read(path: Path, model: str) -> list[Predictions]:
         raise PredictionError(
             f"{path}: not a table of frame scores ({error}); delete it and run `heads train --frame-scores` again"
         ) from error
-    if len(spread) != len(SPREAD):
+    if len(spread) != len(FRAME_STATISTICS):
         raise PredictionError(
-            f"{path}: {len(spread)} statistics of frame scores, expected {len(SPREAD)}: another version made it; "
-            "delete it and run `heads train --frame-scores` again"
+            f"{path}: {len(spread)} statistics of frame scores, expected {len(FRAME_STATISTICS)}: another version made "
+            "it; delete it and run `heads train --frame-scores` again"
         )
-    return as_layers(model, ids.tolist(), classes.tolist(), spread, fold)
+    return to_predictions(model, ids.tolist(), classes.tolist(), spread, fold)

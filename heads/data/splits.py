@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.duplicates import Looks, join_duplicates
+from heads.data.duplicates import ImageSummary, merge_duplicate_groups
 from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
 
@@ -54,7 +54,7 @@ def deal_clips(
     own = tuple(ids) if labels.sites is None or sites is None else tuple(sites[clip_id] for clip_id in ids)
     everyone = (*labels.ids, *ids)
     fingerprints = facts.loc[list(everyone), "fingerprint"].tolist()
-    groups = join_duplicates((*known, *own), fingerprints, Looks.from_clip_table(facts, everyone))
+    groups = merge_duplicate_groups((*known, *own), fingerprints, ImageSummary.from_clip_table(facts, everyone))
     dealt, others = groups[: len(labels.ids)], groups[len(labels.ids) :]
     folds = assign_folds(labels.values, dealt, n_folds, seed, ids=labels.ids, classes=labels.classes)
     fold_of = dict(zip(dealt, folds.fold.tolist(), strict=True))

@@ -1,11 +1,11 @@
-"""Dealing units (clips, or sites that must stay whole) into folds so that every class is spread evenly.
+"""Stratified assignment of units (clips, or sites that must stay whole) to folds, over many classes at once.
 
-A unit is a vector of counts: how many clips it has, then how many of each class. The cost of a dealing is, over folds
-and columns, the squared distance of the fold's count from an even share, divided by what a blind dealing would give on
-average (so that a species with ten clips weighs as much as one with ten thousand, and one that comes in herds as much
-as one that comes alone), plus a price for every class that a fold lacks. Units with equal counts are interchangeable,
-so whole rounds of them are dealt evenly at once; what remains is dealt greedily, heaviest first, and then improved by
-moves and swaps until none helps.
+A unit is a vector of counts: how many clips it has, then how many of each class. The cost of an assignment is, over
+folds and columns, the squared deviation of the fold's count from an even share, divided by its mean under a random
+assignment (so that a species with ten clips weighs as much as one with ten thousand, and one that comes in herds as
+much as one that comes alone), plus a penalty for every class that a fold lacks. Units with equal counts are
+interchangeable, so whole rounds of them are spread evenly at once; what remains is assigned greedily, heaviest first,
+and then improved by moves and swaps until none helps.
 """
 
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ class _Price:
 
 
 @dataclass(kw_only=True, eq=False)
-class _Dealing:
-    """Units on their way into folds; `fold` is -1 for a unit that is still in hand."""
+class _Assignment:
+    """Units and their folds; `fold` is -1 for a unit that has none yet."""
 
     units: NDArray[np.float64]
     fold: NDArray[np.int64]
@@ -64,8 +64,8 @@ class _Dealing:
         self.cost[fold] = self.price.of(self.counts[fold])
         self.fold[unit] = fold
 
-    def deal(self, units: Sequence[int]) -> None:
-        """Give each of `units`, in turn, to the fold where it raises the cost least."""
+    def assign(self, units: Sequence[int]) -> None:
+        """Assign each of `units`, in turn, to the fold where it raises the cost least."""
         for unit in units:
             rise = self.price.of(self.counts + self.units[unit]) - self.cost
             self.put(unit, int(np.argmin(rise)))
@@ -110,27 +110,27 @@ class _Dealing:
         return True
 
 
-def deal_units(counts: NDArray[np.int64], n_folds: int, seed: int) -> NDArray[np.int64]:
-    """Deal units into folds.
+def stratified_group_assignment(counts: NDArray[np.int64], n_folds: int, seed: int) -> NDArray[np.int64]:
+    """Assign units to folds.
 
     Args:
         counts: (U, 1 + C) clips and positives of each class in each unit; U is at least `n_folds`.
         n_folds: number of folds K, at least 2.
-        seed: which of the equally good dealings is taken.
+        seed: chooses among equally good assignments.
 
     Returns:
         (U,) the fold of each unit, 0 to K - 1.
     """
     rng = np.random.default_rng(seed)
-    fold, loose = _deal_rounds(counts, n_folds, rng)
+    fold, loose = _assign_rounds(counts, n_folds, rng)
     units = counts.astype(np.float64)
     fold_counts = np.zeros((n_folds, counts.shape[1]))
     np.add.at(fold_counts, fold[fold >= 0], units[fold >= 0])
     price = _price(counts, n_folds)
-    dealing = _Dealing(units=units, fold=fold, counts=fold_counts, price=price, rng=rng)
+    assignment = _Assignment(units=units, fold=fold, counts=fold_counts, price=price, rng=rng)
     weight = (units[loose] * np.sqrt(price.weight)).sum(axis=1)
-    dealing.deal([int(unit) for unit in loose[np.argsort(-weight, kind="stable")]])
-    dealing.improve(loose)
+    assignment.assign([int(unit) for unit in loose[np.argsort(-weight, kind="stable")]])
+    assignment.improve(loose)
     return fold
 
 
@@ -148,10 +148,10 @@ def _price(counts: NDArray[np.int64], n_folds: int) -> _Price:
     )
 
 
-def _deal_rounds(
+def _assign_rounds(
     counts: NDArray[np.int64], n_folds: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Deal all full rounds of K equal units; return the folds (-1 where still in hand) and the units in hand."""
+    """Spread all full rounds of K equal units; return the folds, -1 where there is none yet, and the units left."""
     _, kind = np.unique(counts, axis=0, return_inverse=True)
     shuffled = rng.permutation(len(counts))
     order = shuffled[np.argsort(kind.ravel()[shuffled], kind="stable")]

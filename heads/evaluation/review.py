@@ -30,7 +30,7 @@ class Suspect:
     probability: float
 
 
-def wrongness(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+def loss_per_clip(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
     """(N,) the log loss of each clip, summed over classes, of (N, C) probabilities: high where the blend was sure and
     wrong.
     """
@@ -39,13 +39,13 @@ def wrongness(labels: Labels, probabilities: Probabilities) -> NDArray[np.float6
     return losses
 
 
-def uncertainty(probabilities: Probabilities) -> NDArray[np.float64]:
+def entropy(probabilities: Probabilities) -> NDArray[np.float64]:
     """(N,) the entropy in nats of (N, C) probabilities, summed over classes."""
-    entropy: NDArray[np.float64] = _entropy(probabilities).sum(axis=1)
-    return entropy
+    summed: NDArray[np.float64] = _entropy(probabilities).sum(axis=1)
+    return summed
 
 
-def disagreement(models: Sequence[Probabilities]) -> NDArray[np.float64]:
+def jensen_shannon(models: Sequence[Probabilities]) -> NDArray[np.float64]:
     """(N,) how far models contradict each other: entropy of their mean minus mean of their entropies, in nats, summed
     over classes. It is 0 where all say the same, however unsure they are.
 
@@ -99,5 +99,5 @@ def suspect_labels(labels: Labels, probabilities: Probabilities) -> list[Suspect
 
 def _entropy(probabilities: Probabilities) -> NDArray[np.float64]:
     sure = np.clip(probabilities, _EPS, 1 - _EPS)
-    entropy: NDArray[np.float64] = -sure * np.log(sure) - (1 - sure) * np.log1p(-sure)
-    return entropy
+    nats: NDArray[np.float64] = -sure * np.log(sure) - (1 - sure) * np.log1p(-sure)
+    return nats

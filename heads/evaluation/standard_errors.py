@@ -9,7 +9,7 @@ from heads.evaluation.metrics import EPS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class MeanWithError:
     """The mean of something over clips, and its standard error with sites as the units."""
 
     mean: float
@@ -29,7 +29,7 @@ def group_numbers(groups: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(np.unique(given, return_inverse=True)[1], np.int64)
 
 
-def clustered_mean(values: NDArray[np.float64], groups: ArrayLike) -> Difference:
+def cluster_robust_mean(values: NDArray[np.float64], groups: ArrayLike) -> MeanWithError:
     """The mean of (N,) `values` and its cluster-robust standard error.
 
     Deviations are summed within each group before they are squared, and the sum is scaled by G / (G - 1) for G groups;
@@ -41,6 +41,6 @@ def clustered_mean(values: NDArray[np.float64], groups: ArrayLike) -> Difference
     mean = float(values.mean())
     sums = np.bincount(unit, weights=values - mean)
     if len(sums) < 2:
-        return Difference(mean=mean, standard_error=float("nan"))
+        return MeanWithError(mean=mean, standard_error=float("nan"))
     variance = float((sums**2).sum()) * len(sums) / (len(sums) - 1) / len(values) ** 2
-    return Difference(mean=mean, standard_error=float(np.sqrt(variance)))
+    return MeanWithError(mean=mean, standard_error=float(np.sqrt(variance)))

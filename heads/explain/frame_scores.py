@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.data.frame_statistics import SPREAD, spread_over_frames
+from heads.data.frame_statistics import FRAME_STATISTICS, spread_over_frames
 from heads.features.batches import METADATA, Examples, in_turn
 from heads.features.prefetch import read_ahead
 from heads.features.statistics import statistics_of
@@ -64,11 +64,11 @@ def frame_spread(
     places: NDArray[np.int64],
     seen: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
-    """The statistics of `SPREAD` over the frames of each clip, (K, S, N, C), from what `frame_probabilities` takes.
+    """`FRAME_STATISTICS` over the frames of each clip, (K, S, N, C), from what `frame_probabilities` takes.
 
     `seen` is called after every clip.
     """
-    found = np.zeros((len(models), len(SPREAD), len(places), models[0][1].output_shape[-1]), np.float32)
+    found = np.zeros((len(models), len(FRAME_STATISTICS), len(places), models[0][1].output_shape[-1]), np.float32)
     for number, clip in enumerate(frame_probabilities(models, examples, places)):
         found[:, :, number] = [spread_over_frames(own) for own in clip]
         seen()

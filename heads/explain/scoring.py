@@ -7,7 +7,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.frame_statistics import SPREAD, as_layers, of_one_frame
+from heads.data.frame_statistics import FRAME_STATISTICS, for_one_frame, to_predictions
 from heads.explain.frame_scores import frame_probabilities, frame_spread
 from heads.features.readers import ids_with_frames
 from heads.models.trained_head import TrainedHead
@@ -53,7 +53,7 @@ def _score_head(run: RunDirectory, store: FeatureStore, name: str, scored: Calla
     framed = oof.select(ids_with_frames(head.reader, oof.ids))
     examples = head.examples(framed.ids)
     fold = np.asarray(framed.fold)
-    spread = np.zeros((len(SPREAD), len(framed.ids), len(framed.classes)), np.float32)
+    spread = np.zeros((len(FRAME_STATISTICS), len(framed.ids), len(framed.classes)), np.float32)
     clips, total = count(1), len(framed.ids)
 
     def seen() -> None:
@@ -63,8 +63,8 @@ def _score_head(run: RunDirectory, store: FeatureStore, name: str, scored: Calla
     for number in np.unique(fold).tolist():
         own = np.flatnonzero(fold == number)
         spread[:, own] = frame_spread([(number, head.model(number))], examples, own, seen)[0]
-    layers = as_layers(name, framed.ids, framed.classes, spread, fold)
-    run.write_frames(name, [each.over(other) for each, other in zip(layers, of_one_frame(oof), strict=True)])
+    layers = to_predictions(name, framed.ids, framed.classes, spread, fold)
+    run.write_frames(name, [each.over(other) for each, other in zip(layers, for_one_frame(oof), strict=True)])
 
 
 def scores_over_time(

@@ -7,7 +7,7 @@ import scipy.optimize
 import scipy.special
 from numpy.typing import NDArray
 
-from heads.data.class_balance import competition
+from heads.data.class_balance import initial_competition
 from heads.models.discriminant import Matrix
 
 # A few dozen numbers are found: more clips would not tell them better.
@@ -79,7 +79,7 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
         )
         return float(losses[known].sum() + np.sum(numbers[4:] ** 2)) / count, gradient
 
-    strength = float(np.clip(competition(targets), _LEAST_STRENGTH, _MOST_STRENGTH))
+    strength = float(np.clip(initial_competition(targets), _LEAST_STRENGTH, _MOST_STRENGTH))
     start = np.concatenate([[np.log(_INVERSE), 0.0, 1.0, np.log(strength / (1 - strength))], np.zeros(n_classes)])
     fitted = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B")
     _, shift, weight, logit = fitted.x[:4]
@@ -93,7 +93,7 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
 
 def default_calibration(scores: Matrix, targets: NDArray[np.float32]) -> Calibration:
     """Calibration where there are no clips to fit them to but those that made the scores (N, C)."""
-    inverse, bias, strength = _INVERSE / _spread(scores), _log_share(targets), competition(targets)
+    inverse, bias, strength = _INVERSE / _spread(scores), _log_share(targets), initial_competition(targets)
     moved = scores * inverse + bias
     loss = float(_log_losses(moved - strength * _against(moved)[0], targets).mean())
     return Calibration(inverse_temperature=inverse, bias=bias, strength=strength, loss=loss)

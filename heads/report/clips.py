@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.review import disagreement, suspect_labels, uncertainty, wrongness
+from heads.evaluation.review import entropy, jensen_shannon, loss_per_clip, suspect_labels
 from heads.report.run_facts import RunFacts
 from heads.report.strips import Strip, StripMaker
 from heads.report.tables.cells import Column, Row, Table, columns, number, text
@@ -72,7 +72,7 @@ def clip_listings(facts: RunFacts, strips: StripMaker | None) -> list[Listing]:
 
 def _mistakes(facts: RunFacts) -> _Ranking:
     return _highest(
-        wrongness(facts.values, facts.blend.probabilities),
+        loss_per_clip(facts.values, facts.blend.probabilities),
         key="worst",
         heading="Most confident mistakes",
         meaning="Where the blend is most wrong, either the clip is hard or its label is.",
@@ -109,7 +109,7 @@ def _suspects(facts: RunFacts) -> _Ranking | None:
 
 def _undecided(facts: RunFacts) -> _Ranking:
     return _highest(
-        uncertainty(facts.blend.probabilities),
+        entropy(facts.blend.probabilities),
         key="undecided",
         heading="Most uncertain",
         meaning="Where the blend cannot decide: labels for clips like these would teach it most.",
@@ -125,7 +125,7 @@ def _disputed(facts: RunFacts) -> _Ranking | None:
     if len(full) < 2:
         return None
     return _highest(
-        disagreement([each.only(classes).probabilities for each in full]),
+        jensen_shannon([each.only(classes).probabilities for each in full]),
         key="disputed",
         heading="Most disagreed",
         meaning="Where the models contradict each other: one of them saw what the others did not.",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from heads.blending.selection import AUTO
-from heads.evaluation.standard_errors import clip_losses, clustered_mean
+from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
 from heads.report.run_facts import RunFacts
 
 _CLEARLY_USEFUL = 0.85  # of the baseline's loss
@@ -51,7 +51,7 @@ def _against_single(facts: RunFacts) -> str:
     if np.array_equal(said_alone, facts.blend.probabilities):
         return f"It is the best single model, {single}, by itself."
     gains = clip_losses(facts.values, said_alone) - clip_losses(facts.values, facts.blend.probabilities)
-    gain = clustered_mean(gains, facts.groups)
+    gain = cluster_robust_mean(gains, facts.groups)
     share = abs(gain.mean) / scores["mean_log_loss"]
     score = f"{scores['mean_log_loss']:.4f}"
     said = f"The best single model, {single}, scores {score}: the blend's loss is {100 * share:.1f} %"

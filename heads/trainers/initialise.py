@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.class_balance import competition, weighted_share
+from heads.data.class_balance import initial_competition, weighted_share
 from heads.features.moments import Moments, combine_moments, moments_by_fold
 from heads.features.statistics_cache import clip_statistics
 from heads.models.networks import COMPETING, OUTPUT, frame_standardiser
@@ -30,7 +30,7 @@ def prepare_members(members: Members, task: HeadTask) -> None:
             standardiser.set_moments(moments.mean, moments.spread)
         seen = member.learns_from(fold)
         if config.competing:
-            head.tail.get_layer(COMPETING).set_strength(competition(targets[seen]))
+            head.tail.get_layer(COMPETING).set_strength(initial_competition(targets[seen]))
         if config.start_at_prior:
             weights = learned_weights(config, targets, fold, seen)[seen]
             head.tail.get_layer(OUTPUT).bias.assign(_prior_scores(config, targets[seen], weights))
@@ -60,7 +60,7 @@ def _prior_scores(
     """
     found, without = weighted_share(targets, weights)
     share = found.clip(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
-    compete = competition(targets) if config.competing else 0.0
+    compete = initial_competition(targets) if config.competing else 0.0
     alone, together = np.log(share / (1 - share)), np.log(share / max(without, _SMALLEST_SHARE))
     return np.asarray((1 - compete) * alone + compete * together, np.float32)
 

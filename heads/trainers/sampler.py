@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.class_balance import rarity
+from heads.data.class_balance import sample_weights
 from heads.features.batches import spread_batches
 from heads.recipe import HeadConfig
 from heads.trainers.lessons import Lesson
@@ -120,7 +120,7 @@ class Curriculum:
         """As many clips of a fold as it has, rare ones more often; by what that fold holds, since no more may be known
         to every member that learns from it.
         """
-        chances = rarity(self.targets[stratum], self.config.class_balance)
+        chances = sample_weights(self.targets[stratum], self.config.class_balance)
         return rng.choice(stratum, len(stratum), p=chances / chances.sum())
 
     def _with_guesses(
@@ -152,7 +152,7 @@ def learned_weights(
     weights = np.zeros(len(targets))
     parts = [seen] if config.balance_by == "loss" else [seen & (fold == number) for number in np.unique(fold[seen])]
     for part in parts:
-        weights[part] = rarity(targets[part], config.class_balance)
+        weights[part] = sample_weights(targets[part], config.class_balance)
     return weights
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heads.blending.blend import Blend
-from heads.data.frame_statistics import as_layers, of_one_frame
+from heads.data.frame_statistics import for_one_frame, to_predictions
 from heads.data.predictions import Predictions
 from heads.errors import PredictError
 from heads.explain.frame_scores import frame_spread
@@ -168,11 +168,11 @@ def _predict_folds(head: TrainedHead, everyone: Sequence[str], *, framed: bool) 
     if framed:
         models = [(fold, head.model(fold)) for fold in range(head.n_folds)]
         spread = frame_spread(models, examples, np.arange(len(ids)))
-        found = [[*own, *as_layers(name, ids, classes, each)] for own, each in zip(found, spread, strict=True)]
+        found = [[*own, *to_predictions(name, ids, classes, each)] for own, each in zip(found, spread, strict=True)]
     head.unload()
     unseen = [[_always(everyone, classes, prior, name)] for prior in head.prior]
     if framed:
-        unseen = [[prior, *of_one_frame(prior)] for (prior,) in unseen]
+        unseen = [[prior, *for_one_frame(prior)] for (prior,) in unseen]
     return [[each.over(prior) for each, prior in zip(*pair, strict=True)] for pair in zip(found, unseen, strict=True)]
 
 

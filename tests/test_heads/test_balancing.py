@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 
-from heads.data.class_balance import competition, exclusiveness, rarity, weighted_share
+from heads.data.class_balance import exclusiveness, initial_competition, sample_weights, weighted_share
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.recipe import HeadConfig
@@ -21,12 +21,12 @@ TARGETS = np.array([[1, 0]] * 9 + [[0, 1]] + [[0, 0]] * 2, np.float32)
 
 def test_a_clip_counts_by_its_rarest_class() -> None:
     for strength, ratio in ((1.0, 9.0), (0.5, 3.0), (0.0, 1.0)):
-        found = rarity(TARGETS, strength)
+        found = sample_weights(TARGETS, strength)
         assert found.mean() == pytest.approx(1)
         assert found[9] / found[0] == pytest.approx(ratio)
-    both = rarity(np.concatenate([TARGETS, [[1, 1]]]).astype(np.float32), 1.0)
+    both = sample_weights(np.concatenate([TARGETS, [[1, 1]]]).astype(np.float32), 1.0)
     assert both[-1] == both[9]
-    share, without = weighted_share(TARGETS, rarity(TARGETS, 1.0))
+    share, without = weighted_share(TARGETS, sample_weights(TARGETS, 1.0))
     assert share.tolist() == pytest.approx([1 / 3, 1 / 3])
     assert without == pytest.approx(1 / 3)
     assert weighted_share(TARGETS)[0].tolist() == pytest.approx([9 / 12, 1 / 12])
@@ -41,10 +41,10 @@ def test_exclusiveness_is_what_co_occurrence_lacks_to_chance() -> None:
     some = alone.copy()
     some[:100] = [1, 1, 0, 0, 0]
     assert 0.5 < exclusiveness(some) < 1
-    assert competition(some) == 1
+    assert initial_competition(some) == 1
     some[:600] = [1, 1, 0, 0, 0]
     assert 0 < exclusiveness(some) < 0.5
-    assert competition(some) == pytest.approx(2 * exclusiveness(some))
+    assert initial_competition(some) == pytest.approx(2 * exclusiveness(some))
     assert exclusiveness(np.zeros((3, 2))) == 1
 
 
@@ -108,9 +108,9 @@ def test_weights_are_those_of_what_a_member_sees() -> None:
     config = HeadConfig(class_balance=1.0, balance_by="loss")
     found = learned_weights(config, TARGETS, fold, fold != 1)
     assert not found[fold == 1].any()
-    np.testing.assert_allclose(found[fold != 1], rarity(TARGETS[fold != 1], 1.0))
+    np.testing.assert_allclose(found[fold != 1], sample_weights(TARGETS[fold != 1], 1.0))
     by_fold = learned_weights(config.model_copy(update={"balance_by": "sampling"}), TARGETS, fold, fold != 1)
-    np.testing.assert_allclose(by_fold[fold == 2], rarity(TARGETS[fold == 2], 1.0))
+    np.testing.assert_allclose(by_fold[fold == 2], sample_weights(TARGETS[fold == 2], 1.0))
 
 
 @pytest.mark.slow

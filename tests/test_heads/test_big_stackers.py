@@ -13,13 +13,13 @@ from heads.blending.blenders.logits import to_logits, to_probabilities
 from heads.blending.blenders.order_statistics import order_statistics
 from heads.blending.blenders.registry import BLENDERS, blenders_to_try
 from heads.data.folds import Folds, assign_folds
-from heads.data.frame_statistics import SPREAD, as_layers
+from heads.data.frame_statistics import FRAME_STATISTICS, to_predictions
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import BlendError
 from heads.evaluation.leaderboard import prior_predictions
 from heads.evaluation.metrics import mean_log_loss
-from heads.evaluation.standard_errors import clip_losses, clustered_mean
+from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
 
 CLASSES = ("hog", "lion", "pig")
 TREES = ("xgboost", "lightgbm")
@@ -78,7 +78,7 @@ def gain_on_the_prior(labels: LabelTable, folds: Folds, blended: Predictions) ->
     """By how many standard errors the blend's log loss is below the prior's."""
     prior = prior_predictions(labels, folds, labels.ids)
     gain = clip_losses(labels.values, prior.probabilities) - clip_losses(labels.values, blended.probabilities)
-    gained = clustered_mean(gain, labels.ids)
+    gained = cluster_robust_mean(gain, labels.ids)
     return gained.mean / gained.standard_error
 
 
@@ -93,8 +93,8 @@ def test_nothing_is_learnt_from_frames_that_are_noise(method: str) -> None:
     labels, folds = table(500)
     oof, rng = noise(labels, folds, 3), np.random.default_rng(7)
     frames = {
-        each.model: as_layers(
-            each.model, labels.ids, CLASSES, rng.uniform(0, 0.4, (len(SPREAD), 500, 3)).astype(np.float32)
+        each.model: to_predictions(
+            each.model, labels.ids, CLASSES, rng.uniform(0, 0.4, (len(FRAME_STATISTICS), 500, 3)).astype(np.float32)
         )
         for each in oof
     }

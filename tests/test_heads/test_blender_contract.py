@@ -15,7 +15,7 @@ from heads.blending.blenders.calibrated import Calibrated
 from heads.blending.blenders.protocol import Stack
 from heads.blending.blenders.registry import BLENDERS
 from heads.data.folds import assign_folds
-from heads.data.frame_statistics import SPREAD, spread_over_frames
+from heads.data.frame_statistics import FRAME_STATISTICS, spread_over_frames
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.report import render_report
@@ -56,7 +56,7 @@ def a_stack(blender: Blender, n_models: int, labels: NDArray[np.uint8]) -> Stack
     if blender.takes_frames:
         spread = spread_over_frames(frames.astype(np.float32)).astype(np.float64)
         stack = np.concatenate([stack, spread.reshape(-1, *labels.shape)])
-        assert len(stack) == n_models * (1 + len(SPREAD))
+        assert len(stack) == n_models * (1 + len(FRAME_STATISTICS))
     stack[:, :, 2] = np.nan
     if n_models > 1:
         stack[n_models - 1 :: n_models, :, 0] = np.nan

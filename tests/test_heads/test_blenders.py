@@ -25,7 +25,7 @@ from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.evaluation.leaderboard import prior_predictions
 from heads.evaluation.metrics import log_loss_per_class, mean_log_loss
-from heads.evaluation.standard_errors import clip_losses, clustered_mean
+from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
 
 FAST = {blender.name: blender for blender in BLENDERS if blender.cost == "fast"}
 METHODS = [*FAST, "mean+calibrated", "greedy+calibrated"]
@@ -125,7 +125,7 @@ def test_nothing_is_learnt_from_noise(method: str) -> None:
         oof.append(as_predictions(f"m{model}", noise))
     blended = blend_data(oof, fitted, folds).cross_fit(find_blender(method))
     gain = clip_losses(labels, prior.probabilities) - clip_losses(labels, blended.probabilities)
-    gained = clustered_mean(gain, fitted.ids)
+    gained = cluster_robust_mean(gain, fitted.ids)
     assert gained.mean < 2 * gained.standard_error
 
 
@@ -185,12 +185,12 @@ def test_best_single_ignores_models_that_know_less() -> None:
 
 def test_clustered_mean_by_hand() -> None:
     # deviations from the mean 2 are -1, -1, +2; group sums -2 and +2; (4 + 4) * 2 / 1 / 9
-    spread = clustered_mean(np.array([1.0, 1.0, 4.0]), ["a", "a", "b"])
+    spread = cluster_robust_mean(np.array([1.0, 1.0, 4.0]), ["a", "a", "b"])
     assert spread.mean == 2.0
     assert spread.standard_error == pytest.approx(np.sqrt(16 / 9))
-    alone = clustered_mean(np.array([1.0, 2.0, 3.0, 4.0]), ["a", "b", "c", "d"])
+    alone = cluster_robust_mean(np.array([1.0, 2.0, 3.0, 4.0]), ["a", "b", "c", "d"])
     assert alone.standard_error == pytest.approx(np.std([1, 2, 3, 4], ddof=1) / 2)
-    assert np.isnan(clustered_mean(np.array([1.0, 2.0]), ["a", "a"]).standard_error)
+    assert np.isnan(cluster_robust_mean(np.array([1.0, 2.0]), ["a", "a"]).standard_error)
 
 
 def test_of_blends_as_good_the_simplest_is_chosen() -> None:

@@ -14,7 +14,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from training import train_run
 
 from heads.data.folds import Folds
-from heads.data.frame_statistics import SPREAD
+from heads.data.frame_statistics import FRAME_STATISTICS
 from heads.data.labels import LabelTable
 from heads.evaluation.metrics import mean_log_loss
 from heads.explain.attribution import weigh_frames
@@ -220,7 +220,7 @@ def test_it_goes_the_whole_way_of_a_head(tmp_path: Path) -> None:
     (done,) = train_run(store, tmp_path / "labels.csv", run, Recipe(folds=3, heads=(CONFIG,)))
     assert run.head_names() == ("discriminant-made",)
     score_frames(run, store, heads_to_score(run))
-    assert len(run.read_frames("discriminant-made")) == len(SPREAD)
+    assert len(run.read_frames("discriminant-made")) == len(FRAME_STATISTICS)
     (weighed,) = weigh_frames(run, store, "discriminant-made", [ids[3]])
     assert weighed.by == "contribution"
     assert weighed.weights.sum() == pytest.approx(1.0)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from heads.data.duplicates import Looks, join_duplicates
+from heads.data.duplicates import ImageSummary, merge_duplicate_groups
 from heads.data.folds import assign_folds
 from heads.errors import FoldError
 from store.errors import UnknownClipError
@@ -11,9 +11,9 @@ from store.errors import UnknownClipError
 BUSY = 0x5A3C_96E1_0FD2_B478
 
 
-def looks(hashes: list[int], brightness: list[float] | None = None, motion: list[float] | None = None) -> Looks:
+def looks(hashes: list[int], brightness: list[float] | None = None, motion: list[float] | None = None) -> ImageSummary:
     n_clips = len(hashes)
-    return Looks(
+    return ImageSummary(
         image_hash=tuple(f"{value:016x}" for value in hashes),
         brightness=np.array(brightness or [0.4] * n_clips),
         contrast=np.full(n_clips, 0.2),
@@ -26,26 +26,26 @@ def unique(n_clips: int) -> list[str]:
 
 
 def test_equal_files_join_their_sites() -> None:
-    assert join_duplicates(["a", "a", "b", "c"], ["1", "2", "2", "3"]) == ("a + b", "a + b", "a + b", "c")
+    assert merge_duplicate_groups(["a", "a", "b", "c"], ["1", "2", "2", "3"]) == ("a + b", "a + b", "a + b", "c")
 
 
 def test_joining_is_transitive_and_long_names_are_cut() -> None:
-    joined = join_duplicates(["e", "a", "b", "b", "c", "c", "d", "d"], ["1", "1", "1", "2", "2", "3", "3", "4"])
+    joined = merge_duplicate_groups(["e", "a", "b", "b", "c", "c", "d", "d"], ["1", "1", "1", "2", "2", "3", "3", "4"])
     assert set(joined) == {"a + b + c + 2 more"}
 
 
 def test_unknown_fingerprints_join_nothing() -> None:
-    assert join_duplicates(["a", "b"], ["", ""]) == ("a", "b")
+    assert merge_duplicate_groups(["a", "b"], ["", ""]) == ("a", "b")
 
 
 def test_a_copy_that_was_encoded_again_joins() -> None:
-    assert join_duplicates(["a", "b"], unique(2), looks([BUSY, BUSY ^ 0b101])) == ("a + b", "a + b")
+    assert merge_duplicate_groups(["a", "b"], unique(2), looks([BUSY, BUSY ^ 0b101])) == ("a + b", "a + b")
 
 
 @pytest.mark.parametrize("bit", range(63))
 def test_two_flipped_bits_are_found_wherever_they_are(bit: int) -> None:
     other = BUSY ^ (1 << bit) ^ (1 << 63)
-    assert len(set(join_duplicates(["a", "b"], unique(2), looks([BUSY, other])))) == 1
+    assert len(set(merge_duplicate_groups(["a", "b"], unique(2), looks([BUSY, other])))) == 1
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,11 @@ def test_two_flipped_bits_are_found_wherever_they_are(bit: int) -> None:
     ],
     ids=["three bits", "brightness", "motion", "unknown brightness", "no structure", "hardly any structure"],
 )
-def test_clips_that_share_a_background_only_stay_apart(different: Looks) -> None:
-    assert join_duplicates(["a", "b"], unique(2), different) == ("a", "b")
+def test_clips_that_share_a_background_only_stay_apart(different: ImageSummary) -> None:
+    assert merge_duplicate_groups(["a", "b"], unique(2), different) == ("a", "b")
 
 
-def brute_force(groups: list[str], facts: Looks) -> list[set[str]]:
+def brute_force(groups: list[str], facts: ImageSummary) -> list[set[str]]:
     values = np.array([int(text, 16) for text in facts.image_hash], np.uint64)
     joined = [{group} for group in sorted(set(groups))]
     for one in range(len(groups)):
@@ -89,7 +89,7 @@ def test_the_quick_search_finds_what_comparing_all_pairs_finds(seed: int) -> Non
     scenes = rng.integers(0, 1 << 63, 12)
     hashes = [int(scenes[rng.integers(12)]) ^ sum(1 << int(bit) for bit in set(rng.integers(0, 64, 3))) for _ in groups]
     facts = looks(hashes, brightness=rng.uniform(0.1, 0.9, 300).tolist())
-    joined = join_duplicates(groups, unique(300), facts)
+    joined = merge_duplicate_groups(groups, unique(300), facts)
     parts: dict[str, set[str]] = {}
     for name, group in zip(joined, groups, strict=True):
         parts.setdefault(name, set()).add(group)
@@ -107,7 +107,7 @@ def leaky_labels() -> tuple[NDArray[np.int64], list[str], list[str]]:
 def test_planted_copies_across_sites_never_cross_folds() -> None:
     labels, groups, fingerprints = leaky_labels()
     careless = assign_folds(labels, groups, 5, 0).fold
-    careful = assign_folds(labels, join_duplicates(groups, fingerprints), 5, 0).fold
+    careful = assign_folds(labels, merge_duplicate_groups(groups, fingerprints), 5, 0).fold
     assert (careless[:100] != careless[100:]).any()  # the leak is there to be caught
     assert np.array_equal(careful[:100], careful[100:])
 
@@ -122,16 +122,16 @@ def test_looks_come_from_the_clip_table_by_id() -> None:
         },
         index=["x", "y"],
     )
-    found = Looks.from_clip_table(table, ["y", "x"])
+    found = ImageSummary.from_clip_table(table, ["y", "x"])
     assert found.image_hash == ("", "aa")
     assert found.brightness.tolist() == [0.2, 0.1]
     with pytest.raises(UnknownClipError, match="'z'"):
-        Looks.from_clip_table(table, ["z"])
+        ImageSummary.from_clip_table(table, ["z"])
 
 
 def test_wrong_input_gets_one_sentence() -> None:
     with pytest.raises(FoldError, match="2 groups, but 1 fingerprints"):
-        join_duplicates(["a", "b"], ["1"])
-    bad = Looks(image_hash=("xyz",), brightness=np.zeros(1), contrast=np.zeros(1), motion=np.zeros(1))
+        merge_duplicate_groups(["a", "b"], ["1"])
+    bad = ImageSummary(image_hash=("xyz",), brightness=np.zeros(1), contrast=np.zeros(1), motion=np.zeros(1))
     with pytest.raises(FoldError, match="image hash 'xyz' is not 16 hex digits"):
-        join_duplicates(["a"], ["1"], bad)
+        merge_duplicate_groups(["a"], ["1"], bad)

@@ -20,7 +20,7 @@ from heads.blending.blenders.boosted import XGBoost
 from heads.cli import app
 from heads.data import frame_statistics
 from heads.data.folds import assign_folds
-from heads.data.frame_statistics import SPREAD, as_layers, layer_name, spread_over_frames
+from heads.data.frame_statistics import FRAME_STATISTICS, layer_name, spread_over_frames, to_predictions
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import BlendError, PredictionError
@@ -71,8 +71,8 @@ def test_the_spread_by_hand() -> None:
     *order, s0, s1, s2, s3, s4, s5, s6, s7 = spread_over_frames(scores)[:, 0]
     assert order == pytest.approx([0.302, 0.21, 0.0, 0.9, 0.04, 0.66], abs=1e-6)
     assert (s0, s1, s2, s3, s4, s5, s6, s7) == pytest.approx((0.2, 0, 0, 0.2, 0.4, 0, 0.2, 0), abs=1e-6)
-    alone = dict(zip(SPREAD, spread_over_frames(scores[:1])[:, 0].tolist(), strict=True))
-    assert alone == {**dict.fromkeys(SPREAD, 0.0), "step0": 1.0}
+    alone = dict(zip(FRAME_STATISTICS, spread_over_frames(scores[:1])[:, 0].tolist(), strict=True))
+    assert alone == {**dict.fromkeys(FRAME_STATISTICS, 0.0), "step0": 1.0}
 
 
 def made_up(
@@ -92,9 +92,9 @@ def made_up(
         )
         for name in ("a", "b")
     ]
-    spread = rng.uniform(0.1, 0.2, (len(SPREAD), n_clips, 2)).astype(np.float32)
-    spread[SPREAD.index(statistic), :, 1] = 0.1 + 0.8 * values[:, 1]
-    return labels, oof, as_layers("a", ids, labels.classes, spread), values
+    spread = rng.uniform(0.1, 0.2, (len(FRAME_STATISTICS), n_clips, 2)).astype(np.float32)
+    spread[FRAME_STATISTICS.index(statistic), :, 1] = 0.1 + 0.8 * values[:, 1]
+    return labels, oof, to_predictions("a", ids, labels.classes, spread), values
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_stacker_finds_what_only_frames_show(method: str, statistic: str) -> N
     blend = Blend.from_json(json.loads(json.dumps(data.fit(find_blender(f"{method}+frames")).to_json())))
     assert blend.frame_models == ("a",)
     with pytest.raises(BlendError, match=r"another version fitted it .* run `heads train --frame-scores`"):
-        Blend.from_json({**blend.to_json(), "frame_statistics": SPREAD[:6]})
+        Blend.from_json({**blend.to_json(), "frame_statistics": FRAME_STATISTICS[:6]})
     said = blend.apply([*reversed(layers), *oof]).column("lion")
     assert said[values[:, 1] == 1].min() > said[values[:, 1] == 0].max()
     with pytest.raises(BlendError, match="needs the predictions of 'a@mean', 'a@median'"):
@@ -141,10 +141,10 @@ def test_trees_see_every_statistic_of_a_framed_model_and_nothing_of_others() -> 
 def test_a_table_survives_the_disk(tmp_path: Path) -> None:
     labels, _, layers, _ = made_up(5)
     fold = np.arange(5)
-    layers = as_layers("a", labels.ids, labels.classes, np.stack([each.probabilities for each in layers]), fold)
+    layers = to_predictions("a", labels.ids, labels.classes, np.stack([each.probabilities for each in layers]), fold)
     frame_statistics.write(tmp_path / "a.npz", layers)
     again = frame_statistics.read(tmp_path / "a.npz", "a")
-    assert [each.model for each in again] == [layer_name("a", name) for name in SPREAD]
+    assert [each.model for each in again] == [layer_name("a", name) for name in FRAME_STATISTICS]
     for one, other in zip(layers, again, strict=True):
         assert (one.ids, one.classes) == (other.ids, other.classes)
         assert np.array_equal(one.probabilities, other.probabilities)
@@ -286,7 +286,7 @@ def by_hand(run: RunDirectory, store: FeatureStore, blend: Blend, clip_id: str) 
             given.append(
                 Predictions(ids=(clip_id,), classes=blend.classes, probabilities=whole, provenance={"model": head})
             )
-            given += as_layers(head, [clip_id], blend.classes, spread_over_frames(parts)[:, None])
+            given += to_predictions(head, [clip_id], blend.classes, spread_over_frames(parts)[:, None])
         blended.append(blend.apply(given).probabilities)
     return np.mean(blended, axis=0)
 

@@ -1,22 +1,22 @@
 import numpy as np
 import pytest
 
-from heads.evaluation.review import Suspect, disagreement, suspect_labels, uncertainty, wrongness
+from heads.evaluation.review import Suspect, entropy, jensen_shannon, loss_per_clip, suspect_labels
 
 
 def test_wrongness_by_hand() -> None:
     labels = np.array([[1, 0], [1, 0]], np.uint8)
     said = np.array([[0.5, 0.5], [0.9, 0.1]])
-    assert wrongness(labels, said) == pytest.approx([2 * np.log(2), -2 * np.log(0.9)])
+    assert loss_per_clip(labels, said) == pytest.approx([2 * np.log(2), -2 * np.log(0.9)])
 
 
 def test_an_even_guess_is_most_uncertain() -> None:
-    assert uncertainty(np.array([[0.5, 0.5], [0.0, 1.0]])) == pytest.approx([2 * np.log(2), 0.0], abs=3e-4)
+    assert entropy(np.array([[0.5, 0.5], [0.0, 1.0]])) == pytest.approx([2 * np.log(2), 0.0], abs=3e-4)
 
 
 def test_models_that_say_the_same_do_not_disagree_however_unsure() -> None:
     one, other = np.array([[0.5], [1.0]]), np.array([[0.5], [0.0]])
-    assert disagreement([one, other]) == pytest.approx([0.0, np.log(2)], abs=3e-4)
+    assert jensen_shannon([one, other]) == pytest.approx([0.0, np.log(2)], abs=3e-4)
 
 
 def test_labels_turned_round_are_found_first() -> None:

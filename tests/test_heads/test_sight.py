@@ -12,7 +12,7 @@ from training import train_run
 from typer.testing import CliRunner
 
 from heads.cli import app
-from heads.data.frame_statistics import ORDER, SPREAD
+from heads.data.frame_statistics import FRAME_STATISTICS, ORDER
 from heads.errors import TrainError
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import HeadConfig, Recipe
@@ -80,7 +80,7 @@ def test_a_head_says_the_prior_of_what_it_cannot_see_and_the_others_go_on(tmp_pa
 
     score_frames(run, store, heads_to_score(run))
     layers = run.read_frames("deviation-sound")
-    assert len(layers) == len(SPREAD)
+    assert len(layers) == len(FRAME_STATISTICS)
     told = run.read_oof("deviation-sound").select(silent).probabilities
     for each in layers[: len(ORDER)]:
         np.testing.assert_allclose(each.select(silent).probabilities, told, rtol=1e-5)

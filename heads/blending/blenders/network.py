@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import losses_of_logits, mean_over_models, to_logits, to_probabilities
 from heads.blending.blenders.protocol import FRAMES, FRAMES_TOO, Blender, Stack
-from heads.data.frame_statistics import ORDER, SPREAD
+from heads.data.frame_statistics import FRAME_STATISTICS, ORDER
 
 _UNITS = 512
 _DROPOUT = 0.25
@@ -70,7 +70,7 @@ class Network(Blender):
 
     def _inputs(self, stack: Stack) -> NDArray[np.float32]:
         """(N, K): the logits of each column that a model knows. A histogram is nothing to take logits of."""
-        seen = stack[: len(stack) // (1 + len(SPREAD)) * (1 + len(ORDER))] if self.takes_frames else stack
+        seen = stack[: len(stack) // (1 + len(FRAME_STATISTICS)) * (1 + len(ORDER))] if self.takes_frames else stack
         known = ~np.isnan(seen[:, 0, :])
         return to_logits(seen.transpose(1, 0, 2)[:, known]).astype(np.float32)
 

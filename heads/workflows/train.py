@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from heads.data.folds import balance_table
-from heads.data.listener import Listener
 from heads.data.labels import LabelTable
+from heads.data.listener import Listener
 from heads.errors import StoppedError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.statistics_cache import clip_marks

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from small_heads import small_head
 from training import train_run
 
-from heads.data.listener import LoggingListener
 from heads.data.labels import LabelTable
+from heads.data.listener import LoggingListener
 from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
 from heads.recipe import Recipe

@@ -1,5 +1,6 @@
 """How much scores flatter when clips of one site stand on both sides of a split."""
 
+import shutil
 from dataclasses import replace
 
 from heads.data.listener import Listener
@@ -7,7 +8,7 @@ from heads.errors import TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.run import RunDirectory
 from heads.workflows.job import TrainingJob
-from heads.workflows.train import train
+from heads.workflows.train import OTHER_UNLABELLED, difference, train
 
 RANDOM_SPLIT = "random_split"
 
@@ -32,9 +33,15 @@ def compare_splits(job: TrainingJob, run: RunDirectory, listener: Listener) -> l
     """
     if job.labels.sites is None:
         raise TrainError(f"{run.path}: no sites to compare a random split with; give --sites or --site-pattern")
-    other = RunDirectory(run.path / RANDOM_SPLIT)
+    other, at_random = RunDirectory(run.path / RANDOM_SPLIT), replace(job.without_sites(), notes=())
+    if other.config_path.exists() and difference(at_random, other) == OTHER_UNLABELLED:
+        listener.note(
+            f"{other.path}: learned from clips without labels of no known site, from which the run itself did not, so "
+            "that the two cannot be compared; it is trained anew"
+        )
+        shutil.rmtree(other.path)
     rows: list[dict[str, float | str]] = []
-    for head in train(replace(job.without_sites(), notes=()), other, listener):
+    for head in train(at_random, other, listener):
         losses = [
             mean_log_loss(job.labels.only(oof.classes).select(oof.ids).values, oof.probabilities)
             for oof in (run.read_oof(head.name), other.read_oof(head.name))

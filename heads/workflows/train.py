@@ -24,11 +24,12 @@ from store.digest import settings_digest
 from store.files import atomic_path
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
+OTHER_UNLABELLED = "other clips without labels"
 _SHARED = {
     "sources": "other sources",
     "labels_sha256": "other labels",
     "folds_sha256": "other folds",
-    "unlabelled_sha256": "other clips without labels",
+    "unlabelled_sha256": OTHER_UNLABELLED,
     "features_sha256": "other features of the same clips (files have changed, or were decoded again)",
 }
 
@@ -82,8 +83,39 @@ def begin(job: TrainingJob, run: RunDirectory) -> None:
         TrainError: it was begun with something else, or holds a model from outside under the name of a head.
     """
     run.remove_leftovers()
+    if run.config_path.exists():
+        other = difference(job, run)
+        if other:
+            raise TrainError(
+                f"{run.path}: this run was begun with {other}; name a new folder with --run, or delete this one"
+            )
+    else:
+        run.write_labels(job.labels)
+        run.write_folds(job.folds, job.facts.loc[list(job.folds.ids), "fingerprint"].tolist())
+        run.write_balance(balance_table(job.labels.values, job.folds, job.labels.classes))
+        run.write_clips(job.set_aside)
+        run.write_config(_config(job))
+    if job.learns_unlabelled:
+        run.write_unlabelled(job.unlabelled.ids, job.unlabelled.fold, job.sites)
+    _require_own_names(run, job.heads)
+
+
+def difference(job: TrainingJob, run: RunDirectory) -> str:
+    """What a run was begun with that is not the job's, in words; "" if it was begun with just the same.
+
+    Recipes are compared by meaning: a setting that the run's recipe could not name yet has its default.
+    """
+    before, config = run.read_config(), _config(job)
+    recipe = parse_settings(before["recipe"], Recipe, f"{run.config_path}: recipe")
+    if recipe.model_dump() != job.recipe.model_dump():
+        return "another recipe"
+    return next((named for part, named in _SHARED.items() if before.get(part) != config[part]), "")
+
+
+def _config(job: TrainingJob) -> dict[str, Any]:
+    """What config.yaml says of a job."""
     labels, folds, unlabelled = job.labels, job.folds, job.unlabelled
-    config = {
+    return {
         "version": CONFIG_VERSION,
         "recipe": job.recipe.model_dump(mode="json"),
         "sources": {head.name: [key.folder for key in head.keys] for head in job.heads},
@@ -93,17 +125,6 @@ def begin(job: TrainingJob, run: RunDirectory) -> None:
         "features_sha256": _features_digest(job.readers, (*labels.ids, *unlabelled.ids)),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
-    if run.config_path.exists():
-        _require_same(run, job.recipe, config)
-    else:
-        run.write_labels(labels)
-        run.write_folds(folds, job.facts.loc[list(folds.ids), "fingerprint"].tolist())
-        run.write_balance(balance_table(labels.values, folds, labels.classes))
-        run.write_clips(job.set_aside)
-        run.write_config(config)
-    if job.learns_unlabelled:
-        run.write_unlabelled(unlabelled.ids, unlabelled.fold, job.sites)
-    _require_own_names(run, job.heads)
 
 
 def train_head(job: TrainingJob, run: RunDirectory, head: NamedHead, listener: Listener) -> Trained:
@@ -136,20 +157,6 @@ def _features_digest(readers: Mapping[str, FeatureReader], ids: Sequence[str]) -
     """What tells the features of these clips from those of the same clips after their files have changed."""
     marks = {folder: clip_marks(reader, reader.index_of(ids)).tobytes().hex() for folder, reader in readers.items()}
     return settings_digest(sorted(marks.items()))
-
-
-def _require_same(run: RunDirectory, recipe: Recipe, config: Mapping[str, Any]) -> None:
-    """Make sure that a run was begun with just this; a setting that its recipe could not name yet has its default."""
-    before = run.read_config()
-    if parse_settings(before["recipe"], Recipe, f"{run.config_path}: recipe").model_dump() != recipe.model_dump():
-        raise TrainError(_begun_with(run, "another recipe"))
-    for part, named in _SHARED.items():
-        if before.get(part) != config[part]:
-            raise TrainError(_begun_with(run, named))
-
-
-def _begun_with(run: RunDirectory, named: str) -> str:
-    return f"{run.path}: this run was begun with {named}; name a new folder with --run, or delete this one"
 
 
 def _train_anew(job: TrainingJob, run: RunDirectory, head: NamedHead, listener: Listener) -> None:

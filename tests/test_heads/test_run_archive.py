@@ -155,7 +155,8 @@ def test_the_same_command_keeps_every_head_of_it(frozen: Path) -> None:
     before = dict(contents(frozen / "run"))
     given = {"store": "store", "labels": "labels.csv", "run": "run", "recipe": "recipe.yaml", "sites": "sites.csv"}
     words = [word for name, file in given.items() for word in (f"--{name}", frozen / file)]
-    flags = ["--unlabelled", "--frame-scores", "--compare-splits", "--compare-metadata"]
+    # Not --compare-splits: the random split of this version learned from a clip that the run itself did not learn from.
+    flags = ["--unlabelled", "--frame-scores", "--compare-metadata"]
     told = json.loads(call("train", *words, *flags, "--json"))
     assert sorted(each["name"] for each in told) == sorted(HEADS)
     assert [each["name"] for each in told if not each["resumed"]] == []

@@ -8,7 +8,7 @@ import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 from numpy.typing import NDArray
 from small_heads import small_head
-from training import train_run
+from training import Told, train_run
 
 from heads.data.labels import LabelTable
 from heads.data.listener import LoggingListener
@@ -124,3 +124,11 @@ def test_second_runs_learn_from_the_same_clips_without_labels(tmp_path: Path) ->
     at_random = pd.read_csv(RunDirectory(run.path / "random_split").unlabelled_path)
     assert at_random["clip_id"].tolist() == learned["clip_id"].tolist()
     assert (at_random["fold"] == -1).all()
+    # What an earlier version compared with: clips of no known site were learned from at random, and only there.
+    other = RunDirectory(run.path / "random_split")
+    other.write_config({**other.read_config(), "unlabelled_sha256": "of other clips"})
+    told = list[str]()
+    train_at_random = compare_splits(job, run, Told(told.append, lambda _name, _epoch: None))
+    assert [row["head"] for row in train_at_random] == ["deviation-made"]
+    assert "it is trained anew" in told[0]
+    assert pd.read_csv(other.unlabelled_path).equals(at_random)

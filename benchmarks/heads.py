@@ -41,7 +41,7 @@ from benchmarks.head_steps import batched_over_separate, machine_limits, step_ta
 from heads.recipe import HeadConfig, builtin_recipe, load_recipe
 from heads.trainers.checkpoint import Progress
 from heads.trainers.cross_validation import see_clips
-from heads.trainers.sampler import plan_members
+from heads.trainers.members import plan_members
 from heads.trainers.trainer import Course
 from store import ClipFeatures, FeatureKey, FeatureReader, FeatureStore, Status
 

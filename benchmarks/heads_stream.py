@@ -94,7 +94,7 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
     from heads.recipe import builtin_recipe, load_recipe
     from heads.trainers.checkpoint import Progress
     from heads.trainers.cross_validation import see_clips
-    from heads.trainers.sampler import plan_members
+    from heads.trainers.members import plan_members
     from heads.trainers.trainer import Course
     from heads.workflows.estimate import forecast
     from heads.workflows.resolve import NamedHead

@@ -22,8 +22,8 @@ from heads.models.seed_average import average_models, mean_of_logits
 from heads.recipe import HeadConfig
 from heads.recipe.kinds import resolve
 from heads.trainers.checkpoint import Progress
+from heads.trainers.members import Member, plan_members
 from heads.trainers.pseudo_labels import Judgement
-from heads.trainers.sampler import Member, plan_members
 from heads.trainers.task import HeadTask, Train
 
 

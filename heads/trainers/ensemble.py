@@ -18,9 +18,9 @@ from heads.features.prefetch import read_ahead
 from heads.models.layers import AttentionPooling, attend_together
 from heads.models.networks import POOLED, Head, HeadShape, build_head, front_inputs
 from heads.recipe import HeadConfig
-from heads.trainers.lessons import Lesson, fill_up
 from heads.trainers.mixup import Mixer, mix
 from heads.trainers.optimizer import FusedAdam, RunningAverage
+from heads.trainers.sampler import Lesson, fill_up
 
 _SMALLEST = 1e-7
 

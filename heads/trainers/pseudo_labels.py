@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.evaluation.metrics import mean_log_loss
-from heads.trainers.sampler import Member
+from heads.trainers.members import Member
 
 
 @dataclass(frozen=True, kw_only=True)

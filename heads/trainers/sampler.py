@@ -1,4 +1,4 @@
-"""Which members a head has, what each may see, and what it is taught in an epoch."""
+"""Which clips the members of a head learn from in each step of an epoch, and what they are taught of them."""
 
 import math
 from collections.abc import Sequence
@@ -11,48 +11,11 @@ from numpy.typing import NDArray
 from heads.data.class_balance import sample_weights
 from heads.features.batches import spread_batches
 from heads.recipe import HeadConfig
-from heads.trainers.lessons import Lesson
 
-_FEWEST_FOLDS_TO_JUDGE = 3
-_SEED_STEP = 1000
-_FEWER_DROPPED = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """One network of a head.
-
-    Attributes:
-        fold: the fold that it never sees, and predicts.
-        seed: of its weights and dropout.
-        inner: a further fold that it does not learn from, so that it can judge what is good for `fold`'s members
-            without looking at `fold`; None for those that predict.
-    """
-
-    fold: int
-    seed: int
-    inner: int | None = None
-
-    @property
-    def unseen(self) -> tuple[int, ...]:
-        """The folds that it does not learn from."""
-        return (self.fold,) if self.inner is None else (self.fold, self.inner)
-
-    def learns_from(self, fold: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(N,) whether it learns from each clip."""
-        return ~np.isin(fold, self.unseen)
-
-
-def plan_members(config: HeadConfig, n_folds: int, seed: int, *, judged: bool) -> list[Member]:
-    """The members that predict, fold by fold, then those that judge pseudo-labels if there are any to judge."""
-    members = [
-        Member(fold=fold, seed=seed + fold + _SEED_STEP * number)
-        for fold in range(n_folds)
-        for number in range(config.seeds)
-    ]
-    if judged and n_folds >= _FEWEST_FOLDS_TO_JUDGE:
-        members += [Member(fold=fold, seed=seed + fold, inner=(fold + 1) % n_folds) for fold in range(n_folds)]
-    return members
+# What a batch asks of the members: places of clips, weights (K, B) that are zero for clips that a member must not see,
+# and targets (K, B, C).
+Lesson = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
+_FEWEST = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,38 +119,33 @@ def learned_weights(
     return weights
 
 
-def step_sizes(config: HeadConfig, losses: Sequence[NDArray[np.float64]], members: int) -> NDArray[np.float64]:
-    """Each member's step size (K,) for the next epoch, from the training losses (K,) of those before.
+def fill_up(lessons: Sequence[Lesson]) -> Sequence[Lesson]:
+    """The lessons of an epoch, with two clips at least in each for every member that has as many: some come again.
 
-    Along a cosine, or shorter each time a member's training loss has not fallen for some epochs. The scored fold's
-    loss is not looked at: it would choose the model that it then scores. Learning from unlabelled clips goes on with a
-    tenth of the first step size where the cosine has come to its end.
+    Where one site holds nearly all clips, the member that does not see it has fewer clips than there are lessons; but
+    batch normalisation finds no moments in no clip, and none worth having in one.
     """
-    done = len(losses)
-    if config.schedule == "cosine":
-        first, span = (1.0, config.epochs) if done < config.epochs else (0.1, max(config.pseudo_epochs, 1))
-        passed = done if done < config.epochs else done - config.epochs
-        rate = config.learning_rate * first * (1 + math.cos(math.pi * min(passed / span, 1.0))) / 2
-        return np.full(members, rate)
-    rates = np.full(members, config.learning_rate)
-    best, flat = np.full(members, np.inf), np.zeros(members, np.int64)
-    for loss in losses:
-        better = loss < best
-        best, flat = np.where(better, loss, best), np.where(better, 0, flat + 1)
-        shorten = (flat > 0) & (flat % config.plateau_epochs == 0)
-        rates = np.where(shorten, np.maximum(rates * config.plateau_factor, config.least_learning_rate), rates)
-    return rates
+    if all((np.count_nonzero(weights, axis=1) >= _FEWEST).all() for _, weights, _ in lessons):
+        return lessons
+    places, weights, targets = zip(*lessons, strict=True)
+    everything = (np.concatenate(places), np.concatenate(weights, axis=1), np.concatenate(targets, axis=1))
+    return [_filled(lesson, everything, turn) for turn, lesson in enumerate(lessons)]
 
 
-def suited_to(config: HeadConfig, clips: int) -> HeadConfig:
-    """The recipe's settings for members that learn from `clips` clips: with less dropout where there are many."""
-    if not 0 < config.few_clips < clips:
-        return config
-    return config.model_copy(update={"dropout": config.dropout * (config.few_clips / clips) ** _FEWER_DROPPED})
-
-
-def decay_share(config: HeadConfig, clips: int) -> float:
-    """Weight decay as a share of the step size, for members that learn from `clips` clips."""
-    steps = config.epochs * max(1, round(clips / config.batch_clips))
-    travelled = config.learning_rate * steps * (0.5 if config.schedule == "cosine" else 1.0)
-    return config.weight_decay + config.shrinkage / travelled
+def _filled(lesson: Lesson, everything: Lesson, turn: int) -> Lesson:
+    """A lesson and, behind it, clips out of all lessons for members that lack some; others in each turn."""
+    places, weights, targets = everything
+    chosen: list[int] = []
+    members: list[int] = []
+    for member, found in enumerate(np.count_nonzero(lesson[1], axis=1).tolist()):
+        own = np.flatnonzero((weights[member] > 0) & ~np.isin(places, lesson[0])).tolist()
+        count = min(max(_FEWEST - found, 0), len(own))
+        chosen += [own[(turn * count + step) % len(own)] for step in range(count)]
+        members += [member] * count
+    seen = np.zeros((len(weights), len(chosen)), np.float32)
+    seen[members, np.arange(len(chosen))] = weights[members, chosen]
+    return (
+        np.concatenate([lesson[0], places[chosen]]),
+        np.concatenate([lesson[1], seen], axis=1),
+        np.concatenate([lesson[2], targets[:, chosen]], axis=1),
+    )

@@ -13,8 +13,8 @@ from heads.data.history import Epoch
 from heads.features.batches import Examples
 from heads.recipe import HeadConfig
 from heads.trainers.checkpoint import Progress
+from heads.trainers.members import Member
 from heads.trainers.pseudo_labels import Judgement
-from heads.trainers.sampler import Member
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

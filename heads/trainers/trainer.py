@@ -15,7 +15,8 @@ from heads.trainers.checkpoint import Progress, stop_after_epoch
 from heads.trainers.ensemble import Members
 from heads.trainers.initialise import correct_priors, prepare_members
 from heads.trainers.pseudo_labels import Judgement, judge
-from heads.trainers.sampler import Curriculum, decay_share, step_sizes, suited_to
+from heads.trainers.sampler import Curriculum
+from heads.trainers.schedule import decay_share, step_sizes, suited_to
 from heads.trainers.task import HeadTask, TrainedMembers
 
 _PREDICT_CLIPS = 64

@@ -8,7 +8,7 @@ from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.errors import JoinError, TrainError
 from heads.features.readers import Reader, ids_with_frames
-from heads.trainers.sampler import plan_members
+from heads.trainers.members import plan_members
 from heads.workflows.resolve import NamedHead
 from store import FeatureReader, Status
 from store.ids import name_a_few

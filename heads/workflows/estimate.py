@@ -13,7 +13,7 @@ from heads.features.readers import Reader, ids_with_frames
 from heads.recipe.kinds import resolve
 from heads.trainers.checkpoint import Progress
 from heads.trainers.cross_validation import see_clips
-from heads.trainers.sampler import plan_members
+from heads.trainers.members import plan_members
 from heads.trainers.task import HeadTask, Train
 from heads.trainers.trainer import Course
 from heads.workflows.job import TrainingJob

@@ -15,7 +15,9 @@ from heads.models.networks import HeadShape, build_head
 from heads.recipe import HeadConfig
 from heads.trainers.ensemble import Members
 from heads.trainers.initialise import prepare_members
-from heads.trainers.sampler import Curriculum, decay_share, plan_members, step_sizes, suited_to
+from heads.trainers.members import plan_members
+from heads.trainers.sampler import Curriculum
+from heads.trainers.schedule import decay_share, step_sizes, suited_to
 from heads.trainers.task import HeadTask
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,9 @@ from training import train_run
 
 from heads.recipe import Recipe
 from heads.run import RunDirectory
+from heads.trainers.members import plan_members
 from heads.trainers.pseudo_labels import judge
-from heads.trainers.sampler import Curriculum, plan_members
+from heads.trainers.sampler import Curriculum
 
 CONFIG = small_head(epochs=6)
 

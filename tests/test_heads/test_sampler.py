@@ -11,8 +11,8 @@ from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.recipe import HeadConfig
 from heads.trainers.cross_validation import train_heads
-from heads.trainers.lessons import fill_up
-from heads.trainers.sampler import Curriculum, plan_members
+from heads.trainers.members import plan_members
+from heads.trainers.sampler import Curriculum, fill_up
 
 FOLD = np.repeat([0, 1, 2], [100, 2, 2])
 SMALL: dict[str, Any] = {"dense_units": (8,), "metadata": (), "batch_clips": 8, "epochs": 3, "learning_rate": 0.01}

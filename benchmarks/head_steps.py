@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from heads.models.layers import attend_together
-from heads.trainers.trainer import Course
+from heads.trainers.trainer import Trainer
 
 ROUNDS = 5
 
@@ -45,13 +45,13 @@ def batched_over_separate(members: int, rows: int, columns: int, units: int) -> 
     return best(_with_gradient(lambda: [tf.matmul(given, kernels)], [kernels])) / best(separate)
 
 
-def step_table(title: str, course: Course, limits: dict[str, float]) -> str:
+def step_table(title: str, course: Trainer, limits: dict[str, float]) -> str:
     """Milliseconds of each stage of a step alone, what it computes and moves, and its share of the limits.
 
     Products count 2 operations forward and 4 more backward. A stage moves what it must read and write at least.
     """
     members, examples = course.members, course.examples
-    places, weights, _ = course.curriculum.lessons(0)[0]
+    places, weights, _ = course.curriculum.batches(0)[0]
     batch = examples.batch(places)
     rows = [np.flatnonzero(each > 0) for each in weights]
     stages: list[tuple[str, float, float, float]] = [

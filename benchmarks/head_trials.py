@@ -29,8 +29,8 @@ from heads.data.splits import deal_clips
 from heads.evaluation.metrics import mean_log_loss
 from heads.models.seed_average import mean_of_logits
 from heads.recipe import DEFAULT_METADATA, load_recipe
-from heads.trainers.cross_validation import train_heads
-from heads.workflows.resolve import NamedHead, resolve_heads
+from heads.trainers.cross_validation import cross_validate_head
+from heads.workflows.resolve import HeadSpec, resolve_heads
 from store import FeatureReader, FeatureStore
 
 DEFAULT = "default"
@@ -56,7 +56,7 @@ Losses = dict[str, float]
 
 
 def one_seed(
-    heads: list[NamedHead],
+    heads: list[HeadSpec],
     readers: dict[str, FeatureReader],
     facts: pd.DataFrame,
     labels: LabelTable,
@@ -69,7 +69,7 @@ def one_seed(
     for head in heads:
         (key,) = head.keys
         config = head.config.model_copy(update=settings)
-        trained = train_heads(head.reader(readers), facts, labels, folds, config, name=head.name, seed=seed)
+        trained = cross_validate_head(head.reader(readers), facts, labels, folds, config, name=head.name, seed=seed)
         found.setdefault(str(key.view["name"]), {})[head.name] = trained.predictions.probabilities
     losses = {}
     for view, own in found.items():

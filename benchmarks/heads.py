@@ -39,10 +39,10 @@ from numpy.typing import NDArray
 
 from benchmarks.head_steps import batched_over_separate, machine_limits, step_table
 from heads.recipe import HeadConfig, builtin_recipe, load_recipe
-from heads.trainers.checkpoint import Progress
-from heads.trainers.cross_validation import see_clips
+from heads.trainers.checkpoint import Checkpoint
+from heads.trainers.cross_validation import make_batches
 from heads.trainers.members import plan_members
-from heads.trainers.trainer import Course
+from heads.trainers.trainer import Trainer
 from store import ClipFeatures, FeatureKey, FeatureReader, FeatureStore, Status
 
 FRAMES, DIM, CLASSES, FOLDS, BATCH = 45, 3840, 24, 5, 64
@@ -141,14 +141,14 @@ def third_place_way(folder: Path, labels: NDArray[np.float32], fold: NDArray[np.
 
 def our_way(
     config: HeadConfig, reader: FeatureReader, labels: NDArray[np.float32], fold: NDArray[np.int64]
-) -> tuple[Course, Iterator[object]]:
+) -> tuple[Trainer, Iterator[object]]:
     plan = plan_members(config, FOLDS, 0, judged=False)
     facts = pd.DataFrame({"width": 1, "height": 1}, index=list(reader.ids))
-    _, examples = see_clips(reader, facts, tuple(reader.ids), config, plan, fold)
-    course = Course(
-        HeadTask(config=config, plan=plan, examples=examples, targets=labels, fold=fold), Progress(path=None)
+    _, examples = make_batches(reader, facts, tuple(reader.ids), config, plan, fold)
+    trainer = Trainer(
+        HeadTask(config=config, plan=plan, examples=examples, targets=labels, fold=fold), Checkpoint(path=None)
     )
-    return course, course.steps()
+    return trainer, trainer.steps()
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -186,8 +186,8 @@ def measure(folder: Path, clips: int, epochs: int, timed_epochs: int) -> dict[st
     later = {name: float(np.mean(each[1:] or each)) for name, each in seconds.items()}
     totals = {name: once[name] + sum(each) + (epochs - len(each)) * later[name] for name, each in seconds.items()}
     limits = machine_limits()
-    for name, course in courses.items():
-        print(step_table(f"({name}) {configs[name].kind}", course, limits))
+    for name, trainer in courses.items():
+        print(step_table(f"({name}) {configs[name].kind}", trainer, limits))
     return {
         "benchmark": "heads",
         "clips": clips,

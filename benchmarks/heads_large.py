@@ -28,9 +28,9 @@ from sklearn.preprocessing import StandardScaler
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.evaluation.metrics import mean_log_loss
-from heads.features.statistics_cache import clip_statistics
+from heads.features.statistics_cache import cached_statistics
 from heads.recipe import builtin_recipe, load_recipe
-from heads.trainers.cross_validation import train_heads
+from heads.trainers.cross_validation import cross_validate_head
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 
 DIM, FRAMES, SIGNALS, CLASSES, SITES = 256, 12, 16, 12, 100
@@ -86,7 +86,7 @@ def measure(root: Path, clips: int, recipes: list[str]) -> dict[str, object]:
     losses, seconds = {"best": mean_log_loss(values, chances)}, {}
     prior = np.stack([values[fold != number].mean(axis=0) for number in range(5)])[fold]
     losses["prior"] = mean_log_loss(values, prior)
-    seen, linear = clip_statistics(reader, reader.index_of(ids), ("deviation",))["deviation"], np.zeros(values.shape)
+    seen, linear = cached_statistics(reader, reader.index_of(ids), ("deviation",))["deviation"], np.zeros(values.shape)
     for number in range(5):
         for column in range(CLASSES):
             model = make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=1000))
@@ -96,7 +96,7 @@ def measure(root: Path, clips: int, recipes: list[str]) -> dict[str, object]:
     for name in recipes:
         config = load_recipe(builtin_recipe(name)).heads[0].model_copy(update={"metadata": ()})
         started = time.perf_counter()
-        trained = train_heads(reader, store.clips(), labels, folds, config, name=name)
+        trained = cross_validate_head(reader, store.clips(), labels, folds, config, name=name)
         seconds[name] = round(time.perf_counter() - started, 1)
         losses[name] = mean_log_loss(values, trained.predictions.probabilities)
     span = losses["prior"] - losses["best"]

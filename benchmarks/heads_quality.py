@@ -34,10 +34,10 @@ from heads.data.labels import LabelTable
 from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
 from heads.evaluation.metrics import average_precision, mean_log_loss
-from heads.features.statistics_cache import clip_statistics
+from heads.features.statistics_cache import cached_statistics
 from heads.models.seed_average import mean_of_logits
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
-from heads.trainers.cross_validation import train_heads
+from heads.trainers.cross_validation import cross_validate_head
 from heads.workflows.resolve import resolve_heads
 from store import FeatureReader, FeatureStore
 
@@ -51,7 +51,7 @@ LOGISTIC = {"(i) logistic, mean": "mean", LOGISTIC_DEVIATION: "deviation"}
 def logistic(reader: FeatureReader, labels: LabelTable, folds: Folds, statistic: str) -> Found:
     """Out-of-fold probabilities (N, C) from the last tap; a class without examples to learn from gets its share."""
     tap = reader.key.tap_columns[-1]
-    seen = clip_statistics(reader, reader.index_of(labels.ids), (statistic,))[statistic][:, tap.start : tap.stop]
+    seen = cached_statistics(reader, reader.index_of(labels.ids), (statistic,))[statistic][:, tap.start : tap.stop]
     found, fold = np.zeros(labels.values.shape), folds.of(labels.ids)
     for number in range(folds.n_folds):
         learned, scored = fold != number, fold == number
@@ -90,7 +90,7 @@ def one_seed(
             if way in LOGISTIC:
                 found[way][source] = logistic(reader, labels, folds, LOGISTIC[way])
             elif source in heads[way]:
-                trained = train_heads(reader, facts, labels, folds, heads[way][source], name=way, seed=seed)
+                trained = cross_validate_head(reader, facts, labels, folds, heads[way][source], name=way, seed=seed)
                 found[way][source] = trained.predictions.probabilities
             else:
                 continue

@@ -92,12 +92,12 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
     from heads.data.folds import Folds
     from heads.data.labels import LabelTable
     from heads.recipe import builtin_recipe, load_recipe
-    from heads.trainers.checkpoint import Progress
-    from heads.trainers.cross_validation import see_clips
+    from heads.trainers.checkpoint import Checkpoint
+    from heads.trainers.cross_validation import make_batches
     from heads.trainers.members import plan_members
-    from heads.trainers.trainer import Course
-    from heads.workflows.estimate import forecast
-    from heads.workflows.resolve import NamedHead
+    from heads.trainers.trainer import Trainer
+    from heads.workflows.estimate import estimate_cost
+    from heads.workflows.resolve import HeadSpec
 
     reader: FeatureReader = FeatureStore.open(root).reader(key())
     ids, values = tuple(reader.ids[:clips]), np.load(root.parent / "labels.npy")[:clips]
@@ -110,13 +110,13 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
     plan = plan_members(config, FOLDS, 0, judged=False)
     forget(root)
     started = time.perf_counter()
-    _, examples = see_clips(reader, facts, ids, config, plan, fold)
-    course = Course(
+    _, examples = make_batches(reader, facts, ids, config, plan, fold)
+    trainer = Trainer(
         HeadTask(config=config, plan=plan, examples=examples, targets=values.astype(np.float32), fold=fold),
-        Progress(path=None),
+        Checkpoint(path=None),
     )
     once, seconds, before = time.perf_counter() - started, [], read_bytes()
-    steps = course.steps()
+    steps = trainer.steps()
     for _ in range(epochs):
         forget(root)
         started = time.perf_counter()
@@ -133,7 +133,7 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
     forget(root)
     labels = LabelTable(ids=ids, classes=tuple(f"class {number}" for number in range(CLASSES)), values=values)
     folds = Folds(ids=ids, fold=fold, groups=ids, n_folds=FOLDS)
-    named = NamedHead(name=head, keys=(key(),), config=config)
+    named = HeadSpec(name=head, keys=(key(),), config=config)
     job = TrainingJob(
         store=FeatureStore.open(root),
         recipe=Recipe(folds=FOLDS),
@@ -149,7 +149,7 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
         notes=(),
     )
     for each in (clips, project):
-        promised = forecast(job, named, clips=each)
+        promised = estimate_cost(job, named, clips=each)
         found[f"forecast_{each}"] = {
             "hours": round(promised.seconds / 3600, 2),
             "epochs": config.epochs,

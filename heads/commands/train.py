@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from rich.table import Table
 
-from heads.commands.estimate import show_forecast
+from heads.commands.estimate import show_estimate
 from heads.commands.progress_bar import ConsoleListener, steps_shown
 from heads.commands.tensorboard import EventFiles
 from heads.errors import StoppedError
@@ -18,7 +18,7 @@ from heads.workflows.compare_metadata import compare_metadata as score_the_other
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
 from heads.workflows.job import read_job
 from heads.workflows.train import Trained
-from heads.workflows.train import train as train_heads
+from heads.workflows.train import train as cross_validate_head
 from store import FeatureStore
 from store.config import parse_settings
 from store.console import print_json, stderr_console, stdout_console
@@ -61,14 +61,14 @@ def train(
         unlabelled=unlabelled,
     )
     if dry_run:
-        show_forecast(job, as_json=as_json)
+        show_estimate(job, as_json=as_json)
         return
     kept, further = run.head_names(), compare_splits + compare_metadata
     epochs = sum((further + (head.name not in kept)) * job.epochs(head) for head in job.heads)
     events = EventFiles(run) if tensorboard else None
     try:
         with steps_shown(console, epochs) as show:
-            trained = train_heads(job, run, ConsoleListener(console, show, events))
+            trained = cross_validate_head(job, run, ConsoleListener(console, show, events))
             splits = score_on_random_folds(job, run, ConsoleListener(console, show)) if compare_splits else []
             worth = score_the_other_way(job, run, ConsoleListener(console, show)) if compare_metadata else []
         if frame_scores:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from heads.errors import AttendError, UnweighedError
 from heads.explain.gradients import answer_gradients, frame_shares, has_frame_shares, traced_statistics
-from heads.features.batches import METADATA, Examples, in_turn
+from heads.features.batches import METADATA, ClipBatches, in_turn
 from heads.features.readers import ids_with_frames
 from heads.models.layers import AttentionPooling
 from heads.models.networks import ATTENTION, FRONT
@@ -136,7 +136,7 @@ def top_frames(
 def _weigh_together(
     config: HeadConfig,
     models: Mapping[int, keras.Model],
-    examples: Examples,
+    examples: ClipBatches,
     places: NDArray[np.int64],
     asked: NDArray[np.bool_],
 ) -> list[NDArray[np.float64]]:
@@ -173,7 +173,7 @@ def _contribution(
     model: keras.Model,
     fold: int,
     names: tuple[str, ...],
-    examples: Examples,
+    examples: ClipBatches,
     places: NDArray[np.int64],
     frames: NDArray[np.float32],
     valid: NDArray[np.bool_],

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from heads.data.frame_statistics import FRAME_STATISTICS, spread_over_frames
-from heads.features.batches import METADATA, Examples, in_turn
+from heads.features.batches import METADATA, ClipBatches, in_turn
 from heads.features.prefetch import read_ahead
 from heads.features.statistics import statistics_of
 
@@ -41,7 +41,7 @@ def frame_statistic(frames: NDArray[np.float32], name: str) -> NDArray[np.float3
 
 
 def frame_probabilities(
-    models: Sequence[tuple[int, keras.Model]], examples: Examples, places: NDArray[np.int64]
+    models: Sequence[tuple[int, keras.Model]], examples: ClipBatches, places: NDArray[np.int64]
 ) -> Iterator[NDArray[np.float32]]:
     """What some models of a head say of the frames of each clip in turn, (K, T, C) each.
 
@@ -60,7 +60,7 @@ def frame_probabilities(
 
 def frame_spread(
     models: Sequence[tuple[int, keras.Model]],
-    examples: Examples,
+    examples: ClipBatches,
     places: NDArray[np.int64],
     seen: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
@@ -75,7 +75,7 @@ def frame_spread(
     return found
 
 
-def _frames_as_clips(examples: Examples, places: NDArray[np.int64]) -> tuple[dict[str, NDArray[Any]], list[int]]:
+def _frames_as_clips(examples: ClipBatches, places: NDArray[np.int64]) -> tuple[dict[str, NDArray[Any]], list[int]]:
     """The frames of some clips, each as a clip of its own, and how many each clip has.
 
     `metadata` is (K, F, M) for F frames, as in the examples.

@@ -13,7 +13,7 @@ Batch = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Examples:
+class ClipBatches:
     """Clips with everything that the members of a head see of them.
 
     Attributes:

@@ -44,7 +44,7 @@ class Reader(Protocol):
     def per_frame(self, name: str, index: int, /) -> NDArray[np.float32] | None: ...  # noqa: D102
 
 
-class JoinedReader:
+class ConcatenatedReader:
     """Some readers' features of the clips that all of them hold, columns side by side.
 
     A clip that has no frames under one of them has none here. Raises JoinError from its constructor if a clip has fewer
@@ -111,7 +111,7 @@ class JoinedReader:
 
 def columns_of_last_taps(reader: Reader) -> NDArray[np.bool_]:
     """(D,) which columns belong to the last tap of a source."""
-    if isinstance(reader, JoinedReader):
+    if isinstance(reader, ConcatenatedReader):
         return np.concatenate([columns_of_last_taps(each) for each in reader.readers])
     return np.arange(reader.dim) >= reader.dim - reader.tap_widths[-1]
 

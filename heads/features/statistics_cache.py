@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 Marks = NDArray[np.uint8]
 
 
-def clip_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str]) -> Statistics:
+def cached_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str]) -> Statistics:
     """Statistics of clips over their frames; those that are not remembered are computed in one pass over the frames.
 
     Args:
@@ -41,7 +41,7 @@ def clip_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str
     Returns:
         (N, D) float32 for each name, mapped from a file where the store can be written to, unless the clips are few.
     """
-    marks = clip_marks(reader, rows)
+    marks = row_keys(reader, rows)
     digest = hashlib.sha256(marks.tobytes()).hexdigest()[:32]
     paths = {name: reader.cache / f"{name}-{digest}.npy" for name in names}
     found = {name: values for name in names if (values := _mapped_if_there(paths[name])) is not None}
@@ -62,7 +62,7 @@ def clip_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str
     return {name: found[name] for name in names}
 
 
-def clip_marks(reader: Reader, rows: NDArray[np.int64]) -> Marks:
+def row_keys(reader: Reader, rows: NDArray[np.int64]) -> Marks:
     """(N, 16) what tells each clip's features from all others."""
     start = hashlib.blake2b(reader.digest.encode(), digest_size=_MARK_BYTES)
     out = np.empty((len(rows), _MARK_BYTES), np.uint8)

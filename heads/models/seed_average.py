@@ -1,4 +1,4 @@
-"""Members of a fold that differ in their seed only, as one."""
+"""FoldEnsemble of a fold that differ in their seed only, as one."""
 
 from collections.abc import Sequence
 

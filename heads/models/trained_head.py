@@ -10,11 +10,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from heads.errors import PredictError
-from heads.features.batches import METADATA, Examples, in_turn
+from heads.features.batches import METADATA, ClipBatches, in_turn
 from heads.features.metadata import MetadataTransform
 from heads.features.prefetch import read_ahead
-from heads.features.readers import JoinedReader, Reader
-from heads.features.statistics_cache import clip_statistics
+from heads.features.readers import ConcatenatedReader, Reader
+from heads.features.statistics_cache import cached_statistics
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
 from store import FeatureStore
@@ -67,9 +67,9 @@ class TrainedHead:
                     f"{self._store.root}: head {self.name} reads features {key.folder}, which are not there; run "
                     f"featurize with --backbone {key.backbone} and the sampling {dict(key.sampling)}"
                 ) from error
-        return readers[0] if len(readers) == 1 else JoinedReader(readers)
+        return readers[0] if len(readers) == 1 else ConcatenatedReader(readers)
 
-    def examples(self, ids: Sequence[str]) -> Examples:
+    def examples(self, ids: Sequence[str]) -> ClipBatches:
         """What the head sees of some clips of the store.
 
         Raises:
@@ -78,10 +78,10 @@ class TrainedHead:
         table, rows = self._store.clips().loc[list(ids)], self.reader.index_of(ids)
         where = str(self._run.head_path(self.name))
         transforms = [parse_settings(each, MetadataTransform, where) for each in self._facts["metadata"]]
-        return Examples(
+        return ClipBatches(
             reader=self.reader,
             rows=rows,
-            statistics=clip_statistics(self.reader, rows, self.config.inputs),
+            statistics=cached_statistics(self.reader, rows, self.config.inputs),
             metadata=np.stack([transform.apply(table) for transform in transforms]),
             sees_frames=self.config.sees_frames,
         )
@@ -105,7 +105,7 @@ class TrainedHead:
         own = np.array([fold_of.get(clip_id, -1) for clip_id in ids], np.int64)
         return np.asarray((own[:, None] == np.arange(self.n_folds)) | (own < 0)[:, None])
 
-    def predict(self, examples: Examples) -> NDArray[np.float64]:
+    def predict(self, examples: ClipBatches) -> NDArray[np.float64]:
         """(K, N, C) the probabilities that each fold's model gives the clips, which are read once for all."""
         return predict_models([self.model(fold) for fold in range(self.n_folds)], examples)
 
@@ -116,7 +116,7 @@ def head_settings(run: RunDirectory, name: str, facts: Mapping[str, Any] | None 
     return parse_settings(known["settings"], HeadConfig, str(run.head_path(name)))
 
 
-def predict_models(models: Sequence[keras.Model], examples: Examples) -> NDArray[np.float64]:
+def predict_models(models: Sequence[keras.Model], examples: ClipBatches) -> NDArray[np.float64]:
     """The probabilities (K, N, C) that each of some models gives the examples; clips are read once for all.
 
     Args:

@@ -19,7 +19,7 @@ _SECONDS_BETWEEN = 2.0
 
 
 @dataclass(kw_only=True, eq=False)
-class Progress:
+class Checkpoint:
     """Where training stands; `path` holds it between two processes.
 
     A state is written after an epoch, unless the last one was written within two seconds: then as much is lost at
@@ -29,16 +29,17 @@ class Progress:
         path: the state's file; None to keep nothing.
         log: called with all epochs so far whenever the state is written.
         epochs: the epochs so far.
-        set_aside: arrays that have to be remembered until the end.
+        weights_before_pseudo: the weights before unlabelled clips were learned from, until it is decided
+            which are better.
     """
 
     path: Path | None
     log: Callable[[Sequence[Epoch]], None] = lambda _: None
     epochs: list[Epoch] = field(default_factory=list)
-    set_aside: list[NDArray[Any]] = field(default_factory=list)
+    weights_before_pseudo: list[NDArray[Any]] = field(default_factory=list)
     _written: float = field(default_factory=time.monotonic)
 
-    def resume(self, variables: Sequence[Any]) -> None:
+    def restore(self, variables: Sequence[Any]) -> None:
         """Put `variables` (of TensorFlow) where they stood, if there is a whole state that fits them."""
         if self.path is None or not self.path.is_file():
             return
@@ -48,7 +49,7 @@ class Progress:
                 return
             for variable, value in zip(variables, found, strict=True):
                 variable.assign(value)
-            self.set_aside = [kept[f"aside{number}"] for number in range(int(kept["aside"]))]
+            self.weights_before_pseudo = [kept[f"aside{number}"] for number in range(int(kept["aside"]))]
             rows = zip(kept["epochs"].tolist(), kept["losses"].tolist(), kept["rates"].tolist(), strict=True)
             self.epochs = [
                 Epoch(
@@ -62,13 +63,13 @@ class Progress:
                 for number, (facts, losses, rates) in enumerate(rows, start=1)
             ]
 
-    def keep(self, variables: Sequence[Any], *, now: bool = False) -> None:
+    def save(self, variables: Sequence[Any], *, now: bool = False) -> None:
         """Write the state, if it is time or `now`."""
         if self.path is None or (not now and time.monotonic() - self._written < _SECONDS_BETWEEN):
             return
         arrays: dict[str, Any] = {f"variable{number}": each.numpy() for number, each in enumerate(variables)}
-        arrays |= {f"aside{number}": each for number, each in enumerate(self.set_aside)}
-        arrays |= {"variables": len(variables), "aside": len(self.set_aside)}
+        arrays |= {f"aside{number}": each for number, each in enumerate(self.weights_before_pseudo)}
+        arrays |= {"variables": len(variables), "aside": len(self.weights_before_pseudo)}
         arrays["epochs"] = np.array([(each.epochs, each.unlabelled, each.seconds) for each in self.epochs])
         arrays["losses"] = np.array([each.losses for each in self.epochs])
         arrays["rates"] = np.array([each.rates for each in self.epochs])

@@ -14,16 +14,16 @@ from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splits import NO_CLIPS, Unlabelled
-from heads.features.batches import Examples
+from heads.features.batches import ClipBatches
 from heads.features.metadata import MetadataTransform
 from heads.features.readers import Reader, ids_with_frames
-from heads.features.statistics_cache import clip_statistics
+from heads.features.statistics_cache import cached_statistics
 from heads.models.seed_average import average_models, mean_of_logits
 from heads.recipe import HeadConfig
 from heads.recipe.kinds import resolve
-from heads.trainers.checkpoint import Progress
-from heads.trainers.members import Member, plan_members
-from heads.trainers.pseudo_labels import Judgement
+from heads.trainers.checkpoint import Checkpoint
+from heads.trainers.members import FoldMember, plan_members
+from heads.trainers.pseudo_labels import PseudoLabelDecision
 from heads.trainers.task import HeadTask, Train
 
 
@@ -43,11 +43,11 @@ class FoldModel:
     metadata: MetadataTransform
     prior: NDArray[np.float64]
     losses: list[float]
-    judgement: Judgement | None
+    judgement: PseudoLabelDecision | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OutOfFold:
+class CrossValidatedHead:
     """A head over all folds.
 
     Attributes:
@@ -61,7 +61,7 @@ class OutOfFold:
     epochs: list[Epoch]
 
 
-def train_heads(
+def cross_validate_head(
     reader: Reader,
     facts: pd.DataFrame,
     labels: LabelTable,
@@ -71,10 +71,10 @@ def train_heads(
     name: str,
     seed: int = 0,
     unlabelled: Unlabelled = NO_CLIPS,
-    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
     stopping: threading.Event | None = None,
     report: Callable[[Epoch], None] = lambda _: None,
-) -> OutOfFold:
+) -> CrossValidatedHead:
     """Train a head for all folds at once, and predict each fold by the model that has not seen it.
 
     Args:
@@ -86,7 +86,7 @@ def train_heads(
         name: what the head is called in the predictions' provenance.
         seed: of initial weights, dropout and shuffling.
         unlabelled: further clips, to learn from by pseudo-labels if the recipe says so.
-        progress: where training is saved after epochs, and goes on from; nowhere if None.
+        checkpoint: where training is saved after epochs, and goes on from; nowhere if None.
         stopping: set when Ctrl-C is pressed during an epoch.
         report: called after every epoch.
 
@@ -102,12 +102,12 @@ def train_heads(
     fold, values = folds.of(labels.ids), labels.values.astype(np.float32)
     plan = plan_members(config, folds.n_folds, seed, judged=bool(unlabelled.ids and config.pseudo_epochs))
     extra = unlabelled if any(member.inner is not None for member in plan) else NO_CLIPS
-    transforms, examples = see_clips(reader, facts, (*labels.ids, *extra.ids), config, plan, fold)
+    transforms, examples = make_batches(reader, facts, (*labels.ids, *extra.ids), config, plan, fold)
     task = HeadTask(
         config=config, plan=plan, examples=examples, targets=values, fold=fold, shunned=extra.fold, seed=seed
     )
     train: Train = resolve(config.traits.trainer)
-    found = train(task, progress or Progress(path=None), report, stopping or threading.Event())
+    found = train(task, checkpoint or Checkpoint(path=None), report, stopping or threading.Event())
     models, epochs = found.models, list(found.epochs)
     predictions = Predictions(
         ids=labels.ids,
@@ -131,17 +131,17 @@ def train_heads(
     own_fold = folds.of(everyone.ids)
     priors = np.stack([part.prior for part in trained])
     of_prior = Predictions(ids=everyone.ids, classes=everyone.classes, probabilities=priors[own_fold], fold=own_fold)
-    return OutOfFold(folds=trained, predictions=predictions.over(of_prior), epochs=epochs)
+    return CrossValidatedHead(folds=trained, predictions=predictions.over(of_prior), epochs=epochs)
 
 
-def see_clips(
+def make_batches(
     reader: Reader,
     facts: pd.DataFrame,
     ids: Sequence[str],
     config: HeadConfig,
-    plan: Sequence[Member],
+    plan: Sequence[FoldMember],
     fold: NDArray[np.int64],
-) -> tuple[list[MetadataTransform], Examples]:
+) -> tuple[list[MetadataTransform], ClipBatches]:
     """What the members of a head see of clips: the labelled ones, whose folds are given, then unlabelled ones.
 
     Returns:
@@ -155,10 +155,10 @@ def see_clips(
             fitted[member.unseen] = MetadataTransform.fit(config.metadata, table.iloc[learned])
     transforms = [fitted[member.unseen] for member in plan]
     applied = {unseen: transform.apply(table) for unseen, transform in fitted.items()}
-    examples = Examples(
+    examples = ClipBatches(
         reader=reader,
         rows=rows,
-        statistics=clip_statistics(reader, rows, config.inputs),
+        statistics=cached_statistics(reader, rows, config.inputs),
         metadata=np.stack([applied[member.unseen] for member in plan]),
         sees_frames=config.sees_frames,
     )
@@ -166,7 +166,7 @@ def see_clips(
 
 
 def _of_each_fold(
-    probabilities: NDArray[np.float32], plan: Sequence[Member], fold: NDArray[np.int64]
+    probabilities: NDArray[np.float32], plan: Sequence[FoldMember], fold: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """(N, C) of each clip by its fold's members, from (K, N, C)."""
     out = np.zeros(probabilities.shape[1:])

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.history import Epoch
-from heads.features.batches import Examples, in_turn
+from heads.features.batches import ClipBatches, in_turn
 from heads.features.readers import columns_of_last_taps
 from heads.models.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
 from heads.models.discriminant_calibration import Calibration, default_calibration, fit_calibration
 from heads.models.layers import signed_root
 from heads.models.networks import COMPETING, OUTPUT, HeadShape, build_head
 from heads.recipe import HeadConfig
-from heads.trainers.checkpoint import Progress
+from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.task import HeadTask, TrainedMembers
 
 _CLIPS_AT_ONCE = 1024
@@ -24,7 +24,7 @@ _CLIPS_AT_ONCE = 1024
 
 def fit_discriminants(
     task: HeadTask,
-    _checkpoint: Progress | None = None,
+    _checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     _stopping: threading.Event | None = None,
 ) -> TrainedMembers:
@@ -104,7 +104,7 @@ def _calibrate(
 class _Values:
     """The columns that a discriminant sees, read some clips at a time: roots of the last tap of each statistic."""
 
-    def __init__(self, config: HeadConfig, examples: Examples) -> None:
+    def __init__(self, config: HeadConfig, examples: ClipBatches) -> None:
         self._statistics = [examples.statistics[name] for name in config.statistics]
         of_one = np.flatnonzero(columns_of_last_taps(examples.reader))
         self._of_one = of_one
@@ -126,7 +126,7 @@ class _Values:
 
 def _build(
     config: HeadConfig,
-    examples: Examples,
+    examples: ClipBatches,
     columns: NDArray[np.int64],
     discriminant: Discriminant,
     calibration: Calibration,

@@ -13,19 +13,19 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.features.batches import METADATA, Examples
+from heads.features.batches import METADATA, ClipBatches
 from heads.features.prefetch import read_ahead
 from heads.models.layers import AttentionPooling, attend_together
 from heads.models.networks import POOLED, Head, HeadShape, build_head, front_inputs
 from heads.recipe import HeadConfig
-from heads.trainers.mixup import Mixer, mix
-from heads.trainers.optimizer import FusedAdam, RunningAverage
-from heads.trainers.sampler import Lesson, fill_up
+from heads.trainers.mixup import Mixup, mix
+from heads.trainers.optimizer import ExponentialMovingAverage, FusedAdamW
+from heads.trainers.sampler import BatchSpec, ensure_two_clips_each
 
 _SMALLEST = 1e-7
 
 
-class Members:
+class FoldEnsemble:
     """K networks of one shape, their optimiser and their compiled steps.
 
     Args:
@@ -48,11 +48,11 @@ class Members:
         self._owner = [place for place, _ in owned]
         self._weights = [each.value for _, each in owned]
         decayed = [each.name in ("kernel", "recurrent_kernel", "query") for _, each in owned]
-        self.optimiser = FusedAdam(
+        self.optimiser = FusedAdamW(
             self._weights, decayed, config.weight_decay if weight_decay is None else weight_decay
         )
-        self._average = RunningAverage(self._weights, config.averaging)
-        self._mixer = Mixer(config.mixup, list(seeds)) if config.mixup else None
+        self._average = ExponentialMovingAverage(self._weights, config.averaging)
+        self._mixer = Mixup(config.mixup, list(seeds)) if config.mixup else None
         self._step: Callable[..., Any] | None = None
         self._guess: Callable[..., Any] | None = None
 
@@ -65,13 +65,13 @@ class Members:
         self._average.start()
 
     def train_epoch(
-        self, examples: Examples, lessons: Sequence[Lesson], rates: NDArray[np.float64]
+        self, examples: ClipBatches, batches: Sequence[BatchSpec], rates: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """One step a lesson.
+        """One step a batch.
 
         Args:
             examples: the clips.
-            lessons: what is learned, in order.
+            batches: what is learned, in order.
             rates: (K,) step sizes.
 
         Returns:
@@ -88,16 +88,16 @@ class Members:
                 ],
             )
         if self._config.traits.batch_normalises:
-            lessons = fill_up(lessons)
-        batches = read_ahead((examples.batch(places), weights, targets) for places, weights, targets in lessons)
+            batches = ensure_two_clips_each(batches)
+        given_out = read_ahead((examples.batch(places), weights, targets) for places, weights, targets in batches)
         given = tf.constant(rates, tf.float32)
         sums = np.zeros((2, len(self)))
-        for inputs, weights, targets in batches:
+        for inputs, weights, targets in given_out:
             sums += self._step(inputs, weights, targets, given).numpy()
         return np.asarray(sums[0] / np.maximum(sums[1], _SMALLEST))
 
     def predict(
-        self, examples: Examples, batches: Sequence[NDArray[np.int64]], asked: NDArray[np.bool_]
+        self, examples: ClipBatches, batches: Sequence[NDArray[np.int64]], asked: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
         """The members' probabilities, by the running average of their weights where there is one.
 
@@ -144,7 +144,7 @@ class Members:
         models = [each.value for head in self.heads for each in head.model.variables]
         return [*models, *self.optimiser.state, *self._average.state]
 
-    def _signature(self, examples: Examples) -> dict[str, Any]:
+    def _signature(self, examples: ClipBatches) -> dict[str, Any]:
         dim = self._shape.dim
         signature: dict[str, Any] = {name: tf.TensorSpec((None, dim), tf.float32) for name in examples.statistics}
         if examples.sees_frames:

@@ -5,17 +5,17 @@ from numpy.typing import NDArray
 
 from heads.data.class_balance import initial_competition, weighted_share
 from heads.features.moments import Moments, combine_moments, moments_by_fold
-from heads.features.statistics_cache import clip_statistics
+from heads.features.statistics_cache import cached_statistics
 from heads.models.networks import COMPETING, OUTPUT, frame_standardiser
 from heads.recipe import HeadConfig
-from heads.trainers.ensemble import Members
+from heads.trainers.ensemble import FoldEnsemble
 from heads.trainers.sampler import learned_weights
 from heads.trainers.task import HeadTask
 
 _SMALLEST_SHARE = 1e-3
 
 
-def prepare_members(members: Members, task: HeadTask) -> None:
+def initialise(members: FoldEnsemble, task: HeadTask) -> None:
     """Set each member's moments, and its output bias if it starts at the prior, from the clips that it learns from."""
     config, targets, fold = task.config, task.targets, task.fold
     clips, frames = _clip_moments(task), _frame_moments(task)
@@ -37,7 +37,7 @@ def prepare_members(members: Members, task: HeadTask) -> None:
     members.begin()
 
 
-def correct_priors(members: Members, task: HeadTask) -> None:
+def adjust_for_prior_shift(members: FoldEnsemble, task: HeadTask) -> None:
     """Take back from each member's output what preferring rare classes in training put there.
 
     Source: Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities",
@@ -84,7 +84,7 @@ def _frame_moments(task: HeadTask) -> list[Moments]:
         return []
     examples, fold, n_folds = task.examples, task.fold, task.n_folds
     rows = examples.rows[: len(fold)]
-    found = clip_statistics(examples.reader, rows, ("mean", "spread"))
+    found = cached_statistics(examples.reader, rows, ("mean", "spread"))
     mean, spread, lengths = found["mean"], found["spread"], examples.reader.lengths[rows]
     if "background" in task.config.traits.front_statistics:
         mean = mean - examples.statistics["background"][: len(fold)]

@@ -12,7 +12,7 @@ _SEED_STEP = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class FoldMember:
     """One network of a head.
 
     Attributes:
@@ -36,13 +36,13 @@ class Member:
         return ~np.isin(fold, self.unseen)
 
 
-def plan_members(config: HeadConfig, n_folds: int, seed: int, *, judged: bool) -> list[Member]:
+def plan_members(config: HeadConfig, n_folds: int, seed: int, *, judged: bool) -> list[FoldMember]:
     """The members that predict, fold by fold, then those that judge pseudo-labels if there are any to judge."""
     members = [
-        Member(fold=fold, seed=seed + fold + _SEED_STEP * number)
+        FoldMember(fold=fold, seed=seed + fold + _SEED_STEP * number)
         for fold in range(n_folds)
         for number in range(config.seeds)
     ]
     if judged and n_folds >= _FEWEST_FOLDS_TO_JUDGE:
-        members += [Member(fold=fold, seed=seed + fold, inner=(fold + 1) % n_folds) for fold in range(n_folds)]
+        members += [FoldMember(fold=fold, seed=seed + fold, inner=(fold + 1) % n_folds) for fold in range(n_folds)]
     return members

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 
-class Mixer:
+class Mixup:
     """Mixes each clip of a member's batch with another one, drawn anew at each step.
 
     Mixes what has been pooled over the frames: statistics, attention's means and metadata. The clip itself always

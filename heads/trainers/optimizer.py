@@ -8,7 +8,7 @@ import tensorflow as tf
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
 
-class FusedAdam:
+class FusedAdamW:
     """AdamW whose update is TensorFlow's fused kernel: it reads and writes each weight once, in place.
 
     Keras' own optimizer computes the same numbers by a dozen operations, each a pass over memory; with tens of
@@ -62,7 +62,7 @@ class FusedAdam:
             )
 
 
-class RunningAverage:
+class ExponentialMovingAverage:
     """An exponential running average of weights, which predicts better than the last step's weights.
 
     Early on it forgets faster, so that it does not remember the start.

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.evaluation.metrics import mean_log_loss
-from heads.trainers.members import Member
+from heads.trainers.members import FoldMember
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class PseudoLabelDecision:
     """What the judge of a fold found on clips that it did not learn from, and that are not of that fold.
 
     Attributes:
@@ -29,13 +29,13 @@ class Judgement:
     kept: bool
 
 
-def judge(
-    plan: Sequence[Member],
+def decide(
+    plan: Sequence[FoldMember],
     before: NDArray[np.float32],
     after: NDArray[np.float32],
     targets: NDArray[np.float32],
     fold: NDArray[np.int64],
-) -> dict[int, Judgement]:
+) -> dict[int, PseudoLabelDecision]:
     """The judgement of each fold that has a judge.
 
     Args:
@@ -51,13 +51,13 @@ def judge(
             continue
         inner = fold == member.inner
         if not inner.any():
-            judgements[member.fold] = Judgement(
+            judgements[member.fold] = PseudoLabelDecision(
                 fold=member.fold, inner=member.inner, before=None, after=None, kept=False
             )
             continue
         values = targets[inner].astype(np.uint8)
         first, then = (mean_log_loss(values, each[place, inner].astype(np.float64)) for each in (before, after))
-        judgements[member.fold] = Judgement(
+        judgements[member.fold] = PseudoLabelDecision(
             fold=member.fold, inner=member.inner, before=first, after=then, kept=then < first
         )
     return judgements

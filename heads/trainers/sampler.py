@@ -14,13 +14,13 @@ from heads.recipe import HeadConfig
 
 # What a batch asks of the members: places of clips, weights (K, B) that are zero for clips that a member must not see,
 # and targets (K, B, C).
-Lesson = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
+BatchSpec = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
 _FEWEST = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Curriculum:
-    """Makes the lessons of each epoch.
+class BatchSampler:
+    """Makes the batches of each epoch.
 
     Labelled clips come first among the examples, unlabelled ones behind them.
 
@@ -40,8 +40,8 @@ class Curriculum:
     seen_unlabelled: NDArray[np.float32]
     seed: int
 
-    def lessons(self, epoch: int, guesses: NDArray[np.float32] | None = None) -> list[Lesson]:
-        """The lessons of an epoch (from 0), in order.
+    def batches(self, epoch: int, guesses: NDArray[np.float32] | None = None) -> list[BatchSpec]:
+        """The batches of an epoch (from 0), in order.
 
         Args:
             epoch: which one.
@@ -53,12 +53,12 @@ class Curriculum:
         share = len(self.targets) / max(float(self.seen.sum(axis=1).max()), 1.0)
         if self.config.class_balance and self.config.balance_by == "sampling":
             strata = [self._drawn_by_rarity(stratum, rng) for stratum in strata]
-        lessons = [self._lesson(places) for places in spread_batches(strata, labelled * share, rng)]
+        batches = [self._batch(places) for places in spread_batches(strata, labelled * share, rng)]
         if guesses is None:
-            return lessons
-        return self._with_guesses(lessons, guesses, rng)
+            return batches
+        return self._with_guesses(batches, guesses, rng)
 
-    def _lesson(self, places: NDArray[np.int64]) -> Lesson:
+    def _batch(self, places: NDArray[np.int64]) -> BatchSpec:
         members, kept = len(self.seen), 1.0 - self.config.label_smoothing
         targets = np.broadcast_to(self.targets[places], (members, len(places), self.targets.shape[1]))
         if kept < 1:
@@ -87,16 +87,16 @@ class Curriculum:
         return rng.choice(stratum, len(stratum), p=chances / chances.sum())
 
     def _with_guesses(
-        self, lessons: Sequence[Lesson], guesses: NDArray[np.float32], rng: np.random.Generator
-    ) -> list[Lesson]:
-        """Each lesson with some unlabelled clips behind it; all of them come equally often."""
+        self, batches: Sequence[BatchSpec], guesses: NDArray[np.float32], rng: np.random.Generator
+    ) -> list[BatchSpec]:
+        """Each batch with some unlabelled clips behind it; all of them come equally often."""
         unlabelled = guesses.shape[1]
         each = self.config.pseudo_clips
-        passes = math.ceil(each * len(lessons) / unlabelled)
+        passes = math.ceil(each * len(batches) / unlabelled)
         order = np.concatenate([rng.permutation(unlabelled) for _ in range(passes)])
         weights = self.config.pseudo_weight * self.seen_unlabelled
         mixed = []
-        for number, (places, seen, targets) in enumerate(lessons):
+        for number, (places, seen, targets) in enumerate(batches):
             drawn = order[number * each : (number + 1) * each]
             mixed.append(
                 (
@@ -119,33 +119,33 @@ def learned_weights(
     return weights
 
 
-def fill_up(lessons: Sequence[Lesson]) -> Sequence[Lesson]:
-    """The lessons of an epoch, with two clips at least in each for every member that has as many: some come again.
+def ensure_two_clips_each(batches: Sequence[BatchSpec]) -> Sequence[BatchSpec]:
+    """The batches of an epoch, with two clips at least in each for every member that has as many: some come again.
 
-    Where one site holds nearly all clips, the member that does not see it has fewer clips than there are lessons; but
+    Where one site holds nearly all clips, the member that does not see it has fewer clips than there are batches; but
     batch normalisation finds no moments in no clip, and none worth having in one.
     """
-    if all((np.count_nonzero(weights, axis=1) >= _FEWEST).all() for _, weights, _ in lessons):
-        return lessons
-    places, weights, targets = zip(*lessons, strict=True)
+    if all((np.count_nonzero(weights, axis=1) >= _FEWEST).all() for _, weights, _ in batches):
+        return batches
+    places, weights, targets = zip(*batches, strict=True)
     everything = (np.concatenate(places), np.concatenate(weights, axis=1), np.concatenate(targets, axis=1))
-    return [_filled(lesson, everything, turn) for turn, lesson in enumerate(lessons)]
+    return [_filled(batch, everything, turn) for turn, batch in enumerate(batches)]
 
 
-def _filled(lesson: Lesson, everything: Lesson, turn: int) -> Lesson:
-    """A lesson and, behind it, clips out of all lessons for members that lack some; others in each turn."""
+def _filled(batch: BatchSpec, everything: BatchSpec, turn: int) -> BatchSpec:
+    """A batch and, behind it, clips out of all batches for members that lack some; others in each turn."""
     places, weights, targets = everything
     chosen: list[int] = []
     members: list[int] = []
-    for member, found in enumerate(np.count_nonzero(lesson[1], axis=1).tolist()):
-        own = np.flatnonzero((weights[member] > 0) & ~np.isin(places, lesson[0])).tolist()
+    for member, found in enumerate(np.count_nonzero(batch[1], axis=1).tolist()):
+        own = np.flatnonzero((weights[member] > 0) & ~np.isin(places, batch[0])).tolist()
         count = min(max(_FEWEST - found, 0), len(own))
         chosen += [own[(turn * count + step) % len(own)] for step in range(count)]
         members += [member] * count
     seen = np.zeros((len(weights), len(chosen)), np.float32)
     seen[members, np.arange(len(chosen))] = weights[members, chosen]
     return (
-        np.concatenate([lesson[0], places[chosen]]),
-        np.concatenate([lesson[1], seen], axis=1),
-        np.concatenate([lesson[2], targets[:, chosen]], axis=1),
+        np.concatenate([batch[0], places[chosen]]),
+        np.concatenate([batch[1], seen], axis=1),
+        np.concatenate([batch[2], targets[:, chosen]], axis=1),
     )

@@ -11,7 +11,7 @@ from heads.recipe import HeadConfig
 _FEWER_DROPPED = 0.2
 
 
-def step_sizes(config: HeadConfig, losses: Sequence[NDArray[np.float64]], members: int) -> NDArray[np.float64]:
+def learning_rates(config: HeadConfig, losses: Sequence[NDArray[np.float64]], members: int) -> NDArray[np.float64]:
     """Each member's step size (K,) for the next epoch, from the training losses (K,) of those before.
 
     Along a cosine, or shorter each time a member's training loss has not fallen for some epochs. The scored fold's
@@ -34,7 +34,7 @@ def step_sizes(config: HeadConfig, losses: Sequence[NDArray[np.float64]], member
     return rates
 
 
-def suited_to(config: HeadConfig, clips: int) -> HeadConfig:
+def scale_dropout(config: HeadConfig, clips: int) -> HeadConfig:
     """The recipe's settings for members that learn from `clips` clips: with less dropout where there are many."""
     if not 0 < config.few_clips < clips:
         return config

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.history import Epoch
-from heads.features.batches import Examples
+from heads.features.batches import ClipBatches
 from heads.recipe import HeadConfig
-from heads.trainers.checkpoint import Progress
-from heads.trainers.members import Member
-from heads.trainers.pseudo_labels import Judgement
+from heads.trainers.checkpoint import Checkpoint
+from heads.trainers.members import FoldMember
+from heads.trainers.pseudo_labels import PseudoLabelDecision
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,8 +32,8 @@ class HeadTask:
     """
 
     config: HeadConfig
-    plan: Sequence[Member]
-    examples: Examples
+    plan: Sequence[FoldMember]
+    examples: ClipBatches
     targets: NDArray[np.float32]
     fold: NDArray[np.int64]
     shunned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
@@ -59,7 +59,7 @@ class TrainedMembers:
     models: Sequence[keras.Model]
     probabilities: NDArray[np.float32]
     epochs: Sequence[Epoch]
-    judgements: Mapping[int, Judgement] = field(default_factory=dict)
+    judgements: Mapping[int, PseudoLabelDecision] = field(default_factory=dict)
 
 
 class Train(Protocol):
@@ -68,7 +68,7 @@ class Train(Protocol):
     def __call__(
         self,
         task: HeadTask,
-        checkpoint: Progress,
+        checkpoint: Checkpoint,
         on_epoch: Callable[[Epoch], None],
         stopping: threading.Event,
     ) -> TrainedMembers:

@@ -1,4 +1,4 @@
-"""The course of a head's training: epochs on labelled clips, then on unlabelled ones too, then the verdict on those."""
+"""The training of a head: epochs on labelled clips, then on unlabelled ones too, then the verdict on those."""
 
 import threading
 import time
@@ -11,44 +11,44 @@ from heads.data.history import Epoch
 from heads.errors import StoppedError
 from heads.features.batches import in_turn
 from heads.models.networks import HeadShape
-from heads.trainers.checkpoint import Progress, stop_after_epoch
-from heads.trainers.ensemble import Members
-from heads.trainers.initialise import correct_priors, prepare_members
-from heads.trainers.pseudo_labels import Judgement, judge
-from heads.trainers.sampler import Curriculum
-from heads.trainers.schedule import decay_share, step_sizes, suited_to
+from heads.trainers.checkpoint import Checkpoint, stop_after_epoch
+from heads.trainers.ensemble import FoldEnsemble
+from heads.trainers.initialise import adjust_for_prior_shift, initialise
+from heads.trainers.pseudo_labels import PseudoLabelDecision, decide
+from heads.trainers.sampler import BatchSampler
+from heads.trainers.schedule import decay_share, learning_rates, scale_dropout
 from heads.trainers.task import HeadTask, TrainedMembers
 
 _PREDICT_CLIPS = 64
 
 
 def train_by_gradient(
-    task: HeadTask, checkpoint: Progress, on_epoch: Callable[[Epoch], None], stopping: threading.Event
+    task: HeadTask, checkpoint: Checkpoint, on_epoch: Callable[[Epoch], None], stopping: threading.Event
 ) -> TrainedMembers:
     """Train all members of a head together, epoch by epoch; see `heads.trainers.task.Train`.
 
     The number of epochs is fixed and the step size follows the training loss, so that the scored fold decides nothing.
     """
-    course = Course(task, checkpoint)
-    course.run(on_epoch, stopping)
-    judgements = course.settle()
+    trainer = Trainer(task, checkpoint)
+    trainer.run(on_epoch, stopping)
+    judgements = trainer.finalise()
     return TrainedMembers(
-        models=[head.model for head in course.members.heads],
-        probabilities=course.predict_held_out(),
-        epochs=course.progress.epochs,
+        models=[head.model for head in trainer.members.heads],
+        probabilities=trainer.predict_held_out(),
+        epochs=trainer.checkpoint.epochs,
         judgements=judgements,
     )
 
 
-class Course:
+class Trainer:
     """The members of a head on their way through the recipe's epochs.
 
     Args:
         task: what is trained, on what.
-        progress: where training stands; it goes on from there.
+        checkpoint: where training stands; it goes on from there.
     """
 
-    def __init__(self, task: HeadTask, progress: Progress) -> None:
+    def __init__(self, task: HeadTask, checkpoint: Checkpoint) -> None:
         self._task = task
         config, examples = task.config, task.examples
         shape = HeadShape(
@@ -63,13 +63,13 @@ class Course:
         )
         learned = int(seen.sum(axis=1).max())
         seeds = [member.seed for member in task.plan]
-        self.members = Members(suited_to(config, learned), shape, seeds, decay_share(config, learned))
-        prepare_members(self.members, task)
-        self.curriculum = Curriculum(
+        self.members = FoldEnsemble(scale_dropout(config, learned), shape, seeds, decay_share(config, learned))
+        initialise(self.members, task)
+        self.sampler = BatchSampler(
             config=config, targets=task.targets, fold=task.fold, seen=seen, seen_unlabelled=also, seed=task.seed
         )
-        self.progress = progress
-        self.progress.resume(self.members.state)
+        self.checkpoint = checkpoint
+        self.checkpoint.restore(self.members.state)
 
     @property
     def epochs(self) -> int:
@@ -79,8 +79,8 @@ class Course:
 
     def steps(self) -> Iterator[Epoch]:
         """Go through the epochs that are left, one at a time."""
-        while len(self.progress.epochs) < self.epochs:
-            if len(self.progress.epochs) == self._task.config.epochs:
+        while len(self.checkpoint.epochs) < self.epochs:
+            if len(self.checkpoint.epochs) == self._task.config.epochs:
                 self._remember()
             yield self._one_epoch()
 
@@ -98,30 +98,30 @@ class Course:
             for epoch in self.steps():
                 report(epoch)
                 stopping = asked.is_set()  # looked at once: what is asked for after it waits for the next epoch
-                self.progress.keep(self.members.state, now=stopping)
+                self.checkpoint.save(self.members.state, now=stopping)
                 if stopping and epoch.number < self.epochs:
                     raise StoppedError(
                         f"stopped after epoch {epoch.number} of {self.epochs}; the same command goes on there"
                     )
 
-    def settle(self) -> dict[int, Judgement]:
+    def finalise(self) -> dict[int, PseudoLabelDecision]:
         """Give every member the weights that it is going to predict with.
 
         Returns:
             The judgement of each fold, where unlabelled clips were learned from.
         """
         weights, judgements = self.members.finished_weights(), {}
-        if self.progress.set_aside:
+        if self.checkpoint.weights_before_pseudo:
             before = self._unpack()
             first, then = (self._judged_by(each) for each in (before, weights))
-            judgements = judge(self._task.plan, first, then, self._task.targets, self._task.fold)
+            judgements = decide(self._task.plan, first, then, self._task.targets, self._task.fold)
             weights = [
                 new if judgements[member.fold].kept else old
                 for member, old, new in zip(self._task.plan, before, weights, strict=True)
             ]
         self.members.set_weights(weights)
         if self._task.config.class_balance:
-            correct_priors(self.members, self._task)
+            adjust_for_prior_shift(self.members, self._task)
         return judgements
 
     def predict_held_out(self) -> NDArray[np.float32]:
@@ -129,11 +129,11 @@ class Course:
         return self._predict(np.stack([self._task.fold == member.fold for member in self._task.plan]))
 
     def _one_epoch(self) -> Epoch:
-        started, done = time.monotonic(), len(self.progress.epochs)
+        started, done = time.monotonic(), len(self.checkpoint.epochs)
         guesses = self._guess() if done >= self._task.config.epochs else None
-        losses = [np.array(epoch.losses) for epoch in self.progress.epochs]
-        rates = step_sizes(self._task.config, losses, len(self.members))
-        found = self.members.train_epoch(self._task.examples, self.curriculum.lessons(done, guesses), rates)
+        losses = [np.array(epoch.losses) for epoch in self.checkpoint.epochs]
+        rates = learning_rates(self._task.config, losses, len(self.members))
+        found = self.members.train_epoch(self._task.examples, self.sampler.batches(done, guesses), rates)
         epoch = Epoch(
             number=done + 1,
             epochs=self.epochs,
@@ -142,7 +142,7 @@ class Course:
             unlabelled=guesses is not None,
             seconds=time.monotonic() - started,
         )
-        self.progress.epochs.append(epoch)
+        self.checkpoint.epochs.append(epoch)
         return epoch
 
     def _guess(self) -> NDArray[np.float32]:
@@ -164,8 +164,13 @@ class Course:
 
     def _remember(self) -> None:
         """Put the weights aside, as they are before unlabelled clips are learned from."""
-        self.progress.set_aside = [each for weights in self.members.finished_weights() for each in weights]
+        self.checkpoint.weights_before_pseudo = [
+            each for weights in self.members.finished_weights() for each in weights
+        ]
 
     def _unpack(self) -> list[list[NDArray[np.float32]]]:
-        each = len(self.progress.set_aside) // len(self._task.plan)
-        return [self.progress.set_aside[start : start + each] for start in range(0, each * len(self._task.plan), each)]
+        each = len(self.checkpoint.weights_before_pseudo) // len(self._task.plan)
+        return [
+            self.checkpoint.weights_before_pseudo[start : start + each]
+            for start in range(0, each * len(self._task.plan), each)
+        ]

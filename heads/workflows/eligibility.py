@@ -9,12 +9,12 @@ from heads.data.labels import LabelTable
 from heads.errors import JoinError, TrainError
 from heads.features.readers import Reader, ids_with_frames
 from heads.trainers.members import plan_members
-from heads.workflows.resolve import NamedHead
+from heads.workflows.resolve import HeadSpec
 from store import FeatureReader, Status
 from store.ids import name_a_few
 
 
-def usable_labels(
+def labels_with_frames(
     labels: LabelTable, readers: Mapping[str, FeatureReader], *, allow_missing: bool
 ) -> tuple[LabelTable, pd.DataFrame]:
     """The labelled clips that have frames under any key, and a table of those that are not OK somewhere."""
@@ -39,19 +39,19 @@ def usable_labels(
     return usable, pd.DataFrame(rows, columns=["clip_id", "source", "status", "reason"])
 
 
-def sighted_heads(
-    heads: Sequence[NamedHead],
+def trainable_heads(
+    heads: Sequence[HeadSpec],
     readers: Mapping[str, FeatureReader],
     labels: LabelTable,
     folds: Folds,
-) -> tuple[list[NamedHead], list[str]]:
+) -> tuple[list[HeadSpec], list[str]]:
     """The heads that have clips to learn from whatever folds are held out, and a sentence on each of which that is not
     so, whose sources cannot be joined, or that does not see all clips.
 
     Raises:
         TrainError: there is none.
     """
-    kept: list[NamedHead] = []
+    kept: list[HeadSpec] = []
     notes: list[str] = []
     for head in heads:
         try:

@@ -11,13 +11,13 @@ import numpy as np
 from heads.features.batches import in_turn
 from heads.features.readers import Reader, ids_with_frames
 from heads.recipe.kinds import resolve
-from heads.trainers.checkpoint import Progress
-from heads.trainers.cross_validation import see_clips
+from heads.trainers.checkpoint import Checkpoint
+from heads.trainers.cross_validation import make_batches
 from heads.trainers.members import plan_members
 from heads.trainers.task import HeadTask, Train
-from heads.trainers.trainer import Course
+from heads.trainers.trainer import Trainer
 from heads.workflows.job import TrainingJob
-from heads.workflows.resolve import NamedHead
+from heads.workflows.resolve import HeadSpec
 
 _SAMPLE = 384
 _EPOCHS = 3
@@ -25,7 +25,7 @@ _READ_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forecast:
+class CostEstimate:
     """What training a head is going to cost.
 
     Attributes:
@@ -45,7 +45,7 @@ class Forecast:
     from_disk: bool
 
 
-def forecast(job: TrainingJob, head: NamedHead, *, clips: int | None = None) -> Forecast:
+def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None) -> CostEstimate:
     """Train a head for a few epochs on a sample of the clips and scale up.
 
     Args:
@@ -66,14 +66,14 @@ def forecast(job: TrainingJob, head: NamedHead, *, clips: int | None = None) -> 
     plan = plan_members(config, folds.n_folds, 0, judged=judged)
     read_s = _timed(lambda: _read_once(reader, sample.ids))
     started = time.monotonic()
-    _, examples = see_clips(reader, facts, sample.ids, config, plan, fold)
+    _, examples = make_batches(reader, facts, sample.ids, config, plan, fold)
     statistics_s = time.monotonic() - started
     targets = known.values.astype(np.float32)
     task = HeadTask(config=config, plan=plan, examples=examples, targets=targets, fold=fold)
     if not config.takes_epochs:
         train: Train = resolve(config.traits.trainer)
-        fit_s = _timed(lambda: train(task, Progress(path=None), lambda _: None, threading.Event()))
-        return Forecast(
+        fit_s = _timed(lambda: train(task, Checkpoint(path=None), lambda _: None, threading.Event()))
+        return CostEstimate(
             head=head.name,
             members=len(plan),
             clips_per_s=len(sample.ids) / fit_s,
@@ -81,8 +81,8 @@ def forecast(job: TrainingJob, head: NamedHead, *, clips: int | None = None) -> 
             cache_bytes=int(len(config.inputs) * 4 * reader.dim * wanted),
             from_disk=False,
         )
-    course = Course(task, Progress(path=None))
-    steps = course.steps()
+    trainer = Trainer(task, Checkpoint(path=None))
+    steps = trainer.steps()
     epochs_s = [_timed(lambda: next(steps)) for _ in range(min(_EPOCHS, config.epochs))]
     once = sum(epochs_s) - len(epochs_s) * min(epochs_s)
     frames_bytes = int(reader.lengths[examples.rows].mean() * reader.dim * reader.dtype.itemsize) * everything
@@ -92,7 +92,7 @@ def forecast(job: TrainingJob, head: NamedHead, *, clips: int | None = None) -> 
     share = everything / len(sample.ids)
     epochs = config.epochs + (config.pseudo_epochs * 2 if judged else 0)
     statistics = len(config.inputs) + (2 if config.sees_frames else 0)
-    return Forecast(
+    return CostEstimate(
         head=head.name,
         members=len(plan),
         clips_per_s=1 / per_clip,

@@ -12,8 +12,8 @@ from heads.data.sites import labels_and_sites
 from heads.data.splits import Unlabelled, deal_clips
 from heads.features.readers import Reader
 from heads.recipe import Recipe
-from heads.workflows.eligibility import find_unlabelled, sighted_heads, usable_labels
-from heads.workflows.resolve import NamedHead, resolve_heads
+from heads.workflows.eligibility import find_unlabelled, labels_with_frames, trainable_heads
+from heads.workflows.resolve import HeadSpec, resolve_heads
 from store import FeatureReader, FeatureStore
 from store.ids import name_a_few
 
@@ -44,7 +44,7 @@ class TrainingJob:
 
     store: FeatureStore
     recipe: Recipe
-    heads: Sequence[NamedHead]
+    heads: Sequence[HeadSpec]
     readers: Mapping[str, FeatureReader]
     facts: pd.DataFrame
     labels: LabelTable
@@ -55,22 +55,22 @@ class TrainingJob:
     sites: Mapping[str, str]
     notes: tuple[str, ...]
 
-    def reader(self, head: NamedHead) -> Reader:
+    def reader(self, head: HeadSpec) -> Reader:
         """What a head reads."""
         return head.reader(self.readers)
 
-    def labels_of(self, head: NamedHead) -> LabelTable:
+    def labels_of(self, head: HeadSpec) -> LabelTable:
         """The labels of the classes that a head tells apart."""
         return self.labels.only(head.config.classes) if head.config.classes else self.labels
 
-    def epochs(self, head: NamedHead) -> int:
+    def epochs(self, head: HeadSpec) -> int:
         """How many epochs training a head takes, with those on clips without labels."""
         return head.config.passes + self.learns_unlabelled * head.config.pseudo_epochs
 
     def with_recipe(self, recipe: Recipe) -> "TrainingJob":
         """The same clips and folds under another recipe of as many folds and the same seed."""
         resolved = resolve_heads(recipe, self.store, self.labels.classes)
-        heads, notes = sighted_heads(resolved.heads, self.readers, self.labels, self.folds)
+        heads, notes = trainable_heads(resolved.heads, self.readers, self.labels, self.folds)
         return replace(self, recipe=recipe, heads=heads, notes=(*resolved.notes, *notes))
 
     def without_sites(self) -> "TrainingJob":
@@ -79,7 +79,7 @@ class TrainingJob:
         folds, unlabelled = deal_clips(
             labels, self.facts, self.recipe.folds, self.recipe.seed, self.unlabelled.ids, None
         )
-        heads, notes = sighted_heads(self.heads, self.readers, labels, folds)
+        heads, notes = trainable_heads(self.heads, self.readers, labels, folds)
         return replace(self, labels=labels, folds=folds, unlabelled=unlabelled, heads=heads, notes=tuple(notes))
 
 
@@ -132,7 +132,7 @@ def prepare_job(
     notes = [*([] if labels.sites is not None else [_NO_SITES]), *resolved.notes]
     readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
     facts, site_of = store.clips(), dict(sites or {})
-    usable, set_aside = usable_labels(labels, readers, allow_missing=allow_missing)
+    usable, set_aside = labels_with_frames(labels, readers, allow_missing=allow_missing)
     others: tuple[str, ...] = ()
     if unlabelled:
         others, lost = find_unlabelled(labels, readers, site_of)
@@ -141,7 +141,7 @@ def prepare_job(
     notes += rare_classes(usable, folds)
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
         notes.append("the recipe has no pseudo_epochs, so the clips without labels are not used")
-    heads, unsighted = sighted_heads(resolved.heads, readers, usable, folds)
+    heads, unsighted = trainable_heads(resolved.heads, readers, usable, folds)
     return TrainingJob(
         store=store,
         recipe=recipe,

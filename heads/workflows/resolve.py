@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from heads.errors import RecipeError
-from heads.features.readers import JoinedReader, Reader
+from heads.features.readers import ConcatenatedReader, Reader
 from heads.recipe import EACH_SOURCE, HeadConfig, Recipe
 from heads.run import BLEND
 from store import FeatureReader, FeatureStore
@@ -16,7 +16,7 @@ _FEWEST_TO_JOIN = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamedHead:
+class HeadSpec:
     """A head of the recipe on one source of the store, or on several that are joined.
 
     Attributes:
@@ -32,11 +32,11 @@ class NamedHead:
     def reader(self, readers: Mapping[str, FeatureReader]) -> Reader:
         """What it reads, out of the readers of the store's keys by folder name."""
         own = [readers[key.folder] for key in self.keys]
-        return own[0] if len(own) == 1 else JoinedReader(own)
+        return own[0] if len(own) == 1 else ConcatenatedReader(own)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resolved:
+class ResolvedRecipe:
     """What a recipe comes to on a store.
 
     Attributes:
@@ -44,11 +44,11 @@ class Resolved:
         notes: what of the recipe is not there, a sentence each, for the user.
     """
 
-    heads: list[NamedHead]
+    heads: list[HeadSpec]
     notes: list[str]
 
 
-def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | None = None) -> Resolved:
+def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | None = None) -> ResolvedRecipe:
     """The heads of `recipe` on the sources that `store` holds, and on labels with `classes`.
 
     `each` means whatever the store holds, so a recipe that was published for other backbones is trained on those that
@@ -61,7 +61,7 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
     held = sorted({key.source for key in store.keys()})
     if not held:
         raise RecipeError(f"{store.root}: the store holds no features; run `featurize` first")
-    heads: list[NamedHead] = []
+    heads: list[HeadSpec] = []
     notes = [*_missing(recipe, held), *_misspelt(recipe, held)]
     for config in recipe.heads:
         lacking = [name for name in config.classes if classes is not None and name not in classes]
@@ -93,14 +93,14 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
         raise RecipeError(f"a head cannot be called '{BLEND}', the run's own blend is; give it another `name`")
     if not heads:
         raise RecipeError(f"{store.root}: no head of the recipe fits what the store holds ({', '.join(held)})")
-    return Resolved(heads=heads, notes=notes)
+    return ResolvedRecipe(heads=heads, notes=notes)
 
 
-def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey]) -> list[NamedHead]:
+def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey]) -> list[HeadSpec]:
     title = config.name or config.kind
     if config.joined:
-        return [NamedHead(name=title, config=config, keys=tuple(keys))]
-    return [NamedHead(name=f"{title}-{key.source}", config=config, keys=(key,)) for key in keys]
+        return [HeadSpec(name=title, config=config, keys=tuple(keys))]
+    return [HeadSpec(name=f"{title}-{key.source}", config=config, keys=(key,)) for key in keys]
 
 
 def _left_out(config: HeadConfig, held: Sequence[str]) -> str:

@@ -11,13 +11,13 @@ from heads.data.labels import LabelTable
 from heads.data.listener import Listener
 from heads.errors import StoppedError, TrainError
 from heads.evaluation.metrics import mean_log_loss
-from heads.features.statistics_cache import clip_marks
+from heads.features.statistics_cache import row_keys
 from heads.recipe import Recipe
 from heads.run import CONFIG_VERSION, RunDirectory
-from heads.trainers.checkpoint import Progress
-from heads.trainers.cross_validation import OutOfFold, train_heads
+from heads.trainers.checkpoint import Checkpoint
+from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
 from heads.workflows.job import TrainingJob
-from heads.workflows.resolve import NamedHead
+from heads.workflows.resolve import HeadSpec
 from store import FeatureReader
 from store.config import parse_settings
 from store.digest import settings_digest
@@ -127,7 +127,7 @@ def _config(job: TrainingJob) -> dict[str, Any]:
     }
 
 
-def train_head(job: TrainingJob, run: RunDirectory, head: NamedHead, listener: Listener) -> Trained:
+def train_head(job: TrainingJob, run: RunDirectory, head: HeadSpec, listener: Listener) -> Trained:
     """Train one head of a run that was begun, unless the run holds it: a task that may run beside others, each in a
     process of its own.
 
@@ -143,7 +143,7 @@ def train_head(job: TrainingJob, run: RunDirectory, head: NamedHead, listener: L
     return Trained(name=head.name, mean_log_loss=loss, seconds=seconds, resumed=resumed)
 
 
-def _require_own_names(run: RunDirectory, heads: Sequence[NamedHead]) -> None:
+def _require_own_names(run: RunDirectory, heads: Sequence[HeadSpec]) -> None:
     for head in heads:
         if run.is_added(head.name):
             raise TrainError(
@@ -155,15 +155,15 @@ def _require_own_names(run: RunDirectory, heads: Sequence[NamedHead]) -> None:
 
 def _features_digest(readers: Mapping[str, FeatureReader], ids: Sequence[str]) -> str:
     """What tells the features of these clips from those of the same clips after their files have changed."""
-    marks = {folder: clip_marks(reader, reader.index_of(ids)).tobytes().hex() for folder, reader in readers.items()}
+    marks = {folder: row_keys(reader, reader.index_of(ids)).tobytes().hex() for folder, reader in readers.items()}
     return settings_digest(sorted(marks.items()))
 
 
-def _train_anew(job: TrainingJob, run: RunDirectory, head: NamedHead, listener: Listener) -> None:
+def _train_anew(job: TrainingJob, run: RunDirectory, head: HeadSpec, listener: Listener) -> None:
     """Train one head and write it; its out-of-fold table comes last, since that is what says that it is whole."""
     run.frames_path(head.name).unlink(missing_ok=True)  # they would be those of another training
     known = job.labels_of(head)
-    trained: OutOfFold = train_heads(
+    trained: CrossValidatedHead = cross_validate_head(
         job.reader(head),
         job.facts,
         known,
@@ -172,7 +172,7 @@ def _train_anew(job: TrainingJob, run: RunDirectory, head: NamedHead, listener: 
         name=head.name,
         seed=job.recipe.seed,
         unlabelled=job.unlabelled,
-        progress=Progress(path=run.state_path(head.name), log=partial(run.write_epochs, head.name)),
+        checkpoint=Checkpoint(path=run.state_path(head.name), log=partial(run.write_epochs, head.name)),
         stopping=listener.stopping,
         report=partial(listener.epoch, head.name),
     )
@@ -186,7 +186,7 @@ def _train_anew(job: TrainingJob, run: RunDirectory, head: NamedHead, listener: 
     run.state_path(head.name).unlink(missing_ok=True)
 
 
-def _facts_of(head: NamedHead, labels: LabelTable, trained: OutOfFold) -> dict[str, Any]:
+def _facts_of(head: HeadSpec, labels: LabelTable, trained: CrossValidatedHead) -> dict[str, Any]:
     judgements = [None if part.judgement is None else asdict(part.judgement) for part in trained.folds]
     return {
         "sources": [key.to_json() for key in head.keys],

@@ -12,8 +12,8 @@ from heads.data.class_balance import exclusiveness, initial_competition, sample_
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.recipe import HeadConfig
-from heads.trainers.cross_validation import train_heads
-from heads.trainers.sampler import Curriculum, learned_weights
+from heads.trainers.cross_validation import cross_validate_head
+from heads.trainers.sampler import BatchSampler, learned_weights
 
 # Nine of the first class, one of the second, two of neither.
 TARGETS = np.array([[1, 0]] * 9 + [[0, 1]] + [[0, 0]] * 2, np.float32)
@@ -48,21 +48,21 @@ def test_exclusiveness_is_what_co_occurrence_lacks_to_chance() -> None:
     assert exclusiveness(np.zeros((3, 2))) == 1
 
 
-def curriculum(targets: np.ndarray[Any, Any], **settings: Any) -> Curriculum:
+def curriculum(targets: np.ndarray[Any, Any], **settings: Any) -> BatchSampler:
     fold = np.arange(len(targets)) % 3
     seen = np.stack([fold != number for number in range(3)]).astype(np.float32)
     config = HeadConfig(batch_clips=8, **settings)
     none = np.zeros((3, 0), np.float32)
-    return Curriculum(config=config, targets=targets, fold=fold, seen=seen, seen_unlabelled=none, seed=0)
+    return BatchSampler(config=config, targets=targets, fold=fold, seen=seen, seen_unlabelled=none, seed=0)
 
 
 def test_sampling_draws_rare_clips_more_often() -> None:
     targets = np.random.default_rng(0).permutation(np.tile(TARGETS, (30, 1)))
-    drawn = np.concatenate([places for places, _, _ in curriculum(targets, class_balance=1.0).lessons(0)])
+    drawn = np.concatenate([places for places, _, _ in curriculum(targets, class_balance=1.0).batches(0)])
     assert len(drawn) == len(targets)
     share = targets[drawn].mean(axis=0)
     assert share[1] > 0.2 > 3 * targets.mean(axis=0)[1] / 2
-    plain = np.concatenate([places for places, _, _ in curriculum(targets).lessons(0)])
+    plain = np.concatenate([places for places, _, _ in curriculum(targets).batches(0)])
     assert Counter(plain.tolist()) == Counter(range(len(targets)))
 
 
@@ -77,7 +77,7 @@ def test_the_scored_fold_has_no_say_in_what_its_member_learns(settings: dict[str
     other[::3] = 1 - other[::3]
     changed = False
     for one, two in zip(
-        curriculum(targets, **settings).lessons(0), curriculum(other, **settings).lessons(0), strict=True
+        curriculum(targets, **settings).batches(0), curriculum(other, **settings).batches(0), strict=True
     ):
         assert all(
             np.array_equal(first, second) for first, second in zip(of_member(one, 0), of_member(two, 0), strict=True)
@@ -96,7 +96,7 @@ def of_member(lesson: Any, member: int) -> tuple[Any, ...]:
 
 def test_smoothed_labels_keep_the_share_of_each_class() -> None:
     targets = np.random.default_rng(0).permutation(np.tile(TARGETS, (6, 1)))
-    lessons = curriculum(targets, label_smoothing=0.2).lessons(0)
+    lessons = curriculum(targets, label_smoothing=0.2).batches(0)
     own = np.concatenate([of_member(lesson, 1)[2] for lesson in lessons])
     learned = targets[np.arange(len(targets)) % 3 != 1]
     np.testing.assert_allclose(own.mean(axis=0), learned.mean(axis=0), rtol=1e-5)
@@ -141,8 +141,8 @@ def test_predictions_are_corrected(
     )
     table = LabelTable(ids=ids, classes=("often", "rare"), values=labels)
     arguments: Any = (store.reader(made_key()), store.clips(), table, folds, config)
-    corrected = train_heads(*arguments, name="x").predictions.probabilities.mean(axis=0)
+    corrected = cross_validate_head(*arguments, name="x").predictions.probabilities.mean(axis=0)
     np.testing.assert_allclose(corrected, labels.mean(axis=0), rtol=0.25)
-    monkeypatch.setattr("heads.trainers.trainer.correct_priors", lambda *_: None)
-    uncorrected = train_heads(*arguments, name="x").predictions.probabilities.mean(axis=0)
+    monkeypatch.setattr("heads.trainers.trainer.adjust_for_prior_shift", lambda *_: None)
+    uncorrected = cross_validate_head(*arguments, name="x").predictions.probabilities.mean(axis=0)
     assert uncorrected[1] > 2 * labels[:, 1].mean()

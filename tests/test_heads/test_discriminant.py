@@ -19,14 +19,14 @@ from heads.data.labels import LabelTable
 from heads.evaluation.metrics import mean_log_loss
 from heads.explain.attribution import weigh_frames
 from heads.explain.scoring import heads_to_score, score_frames
-from heads.features.readers import JoinedReader, columns_of_last_taps
+from heads.features.readers import ConcatenatedReader, columns_of_last_taps
 from heads.models import discriminant_calibration
 from heads.models.discriminant import add_sums, fit_discriminant, sums_of
 from heads.models.discriminant_calibration import fit_calibration
 from heads.models.layers import Standardise, let_compete, signed_root
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.trainers.cross_validation import OutOfFold, train_heads
+from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
 
 CONFIG = HeadConfig(kind="discriminant", statistics=("deviation",))
 COUNT, CLASSES = 90, 3
@@ -39,13 +39,15 @@ def shown(seed: int = 0) -> NDArray[np.uint8]:
     return labels
 
 
-def fit_made(root: Path, labels: NDArray[np.uint8], learned: NDArray[np.uint8] | None = None, k: int = 3) -> OutOfFold:
+def fit_made(
+    root: Path, labels: NDArray[np.uint8], learned: NDArray[np.uint8] | None = None, k: int = 3
+) -> CrossValidatedHead:
     """Trained on `learned`, by default the labels that the store's features show."""
     store = make_store(root, labels)
     ids = clip_ids(COUNT)
     folds = Folds(ids=tuple(ids), fold=np.arange(COUNT) % 6 % k, groups=tuple(sites_of(ids)), n_folds=k)
     table = LabelTable(ids=tuple(ids), classes=("a", "b", "c"), values=labels if learned is None else learned)
-    return train_heads(store.reader(made_key()), store.clips(), table, folds, CONFIG, name="discriminant")
+    return cross_validate_head(store.reader(made_key()), store.clips(), table, folds, CONFIG, name="discriminant")
 
 
 def test_without_shrinkage_it_is_the_textbook_s() -> None:
@@ -201,12 +203,12 @@ def test_only_the_last_tap_of_each_source_is_seen(tmp_path: Path) -> None:
     with store.writer(made_key("other")) as writer:
         for row in range(len(reader)):
             writer.add(reader.row(row))
-    joined = JoinedReader([reader, store.reader(made_key("other"))])
+    joined = ConcatenatedReader([reader, store.reader(made_key("other"))])
     assert columns_of_last_taps(joined).tolist() == [False] * 2 + [True] * (DIM - 2) + [False] * 2 + [True] * (DIM - 2)
     ids = clip_ids(COUNT)
     folds = Folds(ids=tuple(ids), fold=np.arange(COUNT) % 3, groups=tuple(ids), n_folds=3)
     table = LabelTable(ids=tuple(ids), classes=("a", "b", "c"), values=labels)
-    done = train_heads(joined, store.clips(), table, folds, CONFIG, name="discriminant")
+    done = cross_validate_head(joined, store.clips(), table, folds, CONFIG, name="discriminant")
     kernel = done.folds[0].model.get_layer("tail").get_layer("output").kernel.numpy()
     assert (np.abs(kernel).sum(axis=1) > 0).tolist() == columns_of_last_taps(joined).tolist()
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from made_store import DIM, made_key, make_store
 
-from heads.features.batches import Examples
-from heads.features.statistics_cache import clip_statistics
+from heads.features.batches import ClipBatches
+from heads.features.statistics_cache import cached_statistics
 from heads.models.networks import HeadShape
 from heads.recipe import HeadConfig
-from heads.trainers.ensemble import Members
-from heads.trainers.mixup import Mixer, mix
+from heads.trainers.ensemble import FoldEnsemble
+from heads.trainers.mixup import Mixup, mix
 
 
 def test_a_step_always_draws_the_same_and_each_step_and_member_something_else() -> None:
-    mixer = Mixer(0.4, [3, 4])
+    mixer = Mixup(0.4, [3, 4])
     part, other = (each.numpy() for each in mixer.draw(0, 5, 1000))
     again = [each.numpy() for each in mixer.draw(0, 5, 1000)]
     np.testing.assert_array_equal(part, again[0])
@@ -40,13 +40,13 @@ def test_mixing_by_hand() -> None:
 
 def test_inputs_and_labels_are_mixed_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two clips, each mixed half and half with the other, are twice the clip between them with the label between."""
-    monkeypatch.setattr(Mixer, "draw", lambda *_: (np.full((2, 1), 0.5, np.float32), np.array([1, 0])))
+    monkeypatch.setattr(Mixup, "draw", lambda *_: (np.full((2, 1), 0.5, np.float32), np.array([1, 0])))
     reader = make_store(tmp_path, np.array([[1, 0], [0, 1]], np.uint8)).reader(made_key())
     config: Any = {"kind": "deviation", "statistics": ("mean",), "queries": 0, "metadata": (), "dropout": 0.0}
-    examples = Examples(
+    examples = ClipBatches(
         reader=reader,
         rows=np.arange(2),
-        statistics=clip_statistics(reader, np.arange(2), ("mean",)),
+        statistics=cached_statistics(reader, np.arange(2), ("mean",)),
         metadata=np.zeros((1, 2, 0), np.float32),
         sees_frames=False,
     )
@@ -54,11 +54,11 @@ def test_inputs_and_labels_are_mixed_alike(tmp_path: Path, monkeypatch: pytest.M
     weights, rate = np.ones((1, 2), np.float32), np.full(1, 0.1)
     trained = []
     for mixup in (0.4, 0.0):
-        members = Members(HeadConfig(**config, dense_units=(), mixup=mixup), shape(), [0])
+        members = FoldEnsemble(HeadConfig(**config, dense_units=(), mixup=mixup), shape(), [0])
         given = examples
         if not mixup:
             between = examples.statistics["mean"].mean(axis=0, keepdims=True).repeat(2, axis=0)
-            given = Examples(**{**vars(examples), "statistics": {"mean": between}})
+            given = ClipBatches(**{**vars(examples), "statistics": {"mean": between}})
             targets = np.full_like(targets, 0.5)
         members.train_epoch(given, [(np.arange(2), weights, targets)], rate)
         trained.append(members.heads[0].model.get_weights())

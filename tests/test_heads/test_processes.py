@@ -30,13 +30,13 @@ import signal, time
 import heads.trainers.checkpoint
 from heads.cli import main
 heads.trainers.checkpoint._SECONDS_BETWEEN = 0.0
-keep, until = heads.trainers.checkpoint.Progress.keep, time.monotonic() + {seconds}
+keep, until = heads.trainers.checkpoint.Checkpoint.save, time.monotonic() + {seconds}
 def keep_on(self, variables, **how):
     caught = signal.getsignal(signal.SIGINT)
     keep(self, variables, **how)
     while len(self.epochs) == {epoch} and signal.getsignal(signal.SIGINT) is caught and time.monotonic() < until:
         keep(self, variables, now=True)
-heads.trainers.checkpoint.Progress.keep = keep_on
+heads.trainers.checkpoint.Checkpoint.save = keep_on
 main()
 """
 

@@ -12,8 +12,8 @@ from training import train_run
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.trainers.members import plan_members
-from heads.trainers.pseudo_labels import judge
-from heads.trainers.sampler import Curriculum
+from heads.trainers.pseudo_labels import decide
+from heads.trainers.sampler import BatchSampler
 
 CONFIG = small_head(epochs=6)
 
@@ -34,10 +34,10 @@ def test_every_lesson_mixes_the_counts_that_were_asked_for() -> None:
     targets = np.random.default_rng(0).random((80, 3)).astype(np.float32)
     seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
     allowed = np.stack([member.learns_from(np.array([0, 1, 2, 3, 3, -1, -1])) for member in plan]).astype(np.float32)
-    curriculum = Curriculum(config=CONFIG, targets=targets, fold=fold, seen=seen, seen_unlabelled=allowed, seed=0)
+    sampler = BatchSampler(config=CONFIG, targets=targets, fold=fold, seen=seen, seen_unlabelled=allowed, seed=0)
     guesses = np.random.default_rng(1).random((4, 7, 3)).astype(np.float32)
     drawn = []
-    for places, weights, wanted in curriculum.lessons(6, guesses):
+    for places, weights, wanted in sampler.batches(6, guesses):
         labelled = places < 80
         assert (~labelled).sum() == 4
         assert np.all(np.abs(weights[:, labelled].sum(axis=1) - 12) <= 2)
@@ -47,7 +47,7 @@ def test_every_lesson_mixes_the_counts_that_were_asked_for() -> None:
         drawn += places[~labelled].tolist()
     assert set(drawn[:7]) == set(range(80, 87))
     assert [len(np.flatnonzero(each == 0)) for each in allowed] == [1, 1, 1, 2]
-    plain = np.concatenate([places for places, _, _ in curriculum.lessons(0)])
+    plain = np.concatenate([places for places, _, _ in sampler.batches(0)])
     assert sorted(plain) == list(range(80))
 
 
@@ -58,7 +58,7 @@ def test_worse_on_the_inner_fold_is_not_kept() -> None:
     good, bad = (np.tile(np.where(targets == 1, p, 1 - p), (6, 1, 1)) for p in (0.9, 0.4))
     after = good.copy()
     after[4] = bad[4]  # the judge of fold 1
-    judgements = judge(plan, np.full_like(good, 0.7), after, targets, fold)
+    judgements = decide(plan, np.full_like(good, 0.7), after, targets, fold)
     assert {fold: each.kept for fold, each in judgements.items()} == {0: True, 1: False, 2: True}
     assert judgements[1].inner == 2
     assert judgements[1].after == pytest.approx(-np.log(0.4), rel=1e-5)
@@ -68,7 +68,7 @@ def test_a_judge_without_clips_to_judge_by_keeps_nothing() -> None:
     plan = plan_members(CONFIG, 3, 0, judged=True)
     fold = np.array([0, 1, 0, 1])
     targets = np.array([[1.0], [0.0], [0.0], [1.0]], np.float32)
-    judgements = judge(plan, np.full((6, 4, 1), 0.7), np.full((6, 4, 1), 0.6), targets, fold)
+    judgements = decide(plan, np.full((6, 4, 1), 0.7), np.full((6, 4, 1), 0.6), targets, fold)
     assert (judgements[1].inner, judgements[1].before, judgements[1].after) == (2, None, None)
     assert not judgements[1].kept
 

@@ -26,8 +26,8 @@ from heads.data.splits import Unlabelled
 from heads.errors import StoppedError
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from heads.trainers.checkpoint import Progress, stop_after_epoch
-from heads.trainers.cross_validation import OutOfFold, train_heads
+from heads.trainers.checkpoint import Checkpoint, stop_after_epoch
+from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
 
 pytestmark = pytest.mark.slow
 
@@ -49,13 +49,13 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     table = LabelTable(ids=ids[:60], classes=("a", "b"), values=labels)
 
     def train(
-        progress: Progress | None = None, die_after: int = 0, stopping: threading.Event | None = None
-    ) -> OutOfFold:
+        checkpoint: Checkpoint | None = None, die_after: int = 0, stopping: threading.Event | None = None
+    ) -> CrossValidatedHead:
         def report(epoch: Epoch) -> None:
             if die_after and epoch.number > die_after:
                 raise _KilledError
 
-        return train_heads(
+        return cross_validate_head(
             store.reader(made_key()),
             store.clips(),
             table,
@@ -63,7 +63,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
             CONFIG,
             name="x",
             unlabelled=Unlabelled(ids=ids[60:], fold=np.full(20, -1)),
-            progress=progress,
+            checkpoint=checkpoint,
             stopping=stopping,
             report=report,
         )
@@ -76,8 +76,8 @@ def test_a_killed_training_goes_on_to_the_same_bits(train, tmp_path: Path, died_
     whole = train()
     state = tmp_path / "state.npz"
     with pytest.raises(_KilledError):
-        train(Progress(path=state), die_after=died_after)
-    again = Progress(path=state)
+        train(Checkpoint(path=state), die_after=died_after)
+    again = Checkpoint(path=state)
     rest = train(again)
     assert [epoch.number for epoch in rest.epochs] == [1, 2, 3, 4, 5, 6]
     assert [epoch.losses for epoch in rest.epochs] == [epoch.losses for epoch in whole.epochs]
@@ -147,14 +147,14 @@ def test_what_a_killed_training_left_half_written_goes_when_it_goes_on(tmp_path:
 
 def test_no_epoch_is_lost_whenever_ctrl_c_comes(train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(heads.trainers.checkpoint, "_SECONDS_BETWEEN", 3600.0)
-    asked, keep = threading.Event(), Progress.keep
+    asked, keep = threading.Event(), Checkpoint.save
 
-    def keep_and_press(self: Progress, *arguments: object, **named: bool) -> None:
+    def keep_and_press(self: Checkpoint, *arguments: object, **named: bool) -> None:
         keep(self, *arguments, **named)  # type: ignore[arg-type]
         asked.set()
 
-    monkeypatch.setattr(Progress, "keep", keep_and_press)
-    state = Progress(path=tmp_path / "state.npz")
+    monkeypatch.setattr(Checkpoint, "save", keep_and_press)
+    state = Checkpoint(path=tmp_path / "state.npz")
     with pytest.raises(StoppedError, match=r"stopped after epoch 2 of") as stopped:
         train(state, stopping=asked)
     with np.load(tmp_path / "state.npz") as kept:

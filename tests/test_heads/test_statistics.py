@@ -8,9 +8,9 @@ import pytest
 from made_store import clip_ids, made_key, make_store
 
 from heads.features.moments import combine_moments, moments_by_fold
-from heads.features.readers import JoinedReader
+from heads.features.readers import ConcatenatedReader
 from heads.features.statistics import statistics_of
-from heads.features.statistics_cache import clip_statistics
+from heads.features.statistics_cache import cached_statistics
 from store import ClipFeatures, FeatureReader, FeatureStore, Status
 from store.cache import cached_files, remove_files, useless_files
 
@@ -33,7 +33,7 @@ BY_HAND = {
 def test_each_clip_is_pooled_over_its_own_frames_and_remembered(tmp_path: Path) -> None:
     reader = make_store(tmp_path, np.ones((150, 2), np.uint8), failed=(3,)).reader(made_key())
     rows = np.random.default_rng(0).permutation(len(reader.ids))
-    pooled = clip_statistics(reader, rows, tuple(BY_HAND))
+    pooled = cached_statistics(reader, rows, tuple(BY_HAND))
     for name, values in pooled.items():
         assert values.dtype == np.float32
         for place, row in enumerate(rows):
@@ -44,13 +44,13 @@ def test_each_clip_is_pooled_over_its_own_frames_and_remembered(tmp_path: Path) 
         assert not values[list(rows).index(reader.index_of([clip_ids(150)[3]])[0])].any()
     kept = {path.name: path.stat().st_ino for path in reader.cache.iterdir()}
     assert len(kept) == len(BY_HAND) + 2  # and which clips they are of, and of which features
-    again = clip_statistics(reader, rows, tuple(BY_HAND))
+    again = cached_statistics(reader, rows, tuple(BY_HAND))
     assert {path.name: path.stat().st_ino for path in reader.cache.iterdir()} == kept
     for name, values in again.items():
         np.testing.assert_array_equal(values, pooled[name])
-    some = clip_statistics(reader, rows[:100], ("change", "mean"))
+    some = cached_statistics(reader, rows[:100], ("change", "mean"))
     assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 5
-    few = clip_statistics(reader, rows[:20], ("change", "mean"))
+    few = cached_statistics(reader, rows[:20], ("change", "mean"))
     assert len(list(reader.cache.iterdir())) == len(BY_HAND) + 5  # a few clips are not worth a file
     for found in (some, few):
         for name, values in found.items():
@@ -69,11 +69,11 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_only_what_is_missing_is_computed(tmp_path: Path, read: list[int]) -> None:
     reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
     rows = np.arange(150)
-    first = clip_statistics(reader, rows, ("deviation", "direction"))
+    first = cached_statistics(reader, rows, ("deviation", "direction"))
     assert sorted(read) == list(range(150))  # one pass for both
-    again = clip_statistics(reader, rows, ("deviation", "background"))
+    again = cached_statistics(reader, rows, ("deviation", "background"))
     assert sorted(read) == sorted([*range(150), *range(150)])
-    assert clip_statistics(reader, rows, ("background", "direction")).keys() == {"background", "direction"}
+    assert cached_statistics(reader, rows, ("background", "direction")).keys() == {"background", "direction"}
     assert len(read) == 300
     np.testing.assert_array_equal(again["deviation"], first["deviation"])
 
@@ -85,18 +85,18 @@ def test_other_labels_need_the_frames_of_new_clips_only(tmp_path: Path, read: li
     for name in ("made", "other"):
         reader = store.reader(made_key(name))
         read.clear()
-        clip_statistics(reader, order[:80], ("deviation", "mean"))
+        cached_statistics(reader, order[:80], ("deviation", "mean"))
         assert sorted(read) == sorted(order[:80])
         read.clear()
-        found = clip_statistics(reader, order[149:40:-1], ("deviation", "mean"))
+        found = cached_statistics(reader, order[149:40:-1], ("deviation", "mean"))
         assert sorted(read) == sorted(order[80:])
         read.clear()
-        few = clip_statistics(reader, order[[3, 149]], ("mean",))
+        few = cached_statistics(reader, order[[3, 149]], ("mean",))
         assert read == []
         assert set(few) == {"mean"}
         for path in reader.cache.iterdir():
             path.rename(tmp_path / "cache" / f".{path.name}")  # as if it were deleted
-        anew = clip_statistics(reader, order[149:40:-1], ("deviation", "mean"))
+        anew = cached_statistics(reader, order[149:40:-1], ("deviation", "mean"))
         assert len(read) == 109
         for statistic in ("deviation", "mean"):
             np.testing.assert_array_equal(found[statistic], anew[statistic])
@@ -105,39 +105,39 @@ def test_other_labels_need_the_frames_of_new_clips_only(tmp_path: Path, read: li
 
 def test_a_cache_that_lost_half_a_pair_is_done_again(tmp_path: Path, read: list[int]) -> None:
     reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
-    clip_statistics(reader, np.arange(100), ("mean",))
+    cached_statistics(reader, np.arange(100), ("mean",))
     next(reader.cache.glob("*.clips.npy")).unlink()
     read.clear()
-    clip_statistics(reader, np.arange(110), ("mean",))
+    cached_statistics(reader, np.arange(110), ("mean",))
     assert len(read) == 110
 
 
 def test_what_an_earlier_trapline_remembered_is_not_computed_again(tmp_path: Path, read: list[int]) -> None:
     """It kept everything in one folder."""
     reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
-    before = clip_statistics(reader, np.arange(100), ("mean",))["mean"].copy()
+    before = cached_statistics(reader, np.arange(100), ("mean",))["mean"].copy()
     for path in reader.cache.glob("*.npy"):
         path.rename(tmp_path / "cache" / path.name)
     read.clear()
-    after = clip_statistics(reader, np.arange(110), ("mean",))["mean"]
+    after = cached_statistics(reader, np.arange(110), ("mean",))["mean"]
     assert read == list(range(100, 110))
     np.testing.assert_array_equal(after[:100], before)
 
 
 def test_a_file_that_was_torn_is_written_anew(tmp_path: Path) -> None:
     reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
-    before = clip_statistics(reader, np.arange(100), ("mean",))["mean"].copy()
+    before = cached_statistics(reader, np.arange(100), ("mean",))["mean"].copy()
     (path,) = reader.cache.glob("mean-*.npy")
     path.write_bytes(b"")
     for _ in range(2):
-        np.testing.assert_array_equal(clip_statistics(reader, np.arange(100), ("mean",))["mean"], before)
+        np.testing.assert_array_equal(cached_statistics(reader, np.arange(100), ("mean",))["mean"], before)
     np.testing.assert_array_equal(np.load(path), before)
 
 
 def test_what_is_remembered_cannot_be_changed(tmp_path: Path) -> None:
     reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
     for _ in range(2):
-        values = clip_statistics(reader, np.arange(100), ("mean",))["mean"]
+        values = cached_statistics(reader, np.arange(100), ("mean",))["mean"]
         with pytest.raises(ValueError, match="read-only"):
             values[0] = 1
 
@@ -149,10 +149,10 @@ def test_of_many_sets_each_clip_is_found_in_whichever_holds_it(tmp_path: Path, r
     for name in ("made", "other"):
         reader = store.reader(made_key(name))
         for _ in range(8):
-            clip_statistics(reader, rng.permutation(120)[:64], ("mean", "deviation"))
+            cached_statistics(reader, rng.permutation(120)[:64], ("mean", "deviation"))
         read.clear()
         wanted = np.concatenate([rng.permutation(200)[:150], [7, 7, 199, 199]])
-        found = clip_statistics(reader, wanted, ("mean",))["mean"]
+        found = cached_statistics(reader, wanted, ("mean",))["mean"]
         assert set(read) <= set(range(120, 200))
         for place, row in enumerate(wanted):
             features, mask = reader.batch([row])
@@ -165,14 +165,14 @@ def test_what_is_used_stays_and_what_is_of_no_use_any_more_goes(tmp_path: Path) 
         for row in range(150):
             writer.add(store.reader(made_key()).row(row))
     readers = [store.reader(made_key(name)) for name in ("made", "other")]
-    joined = JoinedReader(readers)
+    joined = ConcatenatedReader(readers)
     for each in (*readers, joined):
-        clip_statistics(each, np.arange(100), ("mean", "spread"))
+        cached_statistics(each, np.arange(100), ("mean", "spread"))
     folders = [key.folder for key in store.keys()]
     month_ago = time.time() - 31 * 24 * 3600
     for path in cached_files(tmp_path):
         os.utime(path, (month_ago, month_ago))
-    clip_statistics(readers[0], np.arange(100), ("mean",))
+    cached_statistics(readers[0], np.arange(100), ("mean",))
     useless = useless_files(tmp_path, folders, 30)
     assert {path.name.split("-")[0] for path in readers[0].cache.iterdir() if path in useless} == {"spread"}
     assert len(useless) == 1 + 3 + 3
@@ -186,12 +186,12 @@ def test_what_is_used_stays_and_what_is_of_no_use_any_more_goes(tmp_path: Path) 
 
 def test_a_clip_that_changed_is_computed_again(tmp_path: Path, read: list[int]) -> None:
     store = make_store(tmp_path, np.ones((150, 2), np.uint8))
-    before = clip_statistics(store.reader(made_key()), np.arange(100), ("mean",))["mean"]
+    before = cached_statistics(store.reader(made_key()), np.arange(100), ("mean",))["mean"]
     with store.writer(made_key()) as writer:
         row = store.reader(made_key()).row(7)
         writer.add(replace(row, fingerprint="changed", features=row.features + 1))
     read.clear()
-    after = clip_statistics(store.reader(made_key()), np.arange(100), ("mean",))["mean"]
+    after = cached_statistics(store.reader(made_key()), np.arange(100), ("mean",))["mean"]
     assert read == [7]
     np.testing.assert_allclose(after[7], before[7] + 1, atol=1e-2)
     np.testing.assert_array_equal(np.delete(after, 7, axis=0), np.delete(before, 7, axis=0))
@@ -200,7 +200,7 @@ def test_a_clip_that_changed_is_computed_again(tmp_path: Path, read: list[int]) 
 def test_a_store_that_cannot_be_written_to_does_without_a_cache(tmp_path: Path) -> None:
     reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
     (tmp_path / "cache").write_text("in the way")
-    found = clip_statistics(reader, np.arange(100), ("mean",))["mean"]
+    found = cached_statistics(reader, np.arange(100), ("mean",))["mean"]
     np.testing.assert_allclose(found[7], reader.row(7).features.astype(float).mean(axis=0), atol=1e-3)
     assert (tmp_path / "cache").read_text() == "in the way"
 
@@ -255,7 +255,7 @@ def test_the_event_is_the_mean_weighted_by_motion_energy(tmp_path: Path) -> None
             )
     reader = store.reader(made_key())
     rows = reader.index_of(["rests.mp4", "unknown.mp4", "moves.mp4"])
-    found = clip_statistics(reader, rows, ("event",))["event"]
+    found = cached_statistics(reader, rows, ("event",))["event"]
     np.testing.assert_allclose(found[0], frames["rests.mp4"].mean(axis=0), atol=1e-3)
     np.testing.assert_allclose(found[1], frames["unknown.mp4"].mean(axis=0), atol=1e-3)
     np.testing.assert_allclose(found[2], frames["moves.mp4"][2] / 4 + frames["moves.mp4"][3] * 3 / 4, atol=1e-3)

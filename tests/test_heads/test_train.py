@@ -23,10 +23,10 @@ from heads.data.predictions import read_csv
 from heads.errors import PredictError, PredictionError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.metadata import MetadataTransform
-from heads.features.statistics_cache import clip_statistics
+from heads.features.statistics_cache import cached_statistics
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.trainers.cross_validation import train_heads
+from heads.trainers.cross_validation import cross_validate_head
 from heads.workflows.blend import blend_run
 from heads.workflows.external import add_predictions
 from heads.workflows.output import read_template, write_predictions
@@ -235,9 +235,9 @@ def test_the_same_seed_gives_the_same_predictions(tmp_path: Path) -> None:
     folds = assign_folds(labels, sites_of(table.ids), 3, 0, ids=table.ids, classes=CLASSES)
     reader, facts = store.reader(made_key()), store.clips()
     config = CONFIG.model_copy(update={"epochs": 3, "dropout": 0.5})
-    one, two = (train_heads(reader, facts, table, folds, config, name="x", seed=5) for _ in range(2))
+    one, two = (cross_validate_head(reader, facts, table, folds, config, name="x", seed=5) for _ in range(2))
     np.testing.assert_array_equal(one.predictions.probabilities, two.predictions.probabilities)
-    other = train_heads(reader, facts, table, folds, config, name="x", seed=6)
+    other = cross_validate_head(reader, facts, table, folds, config, name="x", seed=6)
     assert np.abs(other.predictions.probabilities - one.predictions.probabilities).max() > 1e-4
 
 
@@ -270,7 +270,7 @@ def test_labels_of_the_scored_fold_cannot_reach_its_predictions(tmp_path: Path, 
     outcomes = []
     for values in (labels, turned):
         table = LabelTable(ids=ids, classes=CLASSES, values=values)
-        trained = train_heads(store.reader(made_key()), store.clips(), table, folds, config, name="x")
+        trained = cross_validate_head(store.reader(made_key()), store.clips(), table, folds, config, name="x")
         outcomes.append(trained.predictions.probabilities)
     np.testing.assert_array_equal(outcomes[0][folds.fold == 0], outcomes[1][folds.fold == 0])
     assert np.abs(outcomes[0][folds.fold == 1] - outcomes[1][folds.fold == 1]).max() > 0.05
@@ -298,7 +298,7 @@ def test_what_gives_labels_away_at_one_site_only_helps_no_other(tmp_path: Path, 
     folds = kept_whole if by_site else assign_folds(labels, None, 3, 0, ids=ids)
     table = LabelTable(ids=tuple(ids), classes=CLASSES, values=labels)
     config = DEVIATION.model_copy(update={"statistics": ("mean",), "epochs": 40, "dropout": 0.0})
-    found = train_heads(store.reader(made_key()), store.clips(), table, folds, config, name="x").predictions
+    found = cross_validate_head(store.reader(made_key()), store.clips(), table, folds, config, name="x").predictions
     loss = mean_log_loss(labels[told], found.probabilities[told])
     assert loss > 0.6 if by_site else loss < 0.35
 
@@ -318,7 +318,7 @@ def test_a_deviation_head_learns_is_saved_and_predicts_the_same(tmp_path: Path, 
     for fold in range(3):
         model = keras.saving.load_model(run.model_path("deviation-made", fold), compile=False)
         held_out = [clip_id for clip_id, place in zip(folds.ids, folds.fold, strict=True) if place == fold]
-        given = model(clip_statistics(reader, reader.index_of(held_out), ("deviation",)))
+        given = model(cached_statistics(reader, reader.index_of(held_out), ("deviation",)))
         np.testing.assert_allclose(given, oof.select(held_out).probabilities, rtol=1e-4, atol=1e-5)
     assert new.probabilities.shape == (90, 2)
 
@@ -384,7 +384,7 @@ def test_new_clips_get_the_mean_of_the_folds_blends(
             transform = parse_settings(run.read_head(name)["metadata"][fold], MetadataTransform, "head.json")
             metadata = transform.apply(store.clips().loc[[one]])
             inputs = {"features": features.astype(np.float32), "mask": mask, "metadata": metadata}
-            inputs |= clip_statistics(reader, reader.index_of([one]), ("change",))
+            inputs |= cached_statistics(reader, reader.index_of([one]), ("change",))
             by_hand.append(keras.ops.convert_to_numpy(model(inputs))[0])
     np.testing.assert_allclose(
         new.predictions.probabilities[new.predictions.ids.index(one)], np.mean(by_hand, axis=0), rtol=1e-4, atol=1e-5
@@ -460,7 +460,7 @@ def test_what_may_be_another_clip_under_a_known_name_is_answered_by_the_models_t
         transform = parse_settings(run.read_head(name)["metadata"][fold], MetadataTransform, "head.json")
         inputs = {"features": features.astype(np.float32), "mask": mask}
         inputs |= {"metadata": transform.apply(store.clips().loc[[one]])}
-        inputs |= clip_statistics(reader, reader.index_of([one]), ("change",))
+        inputs |= cached_statistics(reader, reader.index_of([one]), ("change",))
         by_hand.append(keras.ops.convert_to_numpy(model(inputs))[0])
     assert said.origin == (Origin.OUT_OF_FOLD,)
     np.testing.assert_allclose(said.predictions.probabilities[0], np.mean(by_hand, axis=0), rtol=1e-4, atol=1e-5)

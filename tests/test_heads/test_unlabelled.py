@@ -16,7 +16,7 @@ from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from heads.trainers.cross_validation import OutOfFold, train_heads
+from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
 from heads.workflows.compare_metadata import compare_metadata
 from heads.workflows.compare_splits import compare_splits
 from heads.workflows.eligibility import find_unlabelled
@@ -93,10 +93,12 @@ def test_what_clips_of_a_held_out_site_show_changes_nothing_there(tmp_path: Path
     planted[LABELLED:][others.fold == 1] ^= 1
     assert (planted != shown).any()
 
-    def train(name: str, values: NDArray[np.uint8]) -> OutOfFold:
+    def train(name: str, values: NDArray[np.uint8]) -> CrossValidatedHead:
         held = store if name == "first" else make_store(tmp_path / name, values)
         config = RECIPE.heads[0]
-        return train_heads(held.reader(made_key()), held.clips(), labels, folds, config, name="x", unlabelled=others)
+        return cross_validate_head(
+            held.reader(made_key()), held.clips(), labels, folds, config, name="x", unlabelled=others
+        )
 
     before, after = (train(*each).predictions for each in (("first", shown), ("second", planted)))
     same = before.fold == 1

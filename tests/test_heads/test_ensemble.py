@@ -1,4 +1,4 @@
-"""Members that train together are what they would be if each trained alone, by Keras' own means."""
+"""FoldEnsemble that train together are what they would be if each trained alone, by Keras' own means."""
 
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,15 @@ import pytest
 import tensorflow as tf
 from made_store import DIM, made_key, make_store
 
-from heads.features.batches import Examples
-from heads.features.statistics_cache import clip_statistics
+from heads.features.batches import ClipBatches
+from heads.features.statistics_cache import cached_statistics
 from heads.models.networks import HeadShape, build_head
 from heads.recipe import HeadConfig
-from heads.trainers.ensemble import Members
-from heads.trainers.initialise import prepare_members
+from heads.trainers.ensemble import FoldEnsemble
+from heads.trainers.initialise import initialise
 from heads.trainers.members import plan_members
-from heads.trainers.sampler import Curriculum
-from heads.trainers.schedule import decay_share, step_sizes, suited_to
+from heads.trainers.sampler import BatchSampler
+from heads.trainers.schedule import decay_share, learning_rates, scale_dropout
 from heads.trainers.task import HeadTask
 
 pytestmark = pytest.mark.slow
@@ -34,28 +34,28 @@ KINDS = {
 }
 
 
-def examples_of(root: Path, config: HeadConfig) -> tuple[Examples, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def examples_of(root: Path, config: HeadConfig) -> tuple[ClipBatches, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, (CLIPS, 2)).astype(np.uint8)
     reader = make_store(root, labels).reader(made_key())
     rows = np.arange(CLIPS)
-    examples = Examples(
+    examples = ClipBatches(
         reader=reader,
         rows=rows,
-        statistics=clip_statistics(reader, rows, config.inputs),
+        statistics=cached_statistics(reader, rows, config.inputs),
         metadata=rng.normal(size=(FOLDS, CLIPS, 2)).astype(np.float32),
         sees_frames=config.sees_frames,
     )
     return examples, labels.astype(np.float32), np.arange(CLIPS) % FOLDS
 
 
-def started(config: HeadConfig, examples: Examples, targets: Any, fold: Any) -> tuple[Members, Curriculum]:
+def started(config: HeadConfig, examples: ClipBatches, targets: Any, fold: Any) -> tuple[FoldEnsemble, BatchSampler]:
     plan = plan_members(config, FOLDS, seed=4, judged=False)
-    members = Members(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2), [member.seed for member in plan])
-    prepare_members(members, HeadTask(config=config, plan=plan, examples=examples, targets=targets, fold=fold))
+    members = FoldEnsemble(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2), [member.seed for member in plan])
+    initialise(members, HeadTask(config=config, plan=plan, examples=examples, targets=targets, fold=fold))
     seen = np.stack([member.learns_from(fold) for member in plan]).astype(np.float32)
     none = np.zeros((len(plan), 0), np.float32)
-    return members, Curriculum(config=config, targets=targets, fold=fold, seen=seen, seen_unlabelled=none, seed=4)
+    return members, BatchSampler(config=config, targets=targets, fold=fold, seen=seen, seen_unlabelled=none, seed=4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,10 +63,10 @@ def test_together_as_alone(tmp_path: Path, kind: str) -> None:
     """The same losses and weights as plain Keras models on the same clips in the same order, dropout included."""
     config = KINDS[kind]
     examples, targets, fold = examples_of(tmp_path, config)
-    members, curriculum = started(config, examples, targets, fold)
+    members, sampler = started(config, examples, targets, fold)
     initial = [head.model.get_weights() for head in members.heads]
     rates = np.full(FOLDS, config.learning_rate)
-    losses = [members.train_epoch(examples, curriculum.lessons(epoch), rates).tolist() for epoch in range(EPOCHS)]
+    losses = [members.train_epoch(examples, sampler.batches(epoch), rates).tolist() for epoch in range(EPOCHS)]
     for member in range(FOLDS):
         keras.utils.set_random_seed(4 + member)
         alone = build_head(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2)).model
@@ -76,7 +76,7 @@ def test_together_as_alone(tmp_path: Path, kind: str) -> None:
         loss_of = keras.losses.BinaryCrossentropy()
         for epoch in range(EPOCHS):
             total = clips = 0.0
-            for places, seen, _ in curriculum.lessons(epoch):
+            for places, seen, _ in sampler.batches(epoch):
                 rows = seen[member] > 0
                 own, batch = places[rows], examples.batch(places)
                 inputs = {name: (each[member] if name == "metadata" else each)[rows] for name, each in batch.items()}
@@ -100,13 +100,13 @@ def test_together_as_alone(tmp_path: Path, kind: str) -> None:
 def test_a_member_is_the_same_whoever_trains_beside_it(tmp_path: Path) -> None:
     config = KINDS["statistics"]
     examples, targets, fold = examples_of(tmp_path, config)
-    together, curriculum = started(config, examples, targets, fold)
-    lessons = curriculum.lessons(0)
+    together, sampler = started(config, examples, targets, fold)
+    lessons = sampler.batches(0)
     together.train_epoch(examples, lessons, np.full(FOLDS, 0.01))
     plan = plan_members(config, FOLDS, seed=4, judged=False)[1:2]
-    alone = Members(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2), [plan[0].seed])
-    own = Examples(**{**vars(examples), "metadata": examples.metadata[1:2]})
-    prepare_members(alone, HeadTask(config=config, plan=plan, examples=own, targets=targets, fold=fold))
+    alone = FoldEnsemble(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2), [plan[0].seed])
+    own = ClipBatches(**{**vars(examples), "metadata": examples.metadata[1:2]})
+    initialise(alone, HeadTask(config=config, plan=plan, examples=own, targets=targets, fold=fold))
     alone.train_epoch(own, [(places, seen[1:2], wanted[1:2]) for places, seen, wanted in lessons], np.full(1, 0.01))
     for one, other in zip(alone.heads[0].model.get_weights(), together.heads[1].model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
@@ -115,10 +115,10 @@ def test_a_member_is_the_same_whoever_trains_beside_it(tmp_path: Path) -> None:
 def test_the_running_average_predicts_and_training_goes_on_without_it(tmp_path: Path) -> None:
     config = KINDS["statistics"].model_copy(update={"averaging": 0.9})
     examples, targets, fold = examples_of(tmp_path, config)
-    members, curriculum = started(config, examples, targets, fold)
+    members, sampler = started(config, examples, targets, fold)
     kernels = []
     for epoch in range(2):
-        members.train_epoch(examples, curriculum.lessons(epoch), np.full(FOLDS, 0.01))
+        members.train_epoch(examples, sampler.batches(epoch), np.full(FOLDS, 0.01))
         kernels.append([head.model.get_weights() for head in members.heads])
     averaged = members.finished_weights()
     last = members.heads[0].model.get_weights()
@@ -138,8 +138,8 @@ def test_the_running_average_predicts_and_training_goes_on_without_it(tmp_path: 
 
 def test_dropout_falls_with_the_clips_beyond_few() -> None:
     config = HeadConfig(dropout=0.8, few_clips=1000)
-    assert [round(suited_to(config, clips).dropout, 3) for clips in (10, 1000, 32_000)] == [0.8, 0.8, 0.4]
-    assert suited_to(HeadConfig(dropout=0.8), 10**6).dropout == 0.8
+    assert [round(scale_dropout(config, clips).dropout, 3) for clips in (10, 1000, 32_000)] == [0.8, 0.8, 0.4]
+    assert scale_dropout(HeadConfig(dropout=0.8), 10**6).dropout == 0.8
 
 
 def test_shrinkage_is_what_decay_takes_off_however_many_steps_there_are() -> None:
@@ -147,6 +147,6 @@ def test_shrinkage_is_what_decay_takes_off_however_many_steps_there_are() -> Non
     for clips in (40, 4000):
         kept, decay = 1.0, decay_share(config, clips)
         for epoch in range(config.epochs):
-            rate = step_sizes(config, [np.zeros(1)] * epoch, 1)[0]
+            rate = learning_rates(config, [np.zeros(1)] * epoch, 1)[0]
             kept *= (1 - rate * decay) ** (clips // config.batch_clips)
         assert np.log(kept) == pytest.approx(-0.5, rel=0.15)

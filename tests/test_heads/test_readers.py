@@ -11,7 +11,7 @@ from training import train_run
 
 from heads.blending.blend import Blend
 from heads.errors import JoinError
-from heads.features.readers import JoinedReader
+from heads.features.readers import ConcatenatedReader
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
@@ -63,7 +63,7 @@ def write_labels(path: Path) -> Path:
 def test_columns_stand_side_by_side(tmp_path: Path) -> None:
     store = made(tmp_path)
     one, other = store.reader(made_key()), store.reader(made_key("other"))
-    joined = JoinedReader([one, other])
+    joined = ConcatenatedReader([one, other])
     assert joined.dim == 2 * DIM
     rows = joined.index_of(clip_ids(60)[10:14])
     features, mask = joined.batch(rows)
@@ -79,7 +79,7 @@ def test_other_frames_are_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path, np.ones((40, 2), np.uint8), ("made", "other"))
     readers = [store.reader(made_key()), store.reader(made_key("other"))]
     with pytest.raises(JoinError, match=r"made and other cannot be joined: \d+ clips have not as many frames"):
-        JoinedReader(readers)
+        ConcatenatedReader(readers)
 
 
 def test_a_head_whose_sources_cannot_be_joined_is_left_out_and_the_reason_given(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
-from heads.workflows.eligibility import sighted_heads
+from heads.workflows.eligibility import trainable_heads
 from heads.workflows.predict import Origin, predict_run
 from heads.workflows.resolve import resolve_heads
 from store import ClipFeatures, FeatureStore, Status
@@ -108,7 +108,7 @@ def test_a_head_without_clips_of_two_folds_is_left_out(tmp_path: Path) -> None:
     alone = resolve_heads(Recipe(folds=3, heads=(LEAN.model_copy(update={"sources": ("sound",)}),)), store).heads
     readers = {key.folder: store.reader(key) for key in store.keys()}
     with pytest.raises(TrainError, match="no head has clips of enough folds to learn from"):
-        sighted_heads(alone, readers, run.read_labels(), run.read_folds())
+        trainable_heads(alone, readers, run.read_labels(), run.read_folds())
 
 
 def test_a_forecast_speaks_of_the_clips_that_a_head_can_see(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from heads.cli import app
 from heads.recipe.settings import HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.workflows.estimate import forecast
+from heads.workflows.estimate import estimate_cost
 from heads.workflows.job import read_job
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 
@@ -110,6 +110,6 @@ def test_a_dry_run_speaks_of_the_folds_that_training_makes(tmp_path: Path) -> No
     job = read_job(store, tmp_path / "labels.csv", recipe, **files)  # type: ignore[arg-type]
     run = RunDirectory(tmp_path / "run")
     train_run(store, tmp_path / "labels.csv", run, recipe, **files)
-    assert forecast(job, job.heads[0]).head == "discriminant-made"
+    assert estimate_cost(job, job.heads[0]).head == "discriminant-made"
     assert job.folds.fold.tolist() == run.read_folds().fold.tolist()
     assert job.folds.groups == run.read_folds().groups

@@ -29,7 +29,7 @@ from featurize.backbones.runner import BATCH_FRAMES, RuntimeName
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights, weights_available
 from featurize.decoding.decode import decode
-from featurize.pipeline.discover import Clip, discover
+from featurize.pipeline.discover import Clip, survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import FeatureSource, make_source
@@ -43,12 +43,12 @@ RUNTIMES: tuple[Literal["openvino", "tensorflow"], ...] = ("openvino", "tensorfl
 
 def linked_clips(folder: Path, into: Path, count: int) -> list[Clip]:
     """`count` clips: those of `folder`, in turn, under names of their own."""
-    found = [clip for clip in discover([folder]) if clip.size_bytes > 0]
+    found = [clip for clip in survey([folder]).clips if clip.size_bytes > 0]
     into.mkdir()
     for number in range(count):
         source = found[number % len(found)].path
         (into / f"{number:04d}{source.suffix}").symlink_to(source.absolute())
-    return discover([into])
+    return survey([into]).clips
 
 
 def source_of(backbone: Backbone) -> FeatureSource:
@@ -101,7 +101,7 @@ def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeNa
     from featurize.runtime.runners import choose_runtime, make_runner
 
     source = source_of(find_backbone(name))
-    ((_, frames),) = decode(clips[0].path, sampling, [source.look]).pictures[source.look].groups
+    ((_, frames),) = decode(clips[0].path, sampling, [source.view_spec]).crops[source.view_spec].by_size
     batch = np.resize(frames, (BATCH_FRAMES, *frames.shape[1:]))
     extractor = build_extractor(source.backbone, source.weights, source.canvas.px)
     used = choose_runtime(runtime)

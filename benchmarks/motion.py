@@ -26,7 +26,7 @@ from typing import Any
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import FrameStream, ffmpeg_binary, stream_frames
 from featurize.decoding.video import SCALE_FLAGS
-from featurize.views.crops import Look
+from featurize.views.crops import ViewSpec
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 
@@ -34,7 +34,7 @@ ROUNDS = 5
 FPS = 3
 CANVAS = Canvas(px=224)
 SAMPLING = Sampling(fps=FPS)
-LOOKS = [Look(canvas=CANVAS, view="whole"), Look(canvas=CANVAS, view="motion")]
+SPECS = [ViewSpec(canvas=CANVAS, view="whole"), ViewSpec(canvas=CANVAS, view="motion")]
 
 
 def brought_to(clip: Path, out: Path, size: str, seconds: int) -> Path:
@@ -56,11 +56,11 @@ def plain(path: Path) -> None:
 
 
 def motion_pass(path: Path) -> None:
-    decode(path, SAMPLING, LOOKS[:1])
+    decode(path, SAMPLING, SPECS[:1])
 
 
 def crops(path: Path) -> None:
-    decode(path, SAMPLING, LOOKS)
+    decode(path, SAMPLING, SPECS)
 
 
 def processor_seconds(action: Callable[[Path], None], path: Path) -> float:

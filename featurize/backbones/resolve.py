@@ -15,7 +15,7 @@ def loads_a_model(word: str) -> bool:
     return word.startswith((_HUB, _KERAS))
 
 
-def named_backbones(
+def resolve_backbones(
     words: Sequence[str], taps: str | None, *, input_px: int | None = None, offline: bool = False
 ) -> list[Backbone]:
     """The rows that `words` name, each once.

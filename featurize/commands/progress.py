@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from featurize.pipeline.estimate import Forecast
+from featurize.pipeline.estimate import CostEstimate
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.summary import Progress, Summary
 from store.console import human_bytes, stdout_console
@@ -60,8 +60,8 @@ def _rates(progress: Progress, total: int) -> str:
     )
 
 
-def forecast_facts(plan: Plan, expected: Forecast, seconds: float | None) -> dict[str, Any]:
-    """A forecast as plain values; `seconds` None where it was not measured."""
+def estimate_facts(plan: Plan, expected: CostEstimate, seconds: float | None) -> dict[str, Any]:
+    """A cost estimate as plain values; `seconds` None where it was not measured."""
     return {
         "clips": plan.clips,
         "to_do": len(plan.tasks),
@@ -76,7 +76,7 @@ def forecast_facts(plan: Plan, expected: Forecast, seconds: float | None) -> dic
     }
 
 
-def print_forecast(console: Console, facts: dict[str, Any]) -> None:
+def print_estimate(console: Console, facts: dict[str, Any]) -> None:
     """One or two lines that say what is about to be done."""
     console.print(
         f"{facts['clips']} clips: {facts['to_do']} to do, {facts['skipped']} done already{_left_by_limit(facts)}; "

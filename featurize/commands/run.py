@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from featurize.backbones.resolve import loads_a_model, named_backbones, tap_choices
+from featurize.backbones.resolve import loads_a_model, resolve_backbones, tap_choices
 from featurize.backbones.runner import RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.commands.progress import (
-    forecast_facts,
+    estimate_facts,
     preview_facts,
-    print_forecast,
+    print_estimate,
     print_previews,
     print_summary,
     reporter,
     summary_facts,
 )
 from featurize.pipeline import preview
-from featurize.pipeline.discover import discover, survey
-from featurize.pipeline.estimate import forecast, spread
+from featurize.pipeline.discover import survey
+from featurize.pipeline.estimate import estimate_cost, spread
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan, make_plan
 from featurize.pipeline.relink import relink
@@ -86,8 +86,8 @@ def dry_run(request: Request, *, as_json: bool) -> None:
     except StoreNotFoundError:
         store = None
     plan = _plan(request, store)
-    outlook = forecast_facts(plan, forecast(plan), _measure_seconds(plan, request))
-    print_json(outlook) if as_json else print_forecast(stdout_console(), outlook)
+    outlook = estimate_facts(plan, estimate_cost(plan), _measure_seconds(plan, request))
+    print_json(outlook) if as_json else print_estimate(stdout_console(), outlook)
 
 
 def featurize_folder(request: Request, *, as_json: bool) -> int:
@@ -96,12 +96,12 @@ def featurize_folder(request: Request, *, as_json: bool) -> int:
     store = FeatureStore.open(request.root, create=True)
     if request.relink:
         keys = [source.key(request.sampling) for source in _sources(request)]
-        moved = relink(discover(request.videos), keys, store)
+        moved = relink(survey(request.videos).clips, keys, store)
         console.print(f"{moved} clips had moved and were recognised by their content")
     plan = _plan(request, store)
     if plan.tasks:
         _import_networks_for(plan, request.verbose)
-        print_forecast(console, forecast_facts(plan, forecast(plan), None))
+        print_estimate(console, estimate_facts(plan, estimate_cost(plan), None))
     try:
         with reporter(console, len(plan.tasks)) as report:
             summary = find_work_runner(request.work_runner)(
@@ -128,7 +128,7 @@ def write_previews(
     found = survey(videos)
     clips = found.clips[:limit]
     failures = preview.write_previews(
-        clips, sampling, folder, workers=workers or os.cpu_count() or 1, report=lambda line: console.print(line)
+        clips, sampling, folder, workers=workers or os.cpu_count() or 1, on_clip=lambda line: console.print(line)
     )
     outcome = preview_facts(len(clips) - len(failures), folder, failures, found.unlisted)
     print_json(outcome) if as_json else print_previews(outcome)
@@ -163,7 +163,7 @@ def _import_networks(verbose: bool) -> None:
 def _sources(request: Request) -> list[FeatureSource]:
     if any(loads_a_model(word) for word in request.backbones):
         _import_networks(request.verbose)
-    backbones = named_backbones(request.backbones, request.taps, input_px=request.input_px, offline=request.offline)
+    backbones = resolve_backbones(request.backbones, request.taps, input_px=request.input_px, offline=request.offline)
     weights = choose_weights(backbones, request.weights, offline=request.offline)
     untrained = [name for name, found in weights.items() if found == RANDOM_WEIGHTS]
     if untrained:

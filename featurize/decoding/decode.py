@@ -1,4 +1,4 @@
-"""From a file to sampled frames, and the pictures of them that networks are shown.
+"""From a file to sampled frames, and the crops of them that networks are shown.
 
 A video is decoded by ffmpeg in a subprocess of its own: a decoder that crashes or hangs on a damaged file takes nothing
 else with it. A picture is read by Pillow and is a clip of one frame. What cannot be decoded comes back as FAILED with
@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from featurize.decoding.decoded import Frames, no_frames
+from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import Probe
 from featurize.decoding.formats import is_image
 from featurize.decoding.still import read_image
 from featurize.decoding.video import decode_video
 from featurize.motion.energy import NO_MOTION
-from featurize.motion.image_facts import LOW_WIDTH_PX, picture_facts
-from featurize.motion.lowres import LowFrames
-from featurize.views.crops import Look, PictureMaker
+from featurize.motion.image_facts import LOW_WIDTH_PX, find_image_facts
+from featurize.motion.lowres import LowresFrames
+from featurize.views.crops import CropMaker, ViewSpec
 from featurize.views.sampling import Sampling
 from store.records import Status
 
@@ -28,13 +28,15 @@ DECODE_TIMEOUT_S = 180.0
 _LFS_POINTER = b"version https://git-lfs"
 
 
-def decode(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeout_s: float = DECODE_TIMEOUT_S) -> Frames:
-    """The sampled frames of the clip at `path`, as each of `looks` shows them.
+def decode(
+    path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, timeout_s: float = DECODE_TIMEOUT_S
+) -> DecodedClip:
+    """The sampled frames of the clip at `path`, as each of `specs` shows them.
 
     Args:
         path: a video or an image.
         sampling: which frames.
-        looks: the sizes and views in which they are wanted.
+        specs: the sizes and views in which they are wanted.
         timeout_s: seconds without a new frame after which the decoder is killed; what it gave until then is kept.
 
     Returns:
@@ -50,8 +52,8 @@ def decode(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeout_s: 
     if obstacle:
         return no_frames(obstacle, Probe())
     if is_image(path):
-        return _decode_image(path, looks)
-    return decode_video(path, sampling, looks, timeout_s=timeout_s)
+        return _decode_image(path, specs)
+    return decode_video(path, sampling, specs, timeout_s=timeout_s)
 
 
 def _obstacle(path: Path) -> str:
@@ -65,24 +67,24 @@ def _obstacle(path: Path) -> str:
     return ""
 
 
-def _decode_image(path: Path, looks: Sequence[Look]) -> Frames:
+def _decode_image(path: Path, specs: Sequence[ViewSpec]) -> DecodedClip:
     """A still picture as a clip of one frame."""
     still = read_image(path)
     if still.frame is None:
-        return no_frames(still.reason, still.source)
+        return no_frames(still.reason, still.container)
     height, width = still.frame.shape[:2]
-    low_size = (LOW_WIDTH_PX, max(1, round(height * LOW_WIDTH_PX / width)))
-    low = np.asarray(Image.fromarray(still.frame).resize(low_size, Image.Resampling.BOX))
+    lowres_size = (LOW_WIDTH_PX, max(1, round(height * LOW_WIDTH_PX / width)))
+    lowres = np.asarray(Image.fromarray(still.frame).resize(lowres_size, Image.Resampling.BOX))
     times_s = np.zeros(1)
-    with closing(PictureMaker(looks, None)) as maker:
-        maker.take(still.frame)
-        _, pictures = maker.finish(times_s, NO_MOTION)
-    return Frames(
-        pictures=pictures,
+    with closing(CropMaker(specs, None)) as maker:
+        maker.push(still.frame)
+        _, crops = maker.finish(times_s, NO_MOTION)
+    return DecodedClip(
+        crops=crops,
         times_s=times_s,
         status=Status.OK,
         reason="",
-        source=still.source,
-        picture=picture_facts(LowFrames(low[None])),
+        container=still.container,
+        image_facts=find_image_facts(LowresFrames(lowres[None])),
         motion=NO_MOTION,
     )

@@ -8,42 +8,42 @@ from numpy.typing import NDArray
 
 from featurize.decoding.ffmpeg import Probe
 from featurize.motion.energy import NO_MOTION, Motion
-from featurize.motion.image_facts import PictureFacts
-from featurize.views.crops import Look, Pictures
+from featurize.motion.image_facts import ImageFacts
+from featurize.views.crops import Crops, ViewSpec
 from store.records import Status
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frames:
-    """The sampled frames of one clip.
+class DecodedClip:
+    """What decoding gives of one clip.
 
     Attributes:
-        pictures: what each look shows of them.
-        times_s: (T,) presentation times in seconds, from the clip's start.
+        crops: what is shown of its sampled frames, by size and view.
+        times_s: (T,) presentation times of the sampled frames in seconds, from the clip's start.
         status: how decoding went.
         reason: why it was not OK, one sentence; "" if it was.
-        source: what the container says.
-        picture: brightness, colour and motion.
+        container: what the container says.
+        image_facts: brightness, colour and motion.
         motion: where something moves.
     """
 
-    pictures: Mapping[Look, Pictures]
+    crops: Mapping[ViewSpec, Crops]
     times_s: NDArray[np.float64]
     status: Status
     reason: str
-    source: Probe
-    picture: PictureFacts
+    container: Probe
+    image_facts: ImageFacts
     motion: Motion
 
 
-def no_frames(reason: str, source: Probe) -> Frames:
-    """A clip that failed for `reason`; `source` is what its container says."""
-    return Frames(
-        pictures={},
+def no_frames(reason: str, container: Probe) -> DecodedClip:
+    """A clip that failed for `reason`; `container` is what its container says."""
+    return DecodedClip(
+        crops={},
         times_s=np.empty(0),
         status=Status.FAILED,
         reason=reason,
-        source=source,
-        picture=PictureFacts(),
+        container=container,
+        image_facts=ImageFacts(),
         motion=NO_MOTION,
     )

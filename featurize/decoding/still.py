@@ -49,12 +49,12 @@ class Still:
 
     Attributes:
         frame: (H, W, 3) uint8; None where it cannot be decoded.
-        source: what the file says of itself.
+        container: what the file says of itself.
         reason: why there is no frame, "" if there is one.
     """
 
     frame: NDArray[np.uint8] | None
-    source: Probe
+    container: Probe
     reason: str = ""
 
 
@@ -72,8 +72,8 @@ def read_image(path: Path) -> Still:
         return _undecodable(clean_text(str(error)) or type(error).__name__)
     frame = np.asarray(picture if turn is None else picture.transpose(turn))
     height, width = frame.shape[:2]
-    source = Probe(container=container, codec=container, width=width, height=height, recorded_at=recorded_at)
-    return Still(frame=frame, source=source)
+    facts = Probe(container=container, codec=container, width=width, height=height, recorded_at=recorded_at)
+    return Still(frame=frame, container=facts)
 
 
 def _stated(image: Image.Image, tag: ExifTags.Base, otherwise: Value) -> Value:
@@ -93,4 +93,4 @@ def _in_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _undecodable(why: str) -> Still:
-    return Still(frame=None, source=Probe(), reason=f"the image cannot be decoded: {why}")
+    return Still(frame=None, container=Probe(), reason=f"the image cannot be decoded: {why}")

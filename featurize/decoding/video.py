@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from featurize.decoding.decoded import Frames, no_frames
+from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
 from featurize.decoding.ppm import ppm_frames_alike
 from featurize.decoding.scratch import require_space, scratch_space
 from featurize.motion.energy import find_motion
-from featurize.motion.image_facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, picture_facts
-from featurize.motion.lowres import LowFrames
-from featurize.views.crops import Look, PictureMaker
+from featurize.motion.image_facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, find_image_facts
+from featurize.motion.lowres import LowresFrames
+from featurize.views.crops import CropMaker, ViewSpec
 from featurize.views.sampling import Sampling, SamplingPlan
 from store.records import Status
 
@@ -26,8 +26,8 @@ _LOW = Sampling(fps=LOW_FPS, max_frames=MOST_LOW_FRAMES)
 _MOST_MISSING = 0.05
 
 
-def decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeout_s: float) -> Frames:
-    """The sampled frames of the video at `path`, as each of `looks` shows them.
+def decode_video(path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, timeout_s: float) -> DecodedClip:
+    """The sampled frames of the video at `path`, as each of `specs` shows them.
 
     Containers may state the length of the sound, or a time that does not begin with the picture; or a clip was cut off.
     One that comes out short of frames for that is planned once more for the length that its picture was seen to have.
@@ -35,97 +35,97 @@ def decode_video(path: Path, sampling: Sampling, looks: Sequence[Look], *, timeo
     Raises:
         ScratchSpaceError: the folder for temporary files is full.
     """
-    source = probe(path)
-    if not source.codec:
-        return no_frames(_why_no_frames(source.errors), source)
-    if not np.isfinite(source.duration_s):
-        source = probe(path, count_packets=True)
-        if sampling.needs_duration and not np.isfinite(source.duration_s):
-            return no_frames("the clip's duration is unknown, so frames cannot be spread evenly; use --fps", source)
+    container = probe(path)
+    if not container.codec:
+        return no_frames(_why_no_frames(container.errors), container)
+    if not np.isfinite(container.duration_s):
+        container = probe(path, count_packets=True)
+        if sampling.needs_duration and not np.isfinite(container.duration_s):
+            return no_frames("the clip's duration is unknown, so frames cannot be spread evenly; use --fps", container)
     with scratch_space():
-        frames = _decode_planned(path, sampling, looks, source, source.duration_s, timeout_s)
-        seen_s = _seen_s(frames)
-        if frames.status is Status.SHORT and _is_well_below(seen_s, source):
-            again = _decode_planned(path, sampling, looks, source, seen_s, timeout_s)
+        decoded = _decode_planned(path, sampling, specs, container, container.duration_s, timeout_s)
+        seen_s = _seen_s(decoded)
+        if decoded.status is Status.SHORT and _is_well_below(seen_s, container):
+            again = _decode_planned(path, sampling, specs, container, seen_s, timeout_s)
             return again if sampling.needs_duration else _shorter_than_stated(again)
-    return frames
+    return decoded
 
 
 def _decode_planned(
-    path: Path, sampling: Sampling, looks: Sequence[Look], source: Probe, duration_s: float, timeout_s: float
-) -> Frames:
+    path: Path, sampling: Sampling, specs: Sequence[ViewSpec], container: Probe, duration_s: float, timeout_s: float
+) -> DecodedClip:
     """The frames, planned for a clip of `duration_s` seconds."""
-    plan, low_plan = sampling.plan(duration_s, source.fps), _LOW.plan(duration_s, source.fps)
+    plan, lowres_plan = sampling.plan(duration_s, container.fps), _LOW.plan(duration_s, container.fps)
     stream = FrameStream()
     keep = sampling.frames if sampling.by_motion else None
-    with closing(PictureMaker(looks, keep)) as maker, tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
-        low_path = Path(scratch) / "low.ppm"
+    with closing(CropMaker(specs, keep)) as maker, tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
+        lowres_path = Path(scratch) / "low.ppm"
         count = 0
-        for frame in stream_frames(_arguments(path, plan, low_plan, low_path), stream, timeout_s=timeout_s):
-            maker.take(frame)
+        for frame in stream_frames(_arguments(path, plan, lowres_plan, lowres_path), stream, timeout_s=timeout_s):
+            maker.push(frame)
             count += 1
         require_space(stream, count)
         broken = _why_broken(stream, timeout_s)
         if count == 0:
-            return no_frames(broken or _why_no_frames(stream.errors), source)
-        low = LowFrames(ppm_frames_alike(low_path))
-        motion = find_motion(low, np.array(stream.times_s("low")[: len(low)]))
+            return no_frames(broken or _why_no_frames(stream.errors), container)
+        lowres = LowresFrames(ppm_frames_alike(lowres_path))
+        motion = find_motion(lowres, np.array(stream.times_s("low")[: len(lowres)]))
         times_s = np.array(stream.times_s("sampled")[:count])
-        taken, pictures = maker.finish(times_s, motion)
-    status, reason = _judge(len(taken), broken, plan, source)
-    return Frames(
-        pictures=pictures,
+        taken, crops = maker.finish(times_s, motion)
+    status, reason = _judge(len(taken), broken, plan, container)
+    return DecodedClip(
+        crops=crops,
         times_s=times_s[taken],
         status=status,
         reason=reason,
-        source=source,
-        picture=replace(picture_facts(low), motion_share=motion.share, motion_peak=motion.peak),
+        container=container,
+        image_facts=replace(find_image_facts(lowres), motion_share=motion.share, motion_peak=motion.peak),
         motion=motion,
     )
 
 
-def _seen_s(frames: Frames) -> float:
+def _seen_s(decoded: DecodedClip) -> float:
     """How many seconds of picture were seen: the low-resolution frames cover the whole clip."""
-    times_s = np.concatenate([frames.motion.times_s, frames.times_s])
-    gap_s = 1 / frames.source.fps if frames.source.fps > 0 else 1 / LOW_FPS
+    times_s = np.concatenate([decoded.motion.times_s, decoded.times_s])
+    gap_s = 1 / decoded.container.fps if decoded.container.fps > 0 else 1 / LOW_FPS
     return float(np.ptp(times_s)) + gap_s if len(times_s) else 0.0
 
 
-def _shorter_than_stated(frames: Frames) -> Frames:
-    """The same frames; so many a second are all there are, but fewer than the container promises."""
-    if frames.status is not Status.OK:
-        return frames
-    stated_s = frames.source.duration_s
-    why = f"the picture lasts {_seen_s(frames):.1f} s of the {stated_s:.1f} s that the container states"
-    return replace(frames, status=Status.SHORT, reason=why)
+def _shorter_than_stated(decoded: DecodedClip) -> DecodedClip:
+    """The same clip; so many a second are all there are, but fewer than the container promises."""
+    if decoded.status is not Status.OK:
+        return decoded
+    stated_s = decoded.container.duration_s
+    why = f"the picture lasts {_seen_s(decoded):.1f} s of the {stated_s:.1f} s that the container states"
+    return replace(decoded, status=Status.SHORT, reason=why)
 
 
-def _is_well_below(seen_s: float, source: Probe) -> bool:
-    missing_s = source.duration_s - seen_s
-    return seen_s > 0 and missing_s > max(_MOST_MISSING * source.duration_s, 1 / LOW_FPS)
+def _is_well_below(seen_s: float, container: Probe) -> bool:
+    missing_s = container.duration_s - seen_s
+    return seen_s > 0 and missing_s > max(_MOST_MISSING * container.duration_s, 1 / LOW_FPS)
 
 
-def _arguments(path: Path, plan: SamplingPlan, low_plan: SamplingPlan, low_path: Path) -> list[str]:
+def _arguments(path: Path, plan: SamplingPlan, lowres_plan: SamplingPlan, lowres_path: Path) -> list[str]:
     """The arguments of ffmpeg: sampled frames in full resolution to the pipe, low-resolution frames to a file."""
     graph = (
         f"[0:v:0]scale=w=iw*sar:h=ih:flags={SCALE_FLAGS},setsar=1,split[full][small];"
         f"[full]{plan.select_filter},scale=flags={SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
-        f"[small]{low_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
+        f"[small]{lowres_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
         "showinfo@low=checksum=0[low]"
     )
     as_ppm = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm"]
     pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), *as_ppm, "pipe:1"]
-    file = ["-map", "[low]", "-frames:v", str(low_plan.limit), *as_ppm, "-y", str(low_path)]
+    file = ["-map", "[low]", "-frames:v", str(lowres_plan.limit), *as_ppm, "-y", str(lowres_path)]
     return ["-i", as_file(path), "-filter_complex", graph, *pipe, *file]
 
 
-def _judge(taken: int, broken: str, plan: SamplingPlan, source: Probe) -> tuple[Status, str]:
+def _judge(taken: int, broken: str, plan: SamplingPlan, container: Probe) -> tuple[Status, str]:
     """The status of a clip of which `taken` frames were kept, and its reason."""
     if broken:
         return Status.PARTIAL, f"{broken}; {taken} frames were kept"
     if taken < plan.expected:
-        slow = source.fps < plan.bins_per_s
-        why = f"the clip has {source.fps:g} a second" if slow else "the other moments have no frame of their own"
+        slow = container.fps < plan.bins_per_s
+        why = f"the clip has {container.fps:g} a second" if slow else "the other moments have no frame of their own"
         return Status.SHORT, f"{taken} of {plan.expected} frames that were asked for: {why}"
     return Status.OK, ""
 

@@ -49,7 +49,7 @@ class Box:
     confidence: float = 0.0
 
     @property
-    def is_whole(self) -> bool:
+    def covers_frame(self) -> bool:
         """Whether it is the whole frame."""
         return (self.left, self.top, self.right, self.bottom) == WHOLE_FRAME
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.motion.lowres import LowFrames, median_over_time
-from featurize.motion.stabilise import steadied
+from featurize.motion.lowres import LowresFrames, median_over_time
+from featurize.motion.stabilise import stabilised
 
 CELL_PX = 4
 # A cell with more energy than this belongs to something that moves.
@@ -91,33 +91,33 @@ class Motion:
 NO_MOTION = Motion(times_s=np.empty(0), cells=np.zeros((0, 0, 0), np.float32))
 
 
-def find_motion(low: LowFrames, times_s: NDArray[np.float64]) -> Motion:
+def find_motion(lowres: LowresFrames, times_s: NDArray[np.float64]) -> Motion:
     """The motion in a low-resolution copy of a clip.
 
     Args:
-        low: L frames; L may be 0.
+        lowres: L frames; L may be 0.
         times_s: (L,) their times in seconds, rising.
 
     Returns:
         Motion per frame and cell; no motion where there are too few frames to tell.
     """
-    if not len(low):
+    if not len(lowres):
         return NO_MOTION
-    rows, columns = low.grey.shape[1] // CELL_PX, low.grey.shape[2] // CELL_PX
-    cells = np.zeros((len(low), rows, columns), np.float32)
-    modes = _light_modes(low)
+    rows, columns = lowres.grey.shape[1] // CELL_PX, lowres.grey.shape[2] // CELL_PX
+    cells = np.zeros((len(lowres), rows, columns), np.float32)
+    modes = _light_modes(lowres)
     settled = _settled(modes, times_s)
     for mode in (False, True):
         members = np.flatnonzero((modes == mode) & settled)
         if len(members) >= FEWEST_FRAMES and cells.size:
-            cells[members] = _beyond_noise(_deviation(_standardised(low.grey[members])))
+            cells[members] = _beyond_noise(_deviation(_standardised(lowres.grey[members])))
     return Motion(times_s=times_s, cells=_smoothed(cells, times_s))
 
 
-def _light_modes(low: LowFrames) -> NDArray[np.bool_]:
+def _light_modes(lowres: LowresFrames) -> NDArray[np.bool_]:
     """(L,) whether each frame is infrared; a clip that hovers on the border between the two is all one mode."""
-    limit = COLOURLESS * low.grey.mean(axis=(1, 2), keepdims=True)
-    infrared = np.asarray((low.chroma <= limit).mean(axis=(1, 2)) >= COLOURLESS_SHARE)
+    limit = COLOURLESS * lowres.grey.mean(axis=(1, 2), keepdims=True)
+    infrared = np.asarray((lowres.chroma <= limit).mean(axis=(1, 2)) >= COLOURLESS_SHARE)
     return infrared if np.count_nonzero(infrared[1:] != infrared[:-1]) <= MOST_SWITCHES else np.zeros_like(infrared)
 
 
@@ -135,7 +135,7 @@ def _standardised(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _deviation(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """(L, h, w) mean absolute difference from the background in each cell, the camera's shaking undone."""
-    grey = steadied(grey, _background(grey))
+    grey = stabilised(grey, _background(grey))
     grey = _matched(grey, _background(grey))
     difference = np.abs(grey - _background(grey))
     count, rows, columns = len(grey), grey.shape[1] // CELL_PX, grey.shape[2] // CELL_PX

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featurize.motion.lowres import LowFrames, median_over_time
+from featurize.motion.lowres import LowresFrames, median_over_time
 
 LOW_WIDTH_PX = 160
 LOW_FPS = 8.0
@@ -21,7 +21,7 @@ _INFRARED_CHROMA = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureFacts:
+class ImageFacts:
     """Brightness, colour and motion of a clip; see `ClipFacts` for units. NaN where there is no frame."""
 
     brightness_mean: float = float("nan")
@@ -34,26 +34,28 @@ class PictureFacts:
     image_hash: str = ""
 
 
-def picture_facts(low: LowFrames) -> PictureFacts:
+def find_image_facts(lowres: LowresFrames) -> ImageFacts:
     """The facts of a low-resolution copy."""
-    if len(low) == 0:
-        return PictureFacts()
-    grey = low.grey / 255
-    saturation = np.divide(low.chroma, low.largest, out=np.zeros(grey.shape, np.float32), where=low.largest > 0)
-    motion = float(np.abs(np.diff(grey, axis=0)).mean()) if len(low) > 1 else float("nan")
-    return PictureFacts(
+    if len(lowres) == 0:
+        return ImageFacts()
+    grey = lowres.grey / 255
+    saturation = np.divide(
+        lowres.chroma, lowres.largest, out=np.zeros(grey.shape, np.float32), where=lowres.largest > 0
+    )
+    motion = float(np.abs(np.diff(grey, axis=0)).mean()) if len(lowres) > 1 else float("nan")
+    return ImageFacts(
         brightness_mean=float(grey.mean()),
         brightness_std=float(grey.std(axis=(1, 2)).mean()),
         saturation_mean=float(saturation.mean()),
-        infrared_share=float(_infrared_frames(low).mean()),
+        infrared_share=float(_infrared_frames(lowres).mean()),
         motion_mean=motion,
         image_hash=difference_hash(median_over_time(grey)),
     )
 
 
-def _infrared_frames(low: LowFrames) -> NDArray[np.bool_]:
+def _infrared_frames(lowres: LowresFrames) -> NDArray[np.bool_]:
     """(L,) whether each frame is without colour."""
-    return np.asarray(low.chroma.mean(axis=(1, 2)) <= _INFRARED_CHROMA * low.grey.mean(axis=(1, 2)))
+    return np.asarray(lowres.chroma.mean(axis=(1, 2)) <= _INFRARED_CHROMA * lowres.grey.mean(axis=(1, 2)))
 
 
 def difference_hash(grey: NDArray[np.float32]) -> str:

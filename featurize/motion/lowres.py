@@ -11,7 +11,7 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class LowFrames:
+class LowresFrames:
     """Low-resolution frames, and what is asked of them more than once, each computed when it is first asked for.
 
     Attributes:

@@ -14,7 +14,7 @@ GAIN = 0.7
 STRIDE_PX = 3
 
 
-def steadied(grey: NDArray[np.float32], background: NDArray[np.float32]) -> NDArray[np.float32]:
+def stabilised(grey: NDArray[np.float32], background: NDArray[np.float32]) -> NDArray[np.float32]:
     """`grey` (L, H, W) float32, each frame shifted onto `background` (H, W) where that brings it clearly nearer.
 
     Shifts are found by phase correlation (OpenCV's `phaseCorrelate`). A frame that stands still is returned untouched.

@@ -40,11 +40,6 @@ class Found:
     unlisted: tuple[tuple[str, str], ...]
 
 
-def discover(roots: Sequence[Path]) -> list[Clip]:
-    """All clips below `roots`, as `survey` finds them."""
-    return list(survey(roots).clips)
-
-
 def survey(roots: Sequence[Path]) -> Found:
     """All clips below `roots`, sorted by id, and the folders that cannot be listed; a root may also be a single file.
 

@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forecast:
+class CostEstimate:
     """What a plan is going to need, from the durations of a few clips.
 
     Attributes:
@@ -32,7 +32,7 @@ class Forecast:
     probed: int
 
 
-def forecast(plan: Plan) -> Forecast:
+def estimate_cost(plan: Plan) -> CostEstimate:
     """What `plan` is going to need, extrapolated from a few clips spread over it."""
     videos = [task.clip for task in plan.tasks if not is_image(task.clip.path)]
     probed = list(spread(videos, _PROBED_CLIPS))
@@ -44,7 +44,7 @@ def forecast(plan: Plan) -> Forecast:
     frames = round(per_video * len(videos)) + images
     per_clip = frames / len(plan.tasks) if plan.tasks else 0.0
     columns = sum(source.backbone.dim for task in plan.tasks for source in task.sources)
-    return Forecast(frames=frames, disk_bytes=round(per_clip * columns * _BYTES_PER_VALUE), probed=len(probed))
+    return CostEstimate(frames=frames, disk_bytes=round(per_clip * columns * _BYTES_PER_VALUE), probed=len(probed))
 
 
 def _frames_of(facts: Probe, sampling: Sampling) -> int:

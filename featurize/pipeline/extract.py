@@ -14,11 +14,11 @@ from typing import Any
 from featurize.backbones.runner import Runner, RuntimeName
 from featurize.backbones.spec import resolve
 from featurize.decoding.ffmpeg import Probe
-from featurize.motion.image_facts import PictureFacts
+from featurize.motion.image_facts import ImageFacts
 from featurize.pipeline.discover import Clip
-from featurize.pipeline.lanes import line_for
+from featurize.pipeline.lanes import lane_for
 from featurize.pipeline.plan import UNREACHED, Plan, Task
-from featurize.pipeline.prefetch import Decoded, decode_ahead
+from featurize.pipeline.prefetch import DecodedTask, decode_ahead
 from featurize.pipeline.relink import renew
 from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress, Summary
@@ -63,7 +63,7 @@ def extract(
             for source in runners
         }
         facts = stack.enter_context(store.clip_writer(clips_per_part=clips_per_part))
-        lines = {source: line_for(source, run, writers[source], progress.refuse) for source, run in runners.items()}
+        lanes = {source: lane_for(source, run, writers[source], progress.refuse) for source, run in runners.items()}
         decoding = decode_ahead(plan.tasks, plan.sampling, workers or os.cpu_count() or 1)
         for decoded in _timed(decoding, progress):
             if decoded.task.known and not decoded.fingerprint:
@@ -71,11 +71,11 @@ def extract(
                 continue
             facts.add(_facts_row(decoded))
             for source in decoded.task.sources:
-                lines[source].take(decoded)
+                lanes[source].push(decoded)
             _count(decoded, progress)
             on_clip(progress)
-        for line in lines.values():
-            line.finish()
+        for lane in lanes.values():
+            lane.finish()
     return Summary.of(plan, progress)
 
 
@@ -97,7 +97,7 @@ def _sources(tasks: Sequence[Task]) -> list[FeatureSource]:
     return list(dict.fromkeys(source for task in tasks for source in task.sources))
 
 
-def _timed(decoding: Iterator[Decoded], progress: Progress) -> Iterator[Decoded]:
+def _timed(decoding: Iterator[DecodedTask], progress: Progress) -> Iterator[DecodedTask]:
     """Pass decoded clips on, adding up the time that was spent waiting for them."""
     while True:
         asked = time.monotonic()
@@ -108,37 +108,37 @@ def _timed(decoding: Iterator[Decoded], progress: Progress) -> Iterator[Decoded]
         yield decoded
 
 
-def _count(decoded: Decoded, progress: Progress) -> None:
-    frames = decoded.frames
+def _count(decoded: DecodedTask, progress: Progress) -> None:
+    clip = decoded.clip
     progress.clips += 1
-    progress.frames += len(frames.times_s)
-    progress.statuses[frames.status] += 1
-    for view in {look.view for look, pictures in frames.pictures.items() if pictures.found_no_crop}:
+    progress.frames += len(clip.times_s)
+    progress.statuses[clip.status] += 1
+    for view in {spec.view for spec, crops in clip.crops.items() if crops.found_no_crop}:
         progress.seen_whole[view] = progress.seen_whole.get(view, 0) + 1
     progress.unheard += decoded.sound is not None and not len(decoded.sound.frames)
-    if frames.status is Status.FAILED:
-        progress.failures.append((decoded.task.clip.clip_id, frames.reason))
+    if clip.status is Status.FAILED:
+        progress.failures.append((decoded.task.clip.clip_id, clip.reason))
 
 
-def _facts_row(decoded: Decoded) -> ClipFacts:
+def _facts_row(decoded: DecodedTask) -> ClipFacts:
     """The clip's row in the clip table; a clip that merely is short for this sampling is a sound clip."""
-    clip, frames = decoded.task.clip, decoded.frames
-    sound = frames.status is Status.SHORT
+    clip, found = decoded.task.clip, decoded.clip
+    sound = found.status is Status.SHORT
     return ClipFacts(
         clip_id=clip.clip_id,
         path=writable(str(clip.path.absolute())),
         size_bytes=clip.size_bytes,
         mtime_ns=clip.mtime_ns,
         fingerprint=decoded.fingerprint,
-        status=Status.OK if sound else frames.status,
-        reason="" if sound else frames.reason,
-        bit_rate=_bit_rate(clip, frames.source.duration_s),
-        **_facts_among(frames.source),
-        **_facts_among(frames.picture),
+        status=Status.OK if sound else found.status,
+        reason="" if sound else found.reason,
+        bit_rate=_bit_rate(clip, found.container.duration_s),
+        **_facts_among(found.container),
+        **_facts_among(found.image_facts),
     )
 
 
-def _facts_among(found: Probe | PictureFacts) -> dict[str, Any]:
+def _facts_among(found: Probe | ImageFacts) -> dict[str, Any]:
     """The fields of `found` that are facts about a clip, by the names that they have in both."""
     return {field.name: getattr(found, field.name) for field in fields(found) if field.name in _CLIP_FACTS}
 

@@ -7,32 +7,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbones.runner import Runner
-from featurize.pipeline.prefetch import Decoded
+from featurize.pipeline.prefetch import DecodedTask
 from featurize.pipeline.source import FeatureSource
 from featurize.runtime.batching import FrameBatcher
-from featurize.views.crops import Pictures
+from featurize.views.crops import Crops
 from store import ClipFeatures, Status
 from store.access.writer import PartWriter
 from store.errors import InvalidRecordError
 
 
 @dataclass(frozen=True)
-class PictureLine:
-    """Pictures go in batches that cross clips."""
+class FrameLane:
+    """Crops go in batches that cross clips."""
 
     source: FeatureSource
     batcher: FrameBatcher[tuple["_Clip", NDArray[np.int64]]]
     add: Callable[[ClipFeatures], None]
 
-    def take(self, decoded: Decoded) -> None:
+    def push(self, decoded: DecodedTask) -> None:
         """Take in a clip."""
-        if decoded.frames.status is Status.FAILED:
+        if decoded.clip.status is Status.FAILED:
             nothing = np.empty((0, self.source.backbone.dim), np.float32)
-            self.add(_features_row(decoded, nothing, Pictures(groups=(), times_s=np.empty(0))))
+            self.add(_features_row(decoded, nothing, Crops(by_size=(), times_s=np.empty(0))))
             return
-        pictures = decoded.frames.pictures[self.source.look]
-        clip = _Clip(decoded, pictures, np.empty((len(pictures.times_s), self.source.backbone.dim), np.float32))
-        for places, pixels in pictures.groups:
+        crops = decoded.clip.crops[self.source.view_spec]
+        clip = _Clip(decoded, crops, np.empty((len(crops.times_s), self.source.backbone.dim), np.float32))
+        for places, pixels in crops.by_size:
             self._put_back(self.batcher.add((clip, places), pixels))
 
     def finish(self) -> None:
@@ -45,15 +45,15 @@ class PictureLine:
             clip.features[places] = features
             clip.missing -= len(places)
             if clip.missing == 0:
-                self.add(_features_row(clip.decoded, clip.features, clip.pictures))
+                self.add(_features_row(clip.decoded, clip.features, clip.crops))
 
 
 @dataclass(eq=False)
 class _Clip:
     """A clip on its way through a network: its pictures may come back in groups."""
 
-    decoded: Decoded
-    pictures: Pictures
+    decoded: DecodedTask
+    crops: Crops
     features: NDArray[np.float32]
     missing: int = field(init=False)
 
@@ -62,16 +62,16 @@ class _Clip:
 
 
 @dataclass(frozen=True)
-class SoundLine:
+class SoundLane:
     """Sound goes clip by clip, since its rules take no time to speak of."""
 
     source: FeatureSource
     run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     add: Callable[[ClipFeatures], None]
 
-    def take(self, decoded: Decoded) -> None:
+    def push(self, decoded: DecodedTask) -> None:
         """Take in a clip."""
-        nothing = Pictures(groups=(), times_s=decoded.frames.times_s)
+        nothing = Crops(by_size=(), times_s=decoded.clip.times_s)
         row = _features_row(decoded, np.empty((0, self.source.backbone.dim), np.float32), nothing)
         sound = decoded.sound
         if sound is not None and not len(sound.frames):
@@ -86,16 +86,16 @@ class SoundLine:
         """Nothing is waiting."""
 
 
-def line_for(
-    source: FeatureSource, run: Runner, writer: PartWriter[ClipFeatures], failed: Callable[[str, str], None]
-) -> "PictureLine | SoundLine":
-    """The line of a source: what it is given by `take` goes to `writer`, at the latest when it is `finish`ed.
+def lane_for(
+    source: FeatureSource, run: Runner, writer: PartWriter[ClipFeatures], on_failed: Callable[[str, str], None]
+) -> "FrameLane | SoundLane":
+    """The lane of a source: what it is given by `push` goes to `writer`, at the latest when it is `finish`ed.
 
     Args:
         source: the source.
         run: its network or rule.
         writer: of its features.
-        failed: told the id and the reason of a clip whose features the store refuses; its row is FAILED.
+        on_failed: called with the id and the reason of a clip whose features the store refuses; its row is FAILED.
     """
 
     def add(row: ClipFeatures) -> None:
@@ -107,21 +107,21 @@ def line_for(
             writer.add(
                 replace(row, status=Status.FAILED, reason=reason, times_s=np.empty(0), features=nothing, per_frame={})
             )
-            failed(row.clip_id, reason)
+            on_failed(row.clip_id, reason)
 
     if source.backbone.kind == "sound":
-        return SoundLine(source, run, add)
-    return PictureLine(source, FrameBatcher(run, source.backbone.dim), add)
+        return SoundLane(source, run, add)
+    return FrameLane(source, FrameBatcher(run, source.backbone.dim), add)
 
 
-def _features_row(decoded: Decoded, features: NDArray[np.float32], pictures: Pictures) -> ClipFeatures:
-    frames = decoded.frames
+def _features_row(decoded: DecodedTask, features: NDArray[np.float32], crops: Crops) -> ClipFeatures:
+    clip = decoded.clip
     return ClipFeatures(
         clip_id=decoded.task.clip.clip_id,
         fingerprint=decoded.fingerprint,
-        status=frames.status,
-        reason=frames.reason,
-        times_s=pictures.times_s,
+        status=clip.status,
+        reason=clip.reason,
+        times_s=crops.times_s,
         features=features,
-        per_frame=pictures.per_frame,
+        per_frame=crops.per_frame,
     )

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from featurize.decoding.audio import Sound, decode_sound, no_sound
 from featurize.decoding.decode import decode
-from featurize.decoding.decoded import Frames, no_frames
+from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import Probe, clean_text
 from featurize.errors import FeaturizeError, MachineError
 from featurize.pipeline.plan import Task, fingerprint_or_blank
-from featurize.views.crops import Look
+from featurize.views.crops import ViewSpec
 from featurize.views.sampling import Sampling
 from store import Status
 
@@ -25,26 +25,26 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """A decoded clip.
+class DecodedTask:
+    """A clip that was decoded for a task.
 
     Attributes:
         task: the clip, and what is wanted of it.
         fingerprint: of its content.
-        frames: its pictures.
+        clip: what decoding gave of its picture.
         sound: its sound, if any source wants it and the picture could be decoded.
     """
 
     task: Task
     fingerprint: str
-    frames: Frames
+    clip: DecodedClip
     sound: Sound | None
 
 
-def decode_ahead(tasks: Sequence[Task], sampling: Sampling, workers: int) -> Iterator[Decoded]:
+def decode_ahead(tasks: Sequence[Task], sampling: Sampling, workers: int) -> Iterator[DecodedTask]:
     """Decode `tasks` in threads and yield them in order, holding only a few decoded clips at a time."""
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        window: deque[Future[Decoded]] = deque()
+        window: deque[Future[DecodedTask]] = deque()
         try:
             for task in tasks:
                 window.append(pool.submit(_decode_task, task, sampling))
@@ -57,7 +57,7 @@ def decode_ahead(tasks: Sequence[Task], sampling: Sampling, workers: int) -> Ite
                 future.cancel()
 
 
-def decode_or_fail(path: Path, clip_id: str, sampling: Sampling, looks: Sequence[Look]) -> Frames:
+def decode_or_fail(path: Path, clip_id: str, sampling: Sampling, specs: Sequence[ViewSpec]) -> DecodedClip:
     """What `decode` gives; a clip over which it breaks for a reason that nobody foresaw is FAILED with that reason.
 
     The traceback goes to the log.
@@ -66,27 +66,29 @@ def decode_or_fail(path: Path, clip_id: str, sampling: Sampling, looks: Sequence
         FeaturizeError: the settings or the machine are at fault, not the clip.
     """
     try:
-        return decode(path, sampling, looks)
+        return decode(path, sampling, specs)
     except FeaturizeError:
         raise
     except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
         return no_frames(_unforeseen(error, clip_id), Probe())
 
 
-def _decode_task(task: Task, sampling: Sampling) -> Decoded:
-    looks = list(dict.fromkeys(source.look for source in task.sources if source.backbone.kind != "sound"))
+def _decode_task(task: Task, sampling: Sampling) -> DecodedTask:
+    specs = list(dict.fromkeys(source.view_spec for source in task.sources if source.backbone.kind != "sound"))
     fingerprint = fingerprint_or_blank(task.clip)
-    frames = decode_or_fail(task.clip.path, task.clip.clip_id, sampling, looks)
+    decoded = decode_or_fail(task.clip.path, task.clip.clip_id, sampling, specs)
     listens = any(source.backbone.kind == "sound" for source in task.sources)
-    return Decoded(task=task, fingerprint=fingerprint, frames=frames, sound=_hear(task, frames) if listens else None)
+    return DecodedTask(
+        task=task, fingerprint=fingerprint, clip=decoded, sound=_hear(task, decoded) if listens else None
+    )
 
 
-def _hear(task: Task, frames: Frames) -> Sound | None:
+def _hear(task: Task, decoded: DecodedClip) -> Sound | None:
     """The sound of a clip whose picture could be decoded."""
-    if frames.status is Status.FAILED:
+    if decoded.status is Status.FAILED:
         return None
     try:
-        return decode_sound(task.clip.path, frames.times_s, frames.source)
+        return decode_sound(task.clip.path, decoded.times_s, decoded.container)
     except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
         return no_sound(_unforeseen(error, task.clip.clip_id))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, Weights
 from featurize.errors import SettingsError
-from featurize.views.crops import Look
+from featurize.views.crops import ViewSpec
 from featurize.views.registry import DEFAULT_VIEW, view_settings
 from featurize.views.resize import DEFAULT_RULE, SQUARE_RULES, Canvas
 from featurize.views.sampling import Sampling
@@ -29,9 +29,9 @@ class FeatureSource:
     weights: Weights = RANDOM_WEIGHTS
 
     @property
-    def look(self) -> Look:
-        """How it looks at a clip."""
-        return Look(canvas=self.canvas, view=self.view)
+    def view_spec(self) -> ViewSpec:
+        """What it is shown of a clip, and in what size."""
+        return ViewSpec(canvas=self.canvas, view=self.view)
 
     def key(self, sampling: Sampling) -> FeatureKey:
         """The feature key of this source under a sampling."""

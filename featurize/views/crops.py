@@ -17,8 +17,8 @@ from featurize.views.view import View
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """How a network looks at a clip.
+class ViewSpec:
+    """What a network is shown of a clip, and in what size.
 
     Attributes:
         canvas: the size in which it sees a frame or a part of one.
@@ -30,17 +30,17 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures:
+class Crops:
     """What a network is shown of a clip: R crops, one a frame or one a box.
 
     Attributes:
-        groups: crops of one size each: (places (n,) among the R, pixels (n, H, W, 3) uint8).
+        by_size: crops of one size each: (places (n,) among the R, pixels (n, H, W, 3) uint8).
         times_s: (R,) time of each crop's frame in seconds; two boxes of a frame share theirs.
         per_frame: further numbers a crop, each (R, ...) float32: `motion_energy` (R,), and of views that may show less
             than the frame `box` (R, 4), left, top, right, bottom in shares of the frame, and `motion_confidence` (R,).
     """
 
-    groups: tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]
+    by_size: tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]
     times_s: NDArray[np.float64]
     per_frame: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
@@ -51,34 +51,34 @@ class Pictures:
         return boxes is not None and len(boxes) > 0 and bool((boxes == WHOLE_FRAME).all())
 
 
-class PictureMaker:
-    """Takes the frames of one clip as they are decoded, and makes each look's crops of them.
+class CropMaker:
+    """Takes the frames of one clip as they are decoded, and makes the crops of each spec of them.
 
     Frames are cropped at once where they can be. Full-resolution frames wait only where motion, which is known when the
     clip has been decoded to its end, decides which of them are taken or what part of them is seen.
     """
 
-    def __init__(self, looks: Sequence[Look], keep: int | None) -> None:
-        """Make crops for `looks`; of more frames than `keep`, those that motion favours (None: all)."""
-        views = {look: find_view(look.view) for look in looks}
-        self._now = {look: view for look, view in views.items() if keep is None and not view.needs_whole_clip}
-        self._later = {look: view for look, view in views.items() if look not in self._now}
+    def __init__(self, specs: Sequence[ViewSpec], keep: int | None) -> None:
+        """Make crops for `specs`; of more frames than `keep`, those that motion favours (None: all)."""
+        views = {spec: find_view(spec.view) for spec in specs}
+        self._now = {spec: view for spec, view in views.items() if keep is None and not view.needs_whole_clip}
+        self._later = {spec: view for spec, view in views.items() if spec not in self._now}
         self._keep = keep
-        self._crops: dict[Look, list[list[NDArray[np.uint8]]]] = {look: [] for look in looks}
+        self._crops: dict[ViewSpec, list[list[NDArray[np.uint8]]]] = {spec: [] for spec in specs}
         self._aspects: list[float] = []
         self._spool = FrameSpool() if self._later else None
 
-    def take(self, frame: NDArray[np.uint8]) -> None:
+    def push(self, frame: NDArray[np.uint8]) -> None:
         """Take in the next frame, (H, W, 3)."""
         aspect = frame.shape[1] / frame.shape[0]
         self._aspects.append(aspect)
-        for look, view in self._now.items():
-            self._crop(frame, look, view.boxes(NO_MOTION, 0, aspect))
+        for spec, view in self._now.items():
+            self._crop(frame, spec, view.boxes(NO_MOTION, 0, aspect))
         if self._spool is not None:
             self._spool.append(frame)
 
-    def finish(self, times_s: NDArray[np.float64], motion: Motion) -> tuple[NDArray[np.int64], dict[Look, Pictures]]:
-        """The places of the frames that are taken, and the crops of each look.
+    def finish(self, times_s: NDArray[np.float64], motion: Motion) -> tuple[NDArray[np.int64], dict[ViewSpec, Crops]]:
+        """The places of the frames that are taken, and the crops of each spec.
 
         Args:
             times_s: (T,) the times of the frames.
@@ -96,11 +96,11 @@ class PictureMaker:
         if self._spool is not None:
             for row, place in enumerate(taken):
                 frame = self._spool[int(place)]
-                for look, view in self._later.items():
-                    self._crop(frame, look, boxes[view.name][row])
+                for spec, view in self._later.items():
+                    self._crop(frame, spec, boxes[view.name][row])
         return taken, {
-            look: _pictures(view, self._crops[look][: len(taken)], boxes[view.name], times_s[taken])
-            for look, view in views.items()
+            spec: _crops_of(view, self._crops[spec][: len(taken)], boxes[view.name], times_s[taken])
+            for spec, view in views.items()
         }
 
     def close(self) -> None:
@@ -108,13 +108,13 @@ class PictureMaker:
         if self._spool is not None:
             self._spool.close()
 
-    def _crop(self, frame: NDArray[np.uint8], look: Look, boxes: Sequence[Box]) -> None:
-        self._crops[look].append([look.canvas.fit(_cut(frame, box)) for box in boxes])
+    def _crop(self, frame: NDArray[np.uint8], spec: ViewSpec, boxes: Sequence[Box]) -> None:
+        self._crops[spec].append([spec.canvas.fit(_cut(frame, box)) for box in boxes])
 
 
-def _pictures(
+def _crops_of(
     view: View, crops: Sequence[list[NDArray[np.uint8]]], boxes: Sequence[list[Box]], times_s: NDArray[np.float64]
-) -> Pictures:
+) -> Crops:
     """The crops of frames at `times_s`, with their numbers."""
     every = list(chain.from_iterable(boxes))
     per_frame = {"motion_energy": np.array([box.energy for box in every], np.float32)}
@@ -122,18 +122,18 @@ def _pictures(
         corners = [(box.left, box.top, box.right, box.bottom) for box in every]
         per_frame["motion_confidence"] = np.array([box.confidence for box in every], np.float32)
         per_frame["box"] = np.array(corners, np.float32).reshape(-1, 4)
-    return Pictures(
-        groups=in_groups(list(chain.from_iterable(crops))),
+    return Crops(
+        by_size=group_by_size(list(chain.from_iterable(crops))),
         times_s=np.repeat(times_s, [len(found) for found in boxes]),
         per_frame=per_frame,
     )
 
 
-def in_groups(pixels: Sequence[NDArray[np.uint8]]) -> tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]:
-    """Crops (H, W, 3) of any sizes as the `groups` of `Pictures`."""
+def group_by_size(pixels: Sequence[NDArray[np.uint8]]) -> tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]:
+    """Crops (H, W, 3) of any sizes as the `by_size` of `Crops`."""
     places: dict[tuple[int, ...], list[int]] = {}
-    for place, picture in enumerate(pixels):
-        places.setdefault(picture.shape, []).append(place)
+    for place, crop in enumerate(pixels):
+        places.setdefault(crop.shape, []).append(place)
     return tuple((np.array(found), np.stack([pixels[place] for place in found])) for found in places.values())
 
 

@@ -10,10 +10,10 @@ import pytest
 from indexed_clips import write_indexed_clip
 from tiny_backbone import tiny_source
 
-from featurize.commands.progress import forecast_facts, summary_facts
+from featurize.commands.progress import estimate_facts, summary_facts
 from featurize.errors import SourceError
-from featurize.pipeline.discover import discover, survey
-from featurize.pipeline.estimate import forecast
+from featurize.pipeline.discover import survey
+from featurize.pipeline.estimate import estimate_cost
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import UNREACHED, make_plan
 from featurize.pipeline.relink import relink
@@ -36,36 +36,36 @@ def test_clips_are_found_in_depth_whatever_their_names_look_like(tmp_path: Path)
     names = ["b.MP4", "a/x y.avi", "a/Taï/c.Asf", "d.webm", "e.jpg", "f.MTS"]
     for name in [*names, "notes.txt", ".hidden.mp4", ".trash/g.mp4", "._b.MP4"]:
         touch(tmp_path / name)
-    assert [clip.clip_id for clip in discover([tmp_path])] == sorted(names)
+    assert [clip.clip_id for clip in survey([tmp_path]).clips] == sorted(names)
 
 
 def test_names_are_composed(tmp_path: Path) -> None:
     touch(tmp_path / unicodedata.normalize("NFD", "Taï/é.mp4"))
-    assert discover([tmp_path])[0].clip_id == unicodedata.normalize("NFC", "Taï/é.mp4")
+    assert survey([tmp_path]).clips[0].clip_id == unicodedata.normalize("NFC", "Taï/é.mp4")
 
 
 def test_a_single_file_is_named_by_its_file_name(tmp_path: Path) -> None:
-    assert [clip.clip_id for clip in discover([touch(tmp_path / "a" / "b.mp4")])] == ["b.mp4"]
+    assert [clip.clip_id for clip in survey([touch(tmp_path / "a" / "b.mp4")]).clips] == ["b.mp4"]
 
 
 def test_the_same_id_from_two_folders_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "one" / "a.mp4"), touch(tmp_path / "two" / "a.mp4")
     with pytest.raises(DuplicateClipError, match=r"'a\.mp4'"):
-        discover([tmp_path / "one", tmp_path / "two"])
+        survey([tmp_path / "one", tmp_path / "two"])
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "b.mp4")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
-    assert [clip.clip_id for clip in discover([tmp_path])] == ["a/b.mp4"]
+    assert [clip.clip_id for clip in survey([tmp_path]).clips] == ["a/b.mp4"]
 
 
 def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="there is no such file or folder"):
-        discover([tmp_path / "gone"])
+        survey([tmp_path / "gone"])
     touch(tmp_path / "notes.txt")
     with pytest.raises(SourceError, match=r"no clip found there, expected files that end in .*\.avi"):
-        discover([tmp_path])
+        survey([tmp_path])
 
 
 def close_to_everyone(monkeypatch: pytest.MonkeyPatch, closed: Path) -> None:
@@ -90,16 +90,16 @@ def test_folders_that_cannot_be_listed_are_named(tmp_path: Path, monkeypatch: py
     plan = replace(make_plan(found.clips, [tiny_source()], SAMPLING, None), unlisted=found.unlisted)
     outcome = summary_facts(Summary.of(plan, Progress()), "store")
     assert outcome["unlisted"] == [dict(zip(("folder", "reason"), unlisted, strict=True))]
-    assert forecast_facts(plan, forecast(plan), None)["unlisted"] == 1
+    assert estimate_facts(plan, estimate_cost(plan), None)["unlisted"] == 1
 
 
 def test_roots_that_cannot_be_read_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SourceError, match="cannot be read \\(File name too long\\); restore access"):
-        discover([tmp_path / ("x" * 300)])
+        survey([tmp_path / ("x" * 300)])
     touch(tmp_path / "a.mp4")
     close_to_everyone(monkeypatch, tmp_path)
     with pytest.raises(SourceError, match="cannot be read \\(Permission denied\\); restore access"):
-        discover([tmp_path])
+        survey([tmp_path])
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def clips(tmp_path: Path) -> Path:
 def run(clips: Path, root: Path, *names: str) -> list[str]:
     """Featurize and say which clips were done."""
     store = FeatureStore.open(root, create=True)
-    plan = make_plan(discover([clips]), [tiny_source(name) for name in names or ("tiny",)], SAMPLING, store)
+    plan = make_plan(survey([clips]).clips, [tiny_source(name) for name in names or ("tiny",)], SAMPLING, store)
     extract(plan, store, runtime="tensorflow")
     return [task.clip.clip_id for task in plan.tasks]
 
@@ -130,9 +130,9 @@ def test_only_what_is_missing_is_done(clips: Path, tmp_path: Path) -> None:
 def test_failed_clips_are_retried_only_when_asked(clips: Path, tmp_path: Path) -> None:
     run(clips, tmp_path / "store")
     store = FeatureStore.open(tmp_path / "store")
-    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
+    plan = make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, store)
     assert (len(plan.tasks), plan.failed_before) == (0, 1)
-    again = make_plan(discover([clips]), [tiny_source()], SAMPLING, store, retry_failed=True)
+    again = make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, store, retry_failed=True)
     assert [task.clip.clip_id for task in again.tasks] == ["bad.mp4"]
 
 
@@ -143,9 +143,9 @@ def test_partial_clips_are_retried_only_when_asked(
         patch.setattr("featurize.decoding.video._why_broken", lambda *_: "the decoder was made to break")
         run(clips, tmp_path / "store")
     store = FeatureStore.open(tmp_path / "store")
-    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
+    plan = make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, store)
     assert (len(plan.tasks), plan.failed_before, plan.partial_before) == (0, 1, 4)
-    again = make_plan(discover([clips]), [tiny_source()], SAMPLING, store, retry_failed=True)
+    again = make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, store, retry_failed=True)
     assert extract(again, store, runtime="tensorflow").statuses[Status.OK] == 4
     assert set(store.clips()["status"]) == {"ok", "failed"}
 
@@ -155,12 +155,12 @@ def test_clips_beyond_the_limit_are_left_and_not_done(clips: Path, tmp_path: Pat
     for name in ("7.mp4", "8.mp4", "9.mp4"):
         write_indexed_clip(clips / name, 3, fps=2)
     store = FeatureStore.open(tmp_path / "store")
-    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store).limited(1)
+    plan = make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, store).limited(1)
     assert (plan.clips, len(plan.tasks), plan.skipped, len(plan.left)) == (8, 1, 5, 2)
     outcome = summary_facts(extract(plan, store, runtime="tensorflow"), "store")
     assert (outcome["done"], outcome["skipped"], outcome["left"]) == (1, 5, 2)
-    assert forecast_facts(plan, forecast(plan), None)["left"] == 2
-    rest = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
+    assert estimate_facts(plan, estimate_cost(plan), None)["left"] == 2
+    rest = make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, store)
     assert (len(rest.limited(5).tasks), len(rest.limited(5).left), len(rest.limited(0).left)) == (2, 0, 2)
 
 
@@ -197,7 +197,7 @@ def test_a_known_clip_that_cannot_be_reached_keeps_what_the_store_holds_of_it(cl
     run(clips, tmp_path / "store")
     drive.rename(tmp_path / "unplugged")
     store = FeatureStore.open(tmp_path / "store")
-    plan = make_plan(discover([clips]), [tiny_source(), tiny_source("other")], SAMPLING, store, retry_failed=True)
+    plan = make_plan(survey([clips]).clips, [tiny_source(), tiny_source("other")], SAMPLING, store, retry_failed=True)
     assert plan.unreached == tuple((f"{name}.mp4", UNREACHED) for name in (0, 1, 2, 3, "bad"))
     assert (plan.tasks, plan.skipped) == ((), 0)
     assert run(clips, tmp_path / "store") == []
@@ -206,7 +206,7 @@ def test_a_known_clip_that_cannot_be_reached_keeps_what_the_store_holds_of_it(cl
     assert store.reader(key).lengths.tolist() == [4, 5, 6, 7, 0]
     assert (store.clips()["status"][:4] == Status.OK).all()
     (tmp_path / "unplugged").rename(drive)
-    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store)
+    plan = make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, store)
     assert (plan.tasks, plan.skipped, plan.unreached) == ((), 5, ())
 
 
@@ -214,7 +214,7 @@ def test_clips_that_vanish_during_a_run_fail_only_if_they_were_never_known(clips
     run(clips, tmp_path / "store")
     write_indexed_clip(clips / "new.mp4", 3, fps=2)
     store, other = FeatureStore.open(tmp_path / "store"), tiny_source("other")
-    plan = make_plan(discover([clips]), [other], SAMPLING, store)
+    plan = make_plan(survey([clips]).clips, [other], SAMPLING, store)
     clips.rename(tmp_path / "away")
     progress = extract(plan, store, runtime="tensorflow")
     assert progress.unreached == tuple((f"{name}.mp4", UNREACHED) for name in (0, 1, 2, 3, "bad"))
@@ -236,19 +236,19 @@ def test_a_moved_folder_is_recognised_by_content(clips: Path, tmp_path: Path) ->
         (clips / name).rename(clips / "card 2" / name)
     store = FeatureStore.open(tmp_path / "store")
     keys = [tiny_source(name).key(SAMPLING) for name in ("tiny", "other", "never run")]
-    assert relink(discover([clips]), keys, store) == 2
+    assert relink(survey([clips]).clips, keys, store) == 2
     assert run(clips, tmp_path / "store", "tiny", "other") == []
     reader, table = store.reader(keys[0]), store.clips()
     old, new = reader.index_of(["1.mp4", "card 2/1.mp4"])
     np.testing.assert_array_equal(reader.batch([old])[0], reader.batch([new])[0])
     assert table.loc["card 2/1.mp4", "path"].endswith("card 2/1.mp4")
     assert table.loc["card 2/1.mp4", "image_hash"] == before.loc["1.mp4", "image_hash"]
-    assert relink(discover([clips]), keys, store) == 0
+    assert relink(survey([clips]).clips, keys, store) == 0
 
 
 def test_a_forecast_is_near_what_happens(clips: Path, tmp_path: Path) -> None:
-    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, None)
-    expected = forecast(plan)
+    plan = make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, None)
+    expected = estimate_cost(plan)
     run(clips, tmp_path / "store")
     store = FeatureStore.open(tmp_path / "store")
     frames = int(np.sum(store.reader(tiny_source().key(SAMPLING)).lengths))

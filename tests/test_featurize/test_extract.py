@@ -17,12 +17,12 @@ from tiny_backbone import tiny_backbone, tiny_source
 from featurize.backbones.runner import BATCH_FRAMES
 from featurize.backbones.weights import RANDOM_WEIGHTS
 from featurize.decoding.decode import decode
-from featurize.decoding.decoded import Frames
+from featurize.decoding.decoded import DecodedClip
 from featurize.decoding.ffmpeg import Probe
 from featurize.demo.scenes import write_video
 from featurize.errors import MachineError
-from featurize.motion.image_facts import PictureFacts
-from featurize.pipeline.discover import discover
+from featurize.motion.image_facts import ImageFacts
+from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import FeatureSource
@@ -30,7 +30,7 @@ from featurize.pipeline.summary import Progress, Summary
 from featurize.runtime.batching import FrameBatcher
 from featurize.runtime.extractor import build_extractor
 from featurize.runtime.runners import choose_runtime, make_runner
-from featurize.views.crops import Look
+from featurize.views.crops import ViewSpec
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from store import ClipFacts, FeatureStore, Status
@@ -77,7 +77,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(clips: Path, root: Path, sources: list[FeatureSource], **settings: object) -> tuple[FeatureStore, Summary]:
     store = FeatureStore.open(root, create=True)
-    plan = make_plan(discover([clips]), sources, SAMPLING, store)
+    plan = make_plan(survey([clips]).clips, sources, SAMPLING, store)
     return store, extract(plan, store, runtime="tensorflow", **settings)  # type: ignore[arg-type]
 
 
@@ -106,7 +106,7 @@ def test_features_are_the_network_s_and_facts_come_along(clips: Path, tmp_path: 
 
 def test_features_are_stored_under_the_key_of_the_sampling_they_were_made_with(clips: Path, tmp_path: Path) -> None:
     source, store = tiny_source(), FeatureStore.open(tmp_path, create=True)
-    plan = make_plan(discover([clips]), [source], SAMPLING, store)
+    plan = make_plan(survey([clips]).clips, [source], SAMPLING, store)
     other = replace(plan, sampling=Sampling(frames=2))
     extract(other, store, runtime="tensorflow")
     assert [key.sampling for key in store.keys()] == [{"mode": "frames", "frames": 2}]
@@ -121,7 +121,7 @@ def test_every_fact_about_a_clip_is_filled_from_one_place() -> None:
     """From the file, the container or the picture: a fact that is added to a row needs somebody who finds it."""
     of_the_file = {"clip_id", "path", "size_bytes", "mtime_ns", "fingerprint", "status", "reason", "bit_rate"}
     of_the_container = names_of(Probe) - {"audio_start_s", "errors"}
-    parts = [of_the_file, of_the_container, names_of(PictureFacts)]
+    parts = [of_the_file, of_the_container, names_of(ImageFacts)]
     assert sorted(name for part in parts for name in part) == sorted(names_of(ClipFacts))
 
 
@@ -129,7 +129,7 @@ def test_facts_stand_in_the_store_as_decoding_found_them(clips: Path, tmp_path: 
     store, _ = run(clips, tmp_path, [tiny_source()])
     row = store.clips().loc["4.mp4"]
     decoded = decode(clips / "4.mp4", SAMPLING, [])
-    for found in (decoded.source, decoded.picture):
+    for found in (decoded.container, decoded.image_facts):
         for name in names_of(type(found)) & names_of(ClipFacts):
             assert row[name] == pytest.approx(getattr(found, name)), name
     assert row["codec"] == "h264"
@@ -195,16 +195,16 @@ def test_a_name_that_is_not_utf_8_is_written_with_its_bytes_in_hex(tmp_path: Pat
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     store, sampling = FeatureStore.open(tmp_path / "store", create=True), Sampling(fps=2)
-    plan = make_plan(discover([clips]), [tiny_source()], sampling, store)
+    plan = make_plan(survey([clips]).clips, [tiny_source()], sampling, store)
     assert extract(plan, store).statuses[Status.OK] == 1
     assert store.clips().index.tolist() == ["caf%E9.mp4"]
-    assert not make_plan(discover([clips]), [tiny_source()], sampling, store).tasks
+    assert not make_plan(survey([clips]).clips, [tiny_source()], sampling, store).tasks
 
 
 def test_a_clip_of_twelve_and_a_half_seconds_at_eight_frames_a_second_is_decoded(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, (np.full((48, 64, 3), 60 + index, np.uint8) for index in range(100)), fps=8)
-    frames = decode(path, Sampling(fps=8), [Look(canvas=Canvas(px=64))])
+    frames = decode(path, Sampling(fps=8), [ViewSpec(canvas=Canvas(px=64))])
     assert frames.status is Status.OK
     assert len(frames.motion.cells) == 100
 
@@ -212,7 +212,7 @@ def test_a_clip_of_twelve_and_a_half_seconds_at_eight_frames_a_second_is_decoded
 def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def breaks(path: Path, *arguments: object) -> Frames:
+    def breaks(path: Path, *arguments: object) -> DecodedClip:
         if path.name == "3.mp4":
             raise IndexError("index 100 is out of bounds")
         return decode(path, *arguments)  # type: ignore[arg-type]
@@ -232,7 +232,7 @@ def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
         Status.OK,
     ]
     monkeypatch.undo()
-    plan = make_plan(discover([clips]), [tiny_source()], SAMPLING, store, retry_failed=True)
+    plan = make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, store, retry_failed=True)
     extract(plan, store, runtime="tensorflow")
     assert store.clips().loc["3.mp4", "status"] == Status.OK
 
@@ -240,7 +240,7 @@ def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
 def test_a_machine_that_has_run_out_of_something_stops_the_run_instead_of_failing_every_clip(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks(*_: object) -> Frames:
+    def breaks(*_: object) -> DecodedClip:
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr("featurize.pipeline.prefetch.decode", breaks)

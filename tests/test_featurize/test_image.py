@@ -12,7 +12,7 @@ from tiny_backbone import tiny_source
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import parse_probe
 from featurize.decoding.still import read_image
-from featurize.pipeline.discover import discover
+from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.views.sampling import Sampling
@@ -85,7 +85,7 @@ def test_pictures_are_turned_upright_as_pillow_does(tmp_path: Path, orientation:
 
 def test_texts_end_at_the_first_zero_character(tmp_path: Path) -> None:
     write_padded_time(tmp_path / "a.jpg")
-    assert read_image(tmp_path / "a.jpg").source.recorded_at == "2024:05:06 07:08:09"
+    assert read_image(tmp_path / "a.jpg").container.recorded_at == "2024:05:06 07:08:09"
     log = "[info]     creation_time   : 2014-11-20T06:07:08Z\0\0\n[mov @ 0x1] [error] bad atom \0 x\n"
     found = parse_probe(log)
     assert (found.recorded_at, found.errors) == ("2014-11-20T06:07:08Z", ("bad atom",))
@@ -100,7 +100,7 @@ def test_odd_pictures_stop_no_run(tmp_path: Path) -> None:
         Image.fromarray(gradient()).save(clips / f"b{number}.jpg", exif=exif)
     Image.fromarray(gradient().astype(np.float32)[..., 0]).save(clips / "c.png", "TIFF")
     store = FeatureStore.open(tmp_path / "store", create=True)
-    progress = extract(make_plan(discover([clips]), [tiny_source()], SAMPLING, store), store)
+    progress = extract(make_plan(survey([clips]).clips, [tiny_source()], SAMPLING, store), store)
     assert (progress.statuses[Status.OK], progress.statuses[Status.FAILED]) == (10, 1)
     assert store.clips().loc["a.jpg", "recorded_at"] == "2024:05:06 07:08:09"
 

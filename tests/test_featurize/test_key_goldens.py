@@ -8,7 +8,7 @@ import pytest
 from saved_models import write_hub_model
 
 from featurize.backbones.registry import find_backbone
-from featurize.backbones.resolve import named_backbones
+from featurize.backbones.resolve import resolve_backbones
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights, locate_weights
 from featurize.pipeline.source import make_source
@@ -124,7 +124,7 @@ def test_the_key_of_rules_is_the_same_for_ever(name: str, digest: str) -> None:
 
 def test_the_key_of_a_saved_model_is_the_same_for_ever(tmp_path: Path) -> None:
     """Its weights' digest is that of its bytes, which no two TensorFlows write alike; all else comes from the model."""
-    (backbone,) = named_backbones([f"hub:{write_hub_model(tmp_path / 'tiny')}"], "block2,block1/unit,default")
+    (backbone,) = resolve_backbones([f"hub:{write_hub_model(tmp_path / 'tiny')}"], "block2,block1/unit,default")
     assert key_of(backbone).digest == "fd591dd7ac86154f63c1df313cb215ca5b13b8369e1ccf505f67c107734f96f7"
 
 
@@ -132,5 +132,5 @@ def test_the_key_of_a_keras_file_is_the_same_for_ever(tmp_path: Path) -> None:
     image = keras.Input((None, None, 3))
     edges = keras.layers.Conv2D(5, 3, strides=2, name="edges")(image)
     keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(edges)).save(tmp_path / "mine.keras")
-    (backbone,) = named_backbones([f"keras:{tmp_path / 'mine.keras'}"], "pool,edges")
+    (backbone,) = resolve_backbones([f"keras:{tmp_path / 'mine.keras'}"], "pool,edges")
     assert key_of(backbone).digest == "546b9bc6df93035a45a0539d8ed79bc121387a09ccbeb990a902cf44a452349c"

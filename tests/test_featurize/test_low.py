@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from featurize.motion.lowres import LowFrames, median_over_time
+from featurize.motion.lowres import LowresFrames, median_over_time
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 30])
@@ -17,7 +17,7 @@ def test_medians_are_those_of_numpy(count: int) -> None:
 
 def test_grey_levels_and_chroma_are_those_of_each_pixel() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), np.uint8)
-    low = LowFrames(pixels)
+    low = LowresFrames(pixels)
     red, green, blue = np.array([0.299, 0.587, 0.114], np.float32)
     np.testing.assert_array_equal(low.grey, pixels[..., 0] * red + pixels[..., 1] * green + pixels[..., 2] * blue)
     np.testing.assert_array_equal(low.chroma, np.ptp(pixels, axis=-1))

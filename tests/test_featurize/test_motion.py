@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featurize.motion.boxes import Box, boxes_of
 from featurize.motion.energy import Motion, find_motion
-from featurize.motion.lowres import LowFrames
+from featurize.motion.lowres import LowresFrames
 from featurize.views.moving import MovingSquares
 
 ASPECT = WIDTH / HEIGHT
@@ -21,7 +21,7 @@ SHOWN = range(22, 40)
 
 
 def motion_of(frames: NDArray[np.float32]) -> Motion:
-    return find_motion(LowFrames(as_pixels(frames)), TIMES_S)
+    return find_motion(LowresFrames(as_pixels(frames)), TIMES_S)
 
 
 def boxes_in(motion: Motion, index: int) -> list[Box]:
@@ -102,7 +102,7 @@ def test_a_moving_square_is_boxed(weather: str) -> None:
 @pytest.mark.parametrize("weather", WEATHER)
 def test_where_nothing_moves_the_whole_frame_is_seen(weather: str) -> None:
     motion = motion_of(WEATHER[weather](clip(noise=4)))
-    assert np.mean([boxes_in(motion, index)[0].is_whole for index in range(FRAMES)]) >= 0.9
+    assert np.mean([boxes_in(motion, index)[0].covers_frame for index in range(FRAMES)]) >= 0.9
 
 
 @pytest.mark.parametrize("weather", WEATHER)
@@ -129,13 +129,13 @@ def test_a_switch_to_infrared_in_mid_clip_is_not_motion() -> None:
     motion = motion_of(frames)
     assert np.mean(overlaps(motion)) > 0.5
     quiet = [index for index in range(FRAMES) if not 18 <= index <= 46 and not 6 <= index <= 14]
-    assert all(boxes_in(motion, index)[0].is_whole for index in quiet)
+    assert all(boxes_in(motion, index)[0].covers_frame for index in quiet)
 
 
 def test_an_animal_that_fills_the_frame_is_seen_whole() -> None:
     motion = motion_of(clip(walk(30, 40, top=-20, side=130, speed=1)))
     box = boxes_in(motion, 35)[0]
-    assert box.is_whole
+    assert box.covers_frame
     assert box.energy > 0.5
 
 
@@ -147,14 +147,14 @@ def test_what_never_moves_is_background() -> None:
 
 @pytest.mark.parametrize("frames", [0, 1, 4])
 def test_too_few_frames_show_no_motion(frames: int) -> None:
-    motion = find_motion(LowFrames(as_pixels(clip(PATH))[30 : 30 + frames]), TIMES_S[:frames])
+    motion = find_motion(LowresFrames(as_pixels(clip(PATH))[30 : 30 + frames]), TIMES_S[:frames])
     assert len(motion.cells) == frames
     assert not motion.energy.any()
     assert motion.nearest(np.array([0.0, 1.0])).tolist() in ([0, 0], [0, 3])
 
 
 def test_a_clip_whose_decoder_died_before_its_first_small_frame_has_no_motion() -> None:
-    motion = find_motion(LowFrames(np.empty((0, 0, 0, 3), np.uint8)), np.empty(0))
+    motion = find_motion(LowresFrames(np.empty((0, 0, 0, 3), np.uint8)), np.empty(0))
     assert not motion.energy_at(np.array([0.0, 1.0])).any()
     assert MovingSquares().boxes(motion, 0, ASPECT) == [Box()]
 
@@ -169,7 +169,7 @@ def test_boxes_stay_inside_the_frame_and_are_square_in_pixels() -> None:
         for box in boxes_of(cells, ASPECT):
             assert 0 <= box.left < box.right <= 1
             assert 0 <= box.top < box.bottom <= 1
-            if not box.is_whole:
+            if not box.covers_frame:
                 wide, high = (box.right - box.left) * ASPECT, box.bottom - box.top
                 assert wide == pytest.approx(high, rel=1e-6)
                 assert box.confidence == pytest.approx(1)
@@ -197,8 +197,8 @@ def test_a_clip_of_any_length_rate_and_size_has_a_background(
     still = rng.integers(40, 200, (height, width, 3), np.uint8)
     pixels = np.broadcast_to(still, (frames, *still.shape)).copy()
     times_s = np.arange(frames) / fps
-    motion = find_motion(LowFrames(pixels), times_s)
+    motion = find_motion(LowresFrames(pixels), times_s)
     assert len(motion.cells) == frames
     assert not motion.cells.any()
     pixels[frames // 2] = 255 - pixels[frames // 2]
-    assert np.isfinite(find_motion(LowFrames(pixels), times_s).cells).all()
+    assert np.isfinite(find_motion(LowresFrames(pixels), times_s).cells).all()

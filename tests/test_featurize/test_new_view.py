@@ -17,7 +17,7 @@ from featurize.demo.scenes import write_video
 from featurize.errors import SettingsError
 from featurize.motion.boxes import Box
 from featurize.motion.energy import NO_MOTION, Motion
-from featurize.views.crops import Look
+from featurize.views.crops import ViewSpec
 from featurize.views.registry import VIEWS, find_view
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
@@ -96,17 +96,17 @@ def test_a_crop_is_the_part_of_the_frame_in_its_box(
 ) -> None:
     """Whether frames wait for the clip's end or not, each crop is cut from its own frame."""
     monkeypatch.setitem(VIEWS, "left", LeftPart())
-    large, look = Canvas(px=240, rule="squash"), Look(canvas=Canvas(px=32, rule="squash"), view=name)
-    every = Look(canvas=large)
-    decoded = decode(walking / "walk.mp4", sampling, [every, look])
-    ((_, frames),) = decoded.pictures[every].groups
-    crops = decoded.pictures[look]
+    large, spec = Canvas(px=240, rule="squash"), ViewSpec(canvas=Canvas(px=32, rule="squash"), view=name)
+    every = ViewSpec(canvas=large)
+    decoded = decode(walking / "walk.mp4", sampling, [every, spec])
+    ((_, frames),) = decoded.crops[every].by_size
+    crops = decoded.crops[spec]
     boxes = crops.per_frame.get("box", np.array([[0, 0, 1, 1]] * len(crops.times_s)))
-    ((_, pixels),) = crops.groups
+    ((_, pixels),) = crops.by_size
     for time, box, crop in zip(crops.times_s, boxes, pixels, strict=True):
         frame = frames[np.flatnonzero(decoded.times_s == time)[0]]
         left, top, right, bottom = np.round(box * 240).astype(int)
-        expected = look.canvas.fit(np.ascontiguousarray(frame[top:bottom, left:right]))
+        expected = spec.canvas.fit(np.ascontiguousarray(frame[top:bottom, left:right]))
         assert np.abs(crop.astype(int) - expected).mean() < 8
 
 
@@ -123,7 +123,7 @@ def test_every_view_keeps_what_the_table_promises(name: str) -> None:
     if not view.needs_whole_clip:
         assert [replace(box, energy=0.0) for box in found] == without
     if not view.crops:
-        assert all(box.is_whole for box in [*found, *without])
+        assert all(box.covers_frame for box in [*found, *without])
 
 
 def test_the_views_are_listed_without_a_library_of_numbers() -> None:

@@ -12,7 +12,7 @@ from golden_pixels import golden_pixels
 from indexed_clips import write_indexed_clip
 from saved_models import described, write_hub_model
 
-from featurize.backbones.resolve import named_backbones, tap_choices
+from featurize.backbones.resolve import resolve_backbones, tap_choices
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
 from featurize.errors import BackboneError, SettingsError, WeightsError
 from featurize.pipeline.source import make_source
@@ -42,7 +42,7 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("runtime", ["tensorflow", "openvino"])
 def test_endpoints_of_a_hub_model_are_its_taps(hub_model: Path, runtime: str) -> None:
-    (backbone,) = named_backbones([f"hub:{hub_model}"], "block2,block1/unit,default")
+    (backbone,) = resolve_backbones([f"hub:{hub_model}"], "block2,block1/unit,default")
     assert [(tap.name, tap.channels) for tap in backbone.taps] == [("block2", 6), ("block1/unit", 4), ("default", 6)]
     run = make_runner(build_extractor(backbone, locate_weights(backbone)), runtime)  # type: ignore[arg-type]
     wanted = described(PIXELS)
@@ -54,7 +54,7 @@ def test_endpoints_of_a_hub_model_are_its_taps(hub_model: Path, runtime: str) ->
 def test_without_taps_or_endpoints_it_is_the_feature_vector(hub_model: Path, tmp_path: Path) -> None:
     plain = write_hub_model(tmp_path / "plain", endpoints=False)
     for folder in (hub_model, plain):
-        (backbone,) = named_backbones([f"hub:{folder}"], None)
+        (backbone,) = resolve_backbones([f"hub:{folder}"], None)
         run = make_runner(build_extractor(backbone, locate_weights(backbone)), "tensorflow")
         np.testing.assert_allclose(run(PIXELS), described(PIXELS)["default"], rtol=1e-4, atol=1e-6)
     assert tap_choices(f"hub:{hub_model}") == {"block1/unit": (56, 56, 4), "block2": (14, 14, 6), "default": (6,)}
@@ -65,7 +65,7 @@ def test_a_saved_model_that_keras_exported_gives_its_signature_s_outputs(tmp_pat
     image = keras.Input((32, 32, 3))
     model = keras.Model(image, keras.layers.Conv2D(7, 3, name="conv")(image))
     model.export(tmp_path / "exported", verbose=False)
-    (backbone,) = named_backbones([f"hub:{tmp_path / 'exported'}"], None)
+    (backbone,) = resolve_backbones([f"hub:{tmp_path / 'exported'}"], None)
     assert (backbone.input_px, backbone.any_shape, backbone.dim) == (32, False, 7)
     pixels = golden_pixels(32, 32)[None]
     run = make_runner(build_extractor(backbone, locate_weights(backbone), 32), "tensorflow")
@@ -74,7 +74,7 @@ def test_a_saved_model_that_keras_exported_gives_its_signature_s_outputs(tmp_pat
 
 
 def test_layers_of_a_keras_file_are_its_taps(keras_file: Path) -> None:
-    (backbone,) = named_backbones([f"keras:{keras_file}"], "head,edges")
+    (backbone,) = resolve_backbones([f"keras:{keras_file}"], "head,edges")
     assert (backbone.name, backbone.dim, backbone.any_shape) == ("keras:mine", 8, True)
     model = keras.models.load_model(keras_file)
     cut = keras.Model(model.input, [model.get_layer("head").output, model.get_layer("edges").output])
@@ -90,7 +90,7 @@ def test_what_is_inside_decides_the_key_not_the_name(hub_model: Path, tmp_path: 
     """The same folder elsewhere has the same key; one changed byte has another."""
 
     def digest(folder: Path) -> str:
-        (backbone,) = named_backbones([f"hub:{folder}"], "block2")
+        (backbone,) = resolve_backbones([f"hub:{folder}"], "block2")
         return make_source(backbone, locate_weights(backbone)).key(Sampling(fps=1)).digest
 
     import shutil
@@ -128,12 +128,12 @@ def test_wrong_models_and_taps_get_one_sentence(
     (tmp_path / "damaged.keras").write_bytes(b"PK nothing")
     named = word.replace("HUB", str(hub_model)).replace("KERAS", str(keras_file)).replace("TMP", str(tmp_path))
     with pytest.raises(error, match=expected) as raised:
-        named_backbones([named], taps, offline=True)
+        resolve_backbones([named], taps, offline=True)
     assert "\n" not in str(raised.value)
 
 
 def test_an_own_model_cannot_be_untrained(keras_file: Path) -> None:
-    (backbone,) = named_backbones([f"keras:{keras_file}"], "head")
+    (backbone,) = resolve_backbones([f"keras:{keras_file}"], "head")
     with pytest.raises(WeightsError, match="the file is its weights"):
         build_extractor(backbone, RANDOM_WEIGHTS)
 

@@ -18,7 +18,7 @@ from featurize.commands.progress import summary_facts
 from featurize.decoding.audio import RATE_HZ, cut_windows, decode_sound
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import ffmpeg_binary
-from featurize.pipeline.discover import discover
+from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import make_source
@@ -32,7 +32,7 @@ def run(clips: Path, root: Path, name: str) -> FeatureReader:
     backbone = find_backbone(name)
     source = make_source(backbone, locate_weights(backbone))
     store = FeatureStore.open(root, create=True)
-    plan = make_plan(discover([clips]), [source], SAMPLING, store)
+    plan = make_plan(survey([clips]).clips, [source], SAMPLING, store)
     progress = extract(plan, store)
     assert summary_facts(progress, "store")["without_sound"] == (1 if name == "audio" else 0)
     return store.reader(source.key(SAMPLING))
@@ -125,7 +125,7 @@ def test_sound_that_begins_late_stands_where_it_is_heard(tmp_path: Path, suffix:
     command = [ffmpeg_binary(), "-v", "error", "-i", str(tmp_path / "plain.mp4"), *late]
     subprocess.run([*command, str(tmp_path / f"a.{suffix}")], check=True)
     frames = decode(tmp_path / f"a.{suffix}", SAMPLING, [])
-    sound = decode_sound(tmp_path / f"a.{suffix}", frames.times_s, frames.source)
+    sound = decode_sound(tmp_path / f"a.{suffix}", frames.times_s, frames.container)
     assert sound.frames.tolist() == [4, 5, 6, 7, 8, 9]
     assert "begins after 2.0 s: 6 of 10 frames have it" in sound.reason
     features = log_mel_runner(find_backbone("audio"))(sound.windows)

@@ -13,30 +13,30 @@ from PIL import Image
 
 from featurize.decoding.audio import decode_sound
 from featurize.decoding.decode import decode
-from featurize.decoding.decoded import Frames
+from featurize.decoding.decoded import DecodedClip
 from featurize.decoding.ffmpeg import ffmpeg_binary
 from featurize.demo.scenes import Scene, Visit, draw_clip, write_video
 from featurize.errors import SettingsError
-from featurize.pipeline.discover import discover
-from featurize.views.crops import Look
+from featurize.pipeline.discover import survey
+from featurize.views.crops import ViewSpec
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from store import Status
 
-LOOK = Look(canvas=Canvas(px=64))
+SPEC = ViewSpec(canvas=Canvas(px=64))
 
 
-def frames_of(path: Path, **sampling: float | None) -> Frames:
-    return decode(path, Sampling(**sampling), [LOOK])  # type: ignore[arg-type]
+def frames_of(path: Path, **sampling: float | None) -> DecodedClip:
+    return decode(path, Sampling(**sampling), [SPEC])  # type: ignore[arg-type]
 
 
-def pixels_of(frames: Frames, look: Look = LOOK) -> NDArray[np.uint8]:
+def pixels_of(frames: DecodedClip, spec: ViewSpec = SPEC) -> NDArray[np.uint8]:
     """(T, H, W, 3) the whole frames, which are all of one size."""
-    ((_, pixels),) = frames.pictures[look].groups
+    ((_, pixels),) = frames.crops[spec].by_size
     return pixels
 
 
-def indices(frames: Frames) -> list[int]:
+def indices(frames: DecodedClip) -> list[int]:
     return [index_of(frame) for frame in pixels_of(frames)]
 
 
@@ -93,12 +93,12 @@ def test_the_length_of_the_picture_counts_and_not_the_container_s(
     assert (spread.status, spread.reason) == (Status.OK, "")
     assert indices(spread) == [0, 10, 20, 30, 40]
     dense = frames_of(path, fps=5)
-    stated_s = dense.source.duration_s
+    stated_s = dense.container.duration_s
     assert dense.status is Status.SHORT, "as of a clip that was cut off"
     assert dense.reason == f"the picture lasts 5.0 s of the {stated_s:.1f} s that the container states"
     assert indices(dense) == list(range(0, 50, 2))
     assert stated_s in (15, 105), "the facts say what the container says"
-    chosen = decode(path, Sampling(frames=8, choose="motion"), [LOOK])
+    chosen = decode(path, Sampling(frames=8, choose="motion"), [SPEC])
     assert (chosen.status, len(chosen.times_s)) == (Status.OK, 8)
 
 
@@ -132,15 +132,15 @@ def test_a_name_that_looks_like_a_protocol_is_a_file(
     (tmp_path / "clips").mkdir()
     (tmp_path / "heard.mp4").rename(tmp_path / "clips" / name)
     monkeypatch.chdir(tmp_path / "clips")
-    (clip,) = discover([Path()])
+    (clip,) = survey([Path()]).clips
     frames = frames_of(clip.path, fps=2)
     assert (frames.status, frames.reason) == (Status.OK, "")
-    assert len(decode_sound(clip.path, frames.times_s, frames.source).frames) == 4
+    assert len(decode_sound(clip.path, frames.times_s, frames.container).frames) == 4
 
 
 def test_non_square_pixels_are_undone(tmp_path: Path) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 4, fps=4, arguments=["-vf", "setsar=2/1"])
-    larger = Look(canvas=Canvas(px=224))
+    larger = ViewSpec(canvas=Canvas(px=224))
     wide = pixels_of(decode(path, Sampling(fps=4), [larger]), larger)
     plain = pixels_of(decode(write_indexed_clip(tmp_path / "b.mp4", 4, fps=4), Sampling(fps=4), [larger]), larger)
     assert wide.shape[2] / wide.shape[1] > 1.8 * plain.shape[2] / plain.shape[1]
@@ -200,7 +200,7 @@ def test_what_cannot_be_decoded_fails_with_its_reason(tmp_path: Path, name: str,
     assert reason in frames.reason
     assert "\n" not in frames.reason
     assert len(frames.times_s) == 0
-    assert not frames.pictures
+    assert not frames.crops
 
 
 def test_a_file_that_is_gone_fails_with_its_reason(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_audio_alone_is_no_clip(tmp_path: Path) -> None:
 def test_a_decoder_that_hangs_is_killed_and_its_frames_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 30, fps=10)
     monkeypatch.setattr("featurize.decoding.video._arguments", lambda *_: drawn_frames("if(lt(N,5),PTS,3600/TB)", 9))
-    frames = decode(path, Sampling(fps=10), [LOOK], timeout_s=1)
+    frames = decode(path, Sampling(fps=10), [SPEC], timeout_s=1)
     assert frames.status is Status.PARTIAL
     assert frames.reason == f"the decoder gave no frame for 1 s and was stopped; {len(frames.times_s)} frames were kept"
 
@@ -232,8 +232,8 @@ def test_an_image_is_a_clip_of_one_frame(tmp_path: Path) -> None:
     assert frames.status is Status.OK
     assert pixels_of(frames).shape[0] == 1
     assert pixels_of(frames).shape[1] > pixels_of(frames).shape[2]
-    assert frames.source.recorded_at == "2024:05:06 07:08:09"
-    assert math.isnan(frames.picture.motion_mean)
+    assert frames.container.recorded_at == "2024:05:06 07:08:09"
+    assert math.isnan(frames.image_facts.motion_mean)
 
 
 def test_a_truncated_image_is_not_completed_with_grey(tmp_path: Path) -> None:
@@ -247,20 +247,20 @@ def test_a_truncated_image_is_not_completed_with_grey(tmp_path: Path) -> None:
 
 def test_a_clip_looks_the_same_whatever_else_is_asked_for(tmp_path: Path) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 20, fps=10)
-    other = Look(canvas=Canvas(px=224))
-    both = decode(path, Sampling(fps=5), [LOOK, other])
+    other = ViewSpec(canvas=Canvas(px=224))
+    both = decode(path, Sampling(fps=5), [SPEC, other])
     np.testing.assert_array_equal(pixels_of(both), pixels_of(frames_of(path, fps=5)))
     np.testing.assert_array_equal(pixels_of(both, other), pixels_of(decode(path, Sampling(fps=5), [other]), other))
 
 
 def test_picture_facts_know_infrared_motion_and_light(tmp_path: Path) -> None:
-    grey = frames_of(write_indexed_clip(tmp_path / "a.mp4", 40, fps=4), fps=1).picture
+    grey = frames_of(write_indexed_clip(tmp_path / "a.mp4", 40, fps=4), fps=1).image_facts
     assert grey.infrared_share == 1.0
     assert grey.motion_mean == pytest.approx(4 / 255, rel=0.05)
     assert grey.brightness_mean == pytest.approx((20 + 4 * 19.5) / 255, rel=0.02)
     colour = tmp_path / "b.mp4"
     write_video(colour, (np.full((48, 64, 3), (160, 90, 40), np.uint8) for _ in range(8)), fps=4)
-    facts = frames_of(colour, fps=1).picture
+    facts = frames_of(colour, fps=1).image_facts
     assert facts.infrared_share == 0.0
     assert facts.motion_mean == pytest.approx(0, abs=0.002)
     assert facts.saturation_mean == pytest.approx(0.75, abs=0.05)
@@ -281,8 +281,8 @@ def test_indexed_frames_can_be_told_apart() -> None:
 
 def test_complaints_without_end_hide_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 30, fps=10)
-    whole = decode(path, Sampling(fps=10), [LOOK])
+    whole = decode(path, Sampling(fps=10), [SPEC])
     monkeypatch.setattr("featurize.decoding.ffmpeg._MOST_LOG_BYTES", 1)
-    cut = decode(path, Sampling(fps=10), [LOOK])
+    cut = decode(path, Sampling(fps=10), [SPEC])
     assert cut.status is Status.OK
     assert cut.times_s.tolist() == whole.times_s.tolist()

@@ -12,17 +12,17 @@ from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import FrameStream
 from featurize.decoding.scratch import require_space
 from featurize.errors import ScratchSpaceError
-from featurize.pipeline.discover import discover
+from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.summary import Progress
-from featurize.views.crops import Look
+from featurize.views.crops import ViewSpec
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 
 FULL = Path("/dev/full")
-LOOK = Look(canvas=Canvas(px=64), view="motion")
+SPEC = ViewSpec(canvas=Canvas(px=64), view="motion")
 SENTENCE = r"^\S+: no space is left for temporary files; free some, or set TMPDIR"
 
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
@@ -43,7 +43,7 @@ def test_a_decoder_that_finds_no_space_is_no_partial_clip(tmp_path: Path, monkey
     path = write_indexed_clip(tmp_path / "a.mp4", 20, fps=10)
     fill_the_folder(monkeypatch, tmp_path)
     with pytest.raises(ScratchSpaceError, match=SENTENCE):
-        decode(path, Sampling(fps=5), [LOOK])
+        decode(path, Sampling(fps=5), [SPEC])
 
 
 def test_frames_that_find_no_space_to_wait_in_are_no_fault_of_the_clip(
@@ -52,7 +52,7 @@ def test_frames_that_find_no_space_to_wait_in_are_no_fault_of_the_clip(
     path = write_indexed_clip(tmp_path / "a.mp4", 20, fps=10)
     monkeypatch.setattr("featurize.views.spool.tempfile.SpooledTemporaryFile", lambda **_: FULL.open("r+b"))
     with pytest.raises(ScratchSpaceError, match=SENTENCE):
-        decode(path, Sampling(fps=5), [LOOK])
+        decode(path, Sampling(fps=5), [SPEC])
 
 
 def test_a_log_that_could_not_be_written_tells(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_run_that_finds_no_space_stops_and_keeps_what_was_committed(
         if progress.clips == 3:
             fill_the_folder(monkeypatch, tmp_path)
 
-    plan = make_plan(discover([tmp_path / "clips"]), [source], sampling, store)
+    plan = make_plan(survey([tmp_path / "clips"]).clips, [source], sampling, store)
     with pytest.raises(ScratchSpaceError):
         extract(plan, store, runtime="tensorflow", workers=1, clips_per_part=1, on_clip=run_full)
     reader = store.reader(source.key(sampling))

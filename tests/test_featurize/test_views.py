@@ -20,20 +20,20 @@ from featurize.demo.scenes import write_video
 from featurize.errors import SourceError
 from featurize.motion import boxes, energy, stabilise
 from featurize.motion.keyframes import choose_by_motion
-from featurize.motion.lowres import LowFrames
-from featurize.pipeline.discover import discover
+from featurize.motion.lowres import LowresFrames
+from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.preview import write_previews
 from featurize.pipeline.source import FeatureSource
-from featurize.views.crops import Look
+from featurize.views.crops import ViewSpec
 from featurize.views.registry import view_settings
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 from store.maintenance.verify import verify_store
 
-CLOSER = Look(canvas=Canvas(px=64), view="motion")
+CLOSER = ViewSpec(canvas=Canvas(px=64), view="motion")
 PATH = walk()
 
 
@@ -48,15 +48,15 @@ def walking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_crops_show_the_mover_in_full_resolution_and_rest_frames_are_whole(walking: Path) -> None:
     frames = decode(walking / "walk.mp4", Sampling(fps=4), [CLOSER])
-    pictures = frames.pictures[CLOSER]
+    pictures = frames.crops[CLOSER]
     boxes = pictures.per_frame["box"]
     closer = (boxes != [0, 0, 1, 1]).any(axis=1)
     there = np.array([PATH(round(time * FPS)) is not None for time in pictures.times_s])
     assert np.mean(closer == there) > 0.9
-    assert len(boxes) == len(pictures.times_s) == sum(len(places) for places, _ in pictures.groups)
+    assert len(boxes) == len(pictures.times_s) == sum(len(places) for places, _ in pictures.by_size)
     bright = {
         int(place): (picture > 200).all(axis=-1).mean()
-        for places, pixels in pictures.groups
+        for places, pixels in pictures.by_size
         for place, picture in zip(places, pixels, strict=True)
     }
     assert min(bright[place] for place in np.flatnonzero(closer & there)) > 0.2
@@ -65,10 +65,10 @@ def test_crops_show_the_mover_in_full_resolution_and_rest_frames_are_whole(walki
 
 
 def test_a_view_does_not_depend_on_other_views_and_sizes(walking: Path) -> None:
-    path, other = walking / "walk.mp4", Look(canvas=Canvas(px=96), view="whole")
-    alone = decode(path, Sampling(fps=4), [CLOSER]).pictures[CLOSER]
-    together = decode(path, Sampling(fps=4), [other, CLOSER]).pictures[CLOSER]
-    for (places, pixels), (other_places, other_pixels) in zip(alone.groups, together.groups, strict=True):
+    path, other = walking / "walk.mp4", ViewSpec(canvas=Canvas(px=96), view="whole")
+    alone = decode(path, Sampling(fps=4), [CLOSER]).crops[CLOSER]
+    together = decode(path, Sampling(fps=4), [other, CLOSER]).crops[CLOSER]
+    for (places, pixels), (other_places, other_pixels) in zip(alone.by_size, together.by_size, strict=True):
         np.testing.assert_array_equal(places, other_places)
         np.testing.assert_array_equal(pixels, other_pixels)
 
@@ -77,7 +77,7 @@ def test_both_views_go_into_the_store_under_keys_of_their_own(walking: Path, tmp
     tiny = tiny_source()
     closer = FeatureSource(backbone=tiny.backbone, canvas=tiny.canvas, view="motion")
     Image.new("RGB", (80, 60), (90, 120, 60)).save(tmp_path / "still.jpg")
-    clips, sampling = discover([walking, tmp_path / "still.jpg"]), Sampling(fps=4)
+    clips, sampling = survey([walking, tmp_path / "still.jpg"]).clips, Sampling(fps=4)
     both, alone = (FeatureStore.open(tmp_path / name, create=True) for name in ("both", "alone"))
     plan = make_plan(clips, [tiny, closer], sampling, both)
     progress = extract(plan, both)
@@ -99,10 +99,10 @@ def test_both_views_go_into_the_store_under_keys_of_their_own(walking: Path, tmp
 
 
 def test_frames_chosen_by_motion_show_the_event_and_some_of_the_rest(walking: Path) -> None:
-    look = Look(canvas=Canvas(px=64))
-    frames = decode(walking / "walk.mp4", Sampling(frames=8, choose="motion"), [look])
+    spec = ViewSpec(canvas=Canvas(px=64))
+    frames = decode(walking / "walk.mp4", Sampling(frames=8, choose="motion"), [spec])
     assert frames.status is Status.OK
-    assert len(frames.times_s) == len(frames.pictures[look].times_s) == 8
+    assert len(frames.times_s) == len(frames.crops[spec].times_s) == 8
     assert np.all(np.diff(frames.times_s) > 0)
     there = np.array([PATH(round(time * FPS)) is not None for time in frames.times_s])
     assert there.sum() == 6
@@ -140,7 +140,7 @@ def test_contact_sheets_are_written_and_failures_are_named(walking: Path, tmp_pa
     lines: list[str] = []
     sampling = Sampling(fps=4)
     failures = write_previews(
-        discover([tmp_path / "clips"]), sampling, tmp_path / "sheets", workers=1, report=lines.append
+        survey([tmp_path / "clips"]).clips, sampling, tmp_path / "sheets", workers=1, on_clip=lines.append
     )
     assert failures == [("empty.mp4", "the file is empty (0 bytes)")]
     assert any("empty.mp4: the file is empty" in line for line in lines)
@@ -153,7 +153,7 @@ def test_contact_sheets_are_written_and_failures_are_named(walking: Path, tmp_pa
 def test_contact_sheets_that_cannot_be_written_get_one_sentence(walking: Path, tmp_path: Path) -> None:
     (tmp_path / "sheets").touch()
     with pytest.raises(SourceError, match=r"walk\.mp4\.jpg: the contact sheet cannot be written \(File exists\)"):
-        write_previews(discover([walking]), Sampling(fps=4), tmp_path / "sheets", workers=1, report=lambda _: None)
+        write_previews(survey([walking]).clips, Sampling(fps=4), tmp_path / "sheets", workers=1, on_clip=lambda _: None)
 
 
 @pytest.mark.parametrize("size", [(640, 340), (320, 170), (320, 178)])
@@ -165,10 +165,10 @@ def test_a_still_picture_of_any_size_has_no_motion_and_its_own_brightness(
     write_video(tmp_path / "still.mp4", iter([picture] * 24), fps=FPS)
     frames = decode(tmp_path / "still.mp4", Sampling(fps=4), [CLOSER])
     assert not frames.motion.cells.any()
-    assert (frames.pictures[CLOSER].per_frame["box"] == [0, 0, 1, 1]).all()
-    assert frames.picture.motion_mean < 0.002
-    assert frames.picture.brightness_mean == pytest.approx(LowFrames(picture[None]).grey.mean() / 255, rel=0.02)
-    assert frames.picture.brightness_std == pytest.approx(LowFrames(picture[None]).grey.std() / 255, rel=0.1)
+    assert (frames.crops[CLOSER].per_frame["box"] == [0, 0, 1, 1]).all()
+    assert frames.image_facts.motion_mean < 0.002
+    assert frames.image_facts.brightness_mean == pytest.approx(LowresFrames(picture[None]).grey.mean() / 255, rel=0.02)
+    assert frames.image_facts.brightness_std == pytest.approx(LowresFrames(picture[None]).grey.std() / 255, rel=0.1)
 
 
 def test_low_resolution_frames_of_other_sizes_are_brought_to_the_first_one_s(tmp_path: Path) -> None:

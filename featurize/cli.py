@@ -142,6 +142,7 @@ def featurize(
     if not videos or (preview is None and (store is None or not backbone)):
         raise typer.BadParameter("name the clips, and give --backbone and --store")
     from featurize.commands import run as command
+    from featurize.pipeline.request import Request
     from featurize.views.sampling import Sampling
 
     sampling = Sampling(
@@ -152,9 +153,8 @@ def featurize(
             raise typer.Exit(_EXIT_SOME_FAILED)
         return
 
-    request = command.Request(
+    request = Request(
         videos=videos,
-        root=store or Path(),
         backbones=backbone or (),
         taps=taps,
         weights=weights or (),
@@ -172,6 +172,6 @@ def featurize(
         verbose=verbose,
     )
     if dry_run:
-        command.dry_run(request, as_json=as_json)
-    elif command.featurize_folder(request, as_json=as_json):
+        command.dry_run(request, store or Path(), as_json=as_json)
+    elif command.featurize_folder(request, store or Path(), as_json=as_json):
         raise typer.Exit(_EXIT_SOME_FAILED)

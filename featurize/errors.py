@@ -7,6 +7,14 @@ class FeaturizeError(TraplineError):
     """Base class of featurize's errors."""
 
 
+class FeaturizeWarning(UserWarning):
+    """Something that makes features worthless, or clips that are missing among them.
+
+    Example:
+        warnings.simplefilter("error", featurize.FeaturizeWarning)
+    """
+
+
 class WeightsError(FeaturizeError, OSError):
     """Pretrained weights are missing, changed or not what they claim to be."""
 

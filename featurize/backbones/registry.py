@@ -468,6 +468,9 @@ _BY_ALIAS: Mapping[str, Backbone] = {alias: backbone for backbone in BACKBONES.v
 def find_backbone(name: str) -> Backbone:
     """The backbone called `name`, or with that alias.
 
+    Example:
+        print(featurize.find_backbone("efficientnet_lite0").dim)  # feature columns
+
     Raises:
         BackboneError: there is none of that name; the nearest names are listed.
     """

@@ -161,7 +161,7 @@ def _download(backbone: Backbone, weights: KerasWeights, *, offline: bool) -> Pa
 
 
 def _verified(backbone: Backbone, path: Path, expected: str) -> Weights:
-    """The weights at `path`, after comparing the digest that was published (md5 or sha256, told by its length)."""
+    """The weights at `path`, after comparing the digest that was published (md5 or sha256, by its length)."""
     algorithm = "md5" if len(expected) == 32 else "sha256"
     try:
         sha256 = file_sha256(path)

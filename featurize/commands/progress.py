@@ -1,63 +1,17 @@
-"""What featurize tells a person while it works and when it is done."""
+"""What featurize prints before it begins and when it is done."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
 from featurize.pipeline.estimate import CostEstimate
 from featurize.pipeline.plan import Plan
-from featurize.pipeline.summary import Progress, Summary
+from featurize.pipeline.progress_bar import human_seconds
+from featurize.pipeline.summary import Summary
 from store.console import human_bytes, stdout_console
-
-_LINE_EVERY_S = 30.0
-
-
-def human_seconds(seconds: float) -> str:
-    """`seconds` as h:mm:ss, or as seconds where they are few."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-@contextmanager
-def reporter(console: Console, total: int) -> Iterator[Callable[[Progress], None]]:
-    """A function that shows progress: a live bar on a terminal, a line every half minute elsewhere."""
-    if not console.is_terminal:
-        yield _line_reporter(console, total)
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[rates]}"))
-    with Bar(*columns, console=console) as bar:
-        task = bar.add_task("clips", total=total, rates="starting")
-        yield lambda progress: bar.update(task, completed=progress.clips, rates=_rates(progress, total))
-
-
-def _line_reporter(console: Console, total: int) -> Callable[[Progress], None]:
-    last = time.monotonic()
-
-    def report(progress: Progress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY_S:
-            last = time.monotonic()
-            console.print(f"{progress.clips} of {total} clips, {_rates(progress, total)}")
-
-    return report
-
-
-def _rates(progress: Progress, total: int) -> str:
-    seconds = max(progress.seconds, 1e-9)
-    left = (total - progress.clips) * seconds / max(progress.clips, 1)
-    return (
-        f"{progress.clips / seconds:.2f} clips/s, {progress.frames / seconds:.0f} frames/s, "
-        f"{progress.wait_s / seconds:.0%} waiting for decode, {human_seconds(left)} left"
-    )
 
 
 def estimate_facts(plan: Plan, expected: CostEstimate, seconds: float | None) -> dict[str, Any]:

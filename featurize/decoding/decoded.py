@@ -22,7 +22,7 @@ class DecodedClip:
         times_s: (T,) presentation times of the sampled frames in seconds, from the clip's start.
         status: how decoding went.
         reason: why it was not OK, one sentence; "" if it was.
-        container: what the container says.
+        container: what the container states.
         image_facts: brightness, colour and motion.
         motion: where something moves.
     """
@@ -37,7 +37,7 @@ class DecodedClip:
 
 
 def no_frames(reason: str, container: Probe) -> DecodedClip:
-    """A clip that failed for `reason`; `container` is what its container says."""
+    """A clip that failed for `reason`; `container` is what its container states."""
     return DecodedClip(
         crops={},
         times_s=np.empty(0),

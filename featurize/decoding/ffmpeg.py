@@ -1,4 +1,4 @@
-"""ffmpeg as a subprocess: what it says about a file, and frames out of it.
+"""ffmpeg as a subprocess: what it prints about a file, and frames out of it.
 
 The binary is the one that imageio-ffmpeg brings. It has no ffprobe, so the facts are read from what ffmpeg prints.
 """
@@ -46,7 +46,7 @@ def ffmpeg_binary() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What the container says of itself; NaN, "" or -1 where it says nothing.
+    """What the container states; NaN, "" or -1 where it states nothing.
 
     Attributes:
         container: ffmpeg's name of the format.

@@ -49,7 +49,7 @@ class Still:
 
     Attributes:
         frame: (H, W, 3) uint8; None where it cannot be decoded.
-        container: what the file says of itself.
+        container: what the file states.
         reason: why there is no frame, "" if there is one.
     """
 

@@ -1,4 +1,4 @@
-"""A video through ffmpeg, in a subprocess of its own: what it says of itself, then its frames."""
+"""A video through ffmpeg, in a subprocess of its own: what its container states, then its frames."""
 
 import tempfile
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The low-resolution frames of a clip, from which its facts and its motion are told."""
+"""The low-resolution frames of a clip, from which its facts and its motion are computed."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -33,7 +33,12 @@ class CostEstimate:
 
 
 def estimate_cost(plan: Plan) -> CostEstimate:
-    """What `plan` is going to need, extrapolated from a few clips spread over it."""
+    """What `plan` is going to need, extrapolated from a few clips spread over it.
+
+    Example:
+        plan = featurize.plan("clips", "STORE", backbones="efficientnet_lite0", fps=3)
+        print(featurize.estimate_cost(plan).disk_bytes / 1e9, "GB")
+    """
     videos = [task.clip for task in plan.tasks if not is_image(task.clip.path)]
     probed = list(spread(videos, _PROBED_CLIPS))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

@@ -42,6 +42,10 @@ def extract(
     Decoding runs ahead of the networks in `workers` threads, each with an ffmpeg process of its own. Stopping the
     process at any instant loses at most the clips of uncommitted parts; running again does those.
 
+    Example:
+        plan = featurize.plan("clips", store, backbones="efficientnet_lite0", fps=3)
+        summary = featurize.extract(plan.share(0, 8), store, on_clip=lambda progress: print(progress.clips))
+
     Args:
         plan: from `make_plan`.
         store: where features and clip facts go.

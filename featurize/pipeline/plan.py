@@ -37,6 +37,11 @@ class Task:
 class Plan:
     """What is to be done, and what is there already.
 
+    Example:
+        plan = featurize.plan("clips", "STORE", backbones="efficientnet_lite0", fps=3)
+        print(len(plan.tasks), "of", plan.clips, "clips to do")
+        first = plan.share(0, 8)  # an eighth of it, for one of eight machines
+
     Attributes:
         tasks: clips that lack something, in order of their ids.
         sources: what was asked for of every clip.

@@ -14,6 +14,9 @@ from store import Status
 class Progress:
     """How far a run has come; it is handed to the callback after every clip.
 
+    Example:
+        featurize.extract(plan, store, on_clip=lambda progress: print(progress.clips, progress.failures))
+
     Attributes:
         clips: clips decoded.
         frames: frames decoded.
@@ -49,6 +52,11 @@ class Progress:
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """What a run, or a share of one, came to.
+
+    Example:
+        summary = featurize.run("clips", "STORE", backbones="efficientnet_lite0")
+        for clip_id, reason in summary.failures:
+            print(clip_id, reason)
 
     Attributes:
         clips: how many clips were named.

@@ -79,7 +79,7 @@ def _tensorflow_runner(extractor: keras.Model) -> Runner:
 def _import_openvino() -> Any:
     """OpenVINO without its telemetry, which reports to a server, also offline, and leaves files in the home folder.
 
-    It has an empty stand-in for where that package is missing, so it is told that it is.
+    It falls back on an empty stand-in where that package cannot be imported, so importing it is barred.
     """
     # None is how an import is barred.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

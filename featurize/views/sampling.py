@@ -25,6 +25,10 @@ class Sampling:
 
     With `fps`, a clip too long for `max_frames` is sampled more thinly over its whole length, never cut.
 
+    Example:
+        featurize.Sampling(fps=3)
+        featurize.Sampling(frames=16, choose="motion")
+
     Attributes:
         fps: frames a second, or None.
         frames: frames a clip, or None. Exactly one of the two is given.

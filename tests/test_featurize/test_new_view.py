@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from moving import FPS, as_pixels, clip, walk
 
-from featurize.commands.run import Request, featurize_folder
+from featurize.commands.run import featurize_folder
 from featurize.decoding.decode import decode
 from featurize.demo.scenes import write_video
 from featurize.errors import SettingsError
 from featurize.motion.boxes import Box
 from featurize.motion.energy import NO_MOTION, Motion
+from featurize.pipeline.request import Request
 from featurize.views.crops import ViewSpec
 from featurize.views.registry import VIEWS, find_view
 from featurize.views.resize import Canvas
@@ -52,27 +53,16 @@ def test_a_view_that_is_added_to_the_table_is_featurized_under_a_key_of_its_own(
 ) -> None:
     request = Request(
         videos=[walking],
-        root=tmp_path / "store",
         backbones=["phash"],
-        taps=None,
-        weights=[],
         offline=True,
-        input_px=None,
-        resize=None,
         views=["whole", "left"],
         sampling=Sampling(fps=4),
-        runtime="auto",
         workers=1,
-        limit=None,
-        retry_failed=False,
-        clips_per_part=256,
-        relink=False,
-        verbose=False,
     )
     with pytest.raises(SettingsError, match="view 'left' is unknown, expected one of whole, motion"):
-        featurize_folder(request, as_json=True)
+        featurize_folder(request, tmp_path / "store", as_json=True)
     monkeypatch.setitem(VIEWS, "left", LeftPart())
-    assert featurize_folder(request, as_json=True) == 0
+    assert featurize_folder(request, tmp_path / "store", as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["seen_whole_by"] == {}
     store = FeatureStore.open(tmp_path / "store")
     whole, left = store.find("phash"), store.find("phash+left")
@@ -85,7 +75,7 @@ def test_a_view_that_is_added_to_the_table_is_featurized_under_a_key_of_its_own(
     assert other.per_frame.keys() == {"motion_energy"}
     assert np.abs(row.features - other.features).max() > 0.1
     monkeypatch.setitem(VIEWS, "left", LeftPart(share=1.0))
-    assert featurize_folder(request, as_json=False) == 0
+    assert featurize_folder(request, tmp_path / "store", as_json=False) == 0
     assert "seen in whole frames only by the left view: 1" in capsys.readouterr().out
 
 

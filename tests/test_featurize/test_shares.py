@@ -13,11 +13,12 @@ from indexed_clips import write_indexed_clip
 from tiny_backbone import tiny_source
 
 from featurize.backbones.runner import RuntimeName
-from featurize.commands.run import Request, featurize_folder
+from featurize.commands.run import featurize_folder
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Clip, survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan, make_plan
+from featurize.pipeline.request import Request
 from featurize.pipeline.summary import Progress, Summary
 from featurize.pipeline.work import WORK_RUNNERS
 from featurize.views.sampling import Sampling
@@ -115,25 +116,16 @@ def test_a_runner_that_is_added_to_the_table_gives_the_same_bits(
     monkeypatch.setitem(WORK_RUNNERS, "two", two_processes)
     request = Request(
         videos=[tmp_path / "clips"],
-        root=tmp_path / "one",
         backbones=[backbone],
-        taps=None,
-        weights=[],
         offline=True,
-        input_px=None,
-        resize=None,
         views=["whole", "motion"],
         sampling=SAMPLING,
         runtime="tensorflow",
         workers=1,
-        limit=None,
-        retry_failed=False,
         clips_per_part=2,
-        relink=False,
-        verbose=False,
     )
-    assert featurize_folder(request, as_json=True) == 1
-    assert featurize_folder(replace(request, root=tmp_path / "two", work_runner="two"), as_json=True) == 1
+    assert featurize_folder(request, tmp_path / "one", as_json=True) == 1
+    assert featurize_folder(replace(request, work_runner="two"), tmp_path / "two", as_json=True) == 1
     one, two = FeatureStore.open(tmp_path / "one"), FeatureStore.open(tmp_path / "two")
     assert one.keys() == two.keys()
     assert len(one.keys()) == 2
@@ -144,5 +136,5 @@ def test_a_runner_that_is_added_to_the_table_gives_the_same_bits(
             assert of_one.row(row).features.tobytes() == of_two.row(row).features.tobytes()
     assert one.clips().equals(two.clips())
     with pytest.raises(SettingsError, match="work runner 'three' is unknown, expected one of in_process, two"):
-        featurize_folder(replace(request, root=tmp_path / "three", work_runner="three"), as_json=True)
+        featurize_folder(replace(request, work_runner="three"), tmp_path / "three", as_json=True)
     assert len(survey([tmp_path / "clips"]).clips) == len(one.clips())

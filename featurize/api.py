@@ -1,0 +1,233 @@
+"""What the `featurize` command does, as functions of a notebook or a script."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from featurize.backbones.runner import RuntimeName
+from featurize.errors import FeaturizeWarning
+from featurize.pipeline.plan import Plan
+from featurize.pipeline.progress_bar import progress_bar
+from featurize.pipeline.request import Request, carry_out, plan_request
+from featurize.pipeline.summary import Progress, Summary
+from featurize.pipeline.work import IN_PROCESS
+from featurize.views.registry import DEFAULT_VIEW
+from featurize.views.sampling import Sampling
+from store import FeatureStore
+from store.console import stderr_console
+
+Videos = str | Path | Sequence[str | Path]
+GivenWeights = str | Path | Mapping[str, str | Path]
+
+
+def run(
+    videos: Videos,
+    store: str | Path | FeatureStore,
+    *,
+    backbones: str | Sequence[str],
+    views: str | Sequence[str] = DEFAULT_VIEW,
+    fps: float | None = None,
+    frames: int | None = None,
+    max_frames: int = 180,
+    choose: Literal["even", "motion"] = "even",
+    weights: GivenWeights | None = None,
+    taps: Sequence[str] | None = None,
+    input_px: int | None = None,
+    resize: str | None = None,
+    offline: bool = False,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    relink: bool = False,
+    runtime: RuntimeName = "auto",
+    workers: int | None = None,
+    clips_per_part: int = 256,
+    work_runner: str = IN_PROCESS,
+    progress: bool = True,
+) -> Summary:
+    """Run pretrained networks over clips once, and cache their features; what `store` holds already is skipped.
+
+    Example:
+        import featurize
+
+        summary = featurize.run("clips", "STORE", backbones="efficientnet_lite0", views=["whole", "motion"], fps=3)
+        print(summary.done, "clips done;", summary.failures)
+
+    Args:
+        videos: a folder of clips, which is searched in depth, a single file, or several of them.
+        store: the store, or its folder, which is made if it is missing.
+        backbones: names of networks: `featurize --list-backbones` lists them; or `hub:HANDLE`, `keras:FILE.keras`.
+        views: what part of a frame networks see: names of views.
+        fps: frames a second; 3 if neither this nor `frames` is given.
+        frames: frames a clip, instead of `fps`.
+        max_frames: with `fps`: a clip that would give more is sampled more thinly.
+        choose: with `frames`: "even", or "motion" for those that carry most motion.
+        weights: a weights file instead of the published one; with several backbones a file by name. "random" leaves a
+            network untrained.
+        taps: of `hub:HANDLE` or `keras:FILE.keras`: what to keep.
+        input_px: nominal side of the networks' input; each one's own if None.
+        resize: how frames are brought to that size: `equal_area`, `squash`, `centre_crop` or `letterbox`; each
+            network's own if None.
+        offline: never download weights.
+        limit: do at most so many clips.
+        retry_failed: do clips again that failed before or broke part way.
+        relink: first recognise clips that only moved, by their content.
+        runtime: what runs the networks: "auto" is OpenVINO on a CPU, TensorFlow on a GPU.
+        workers: decoding threads; as many as there are processors if None.
+        clips_per_part: clips after which a part is committed, at the latest.
+        work_runner: who carries the plan out: a name of `featurize.pipeline.work.WORK_RUNNERS`.
+        progress: whether a bar is shown on stderr, or below the notebook's cell.
+
+    Returns:
+        What it came to; clips that failed are in `failures`, with their reasons.
+
+    Raises:
+        TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
+
+    Warns:
+        FeaturizeWarning: a network is untrained; clips failed or could not be reached, or folders not be listed.
+    """
+    request = Request(
+        videos=_paths(videos),
+        backbones=_words(backbones),
+        views=_words(views),
+        sampling=_sampling(fps, frames, max_frames, choose),
+        weights=_weight_words(weights),
+        taps=None if taps is None else ",".join(taps),
+        input_px=input_px,
+        resize=resize,
+        offline=offline,
+        limit=limit,
+        retry_failed=retry_failed,
+        relink=relink,
+        runtime=runtime,
+        workers=workers,
+        clips_per_part=clips_per_part,
+        work_runner=work_runner,
+    )
+    opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
+    summary = carry_out(request, opened, watch=_bar if progress else _nothing, on_warning=_warn)
+    _warn_of_losses(summary)
+    return summary
+
+
+def plan(
+    videos: Videos,
+    store: str | Path | FeatureStore,
+    *,
+    backbones: str | Sequence[str],
+    views: str | Sequence[str] = DEFAULT_VIEW,
+    fps: float | None = None,
+    frames: int | None = None,
+    max_frames: int = 180,
+    choose: Literal["even", "motion"] = "even",
+    weights: GivenWeights | None = None,
+    taps: Sequence[str] | None = None,
+    input_px: int | None = None,
+    resize: str | None = None,
+    offline: bool = False,
+    limit: int | None = None,
+    retry_failed: bool = False,
+) -> Plan:
+    """What `run` with the same arguments would do, to be looked at, or to be carried out in shares by `extract`.
+
+    Example:
+        import featurize
+        from store import FeatureStore
+
+        store = FeatureStore.open("STORE", create=True)
+        plan = featurize.plan("clips", store, backbones="efficientnet_lite0", fps=3)
+        print(len(plan.tasks), "clips to do;", featurize.estimate_cost(plan))
+        summary = featurize.extract(plan.share(0, 8), store)  # the first of eight machines
+
+    Args:
+        videos: as `run` takes it.
+        store: the store, or its folder, which is made if it is missing.
+        backbones: as `run` takes it, like all that follows.
+        views: names of views.
+        fps: frames a second.
+        frames: frames a clip.
+        max_frames: most frames under `fps`.
+        choose: "even" or "motion".
+        weights: weights files.
+        taps: what to keep.
+        input_px: nominal side of the networks' input.
+        resize: how frames are brought to that size.
+        offline: never download weights.
+        limit: do at most so many clips.
+        retry_failed: do clips again that failed before or broke part way.
+
+    Raises:
+        TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
+
+    Warns:
+        FeaturizeWarning: a network is untrained.
+    """
+    request = Request(
+        videos=_paths(videos),
+        backbones=_words(backbones),
+        views=_words(views),
+        sampling=_sampling(fps, frames, max_frames, choose),
+        weights=_weight_words(weights),
+        taps=None if taps is None else ",".join(taps),
+        input_px=input_px,
+        resize=resize,
+        offline=offline,
+        limit=limit,
+        retry_failed=retry_failed,
+    )
+    opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
+    return plan_request(request, opened, _warn)
+
+
+def _paths(videos: Videos) -> list[Path]:
+    return [Path(videos)] if isinstance(videos, str | Path) else [Path(path) for path in videos]
+
+
+def _words(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _weight_words(weights: GivenWeights | None) -> list[str]:
+    """`weights` as `--weights` takes them."""
+    if weights is None:
+        return []
+    if isinstance(weights, Mapping):
+        return [f"{name}={path}" for name, path in weights.items()]
+    return [str(weights)]
+
+
+def _sampling(fps: float | None, frames: int | None, max_frames: int, choose: Literal["even", "motion"]) -> Sampling:
+    default = 3.0 if fps is None and frames is None else fps
+    return Sampling(fps=default, frames=frames, max_frames=max_frames, choose=choose)
+
+
+@contextmanager
+def _bar(plan: Plan) -> Iterator[Callable[[Progress], None]]:
+    if not plan.tasks:
+        yield lambda _: None
+        return
+    with progress_bar(stderr_console(), len(plan.tasks)) as on_clip:
+        yield on_clip
+
+
+@contextmanager
+def _nothing(_: Plan) -> Iterator[Callable[[Progress], None]]:
+    yield lambda _: None
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, FeaturizeWarning, stacklevel=2)
+
+
+def _warn_of_losses(summary: Summary) -> None:
+    """Say what a command would say by its exit code: not everything that was named is in the store."""
+    lost = {
+        "clips failed (`failures`)": summary.failures,
+        "clips could not be reached (`unreached`)": summary.unreached,
+        "folders could not be listed (`unlisted`)": summary.unlisted,
+    }
+    told = ", ".join(f"{len(rows)} {what}" for what, rows in lost.items() if rows)
+    if told:
+        _warn(f"{told}; the summary has the reasons")

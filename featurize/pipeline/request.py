@@ -1,0 +1,150 @@
+"""From what a person asks for to features in a store: the one way of the command and of the Python API."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from featurize.backbones.resolve import loads_a_model, resolve_backbones
+from featurize.backbones.runner import RuntimeName
+from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
+from featurize.errors import SettingsError
+from featurize.pipeline.discover import Found, survey
+from featurize.pipeline.plan import Plan, make_plan
+from featurize.pipeline.relink import relink
+from featurize.pipeline.source import FeatureSource, make_source
+from featurize.pipeline.summary import Progress, Summary
+from featurize.pipeline.work import IN_PROCESS, find_work_runner
+from featurize.views.registry import DEFAULT_VIEW
+from featurize.views.sampling import Sampling
+from store import FeatureStore
+from store.console import native_chatter
+
+Watch = Callable[[Plan], AbstractContextManager[Callable[[Progress], None]]]
+"""Entered when the plan is made and left when it is carried out; gives the callback that is called after every clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        videos: folders of clips, or single files.
+        backbones: names of networks, as `--backbone` takes them.
+        sampling: which frames.
+        views: names of views.
+        taps: names of taps separated by commas, None for each network's own.
+        weights: words of `--weights`.
+        offline: whether nothing may be downloaded.
+        input_px: nominal side of the networks' input, None for each one's own.
+        resize: name of the resize rule, None for each one's own.
+        limit: most clips to do, None for all.
+        retry_failed: whether clips that failed before or broke part way are done again.
+        relink: whether clips that only moved are recognised by their content first.
+        runtime: what runs the networks.
+        workers: decoding threads, None for as many as processors.
+        clips_per_part: clips after which a part is committed.
+        work_runner: who carries the plan out, a name of `WORK_RUNNERS`.
+        verbose: whether the network libraries may print.
+    """
+
+    videos: Sequence[Path]
+    backbones: Sequence[str]
+    sampling: Sampling
+    views: Sequence[str] = (DEFAULT_VIEW,)
+    taps: str | None = None
+    weights: Sequence[str] = ()
+    offline: bool = False
+    input_px: int | None = None
+    resize: str | None = None
+    limit: int | None = None
+    retry_failed: bool = False
+    relink: bool = False
+    runtime: RuntimeName = "auto"
+    workers: int | None = None
+    clips_per_part: int = 256
+    work_runner: str = IN_PROCESS
+    verbose: bool = False
+
+
+def plan_request(request: Request, store: FeatureStore | None, on_warning: Callable[[str], None]) -> Plan:
+    """What `request` has to do in `store` (None: a store that is yet to be made).
+
+    Raises:
+        TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
+    """
+    sources = _find_sources(request, on_warning)
+    return _make_plan(request, survey(request.videos), sources, store)
+
+
+def carry_out(
+    request: Request,
+    store: FeatureStore,
+    *,
+    watch: Watch,
+    on_warning: Callable[[str], None],
+    on_moved: Callable[[int], None] = lambda _: None,
+) -> Summary:
+    """Do what `request` asks for, and nothing that `store` holds already.
+
+    Args:
+        request: what is asked for.
+        store: where features and clip facts go.
+        watch: entered with the plan, for as long as it is carried out.
+        on_warning: called with a sentence on what makes features worthless.
+        on_moved: called, under `relink`, with the number of clips that were recognised.
+
+    Raises:
+        TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
+    """
+    run = find_work_runner(request.work_runner)
+    sources = _find_sources(request, on_warning)
+    found = survey(request.videos)
+    if request.relink:
+        on_moved(relink(found.clips, [source.key(request.sampling) for source in sources], store))
+    plan = _make_plan(request, found, sources, store)
+    import_networks_for(plan, verbose=request.verbose)
+    with watch(plan) as on_clip:
+        return run(
+            plan,
+            store,
+            runtime=request.runtime,
+            workers=request.workers,
+            clips_per_part=request.clips_per_part,
+            on_clip=on_clip,
+        )
+
+
+def import_networks_for(plan: Plan, *, verbose: bool) -> None:
+    """Import TensorFlow once it is known that a network has something to do; rules run without it."""
+    if any(source.backbone.kind == "network" for task in plan.tasks for source in task.sources):
+        import_networks(verbose=verbose)
+
+
+def import_networks(*, verbose: bool) -> None:
+    """Import TensorFlow, which takes seconds and talks."""
+    with native_chatter(shown=verbose):
+        import featurize.runtime.runners  # noqa: F401
+
+
+def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[FeatureSource]:
+    if not request.backbones or not request.views:
+        raise SettingsError("there is nothing to compute: name at least one backbone and one view")
+    if any(loads_a_model(word) for word in request.backbones):
+        import_networks(verbose=request.verbose)
+    backbones = resolve_backbones(request.backbones, request.taps, input_px=request.input_px, offline=request.offline)
+    weights = choose_weights(backbones, request.weights, offline=request.offline)
+    untrained = [name for name, found in weights.items() if found == RANDOM_WEIGHTS]
+    if untrained:
+        on_warning(f"{', '.join(untrained)} untrained (--weights random): the features mean nothing")
+    sources = (
+        make_source(backbone, weights[backbone.name], view, input_px=request.input_px, resize=request.resize)
+        for backbone in backbones
+        for view in request.views
+    )
+    return list(dict.fromkeys(sources))
+
+
+def _make_plan(request: Request, found: Found, sources: Sequence[FeatureSource], store: FeatureStore | None) -> Plan:
+    plan = make_plan(found.clips, sources, request.sampling, store, retry_failed=request.retry_failed)
+    return replace(plan, unlisted=found.unlisted).limited(request.limit)

@@ -1,0 +1,160 @@
+"""featurize as a notebook or a script calls it."""
+
+import io
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from indexed_clips import write_indexed_clip
+from rich.console import Console
+from tiny_backbone import tiny_backbone
+
+import featurize
+from featurize.backbones.registry import BACKBONES
+from featurize.backbones.spec import FileWeights
+from featurize.commands.run import featurize_folder
+from featurize.demo.make import plan_demo
+from featurize.demo.scenes import draw_clip, write_video
+from featurize.errors import FeaturizeWarning, SettingsError
+from featurize.pipeline.progress_bar import progress_bar
+from featurize.pipeline.request import Request
+from store import FeatureStore, Status
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for number, planned in enumerate(plan_demo()[:4]):
+        write_video(folder / f"{number}.mp4", draw_clip(planned.scene, frames=12, width=96, height=72), fps=4)
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKBONES, "tiny", tiny_backbone())  # type: ignore[arg-type]
+
+
+def contents(root: Path) -> dict[str, list[tuple[str, bytes]]]:
+    store = FeatureStore.open(root)
+    readers = {key.folder: store.reader(key) for key in store.keys()}
+    return {
+        folder: [(clip_id, reader.row(row).features.tobytes()) for row, clip_id in enumerate(reader.ids)]
+        for folder, reader in readers.items()
+    }
+
+
+def test_rules_run_without_a_network_library(clips: Path, tmp_path: Path) -> None:
+    call = f"featurize.run({str(clips)!r}, {str(tmp_path / 'store')!r}, backbones='phash', views=['whole', 'motion'])"
+    check = f"import sys, featurize; before = 'numpy' in sys.modules; done = {call}; "
+    check += "print(before, done.done, done.failures, sorted({'tensorflow', 'keras', 'openvino'} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert shown.stdout == "False 4 () []\n"
+    assert [key.source for key in FeatureStore.open(tmp_path / "store").keys()] == ["phash+motion", "phash"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_gives_what_the_command_gives_and_does_nothing_twice(clips: Path, tmp_path: Path) -> None:
+    store = FeatureStore.open(tmp_path / "store", create=True)
+    names = sorted(clips.iterdir())
+    settings = {"backbones": ["tiny", "phash"], "views": ["whole", "motion"], "fps": 2, "runtime": "tensorflow"}
+    done = featurize.run(names, store, **settings, progress=False)  # type: ignore[arg-type]
+    assert (done.clips, done.done, done.skipped, done.failures) == (4, 4, 0, ())
+    assert done.statuses[Status.OK] == 4
+    assert done.frames == 4 * 6
+    again = featurize.run([str(clips)], tmp_path / "store", **settings)  # type: ignore[arg-type]
+    assert (again.done, again.skipped, again.frames) == (0, 4, 0)
+    request = Request(
+        videos=[clips],
+        backbones=["tiny", "phash"],
+        views=["whole", "motion"],
+        sampling=featurize.Sampling(fps=2),
+        runtime="tensorflow",
+    )
+    assert featurize_folder(request, tmp_path / "command", as_json=True) == 0
+    assert len(contents(tmp_path / "store")) == 4
+    assert contents(tmp_path / "store") == contents(tmp_path / "command")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_plan_is_carried_out_share_by_share(clips: Path, tmp_path: Path) -> None:
+    plan = featurize.plan(clips, tmp_path / "store", backbones="tiny", frames=3, choose="motion")
+    assert (plan.clips, len(plan.tasks), featurize.estimate_cost(plan).frames) == (4, 4, 12)
+    store = FeatureStore.open(tmp_path / "store")
+    parts = [featurize.extract(plan.share(index, 3), store, runtime="tensorflow") for index in range(3)]
+    assert featurize.Summary.merged(parts).done == 4
+    assert not featurize.plan(clips, store, backbones="tiny", frames=3, choose="motion").tasks
+
+
+def test_untrained_networks_are_warned_of(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = tiny_backbone(weights=FileWeights(expected="a file"))
+    monkeypatch.setitem(BACKBONES, "tiny", given)  # type: ignore[arg-type]
+    with pytest.warns(FeaturizeWarning, match="tiny untrained .*: the features mean nothing"):
+        featurize.plan(clips, tmp_path / "store", backbones="tiny", weights={"tiny": "random"})
+    with pytest.warns(FeaturizeWarning, match="tiny untrained"):
+        done = featurize.run(clips, tmp_path / "store", backbones="tiny", weights="random", limit=1, progress=False)
+    assert (done.done, done.left) == (1, 3)
+    assert FeatureStore.open(tmp_path / "store").keys()[0].weights_sha256 == "random-0"
+
+
+def test_what_is_not_in_the_store_is_warned_of_and_stands_in_the_summary(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    write_indexed_clip(tmp_path / "clips" / "a.mp4", 3, fps=2)
+    (tmp_path / "clips" / "empty.mp4").touch()
+    with pytest.warns(FeaturizeWarning, match=r"^1 clips failed \(`failures`\); the summary has the reasons$"):
+        done = featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", progress=False)
+    assert done.failures == (("empty.mp4", "the file is empty (0 bytes)"),)
+    assert (done.done, done.decoded) == (1, 2)
+
+
+def test_moved_clips_are_recognised(tmp_path: Path) -> None:
+    (tmp_path / "clips" / "card").mkdir(parents=True)
+    path = write_indexed_clip(tmp_path / "clips" / "a.mp4", 3, fps=2)
+    featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash")
+    path.rename(tmp_path / "clips" / "card" / "a.mp4")
+    done = featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", relink=True)
+    assert (done.done, done.skipped) == (0, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"backbones": []}, {"backbones": "phash", "views": []}])
+def test_nothing_to_compute_is_refused(clips: Path, tmp_path: Path, wrong: dict[str, list[str]]) -> None:
+    with pytest.raises(SettingsError, match="name at least one backbone and one view"):
+        featurize.run(clips, tmp_path / "store", **wrong)  # type: ignore[arg-type]
+
+
+def test_without_progress_a_run_is_silent(clips: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    featurize.run(clips, tmp_path / "store", backbones="phash", progress=False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_is_a_bar_where_one_can_be_drawn() -> None:
+    shown = {}
+    for name, settings in {
+        "terminal": {"force_terminal": True},
+        "notebook": {"force_jupyter": True},
+        "log": {},
+    }.items():
+        console = Console(file=io.StringIO(), width=100, **settings)  # type: ignore[arg-type]
+        with progress_bar(console, 2) as on_clip:
+            on_clip(featurize.Progress(clips=2, frames=6))
+        shown[name] = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "2/2" in shown["terminal"]
+    assert shown["log"] == ""
+    assert find_spec("ipywidgets") or shown["notebook"] == ""
+
+
+def test_every_public_name_has_an_example_and_is_imported_when_it_is_asked_for() -> None:
+    for name in featurize.__all__:
+        assert "Example:\n" in getattr(featurize, name).__doc__, name
+    with pytest.raises(AttributeError, match="module 'featurize' has no attribute 'train'"):
+        _ = featurize.train  # type: ignore[attr-defined]
+    check = "import sys, featurize; print(sorted({'numpy', 'rich', 'tensorflow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("package", ["store", "featurize", "heads"])
+def test_packages_tell_type_checkers_that_they_are_typed(package: str) -> None:
+    spec = find_spec(package)
+    assert spec is not None
+    assert (Path(str(spec.origin)).parent / "py.typed").is_file()

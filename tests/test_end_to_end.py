@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -84,7 +85,12 @@ def test_from_clips_to_report_and_predictions(folder: Path) -> None:
     predicted = pd.read_csv(folder / "predictions.csv")
     assert len(predicted) == 60
     assert predicted["status"].value_counts().to_dict() == {"ok": 59, "failed": 1}
-    assert predicted[["antelope", "bird", "blank", "pig"]].to_numpy().min() >= 0
+    said = predicted.set_index("clip_id")[["antelope", "bird", "blank", "pig"]]
+    blended = pd.read_csv(run / "oof" / "blend.csv").set_index("clip_id")[list(said)]
+    np.testing.assert_allclose(said.loc[blended.index], blended, rtol=1e-9)
+    prior = json.loads((run / "heads" / "attention-efficientnet_lite0" / "head.json").read_text())["prior"]
+    (failed,) = said.drop(blended.index).to_numpy()
+    np.testing.assert_allclose(failed, np.mean(prior, axis=0), rtol=1e-6)
 
 
 def test_real_clips_of_every_kind(real_data: Path, tmp_path: Path) -> None:

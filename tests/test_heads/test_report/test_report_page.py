@@ -98,7 +98,9 @@ def test_charts_are_sound_and_speak(make_run: MakeRun) -> None:
         root = ElementTree.fromstring(drawing)
         ids += [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
         title, description = root[0], root[1]
-        assert (title.text, description.text) != (None, None)
+        for spoken, tag in ((title, "title"), (description, "desc")):
+            assert spoken.tag.rpartition("}")[2] == tag
+            assert (spoken.text or "").strip()
         assert root.attrib["role"] == "img"
         assert root.attrib["aria-labelledby"] == f"{title.attrib['id']} {description.attrib['id']}"
         assert "#0a0a0" not in drawing

@@ -23,6 +23,14 @@ class Folds:
         fold: (N,) int64, 0 to K - 1.
         groups: (N) what must not be split (a site, or a site joined with others that share clips).
         n_folds: K.
+
+    Example:
+        >>> sites = ["s1", "s1", "s2", "s2"]
+        >>> folds = assign_folds([[1], [0], [1], [0]], sites, n_folds=2, seed=0, ids=["a", "b", "c", "d"])
+        >>> bool(folds.of(["a"]) == folds.of(["b"])), bool(folds.of(["a"]) == folds.of(["c"]))
+        (True, False)
+        >>> folds.group_of(["c"])
+        ('s2',)
     """
 
     ids: tuple[str, ...]

@@ -24,6 +24,14 @@ class LabelTable:
             (an animal outside the list): allowed, and something to learn from.
         sites: where each clip was taken, or None if that is not known.
         origin: the file it came from, for messages.
+
+    Example:
+        >>> frame = pd.DataFrame({"filename": ["a.mp4", "b.mp4"], "site": ["s1", "s2"], "hog": [1, 0], "lion": [1, 1]})
+        >>> labels = LabelTable.from_frame(frame)
+        >>> labels.classes, labels.sites
+        (('hog', 'lion'), ('s1', 's2'))
+        >>> labels.select(["b.mp4"]).only(["lion"]).values
+        array([[1]], dtype=uint8)
     """
 
     ids: tuple[str, ...]

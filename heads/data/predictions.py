@@ -29,6 +29,20 @@ class Predictions:
         probabilities: (N, C) float64, 0 to 1.
         fold: (N,) int64, the fold whose model made each row (it had not seen the clip), or None for new clips.
         provenance: where it comes from, JSON values; `model` is the name that blends and reports use.
+
+    Example:
+        >>> said = Predictions(
+        ...     ids=("a.mp4", "b.mp4"),
+        ...     classes=("blank", "duiker"),
+        ...     probabilities=[[0.9, 0.1], [0.2, 0.7]],
+        ...     provenance={"model": "mine"},
+        ... )
+        >>> said.select(["b.mp4"]).column("duiker")
+        array([0.7])
+        >>> said.to_frame()
+          clip_id  blank  duiker
+        0   a.mp4    0.9     0.1
+        1   b.mp4    0.2     0.7
     """
 
     ids: tuple[str, ...]
@@ -95,13 +109,17 @@ class Predictions:
             raise PredictionError(f"{self.where}: there is no class '{name}', only {name_a_few(self.classes)}")
         return self.probabilities[:, self.classes.index(name)]
 
-    def write_csv(self, path: Path) -> None:
-        """Write clip_id, fold (if known) and a column a class, with every digit that a float holds."""
+    def to_frame(self) -> pd.DataFrame:
+        """A row a clip: `clip_id`, `fold` if it is known, and a column a class."""
         frame = pd.DataFrame(self.probabilities, columns=list(self.classes))
         frame.insert(0, ID_COLUMN, list(self.ids))
         if self.fold is not None:
             frame.insert(1, FOLD_COLUMN, self.fold)
-        frame.to_csv(path, index=False, lineterminator="\n")
+        return frame
+
+    def write_csv(self, path: Path) -> None:
+        """Write the table of `to_frame`, with every digit that a float holds."""
+        self.to_frame().to_csv(path, index=False, lineterminator="\n")
 
 
 def read_csv(path: Path, *, model: str | None = None) -> Predictions:

@@ -1,0 +1,15 @@
+"""The examples in docstrings say what happens."""
+
+import doctest
+from types import ModuleType
+
+import pytest
+
+from heads.data import folds, labels, predictions
+
+
+@pytest.mark.parametrize("module", [folds, labels, predictions], ids=lambda module: module.__name__)
+def test_examples_in_docstrings_are_true(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 1
+    assert found.failed == 0

@@ -7,6 +7,14 @@ class HeadsError(TraplineError):
     """Base class of the errors of heads, blends and reports."""
 
 
+class HeadsWarning(UserWarning):
+    """Something that the user should know of training: what flatters scores, what is left out.
+
+    Example:
+        warnings.simplefilter("error", heads.HeadsWarning)
+    """
+
+
 class LabelError(HeadsError, ValueError):
     """A label or site table does not say what it must say."""
 

@@ -55,6 +55,9 @@ class RunDirectory:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
     @property
     def config_path(self) -> Path:
         """The resolved recipe, YAML."""

@@ -1,6 +1,7 @@
 """The shell that all commands share: one-sentence errors, JSON on stdout, everything else on stderr."""
 
 import contextlib
+import importlib.util
 import json
 import logging
 import os
@@ -85,3 +86,18 @@ def native_chatter(*, shown: bool) -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def human_seconds(seconds: float) -> str:
+    """`seconds` as h:mm:ss, or as seconds where they are few."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def is_live(console: "Console") -> bool:
+    """Whether what was printed can be replaced; in a notebook rich needs ipywidgets for it, and warns without."""
+    if console.is_jupyter:
+        return importlib.util.find_spec("ipywidgets") is not None
+    return console.is_terminal

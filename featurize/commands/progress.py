@@ -9,9 +9,8 @@ from rich.table import Table
 
 from featurize.pipeline.estimate import CostEstimate
 from featurize.pipeline.plan import Plan
-from featurize.pipeline.progress_bar import human_seconds
 from featurize.pipeline.summary import Summary
-from store.console import human_bytes, stdout_console
+from store.console import human_bytes, human_seconds, stdout_console
 
 
 def estimate_facts(plan: Plan, expected: CostEstimate, seconds: float | None) -> dict[str, Any]:

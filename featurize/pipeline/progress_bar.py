@@ -1,6 +1,5 @@
 """How far a run has come, shown while it works: a live bar, or a line now and then."""
 
-import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,35 +9,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from featurize.pipeline.summary import Progress
+from store.console import human_seconds, is_live
 
 _LINE_EVERY_S = 30.0
-
-
-def human_seconds(seconds: float) -> str:
-    """`seconds` as h:mm:ss, or as seconds where they are few."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 @contextmanager
 def progress_bar(console: Console, total: int) -> Iterator[Callable[[Progress], None]]:
     """A callback that shows progress: a live bar on a terminal or in a notebook, a line every half minute elsewhere."""
-    if not _is_live(console):
+    if not is_live(console):
         yield _line_reporter(console, total)
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[rates]}"))
     with Bar(*columns, console=console) as bar:
         task = bar.add_task("clips", total=total, rates="starting")
         yield lambda progress: bar.update(task, completed=progress.clips, rates=_rates(progress, total))
-
-
-def _is_live(console: Console) -> bool:
-    """Whether what was printed can be replaced; in a notebook rich needs ipywidgets for it, and warns without."""
-    if console.is_jupyter:
-        return importlib.util.find_spec("ipywidgets") is not None
-    return console.is_terminal
 
 
 def _line_reporter(console: Console, total: int) -> Callable[[Progress], None]:

@@ -8,19 +8,19 @@ import typer
 from rich.table import Table
 
 from heads.commands.estimate import show_estimate
-from heads.commands.progress_bar import ConsoleListener, steps_shown
 from heads.commands.tensorboard import EventFiles
 from heads.errors import StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
-from heads.recipe import Recipe, load_recipe
+from heads.recipe import load_recipe
+from heads.recipe.settings import adapt
 from heads.run import RunDirectory
 from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
 from heads.workflows.job import read_job
-from heads.workflows.train import Trained
+from heads.workflows.progress_bar import ConsoleListener, steps_shown
+from heads.workflows.train import Trained, be_deterministic
 from heads.workflows.train import train as cross_validate_head
 from store import FeatureStore
-from store.config import parse_settings
 from store.console import print_json, stderr_console, stdout_console
 
 _STOPPED = 130
@@ -90,27 +90,6 @@ def train(
     if worth:
         _print_scores(worth, "with", "without", "gain")
         print("with and without metadata: the gain is what clip facts take off the log loss")
-
-
-def be_deterministic() -> None:
-    """Make TensorFlow give the same bits for the same seed on one machine, at some cost in speed."""
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
-
-
-def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool) -> Recipe:
-    """The recipe with what was asked for on the command line.
-
-    Raises:
-        ConfigError: the seed is out of range.
-    """
-    if seed is not None:
-        recipe = parse_settings({**recipe.model_dump(mode="json"), "seed": seed}, Recipe, "--seed")
-    if no_metadata:
-        heads = tuple(head.model_copy(update={"metadata": ()}) for head in recipe.heads)
-        recipe = recipe.model_copy(update={"heads": heads})
-    return recipe
 
 
 def _print_trained(trained: list[Trained], run_folder: Path) -> None:

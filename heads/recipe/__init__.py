@@ -5,8 +5,9 @@ from heads.recipe.settings import (
     EACH_SOURCE,
     HeadConfig,
     Recipe,
+    adapt,
     builtin_recipe,
     load_recipe,
 )
 
-__all__ = ["DEFAULT_METADATA", "EACH_SOURCE", "HeadConfig", "Recipe", "builtin_recipe", "load_recipe"]
+__all__ = ["DEFAULT_METADATA", "EACH_SOURCE", "HeadConfig", "Recipe", "adapt", "builtin_recipe", "load_recipe"]

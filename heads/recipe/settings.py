@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from heads.data.tables import composed
 from heads.features.statistics import StatisticName
 from heads.recipe.kinds import HEAD_KINDS, HeadKind
-from store.config import StrictModel, load_yaml
+from store.config import StrictModel, load_yaml, parse_settings
 
 _FACTS = Literal[
     "frame_size",
@@ -215,3 +215,17 @@ def builtin_recipe(name: str) -> Path:
     package = Path(__file__).parents[1]
     installed = package / "configs" / f"{name}.yaml"
     return installed if installed.exists() else package.parent / "configs" / f"{name}.yaml"
+
+
+def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool) -> Recipe:
+    """The recipe with what was asked for on the command line.
+
+    Raises:
+        ConfigError: the seed is out of range.
+    """
+    if seed is not None:
+        recipe = parse_settings({**recipe.model_dump(mode="json"), "seed": seed}, Recipe, "--seed")
+    if no_metadata:
+        heads = tuple(head.model_copy(update={"metadata": ()}) for head in recipe.heads)
+        recipe = recipe.model_copy(update={"heads": heads})
+    return recipe

@@ -12,7 +12,6 @@ from typing import Protocol
 
 import pandas as pd
 
-from heads.data.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN
 from heads.data.tables import TextTable, read_table
 from heads.errors import PredictionError
 from heads.explain.attribution import Moment
@@ -129,15 +128,11 @@ def prediction_table(new: NewPredictions, template: TextTable | None, frames: Fr
         raise PredictionError(
             f"{template.name}: --explain adds columns, for which a template has no place; leave one out"
         )
-    predictions = new.predictions
-    table = pd.DataFrame(predictions.probabilities, columns=list(predictions.classes))
+    table = new.to_frame()
     if template is not None:
-        return _in_template_order(table, template)
-    table.insert(0, ID_COLUMN, list(predictions.ids))
-    table.insert(1, STATUS_COLUMN, [status.value for status in new.status])
-    table.insert(2, ORIGIN_COLUMN, [origin.value for origin in new.origin])
+        return _in_template_order(table[list(new.predictions.classes)], template)
     if frames is not None:
-        moments = [frames.get(clip_id, ()) for clip_id in predictions.ids]
+        moments = [frames.get(clip_id, ()) for clip_id in new.predictions.ids]
         table["top_frames_s"] = [" ".join(f"{each.time_s:.2f}" for each in some) for some in moments]
         table["top_frames_weight"] = [" ".join(f"{each.weight:.3f}" for each in some) for some in moments]
     return table

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from heads.blending.blend import Blend
 from heads.data.frame_statistics import for_one_frame, to_predictions
-from heads.data.predictions import Predictions
+from heads.data.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN, Predictions
 from heads.errors import PredictError
 from heads.explain.frame_scores import frame_spread
 from heads.features.readers import Reader, ids_with_frames
@@ -48,6 +49,14 @@ class NewPredictions:
     predictions: Predictions
     status: tuple[Status, ...]
     origin: tuple[Origin, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a clip: `clip_id`, `status`, `origin`, and the probability of each class."""
+        frame = pd.DataFrame(self.predictions.probabilities, columns=list(self.predictions.classes))
+        frame.insert(0, ID_COLUMN, list(self.predictions.ids))
+        frame.insert(1, STATUS_COLUMN, [status.value for status in self.status])
+        frame.insert(2, ORIGIN_COLUMN, [origin.value for origin in self.origin])
+        return frame
 
 
 @dataclass(frozen=True, kw_only=True)

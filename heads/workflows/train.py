@@ -200,3 +200,10 @@ def _facts_of(head: HeadSpec, labels: LabelTable, trained: CrossValidatedHead) -
         "seconds": round(sum(epoch.seconds for epoch in trained.epochs), 2),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
+
+
+def be_deterministic() -> None:
+    """Make TensorFlow give the same bits for the same seed on one machine, at some cost in speed."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()

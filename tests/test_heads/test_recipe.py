@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from made_store import made_key, make_store
 
-from heads.commands.train import adapt
 from heads.errors import RecipeError
-from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
+from heads.recipe import HeadConfig, Recipe, adapt, builtin_recipe, load_recipe
 from heads.workflows.resolve import resolve_heads
 from store import FeatureStore
 from store.errors import ConfigError

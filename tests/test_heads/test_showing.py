@@ -6,9 +6,9 @@ import re
 import pytest
 from rich.console import Console
 
-import heads.commands.progress_bar
-from heads.commands.progress_bar import Done, done_epoch, steps_shown
+import heads.workflows.progress_bar
 from heads.data.history import Epoch
+from heads.workflows.progress_bar import Done, done_epoch, steps_shown
 
 NAME = "deviation-a_network_with_a_long_name+motion"
 
@@ -58,7 +58,7 @@ def test_a_log_gets_a_line_now_and_then_with_the_time_left(monkeypatch: pytest.M
         now[0] += 7.0
         return now[0]
 
-    monkeypatch.setattr(heads.commands.progress_bar.time, "monotonic", later)
+    monkeypatch.setattr(heads.workflows.progress_bar.time, "monotonic", later)
     said = shown([epoch("attention-made", number) for number in range(1, 21)], total=20, terminal=False)
     assert said.splitlines() == [
         "attention-made: epoch 1 of 20, loss 0.3000, 0:01:35 left",

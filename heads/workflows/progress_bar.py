@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 
 from heads.data.history import Epoch
+from store.console import is_live
 
 _BAR = 12
 _SECONDS_BETWEEN_LINES = 30.0
@@ -49,7 +50,7 @@ def steps_shown(console: Console, steps: int) -> Iterator[Show]:
         steps: how many there are going to be in all; those that an earlier process has done are taken off when that
             shows.
     """
-    if not console.is_terminal:
+    if not is_live(console):
         yield _lines(console)
         return
     columns = (

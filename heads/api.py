@@ -1,0 +1,327 @@
+"""What the `heads` commands do, as functions of a notebook or a script: tables in, tables out, notes as warnings."""
+
+import logging
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from heads.data.history import Epoch
+from heads.data.tables import ID_COLUMNS
+from heads.errors import HeadsWarning
+from heads.evaluation.leaderboard import leaderboard
+from heads.evaluation.thresholds import WANTED
+from heads.recipe import Recipe, adapt, load_recipe
+from heads.run import BLEND, RunDirectory
+from store import FeatureStore
+from store.console import native_chatter, stderr_console
+
+with native_chatter(shown=False):  # TensorFlow talks when it is imported
+    from heads.explain.attribution import trained_heads, weigh_frames
+    from heads.explain.scoring import heads_to_score, score_frames
+    from heads.report import render_report
+    from heads.workflows.blend import blend_run
+    from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
+    from heads.workflows.compare_splits import compare_splits as score_on_random_folds
+    from heads.workflows.external import add_predictions
+    from heads.workflows.job import TrainingJob, read_job
+    from heads.workflows.predict import NewPredictions, predict_run
+    from heads.workflows.progress_bar import Done, Show, done_epoch, steps_shown
+    from heads.workflows.train import be_deterministic
+    from heads.workflows.train import train as train_heads
+
+if TYPE_CHECKING:
+    from heads.data.predictions import Predictions
+
+_log = logging.getLogger(__name__)
+Table = str | Path | pd.DataFrame
+_SHOWN = ["name", "kind", "chosen", "mean_log_loss", "fold_spread", "map", "macro_f1"]
+
+
+def train(
+    store: str | Path | FeatureStore,
+    labels: Table,
+    *,
+    run: str | Path,
+    sites: Table | None = None,
+    site_pattern: str | None = None,
+    recipe: str | Path | Recipe | None = None,
+    seed: int | None = None,
+    metadata: bool = True,
+    allow_missing: bool = False,
+    unlabelled: bool = False,
+    deterministic: bool = False,
+    frame_scores: bool = False,
+    compare_splits: bool = False,
+    compare_metadata: bool = False,
+    progress: bool = True,
+) -> "Run":
+    """Train a recipe's heads over folds; what a stopped run has finished is kept.
+
+    Example:
+        import heads
+
+        run = heads.train("STORE", labels="labels.csv", sites="sites.csv", run="RUN")
+        run.blend()
+
+    Args:
+        store: the feature store, or its folder.
+        labels: the label table: a file in any form that `heads train --labels` takes, or a DataFrame of that form.
+        run: folder of the run; made if it is missing, continued if it is there.
+        sites: `filename` and `site` of each clip, as a file or a DataFrame: clips of one site stay in one fold.
+        site_pattern: a regular expression that finds the site in a clip's path, instead.
+        recipe: what is trained: a file or a Recipe; the built-in default if None.
+        seed: of folds, weights, dropout and order; the recipe's if None.
+        metadata: whether heads see clip facts (frame size, light, motion).
+        allow_missing: leave out labelled clips that the store does not hold.
+        unlabelled: learn from the store's clips without labels too, but for held-out sites.
+        deterministic: the same bits for the same seed, always.
+        frame_scores: score single frames too, for the `+frames` blenders.
+        compare_splits: train on random folds too: by how much they flatter.
+        compare_metadata: train with and without clip facts: what they are worth.
+        progress: whether a bar is shown on stderr, or below the notebook's cell.
+
+    Returns:
+        The run.
+
+    Raises:
+        TraplineError: a table, a recipe or a folder is not what it should be; the message says what to do.
+        StoppedError: the kernel was interrupted; the last epoch was finished and saved.
+
+    Warns:
+        HeadsWarning: scores flatter, or something is left out; a sentence each.
+    """
+    if deterministic:
+        be_deterministic()
+    opened, directory = _opened(store), RunDirectory(Path(run))
+    given = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
+    wanted = adapt(given, seed=seed, no_metadata=not metadata)
+    with _as_file(labels, "labels") as labels_path, _as_file(sites, "sites") as sites_path:
+        job = read_job(
+            opened,
+            labels_path,
+            wanted,
+            sites=sites_path,
+            site_pattern=site_pattern,
+            allow_missing=allow_missing,
+            unlabelled=unlabelled,
+        )
+    kept = directory.head_names()
+    further = compare_splits + compare_metadata
+    epochs = sum((further + (head.name not in kept)) * job.epochs(head) for head in job.heads)
+    with _bar(epochs, shown=progress) as show:
+        listener = _Warner(show)
+        train_heads(job, directory, listener)
+        if compare_splits:
+            score_on_random_folds(job, directory, listener)
+        if compare_metadata:
+            score_the_other_way(job, directory, listener)
+    if frame_scores:
+        _score_frames(job, directory, shown=progress)
+    return Run(directory.path)
+
+
+class Run:
+    """A trained run: blends it, reports it, and answers for clips.
+
+    Example:
+        run = heads.Run("RUN")
+        run.leaderboard                                    # a DataFrame; a notebook shows `run` as this table
+        new = run.predict("STORE").to_frame()
+
+    Attributes:
+        path: its folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._run = RunDirectory(self.path)
+
+    def __repr__(self) -> str:
+        """The folder, and what was made of it so far."""
+        blended = f", blend '{self._run.read_metrics()['chosen']}'" if self._is_blended else ""
+        return f"Run('{self.path}': {len(self._run.head_names())} models{blended})"
+
+    def _repr_html_(self) -> str:
+        """The leaderboard, or the heads where the run is not blended yet, as a notebook's table."""
+        table = self.leaderboard[_SHOWN] if self._is_blended else self.heads
+        return str(table.to_html(index=False, float_format="{:.4f}".format))
+
+    @property
+    def heads(self) -> pd.DataFrame:
+        """The heads that are trained: `name`, `seconds` of training, and what they are made of.
+
+        Raises:
+            RunError: there is no such run.
+        """
+        rows = []
+        for name in trained_heads(self._run):
+            facts = self._run.read_head(name)
+            rows.append(
+                {
+                    "name": name,
+                    "kind": facts["settings"]["kind"],
+                    "seconds": facts["seconds"],
+                    "parameters": facts["parameters"],
+                }
+            )
+        return pd.DataFrame(rows, columns=["name", "kind", "seconds", "parameters"])
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """Every head and blend, best first: `name`, `kind`, `chosen`, `n_classes`, `mean_log_loss`, `map`, `macro_f1`,
+        `top_1`, `top_3`, `ece`, `fold_spread`. All scores are of clips that the model, or the blend, was not fitted on.
+
+        Raises:
+            RunError: the run is not blended yet.
+        """
+        return pd.DataFrame(leaderboard(self._run.read_metrics()))
+
+    def blend(
+        self,
+        method: str | None = None,
+        *,
+        add: Sequence[str | Path] = (),
+        also: Sequence[str] = (),
+        precision: Sequence[float] = WANTED,
+        recall: Sequence[float] = WANTED,
+    ) -> pd.DataFrame:
+        """Score every way to blend the heads' out-of-fold predictions, keep one, and return the leaderboard.
+
+        Args:
+            method: blender to keep; the simplest that is as good as the best if None.
+            add: CSV files of other models' out-of-fold predictions; NAME.csv becomes model NAME.
+            also: blenders to score that are otherwise left out.
+            precision: shares that thresholds of the report should keep of precision.
+            recall: likewise of recall.
+
+        Raises:
+            TraplineError: nothing is trained, a file or a blender is not what it should be.
+
+        Warns:
+            HeadsWarning: an added model's score cannot be believed.
+        """
+        for path in add:
+            for sentence in add_predictions(self._run, Path(path)).warnings:
+                _warn(f"{path}: {sentence}")
+        blend_run(self._run, method, also=also, precision=precision, recall=recall, note=_log.info)
+        return self.leaderboard
+
+    def report(self, store: str | Path | FeatureStore | None = None, *, videos: str | Path | None = None) -> Path:
+        """Write report.html into the run: one page that needs no network; with a store, with pictures.
+
+        Args:
+            store: of the clips, to show them.
+            videos: folder of the clips, if it has moved.
+
+        Returns:
+            Where the page is.
+        """
+        opened = None if store is None else _opened(store)
+        self._run.write_report(render_report(self._run, opened, None if videos is None else Path(videos)))
+        return self._run.report_path
+
+    def predict(
+        self,
+        store: str | Path | FeatureStore,
+        ids: Sequence[str] | None = None,
+        *,
+        add: Sequence["Predictions"] = (),
+    ) -> NewPredictions:
+        """Probabilities for clips of a store, by the blend; those that the run learned from get out-of-fold answers.
+
+        Args:
+            store: holds the features that the run's heads read.
+            ids: clips, in the order wanted; all of the store if None.
+            add: what models from outside, which the blend uses, say of clips.
+
+        Returns:
+            Answers with the status and the origin of each clip; `to_frame()` gives a DataFrame.
+        """
+        return predict_run(self._run, _opened(store), ids, add)
+
+    def out_of_fold(self, model: str = BLEND) -> pd.DataFrame:
+        """The probabilities that a head, or the blend, gave the labelled clips, none of which it was fitted on."""
+        return self._run.read_oof(model).to_frame()
+
+    def attend(self, store: str | Path | FeatureStore, clip_id: str, head: str | None = None) -> pd.DataFrame:
+        """Which frames of a clip the heads' answers came from: `head`, `time_s`, `weight` (in sum 1 a head).
+
+        Args:
+            store: holds the clip.
+            clip_id: the clip.
+            head: one head; all that weigh frames if None.
+        """
+        from heads.errors import UnweighedError
+
+        tables = []
+        for name in [head] if head else trained_heads(self._run):
+            try:
+                [found] = weigh_frames(self._run, _opened(store), name, [clip_id])
+            except UnweighedError:
+                if head:
+                    raise
+                continue
+            tables.append(pd.DataFrame({"head": name, "time_s": found.times_s, "weight": found.weights}))
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["head", "time_s", "weight"])
+
+    @property
+    def _is_blended(self) -> bool:
+        return self._run.metrics_path.is_file()
+
+
+class _Warner:
+    """Hands notes on as warnings, and steps to a bar."""
+
+    def __init__(self, show: Show) -> None:
+        self.stopping, self._show = threading.Event(), show
+
+    def note(self, sentence: str) -> None:
+        _warn(sentence)
+
+    def epoch(self, head: str, epoch: Epoch) -> None:
+        self._show(done_epoch(head, epoch))
+
+    def scored(self, head: str, number: int, total: int) -> None:
+        self._show(Done(head, f"{head}: single frames of clip {number} of {total}", number, total))
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, HeadsWarning, stacklevel=3)
+
+
+def _opened(store: str | Path | FeatureStore) -> FeatureStore:
+    return store if isinstance(store, FeatureStore) else FeatureStore.open(store)
+
+
+@contextmanager
+def _bar(steps: int, *, shown: bool) -> Iterator[Show]:
+    if not shown:
+        yield lambda _: None
+        return
+    with steps_shown(stderr_console(), steps) as show:
+        yield show
+
+
+def _score_frames(job: TrainingJob, run: RunDirectory, *, shown: bool) -> None:
+    asked = heads_to_score(run)
+    with _bar(len(asked) * len(job.labels.ids), shown=shown) as show:
+        score_frames(run, job.store, asked, _Warner(show).scored)
+
+
+@contextmanager
+def _as_file(table: Table | None, name: str) -> Iterator[Path]:
+    """The file of a table; a DataFrame is written to one, so that it is read by the rules of files."""
+    if not isinstance(table, pd.DataFrame):
+        yield None if table is None else Path(table)  # type: ignore[misc]
+        return
+    frame = table.reset_index() if table.index.name in ID_COLUMNS else table
+    with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
+        path = Path(folder) / f"{name} (DataFrame).csv"
+        frame.to_csv(path, index=False)
+        yield path

@@ -33,7 +33,7 @@ from featurize.pipeline.discover import Clip, survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import FeatureSource, make_source
-from featurize.pipeline.summary import Checkpoint
+from featurize.pipeline.summary import Progress
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 
@@ -48,7 +48,7 @@ def linked_clips(folder: Path, into: Path, count: int) -> list[Clip]:
     for number in range(count):
         source = found[number % len(found)].path
         (into / f"{number:04d}{source.suffix}").symlink_to(source.absolute())
-    return survey([into]).clips
+    return list(survey([into]).clips)
 
 
 def source_of(backbone: Backbone) -> FeatureSource:
@@ -68,7 +68,7 @@ def timed_run(
     """Frames a second, and per processor second, from the `warm`th clip to the last commit."""
     marks: dict[str, float] = {}
 
-    def report(progress: Checkpoint) -> None:
+    def report(progress: Progress) -> None:
         if progress.clips == warm:
             marks.update(start=time.perf_counter(), frames=progress.frames, wait=progress.wait_s)
             marks["processor"] = processor_seconds()

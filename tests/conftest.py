@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+# Tests run side by side on the processors there are: a network of eight units has nothing for further threads to do.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 

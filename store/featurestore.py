@@ -39,6 +39,10 @@ class KeyInfo:
         parts: number of part files.
         statuses: number of clips by status; every status is there.
         superseded: rows that no longer count.
+
+    Example:
+        for key in store.keys():
+            print(key.source, store.info(key).clips, store.info(key).statuses)
     """
 
     clips: int
@@ -50,7 +54,14 @@ class KeyInfo:
 
 
 class FeatureStore:
-    """A store at a directory; open it with `FeatureStore.open`."""
+    """A store at a directory; open it with `FeatureStore.open`.
+
+    Example:
+        >>> import tempfile
+        >>> store = FeatureStore.open(tempfile.mkdtemp(), create=True)
+        >>> store.keys(), len(store.clips())
+        ([], 0)
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root

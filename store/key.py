@@ -35,6 +35,16 @@ class FeatureKey:
         sampling: which frames of a clip are taken: {"mode": ..., settings}.
         dtype: what features are stored as.
         format_version: version of the on-disk format.
+
+    Example:
+        >>> key = FeatureKey(
+        ...     backbone="lite", weights_sha256="0" * 64, taps=(("low", 2), ("high", 4)), input_px=64,
+        ...     resize="equal_area", preprocessing="none", view={"name": "motion"}, sampling={"mode": "fps"},
+        ... )
+        >>> key.source, key.dim
+        ('lite+motion', 6)
+        >>> FeatureKey.from_json(key.to_json()).digest == key.digest
+        True
     """
 
     backbone: str

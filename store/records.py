@@ -13,6 +13,12 @@ class Status(StrEnum):
 
     OK: every frame that was asked for. SHORT: the clip holds fewer. PARTIAL: decoding broke part way, what decoded is
     kept. FAILED: no frame at all.
+
+    Example:
+        >>> Status("short") is Status.SHORT
+        True
+        >>> Status.FAILED.value
+        'failed'
     """
 
     OK = "ok"
@@ -33,6 +39,14 @@ class ClipFeatures:
         times_s: (T,) presentation time of each frame in seconds, rising.
         features: (T, D) float32 or float16; T is 0 for a failed clip.
         per_frame: further per-frame numbers by name, each (T, ...) float32 (motion energy, boxes).
+
+    Example:
+        >>> row = ClipFeatures(
+        ...     clip_id="site 01/a.mp4", fingerprint="", status=Status.OK, reason="",
+        ...     times_s=np.array([0.0, 0.5]), features=np.zeros((2, 3), np.float32),
+        ... )
+        >>> row.features.shape
+        (2, 3)
     """
 
     clip_id: str
@@ -74,6 +88,14 @@ class ClipFacts:
         motion_peak: strongest deviation of any cell of any frame from the background beyond its noise level, in
             standard deviations of a frame's grey levels.
         image_hash: 64-bit difference hash of the median frame, 16 hex digits, for near-duplicates.
+
+    Example:
+        >>> facts = ClipFacts(
+        ...     clip_id="a.mp4", path="/clips/a.mp4", size_bytes=1000, mtime_ns=0, fingerprint="",
+        ...     status=Status.OK, reason="", width=1280, height=720,
+        ... )
+        >>> facts.width, facts.codec
+        (1280, '')
     """
 
     clip_id: str

@@ -1,14 +1,20 @@
 """Documents that say what the code says are held to it."""
 
+import doctest
 import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 from typer.testing import CliRunner
 
 import featurize.cli
 import heads.cli
+import heads.recipe.settings
 import store.cli
+import store.featurestore
+import store.key
+import store.records
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,6 +40,21 @@ def test_every_option_of_every_command_says_what_it_does() -> None:
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
     assert len(rows) > 80
     assert [row for row in rows if len(row) != 3 or len(row[2].rstrip(" |")) < 8] == []
+
+
+@pytest.mark.parametrize("package", [store, featurize, heads], ids=lambda package: package.__name__)
+def test_every_public_name_has_an_example(package: ModuleType) -> None:
+    assert len(package.__all__) > 6
+    assert [name for name in package.__all__ if "Example:" not in (getattr(package, name).__doc__ or "")] == []
+
+
+@pytest.mark.parametrize(
+    "module", [store.records, store.key, store.featurestore, heads.recipe.settings], ids=lambda module: module.__name__
+)
+def test_examples_in_docstrings_are_true(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 1
+    assert found.failed == 0
 
 
 def test_help_of_every_command_can_be_read() -> None:

@@ -90,6 +90,12 @@ class HeadConfig(StrictModel):
         plateau_factor: what the step size is multiplied by when the training loss stops falling.
         plateau_epochs: epochs without a lower training loss before that.
         least_learning_rate: `plateau` never goes below this step size.
+
+    Example:
+        >>> HeadConfig(kind="deviation", queries=0, epochs=20).sees_frames
+        False
+        >>> HeadConfig(kind="discriminant").passes
+        1
     """
 
     kind: Annotated[str, AfterValidator(_known_kind)] = "attention"
@@ -193,6 +199,10 @@ class Recipe(StrictModel):
         seed: of folds, weights and shuffling, with room above it for the seeds of single members.
         heads: the heads.
         made_for: the sources that the recipe was published for, if it was; only for telling which are missing.
+
+    Example:
+        >>> Recipe(folds=3, heads=(HeadConfig(kind="discriminant"),)).heads[0].competing
+        True
     """
 
     folds: Annotated[int, Field(ge=2, le=50)] = 5
@@ -203,6 +213,10 @@ class Recipe(StrictModel):
 
 def load_recipe(path: Path | None) -> Recipe:
     """The recipe at `path`; the built-in `default.yaml` if None.
+
+    Example:
+        >>> [head.kind for head in load_recipe(None).heads][:1]
+        ['deviation']
 
     Raises:
         ConfigError: the file is not a recipe.

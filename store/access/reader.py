@@ -34,6 +34,10 @@ class FeatureReader:
         lengths: (N,) int64 number of frames.
         dtype: float16, or float32 if any part holds values that float16 cannot.
         cache: a folder of the store for what can be computed again from these features; it need not exist.
+
+    Example:
+        reader = store.reader(store.find("efficientnet_lite0"))
+        features, mask = reader.batch(reader.index_of(["site 01/a.mp4", "site 02/b.mp4"]))  # (2, T, D), (2, T)
     """
 
     def __init__(self, key: FeatureKey, index: FeatureIndex, reload: Callable[[], FeatureIndex], cache: Path) -> None:

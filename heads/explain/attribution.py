@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from heads.errors import AttendError, UnweighedError
 from heads.explain.gradients import answer_gradients, frame_shares, has_frame_shares, traced_statistics
-from heads.features.batches import METADATA, ClipBatches, in_turn
+from heads.features.batches import METADATA, PREDICT_CLIPS, ClipBatches, in_turn
 from heads.features.readers import ids_with_frames
 from heads.models.layers import AttentionPooling
 from heads.models.networks import ATTENTION, FRONT
@@ -17,8 +17,6 @@ from heads.models.trained_head import TrainedHead, head_settings
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
 from store import FeatureStore
-
-_CLIPS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,7 +79,7 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
     asked, examples = trained.folds_for(clip_ids), trained.examples(clip_ids)
     models = {fold: trained.model(fold) for fold in np.flatnonzero(asked.any(axis=0)).tolist()}
     found = []
-    for places in in_turn(len(clip_ids), _CLIPS_AT_ONCE):
+    for places in in_turn(len(clip_ids), PREDICT_CLIPS):
         found += _weigh_together(config, models, examples, places, asked[places])
     return [
         FrameWeights(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from heads.features.readers import Reader
 
+PREDICT_CLIPS = 64  # at a time, where models are asked
 Batch = dict[str, NDArray[Any]]
 
 

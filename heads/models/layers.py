@@ -13,7 +13,7 @@ _LOWEST = -1e30
 _SMALLEST_SUM = 0.5
 _LEAST_SPREAD = 1e-3
 _MOST_SPREADS = 8.0
-_LEAST_CHANCE = 1e-7
+LEAST_CHANCE = 1e-7
 _ROOT_FLOOR = 0.01
 
 
@@ -263,5 +263,5 @@ class MeanOfLogits(keras.layers.Layer):
 
     def call(self, probabilities: Any) -> Any:
         """Average."""
-        kept = ops.clip(ops.stack(probabilities), _LEAST_CHANCE, 1 - _LEAST_CHANCE)
+        kept = ops.clip(ops.stack(probabilities), LEAST_CHANCE, 1 - LEAST_CHANCE)
         return ops.sigmoid(ops.mean(ops.log(kept) - ops.log1p(-kept), axis=0))

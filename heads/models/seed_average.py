@@ -6,16 +6,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.models.layers import MeanOfLogits
-
-_SMALLEST = 1e-7
+from heads.models.layers import LEAST_CHANCE, MeanOfLogits
 
 
 def mean_of_logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     """(..., C) from (S, ..., C): the probability whose logit is the mean of the members' logits."""
     if len(probabilities) == 1:
         return np.asarray(probabilities[0], np.float64)
-    kept = probabilities.astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST)
+    kept = probabilities.astype(np.float64).clip(LEAST_CHANCE, 1 - LEAST_CHANCE)
     logits = np.log(kept / (1 - kept)).mean(axis=0)
     return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from heads.errors import PredictError
-from heads.features.batches import METADATA, ClipBatches, in_turn
+from heads.features.batches import METADATA, PREDICT_CLIPS, ClipBatches, in_turn
 from heads.features.metadata import MetadataTransform
 from heads.features.prefetch import read_ahead
 from heads.features.readers import ConcatenatedReader, Reader
@@ -21,8 +21,6 @@ from store import FeatureStore
 from store.config import parse_settings
 from store.errors import StoreNotFoundError
 from store.key import FeatureKey
-
-_CLIPS_AT_ONCE = 64
 
 
 class TrainedHead:
@@ -123,7 +121,7 @@ def predict_models(models: Sequence[keras.Model], examples: ClipBatches) -> NDAr
         models: (K) models that take the same inputs, each with its own row of the examples' metadata.
         examples: the clips.
     """
-    places = list(in_turn(len(examples), _CLIPS_AT_ONCE))
+    places = list(in_turn(len(examples), PREDICT_CLIPS))
     predict = tf.function(lambda inputs: _predict(models, inputs), reduce_retracing=True)
     parts = [predict(inputs).numpy() for inputs in read_ahead(examples.batch(some) for some in places)]
     nothing = np.zeros((len(models), 0, models[0].output_shape[-1]))

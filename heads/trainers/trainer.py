@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from heads.data.history import Epoch
 from heads.errors import StoppedError
-from heads.features.batches import in_turn
+from heads.features.batches import PREDICT_CLIPS, in_turn
 from heads.models.networks import HeadShape
 from heads.trainers.checkpoint import Checkpoint, stop_after_epoch
 from heads.trainers.ensemble import FoldEnsemble
@@ -18,8 +18,6 @@ from heads.trainers.pseudo_labels import PseudoLabelDecision, decide
 from heads.trainers.sampler import BatchSampler
 from heads.trainers.schedule import decay_share, learning_rates, scale_dropout
 from heads.trainers.task import HeadTask, TrainedMembers
-
-_PREDICT_CLIPS = 64
 
 
 def train_by_gradient(
@@ -148,12 +146,12 @@ class Trainer:
     def _guess(self) -> NDArray[np.float32]:
         """(K, U, C) what each member thinks of the unlabelled clips."""
         labelled, everything = len(self._task.fold), len(self._task.examples)
-        batches = [places + labelled for places in in_turn(everything - labelled, _PREDICT_CLIPS)]
+        batches = [places + labelled for places in in_turn(everything - labelled, PREDICT_CLIPS)]
         asked = np.ones((len(self._task.plan), everything), bool)
         return self.members.predict(self._task.examples, batches, asked)[:, labelled:]
 
     def _predict(self, asked: NDArray[np.bool_]) -> NDArray[np.float32]:
-        batches = list(in_turn(len(self._task.fold), _PREDICT_CLIPS))
+        batches = list(in_turn(len(self._task.fold), PREDICT_CLIPS))
         return self.members.predict(self._task.examples, batches, asked)[:, : len(self._task.fold)]
 
     def _judged_by(self, weights: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.float32]:

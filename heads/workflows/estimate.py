@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heads.features.batches import in_turn
+from heads.features.batches import PREDICT_CLIPS, in_turn
 from heads.features.readers import Reader, ids_with_frames
 from heads.recipe.kinds import resolve
 from heads.trainers.checkpoint import Checkpoint
@@ -21,7 +21,6 @@ from heads.workflows.resolve import HeadSpec
 
 _SAMPLE = 384
 _EPOCHS = 3
-_READ_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +110,7 @@ def _timed(action: Callable[[], object]) -> float:
 def _read_once(reader: Reader, ids: tuple[str, ...]) -> None:
     """Read some clips as training does; from the disk if nobody has lately."""
     rows = np.random.default_rng(0).permutation(reader.index_of(ids))
-    for places in in_turn(len(rows), _READ_AT_ONCE):
+    for places in in_turn(len(rows), PREDICT_CLIPS):
         reader.batch(rows[places])
 
 

@@ -1,4 +1,4 @@
-"""FoldEnsemble of a fold that differ in their seed only, as one."""
+"""Members of a fold that differ in their seed only, as one."""
 
 from collections.abc import Sequence
 

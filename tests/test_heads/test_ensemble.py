@@ -1,4 +1,4 @@
-"""FoldEnsemble that train together are what they would be if each trained alone, by Keras' own means."""
+"""Members that train together are what they would be if each trained alone, by Keras' own means."""
 
 from pathlib import Path
 from typing import Any

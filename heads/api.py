@@ -198,7 +198,7 @@ class Run:
             add: CSV files of other models' out-of-fold predictions; NAME.csv becomes model NAME.
             also: blenders to score that are otherwise left out.
             precision: shares that thresholds of the report should keep of precision.
-            recall: likewise of recall.
+            recall: shares that thresholds of the report should keep of recall.
 
         Raises:
             TraplineError: nothing is trained, a file or a blender is not what it should be.

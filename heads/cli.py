@@ -81,7 +81,10 @@ Precision = Annotated[
 ]
 Recall = Annotated[
     list[float] | None,
-    typer.Option(help="Recall likewise.", show_default="0.8 0.9 0.95"),
+    typer.Option(
+        help="Recall that a threshold of the report must reach, 0 to 1; may be given again.",
+        show_default="0.8 0.9 0.95",
+    ),
 ]
 Out = Annotated[Path, typer.Option(help="File to write: CSV, or Parquet if it ends in .parquet.")]
 Explain = Annotated[

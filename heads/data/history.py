@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """What is told after every epoch.
+    """One epoch of a head's training, as it is reported and logged.
 
     Attributes:
         number: of the epoch, from 1.

@@ -1,4 +1,4 @@
-"""Whoever is told how a piece of work goes."""
+"""Callbacks for notes and progress, as one object."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ _log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """Whoever is told how a piece of work goes: a terminal, a notebook, a log.
+    """Receives notes and progress of a piece of work: a terminal, a notebook, or a log.
 
     Attributes:
         stopping: set when the user asks to stop: the epoch that is running is finished and saved, then StoppedError is

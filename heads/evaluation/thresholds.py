@@ -24,7 +24,7 @@ class Threshold:
         precision: share of finds that show the species, at that threshold.
         recall: share of the clips with the species that are found.
         precision_interval: 95 % interval, groups drawn with replacement; None if it cannot be had.
-        recall_interval: likewise.
+        recall_interval: 95 % interval of the recall, computed the same way; None if it cannot be had.
         honest_precision: precision if each fold's threshold is set on the other folds; None if nothing is found then.
         honest_recall: recall then; None if no clip shows the species.
     """

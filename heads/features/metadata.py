@@ -27,8 +27,8 @@ class Standardiser(StrictModel):
     """Mean and spread of one fact, per frame size where that matters.
 
     Attributes:
-        means: per group; the group "any" always stands there.
-        spreads: likewise.
+        means: mean per group; the group "any" always stands there.
+        spreads: standard deviation per group; the group "any" always stands there.
     """
 
     means: dict[str, float]

@@ -79,7 +79,7 @@ def cross_validate_head(
 
     Args:
         reader: the cached features; must hold every clip.
-        facts: the clip table, likewise.
+        facts: the clip table; must hold every clip.
         labels: clips and their classes.
         folds: of these clips.
         config: architecture and training settings.

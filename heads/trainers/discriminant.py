@@ -31,7 +31,7 @@ def fit_discriminants(
     """Fit a discriminant for each member of a plan to the clips that it learns from; see `heads.trainers.task.Train`.
 
     Scores become probabilities by what is fitted to scores of the member's own training clips, each fold of them scored
-    by a discriminant that knows neither that fold nor the member's own. It is told of as one epoch, whose losses are
+    by a discriminant that knows neither that fold nor the member's own. It is reported as one epoch, whose losses are
     those that calibration ended with.
     """
     config, plan, examples, targets, fold = task.config, task.plan, task.examples, task.targets, task.fold

@@ -18,7 +18,7 @@ class PseudoLabelDecision:
         fold: the fold that it speaks for.
         inner: the fold whose clips it judged by.
         before: mean log loss before unlabelled clips were learned from; None where the head sees no clip of `inner`.
-        after: mean log loss after; likewise.
+        after: mean log loss after; None where `before` is None.
         kept: whether the fold's members keep what they learned: `after` is less than `before`.
     """
 
@@ -41,7 +41,7 @@ def decide(
     Args:
         plan: the members.
         before: (K, N, C) probabilities; a judge's are those of its inner fold, NaN elsewhere.
-        after: likewise.
+        after: (K, N, C) probabilities after unlabelled clips were learned from, with the same gaps.
         targets: (N, C) 0 or 1.
         fold: (N,) folds.
     """

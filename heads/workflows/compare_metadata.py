@@ -25,7 +25,7 @@ def compare_metadata(job: TrainingJob, run: RunDirectory, listener: Listener) ->
     Args:
         job: what the run was trained on.
         run: trained.
-        listener: is told every epoch.
+        listener: called after every epoch.
 
     Returns:
         A dict a head: `head`; `uses`, whether it has metadata in the run itself; `with` and `without`, mean log losses;

@@ -22,7 +22,7 @@ def compare_splits(job: TrainingJob, run: RunDirectory, listener: Listener) -> l
     Args:
         job: what the run was trained on, with folds that keep sites whole.
         run: trained.
-        listener: is told every epoch.
+        listener: called after every epoch.
 
     Returns:
         A dict a head: `head`, `by_site`, `random` (mean log losses) and `gap` (their difference: what a random split

@@ -50,7 +50,7 @@ def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None)
     Args:
         job: what the head would be trained on.
         head: one of the job's.
-        clips: how many labelled clips to speak of, if not of these: more of the same kind.
+        clips: number of labelled clips to estimate for; the number of labelled clips of the job if None.
     """
     config, reader, facts, folds = head.config, job.reader(head), job.facts, job.folds
     unlabelled, labels = len(job.unlabelled.ids), job.labels

@@ -41,7 +41,7 @@ def done_epoch(head: str, epoch: Epoch) -> Done:
 
 @contextmanager
 def steps_shown(console: Console, steps: int) -> Iterator[Show]:
-    """A function that is told each step of some pieces of work: a bar with the time left on a terminal.
+    """A callback for each step of some pieces of work: it moves a bar with the time left on a terminal.
 
     Elsewhere a line for the first and the last step of each piece, and one every half minute between.
 

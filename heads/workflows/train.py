@@ -36,7 +36,7 @@ _SHARED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What is told about a finished head: its name, its out-of-fold mean log loss, its training time in seconds, and
+    """The outcome of training one head: its name, its out-of-fold mean log loss, its training time in seconds, and
     whether it stood in the run already.
     """
 
@@ -54,7 +54,7 @@ def train(job: TrainingJob, run: RunDirectory, listener: Listener) -> list[Train
     Args:
         job: what is trained on what.
         run: where everything is written.
-        listener: is told the job's notes, and every epoch.
+        listener: called with each of the job's notes, and after every epoch.
 
     Returns:
         One entry a head, in the recipe's order.

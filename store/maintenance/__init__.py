@@ -1,1 +1,1 @@
-"""Verify, repair, compact, sweep, relink and export, and how they are told."""
+"""Verify, repair, compact, sweep, relink and export, and how they are printed."""

@@ -1,32 +1,18 @@
 """The forms that labels come in, one class each; `LABEL_FORMATS` is the table of them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from heads.data.labels import BLANK, LabelTable
+from heads.data.labels import BLANK, Labelled, LabelTable
 from heads.data.tables import ID_COLUMNS, TextTable, quoted, read_header, read_table
 from heads.errors import LabelError
 from store.ids import name_a_few
 
 _RESERVED = frozenset({*ID_COLUMNS, "fold", "status"})
 _CELLS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Labelled:
-    """What a file says of clips.
-
-    Attributes:
-        labels: the labelled clips.
-        sites: the site of each clip whose site the file tells, labelled or not.
-    """
-
-    labels: LabelTable
-    sites: Mapping[str, str]
 
 
 class LabelFormat(Protocol):

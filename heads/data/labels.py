@@ -117,3 +117,16 @@ class LabelTable:
             sites=tuple(frame["site"]) if "site" in frame else None,
             origin=origin,
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labelled:
+    """What a file says of clips.
+
+    Attributes:
+        labels: the labelled clips.
+        sites: the site of each clip whose site the file tells, labelled or not.
+    """
+
+    labels: LabelTable
+    sites: Mapping[str, str]

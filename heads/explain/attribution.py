@@ -67,10 +67,7 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
     trained = TrainedHead(run, store, head)
     config, reader = trained.config, trained.reader
     if not can_weigh(config):
-        raise UnweighedError(
-            f"head {head} sees {', '.join(config.statistics)} over time, which no single frame decides, so it has no "
-            "weights per frame; name another head"
-        )
+        raise UnweighedError(f"head {head} {_why_unweighed(config)}, so it has no weights per frame; name another head")
     for clip_id, row in zip(clip_ids, reader.index_of(clip_ids).tolist(), strict=True):
         if not reader.lengths[row]:
             raise AttendError(
@@ -98,6 +95,12 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
 def can_weigh(config: HeadConfig) -> bool:
     """Whether a head of these settings can say how much each frame counted."""
     return config.weighs_frames or (not config.sees_frames and has_frame_shares(config))
+
+
+def _why_unweighed(config: HeadConfig) -> str:
+    if config.sees_frames:
+        return f"pools frames as kind {config.kind} does, without weighing them"
+    return f"sees {', '.join(config.statistics)} over time, which no single frame decides"
 
 
 def explaining_head(run: RunDirectory) -> str:

@@ -49,7 +49,8 @@ class HeadKind:
         batch_normalises: whether training needs two clips at least of every member in each batch.
         trainer: `module:function` that trains it over all folds, as `heads.trainers.task.Train` says.
         takes_epochs: whether it is trained in epochs; if not, it is fitted in one step.
-        settings: the recipe's settings that it takes; any other must be left at its default. None for all of them.
+        settings: the recipe's settings that it takes; any other must be left at its default, which may be the kind's
+            own. None for all of them.
         refused: settings that it refuses, where it takes nearly all.
         defaults: its own defaults, where they differ from those of the recipe.
     """
@@ -70,6 +71,10 @@ class HeadKind:
     def sees_frames(self, settings: Settings) -> bool:
         """Whether a head of these settings reads single frames in training."""
         return self.frames == "always" or (self.frames == "asked" and settings.queries > 0)
+
+    def takes(self, setting: str) -> bool:
+        """Whether heads of this kind have a use for a setting of the recipe."""
+        return setting not in self.refused and (self.settings is None or setting in self.settings)
 
     def problem(self, name: str, settings: Settings) -> str:
         """What is wrong with the settings of a head of this kind, which is called `name`; "" if nothing is."""
@@ -115,7 +120,7 @@ HEAD_KINDS: dict[str, HeadKind] = {
         tail="heads.models.networks:roots_tail",
         trainer=CLOSED_FORM,
         takes_epochs=False,
-        settings=WHERE | {"statistics", "covariance_shrinkage", "metadata", "competing"},
+        settings=WHERE | {"statistics", "covariance_shrinkage"},
         defaults={"metadata": (), "competing": True},
     ),
 }

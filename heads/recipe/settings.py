@@ -156,8 +156,7 @@ class HeadConfig(StrictModel):
 
     def _require_only_what_is_taken(self, row: HeadKind) -> None:
         for name, field in type(self).model_fields.items():
-            taken = name not in row.refused and (row.settings is None or name in row.settings)
-            if not taken and getattr(self, name) != field.default:
+            if not row.takes(name) and getattr(self, name) != row.defaults.get(name, field.default):
                 raise ValueError(f"{name}: a head of kind {self.kind} has no use for it; leave it out")
 
     @property

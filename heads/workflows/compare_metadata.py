@@ -35,7 +35,7 @@ def compare_metadata(job: TrainingJob, run: RunDirectory, listener: Listener) ->
     turned = job.recipe.model_copy(update={"heads": tuple(map(_turned, job.recipe.heads))})
     rows: list[dict[str, float | int | str]] = []
     for head in train(replace(job.with_recipe(turned), notes=()), other, listener):
-        if not head_settings(run, head.name).takes_epochs:
+        if not head_settings(run, head.name).traits.takes("metadata"):
             continue
         uses = bool(run.read_head(head.name)["settings"]["metadata"])
         having, lacking = (run, other) if uses else (other, run)
@@ -56,7 +56,7 @@ def compare_metadata(job: TrainingJob, run: RunDirectory, listener: Listener) ->
 
 
 def _turned(head: HeadConfig) -> HeadConfig:
-    if not head.takes_epochs:
+    if not head.traits.takes("metadata"):
         return head
     return head.model_copy(update={"metadata": () if head.metadata else DEFAULT_METADATA})
 

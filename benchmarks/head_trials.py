@@ -110,7 +110,7 @@ def main() -> None:
     words = parser.parse_args()
     store, recipe = FeatureStore.open(words.store), load_recipe(words.recipe)
     facts = store.clips()
-    labels, _ = labels_and_sites(words.labels, facts.index, sites=words.sites, site_pattern=None)
+    labels = labels_and_sites(words.labels, facts.index, sites=words.sites, site_pattern=None).labels
     heads = [
         head
         for head in resolve_heads(recipe, store, labels.classes).heads

@@ -143,7 +143,7 @@ def main() -> None:
     words = parser.parse_args()
     store = FeatureStore.open(words.store)
     facts = store.clips()
-    labels, _ = labels_and_sites(words.labels, facts.index, sites=words.sites, site_pattern=None)
+    labels = labels_and_sites(words.labels, facts.index, sites=words.sites, site_pattern=None).labels
     published = next(each for each in load_recipe(builtin_recipe("third_place")).heads if each.kind == "attention")
     readers = {key.source: store.reader(key) for key in store.keys()}
     heads: dict[str, dict[str, HeadConfig]] = {"(iii) third place": dict.fromkeys(readers, published)}

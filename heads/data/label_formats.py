@@ -1,6 +1,7 @@
 """The forms that labels come in, one class each; `LABEL_FORMATS` is the table of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from heads.errors import LabelError
 from store.ids import name_a_few
 
 _RESERVED = frozenset({*ID_COLUMNS, "fold", "status"})
-_CELLS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+_CELLS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0,0": 0, "1,0": 1}
 
 
 class LabelFormat(Protocol):
@@ -113,8 +114,7 @@ def read_labels(path: Path) -> Labelled:
     Raises:
         LabelError: no format does, or the labels are ambiguous or useless.
     """
-    found = _format_of(path).read(path)
-    _require_positives(found.labels)
+    found = _shown_classes(_format_of(path).read(path))
     _require_blank_alone(found.labels)
     return found
 
@@ -158,13 +158,18 @@ def _require_class_names(name: str, classes: Sequence[str]) -> None:
         raise LabelError(f"{name}: a class cannot be called '{taken[0]}', predictions use that column; rename it")
 
 
-def _require_positives(labels: LabelTable) -> None:
-    empty = [name for name, count in zip(labels.classes, labels.values.sum(axis=0), strict=True) if count == 0]
-    if empty:
-        raise LabelError(
-            f"{labels.origin}: no clip shows {name_a_few(empty)}; a class needs at least one positive example, "
-            f"remove the column or label some clips"
-        )
+def _shown_classes(found: Labelled) -> Labelled:
+    """The labels without the classes that no clip shows, of which nothing can be learned, and a note on them."""
+    labels = found.labels
+    shown = [name for name, count in zip(labels.classes, labels.values.sum(axis=0), strict=True) if count]
+    if len(shown) == len(labels.classes):
+        return found
+    empty = [name for name in labels.classes if name not in shown]
+    said = f"{labels.origin}: no clip shows {name_a_few(empty)}"
+    if not shown:
+        raise LabelError(f"{said}; a class needs at least one positive example, label some clips")
+    note = f"{said}: left out, since a class needs at least one positive example"
+    return replace(found, labels=labels.only(shown), notes=(*found.notes, note))
 
 
 def _require_blank_alone(labels: LabelTable) -> None:

@@ -126,7 +126,9 @@ class Labelled:
     Attributes:
         labels: the labelled clips.
         sites: the site of each clip whose site the file tells, labelled or not.
+        notes: what was left out of the file, a sentence each.
     """
 
     labels: LabelTable
     sites: Mapping[str, str]
+    notes: tuple[str, ...] = ()

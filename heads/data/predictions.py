@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.tables import ID_COLUMNS, composed
+from heads.data.tables import ID_COLUMNS, composed, delimiter_of
 from heads.errors import PredictionError
 from store.ids import name_a_few, normalise_clip_id, require_known, require_unique
 
@@ -136,7 +136,7 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
         DuplicateClipError: a clip stands twice.
     """
     try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(ID_COLUMNS, str), keep_default_na=False)
+        frame = _read_numbers(path)
     except FileNotFoundError as error:
         raise PredictionError(f"{path}: there is no such file; name a CSV of predictions that exists") from error
     except OSError as error:
@@ -172,6 +172,16 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
         fold=frame[FOLD_COLUMN].to_numpy(np.int64) if FOLD_COLUMN in frame.columns else None,
         provenance={"model": path.stem if model is None else model, "file": path.name},
     )
+
+
+def _read_numbers(path: Path) -> pd.DataFrame:
+    """A table whose columns of clips are text. Where not commas separate its cells, numbers may have decimal commas."""
+    delimiter, text = delimiter_of(path), dict.fromkeys(ID_COLUMNS, str)
+    frame: pd.DataFrame = pd.read_csv(path, sep=delimiter, dtype=text, keep_default_na=False)
+    if delimiter == "," or not any(frame[name].astype(str).str.contains(",").any() for name in frame.columns[1:]):
+        return frame
+    with_commas: pd.DataFrame = pd.read_csv(path, sep=delimiter, decimal=",", dtype=text, keep_default_na=False)
+    return with_commas
 
 
 def _require_numbers(path: Path, frame: pd.DataFrame, name: str, *, whole: bool) -> None:

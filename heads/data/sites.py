@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from heads.data.label_formats import read_labels
-from heads.data.labels import LabelTable
+from heads.data.labels import Labelled
 from heads.data.tables import read_table
 from heads.errors import LabelError
 from store.ids import name_a_few
 
 
-def labels_and_sites(
-    path: Path, known: Iterable[str], *, sites: Path | None, site_pattern: str | None
-) -> tuple[LabelTable, dict[str, str]]:
+def labels_and_sites(path: Path, known: Iterable[str], *, sites: Path | None, site_pattern: str | None) -> Labelled:
     """The label table with its sites, and the site of each clip, labelled or not, as far as the same source tells.
 
     Args:
@@ -30,11 +29,13 @@ def labels_and_sites(
     labels = found.labels
     if sites is not None:
         site_of = load_sites(sites)
-        return labels.with_sites(site_of, sites.name), site_of
+        return replace(found, labels=labels.with_sites(site_of, sites.name), sites=site_of)
     if site_pattern is None:
-        return labels, dict(found.sites)
+        return found
     own = sites_from_pattern(labels.ids, site_pattern)
-    return labels.with_sites(own, "--site-pattern"), sites_where_matched(known, site_pattern)
+    return replace(
+        found, labels=labels.with_sites(own, "--site-pattern"), sites=sites_where_matched(known, site_pattern)
+    )
 
 
 def load_sites(path: Path) -> dict[str, str]:

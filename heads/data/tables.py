@@ -96,7 +96,10 @@ def composed(name: str) -> str:
 
 
 def read_table(path: Path) -> TextTable:
-    """Read a comma-separated UTF-8 file with a header line; blank lines are skipped, a byte order mark is ignored.
+    """Read a UTF-8 table with a header line; blank lines are skipped, a byte order mark is ignored.
+
+    Cells are separated by what the header shows: commas, or the semicolons or tabs that spreadsheets write. Columns
+    without a name and without a single filled cell, which spreadsheets leave at the right, are passed over.
 
     Raises:
         LabelError: the file is missing, unreadable, not UTF-8, empty, ragged, or names a column twice.
@@ -105,7 +108,7 @@ def read_table(path: Path) -> TextTable:
     lines: list[int] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(file, strict=True, delimiter=delimiter_of(path))
             for row in reader:
                 if any(cell.strip() for cell in row):
                     rows.append([cell.strip() for cell in row])
@@ -120,6 +123,7 @@ def read_table(path: Path) -> TextTable:
         raise LabelError(f"{path.name}: not a CSV file ({error}); save it as comma-separated CSV UTF-8") from error
     if len(rows) < 2:
         raise LabelError(f"{path.name}: the table is empty, expected a header line and at least one row")
+    rows = _without_empty_ends(rows)
     columns = _checked_header(path.name, [composed(cell) for cell in rows[0]])
     _require_even_rows(path.name, columns, rows[1:], lines[1:])
     return TextTable(name=path.name, columns=columns, header=tuple(rows[0]), rows=rows[1:], lines=lines[1:])
@@ -129,10 +133,37 @@ def read_header(path: Path) -> tuple[str, ...]:
     """The first line of a table that is not blank, as `TextTable.columns`; empty if the file is no such table."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            first = next((row for row in csv.reader(file, strict=True) if any(cell.strip() for cell in row)), [])
+            first = next(
+                (
+                    row
+                    for row in csv.reader(file, strict=True, delimiter=delimiter_of(path))
+                    if any(cell.strip() for cell in row)
+                ),
+                [],
+            )
     except (OSError, UnicodeDecodeError, csv.Error):
         return ()
     return tuple(composed(cell.strip()) for cell in first)
+
+
+def delimiter_of(path: Path) -> str:
+    """What separates the cells of the first line that is not blank, outside of quotes: a comma, unless semicolons or
+    tabs stand there more often.
+
+    Raises:
+        OSError: the file cannot be read.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        first = next((line for line in file if line.strip()), "")
+    outside = "".join(first.split('"')[::2])
+    return max(",;\t", key=outside.count)
+
+
+def _without_empty_ends(rows: Sequence[list[str]]) -> list[list[str]]:
+    """The rows without the columns at the right that hold nothing, not even a name."""
+    width = max((place + 1 for row in rows for place, cell in enumerate(row) if cell), default=0)
+    return [row[: max(width, 1)] if not any(row[width:]) else row for row in rows]
 
 
 def _checked_header(name: str, header: Sequence[str]) -> tuple[str, ...]:

@@ -109,8 +109,11 @@ def read_job(
         TrainError: nothing can be trained.
         UnknownClipError: a labelled clip is not in the store, or has no site.
     """
-    table, site_of = labels_and_sites(labels, store.clips().index, sites=sites, site_pattern=site_pattern)
-    return prepare_job(store, table, recipe, sites=site_of, allow_missing=allow_missing, unlabelled=unlabelled)
+    found = labels_and_sites(labels, store.clips().index, sites=sites, site_pattern=site_pattern)
+    job = prepare_job(
+        store, found.labels, recipe, sites=found.sites, allow_missing=allow_missing, unlabelled=unlabelled
+    )
+    return replace(job, notes=(*found.notes, *job.notes))
 
 
 def prepare_job(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from heads.data import label_formats
-from heads.data.label_formats import LABEL_FORMATS, Labelled, load_labels
+from heads.data.label_formats import LABEL_FORMATS, Labelled, load_labels, read_labels
 from heads.data.labels import LabelTable
 from heads.data.sites import labels_and_sites, load_sites, sites_from_pattern
 from heads.errors import LabelError
@@ -78,7 +78,7 @@ def test_sites_file_takes_precedence_and_may_hold_more_clips(tmp_path: Path) -> 
         ("filename,hog\na,1\nb,\n", r"line 3, clip 'b': 'hog' is '', expected 0 or 1"),
         ("filename,hog\na,nan\n", r"clip 'a': 'hog' is 'nan'"),
         ("filename,hog\na,1\nb,0\na,1\n", r"line 4: clip 'a' stands already in line 2"),
-        ("filename,hog,lion\na,1,0\n", r"no clip shows 'lion'"),
+        ("filename,hog,lion\na,0,0\n", r"no clip shows 'hog', 'lion'; a class needs at least one positive"),
         ("filename,blank,hog\na,1,1\nb,1,0\n", r"1 clips are labelled 'blank' and a species at once: 'a'"),
         ("filename,hog\n", r"the table is empty"),
         ("", r"the table is empty"),
@@ -92,7 +92,7 @@ def test_sites_file_takes_precedence_and_may_hold_more_clips(tmp_path: Path) -> 
         ("filename,hog\na,1,1\n", r"line 2: 3 cells, expected 2"),
         ("filename,hog\n,1\n", r"line 2: the column 'filename' is empty"),
         ("filename,fold\na,1\n", r"a class cannot be called 'fold'"),
-        ("filename;hog\na;1\n", r"found 'filename;hog'; .*comma separated"),
+        ("filename|hog\na|1\n", r"found 'filename|hog'".replace("|", r"\|")),
         ("filepath,label\na,hog\na,hog\n", r"line 3: clip 'a' with label 'hog' stands already in line 2"),
         ("filepath,label\na,\n", r"line 2, clip 'a': the label is empty"),
         ("filepath,label\na,blank\na,hog\n", r"labelled 'blank' and a species"),
@@ -175,12 +175,13 @@ def test_a_format_is_added_by_its_row_in_the_table_alone(tmp_path: Path, monkeyp
         {"clip": "c", "camera": "k1", "animals": ["blank"]},
     ]
     path.write_text(json.dumps(cards))
-    labels, sites = labels_and_sites(path, ["a", "b", "c", "d"], sites=None, site_pattern=None)
+    found = labels_and_sites(path, ["a", "b", "c", "d"], sites=None, site_pattern=None)
+    labels, sites = found.labels, found.sites
     assert (labels.ids, labels.classes, labels.sites) == (("a", "c"), ("blank", "hog"), ("k1", "k1"))
     assert labels.values.tolist() == [[0, 1], [1, 0]]
     assert sites == {"a": "k1", "b": "k2", "c": "k1"}
     given = write(tmp_path, "filename,site\na,s1\nc,s2\n", "sites.csv")
-    assert labels_and_sites(path, [], sites=given, site_pattern=None)[1] == {"a": "s1", "c": "s2"}
+    assert labels_and_sites(path, [], sites=given, site_pattern=None).sites == {"a": "s1", "c": "s2"}
     path.write_text(json.dumps([{"clip": "a", "camera": "k1", "animals": ["hog", "blank"]}]))
     with pytest.raises(LabelError, match=r"cards.json: 1 clips are labelled 'blank' and a species at once: 'a'"):
         load_labels(path)
@@ -234,3 +235,25 @@ def test_sites_from_the_path() -> None:
         sites_from_pattern(ids, "cam")
     with pytest.raises(LabelError, match="not a regular expression"):
         sites_from_pattern(ids, "(")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_of_spreadsheets_are_read_whatever_separates_their_cells(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "labels.csv"
+    rows = [["filename", "hog", '"wild, big cat"', "", ""], ["a.mp4", "1,0" if separator == ";" else "1", "0", "", ""]]
+    rows.append(["b.mp4", "0", "1", "", ""])
+    path.write_text("".join(separator.join(row) + "\n" for row in rows))
+    labels = load_labels(path)
+    assert labels.classes == ("hog", "wild, big cat")
+    assert labels.values.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_class_that_no_clip_shows_is_left_out_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("filename,hog,lion\na,1,0\nb,0,0\n")
+    found = read_labels(path)
+    assert found.labels.classes == ("hog",)
+    assert found.labels.values.tolist() == [[1], [0]]
+    assert found.notes == (
+        "labels.csv: no clip shows 'lion': left out, since a class needs at least one positive example",
+    )

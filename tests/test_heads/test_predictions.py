@@ -107,3 +107,15 @@ def test_wrong_tables_are_refused(tmp_path: Path) -> None:
         table([[0.5, 0.5]], fold=[0, 1])
     with pytest.raises(DuplicateClipError, match="'a'"):
         Predictions(ids=("a", "a"), classes=("hog",), probabilities=np.zeros((2, 1)))
+
+
+def test_decimal_commas_are_numbers_where_semicolons_separate(tmp_path: Path) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text("filename;hog;fold\na, b.mp4;0,25;1\nc.mp4;1;0\n")
+    found = read_csv(path)
+    assert found.ids == ("a, b.mp4", "c.mp4")
+    assert found.probabilities.tolist() == [[0.25], [1.0]]
+    assert found.fold is not None
+    assert found.fold.tolist() == [1, 0]
+    path.write_text("filename;hog\na.mp4;0.25\n")
+    assert read_csv(path).probabilities.tolist() == [[0.25]]

@@ -78,7 +78,8 @@ def test_a_pattern_finds_the_sites_of_clips_without_labels_where_it_can(tmp_path
     table = pd.DataFrame({"filename": ids[:6], "a": [0, 1] * 3})
     table.to_csv(tmp_path / "labels.csv", index=False)
     everyone = [*ids, "elsewhere.mp4"]
-    labels, sites = labels_and_sites(tmp_path / "labels.csv", everyone, sites=None, site_pattern="^([^/]+)/")
+    found = labels_and_sites(tmp_path / "labels.csv", everyone, sites=None, site_pattern="^([^/]+)/")
+    labels, sites = found.labels, found.sites
     assert labels.sites == tuple(sites_of(ids[:6]))
     assert sites == dict(zip(ids, sites_of(ids), strict=True))
 

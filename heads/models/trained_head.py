@@ -15,11 +15,11 @@ from heads.features.metadata import MetadataTransform
 from heads.features.prefetch import read_ahead
 from heads.features.readers import ConcatenatedReader, Reader
 from heads.features.statistics_cache import cached_statistics
+from heads.models.missing_features import featurize_commands
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
 from store import FeatureStore
 from store.config import parse_settings
-from store.errors import StoreNotFoundError
 from store.key import FeatureKey
 
 
@@ -49,6 +49,11 @@ class TrainedHead:
         self.n_folds = len(self._facts["metadata"])
         self._models: dict[int, keras.Model] = {}
 
+    @property
+    def keys(self) -> tuple[FeatureKey, ...]:
+        """The features that the head was trained on."""
+        return tuple(FeatureKey.from_json(source) for source in self._facts["sources"])
+
     @cached_property
     def reader(self) -> Reader:
         """The reader of exactly the features that the head was trained on.
@@ -56,15 +61,8 @@ class TrainedHead:
         Raises:
             PredictError: the store has not got them.
         """
-        readers = []
-        for key in (FeatureKey.from_json(source) for source in self._facts["sources"]):
-            try:
-                readers.append(self._store.reader(key))
-            except StoreNotFoundError as error:
-                raise PredictError(
-                    f"{self._store.root}: head {self.name} reads features {key.folder}, which are not there; run "
-                    f"featurize with --backbone {key.backbone} and the sampling {dict(key.sampling)}"
-                ) from error
+        require_features([self], self._store)
+        readers = [self._store.reader(key) for key in self.keys]
         return readers[0] if len(readers) == 1 else ConcatenatedReader(readers)
 
     def examples(self, ids: Sequence[str]) -> ClipBatches:
@@ -106,6 +104,20 @@ class TrainedHead:
     def predict(self, examples: ClipBatches) -> NDArray[np.float64]:
         """(K, N, C) the probabilities that each fold's model gives the clips, which are read once for all."""
         return predict_models([self.model(fold) for fold in range(self.n_folds)], examples)
+
+
+def require_features(heads: Sequence[TrainedHead], store: FeatureStore) -> None:
+    """Raise PredictError, with the commands that make them, unless the store holds the features of all heads."""
+    held = {key.digest for key in store.keys()}
+    lacking = [(head, key) for head in heads for key in head.keys if key.digest not in held]
+    if not lacking:
+        return
+    head, key = lacking[0]
+    others = f" ({len({each.digest for _, each in lacking})} kinds in all)" if len(lacking) > 1 else ""
+    raise PredictError(
+        f"{store.root}: head {head.name} reads features {key.folder}, which are not there{others}; make them, with the "
+        f"weights that were used then, by: {featurize_commands([each for _, each in lacking], store)}"
+    )
 
 
 def head_settings(run: RunDirectory, name: str, facts: Mapping[str, Any] | None = None) -> HeadConfig:

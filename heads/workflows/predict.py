@@ -17,7 +17,7 @@ from heads.data.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN, Pred
 from heads.errors import PredictError
 from heads.explain.frame_scores import frame_spread
 from heads.features.readers import Reader, ids_with_frames
-from heads.models.trained_head import TrainedHead
+from heads.models.trained_head import TrainedHead, require_features
 from heads.run import BLEND, RunDirectory
 from heads.workflows.external import added_predictions
 from store import FeatureStore, Status
@@ -99,6 +99,7 @@ def predict_run(
     blend = Blend.from_json(run.read_blend())
     outside = {name: added_predictions(run, name, added) for name in blend.models if run.is_added(name)}
     heads = [TrainedHead(run, store, name) for name in blend.models if name not in outside]
+    require_features(heads, store)
     if ids is None:
         sources = [head.reader for head in heads] or outside.values()
         ids = sorted(set.intersection(*(set(source.ids) for source in sources)))

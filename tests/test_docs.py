@@ -2,10 +2,16 @@
 
 import doctest
 import importlib.util
+import pkgutil
+import re
+import tomllib
+from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pydantic import BaseModel
 from typer.testing import CliRunner
 
 import featurize.cli
@@ -15,6 +21,8 @@ import store.cli
 import store.featurestore
 import store.key
 import store.records
+from heads.recipe import HeadConfig, Recipe
+from heads.recipe.kinds import HEAD_KINDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,3 +70,97 @@ def test_help_of_every_command_can_be_read() -> None:
         done = CliRunner().invoke(app, ["--help"], catch_exceptions=False)
         assert done.exit_code == 0
         assert "Usage" in done.output
+
+
+def test_parts_of_pages_that_the_code_says_are_up_to_date() -> None:
+    for path, made in script(ROOT / "docs" / "make_sections.py").pages().items():
+        assert path.read_text(encoding="utf-8") == made, "run `python docs/make_sections.py`"
+
+
+@pytest.mark.parametrize("model", [HeadConfig, Recipe])
+def test_every_setting_of_a_recipe_says_what_it_is(model: type[BaseModel]) -> None:
+    told = script(ROOT / "docs" / "make_sections.py").descriptions(model)
+    assert list(told) == list(model.model_fields), "`Attributes:` lists the fields, in their order"
+    assert [name for name, text in told.items() if len(text) < 15] == []
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for name, text in told.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` | `")]
+        assert text[1:].rstrip(".") in row
+
+
+def test_a_setting_tells_which_kinds_of_heads_take_it() -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("<!-- made: head -->")[2]
+    rows = {line.split("`")[1]: line[2:-2].split(" | ") for line in page.splitlines() if line.startswith("| `")}
+    assert rows["statistics"][3] == "all"
+    assert rows["tap_dropout"][3] == "`deviation`"
+    assert rows["epochs"][3] == "all but `discriminant`"
+    assert rows["competing"][1::2] == ["`false`; always `true` under `discriminant`", "all but `discriminant`"]
+    for name, value in {"tap_dropout": 0.5, "epochs": 3, "queries": 2, "dense_units": (4,), "name": "a"}.items():
+        told = re.findall(r"`(\w+)`", rows[name][3])
+        for kind in HEAD_KINDS:
+            taken = kind not in told if rows[name][3].startswith("all") else kind in told
+            with nullcontext() if taken else pytest.raises(ValueError, match=f"{name}: .* has no use for it"):
+                HeadConfig(**{"kind": kind, name: value})
+
+
+@pytest.mark.parametrize("package", ["featurize", "heads", "store"])
+def test_drawings_of_the_rooms_are_the_rules_of_imports(package: str) -> None:
+    """Read back out of the drawing, not out of what draws it."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawing = page.partition(f"<!-- made: {package} -->")[2].partition("<!-- end -->")[0]
+    floors = dict(re.findall(r'(f\d+)\["(.+)"\]', drawing))
+    arrows = re.findall(r"(f\d+) --> (f\d+)", drawing)
+    assert arrows == list(pairwise(floors))
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (rule,) = [each for each in settings["tool"]["importlinter"]["contracts"] if each.get("containers") == [package]]
+    assert list(floors.values()) == rule["layers"]
+    rooms = {
+        path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert {room for floor in floors.values() for room in floor.split(" | ")} == rooms - {"__init__"}
+
+
+def test_rooms_in_tables_are_rooms_and_every_room_but_errors_is_in_one() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for package in ("featurize", "heads", "store"):
+        section = page.partition(f"## `{package}`\n")[2].partition("\n## ")[0]
+        rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+        told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+        drawn = set(re.findall(r"\w+", " ".join(re.findall(r'\["(.+)"\]', section))))
+        assert told == drawn - {"errors"}
+
+
+def test_everything_that_a_page_names_by_its_module_is_there() -> None:
+    named = {}
+    for path in pages():
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"`((?:featurize|heads|store)\.[A-Za-z_][\w.]*)(?:\(.*?\))?`", text):
+            named.setdefault(name, path.name)
+    assert len([name for name, page in named.items() if page == "architecture.md"]) > 40
+    assert [f"{page}: {name}" for name, page in named.items() if not is_there(name)] == []
+
+
+def test_every_file_of_the_code_that_a_page_names_is_there() -> None:
+    named = {
+        (path.name, name)
+        for path in pages()
+        for name in re.findall(
+            r"(?<![\w/.])((?:featurize|heads|store|tests|benchmarks|configs|docs)/[\w/]+(?:\.(?:py|md|yaml)|/))(?![\w<])",
+            re.sub(r"```python.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL),
+        )
+    }
+    assert len(named) > 15
+    assert sorted(f"{page}: {name}" for page, name in named if not (ROOT / name).exists()) == []
+
+
+def pages() -> list[Path]:
+    """Pages about the code as it is; experiments are dated, and stay as they were."""
+    return [*ROOT.glob("*.md"), *(path for path in (ROOT / "docs").glob("*.md") if path.name != "experiments.md")]
+
+
+def is_there(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True

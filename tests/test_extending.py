@@ -50,12 +50,6 @@ def test_every_seam_has_an_example() -> None:
     ]
 
 
-def test_files_that_the_page_names_are_there() -> None:
-    named = re.findall(r"`((?:featurize|heads|store|tests|docs)/[\w/]+(?:\.py|/))`", page_examples.PAGE.read_text())
-    assert len(named) > 7
-    assert [name for name in named if not (ROOT / name).exists()] == []
-
-
 def test_saved_files_and_the_tables_that_import_them_can_be_imported(tmp_path: Path) -> None:
     """As examples are run below, their tables are there already; on a disk either may be asked for first."""
     for package in ("store", "featurize", "heads"):

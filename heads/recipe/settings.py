@@ -196,7 +196,7 @@ class Recipe(StrictModel):
     Attributes:
         folds: number of cross-validation folds.
         seed: of folds, weights and shuffling, with room above it for the seeds of single members.
-        heads: the heads.
+        heads: what is trained on each fold, one entry for each kind of head with its settings.
         made_for: the sources that the recipe was published for, if it was; only for telling which are missing.
 
     Example:

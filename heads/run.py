@@ -43,6 +43,7 @@ _TRAIN = "heads train --run {run} ..."
 _BLEND = "heads blend --run {run}"
 _FRAMES = "heads train --run {run} --frame-scores ..."
 _ADD = "heads blend --run {run} --add ..."
+_NO_FILE_NAME_HAS = '/\\:*?"<>|'
 _WRITTEN_WITH = "written_with"  # in metrics.json: file name -> sha256
 
 
@@ -386,12 +387,17 @@ class RunDirectory:
             raise RunError(f"{self.path}: there is no {name} yet; run `{command.format(run=self.path)}` first")
 
 
+def can_name_file(name: str) -> bool:
+    """Whether `name` is safe as a file name: it cannot lead out of the run directory, and every system takes it."""
+    return bool(name) and not name.startswith(".") and not any(letter in name for letter in _NO_FILE_NAME_HAS)
+
+
 def _plain(name: str) -> str:
     """`name`, if it is safe as a file name.
 
     Raises:
-        RunError: it could lead out of the run directory.
+        RunError: it is not.
     """
-    if not name or name.startswith(".") or any(letter in name for letter in '/\\:*?"<>|'):
+    if not can_name_file(name):
         raise RunError(f"'{name}' cannot name a head: it becomes a file name; use letters, digits, '-', '_', '+', '.'")
     return name

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+from saved_models import write_hub_model
 from typer.testing import CliRunner
 
 import featurize.cli
@@ -104,6 +106,39 @@ def test_from_clips_to_report_and_predictions(folder: Path) -> None:
     prior = json.loads((run / "heads" / "attention-efficientnet_lite0" / "head.json").read_text())["prior"]
     (failed,) = said.drop(blended.index).to_numpy()
     np.testing.assert_allclose(failed, np.mean(prior, axis=0), rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def own_models(folder: Path) -> dict[str, list[str]]:
+    """What `featurize` is told of a person's own Keras file and SavedModel, by the name of a head on their features."""
+    image = keras.Input((64, 64, 3))
+    edges = keras.layers.Conv2D(6, 3, strides=4, activation="relu", name="edges")(
+        keras.layers.Rescaling(1 / 255)(image)
+    )
+    keras.Model(image, edges).save(folder / "mine.v2.keras")
+    hub = write_hub_model(folder / "tiny")
+    return {
+        "attention-keras-mine.v2": ["--backbone", f"keras:{folder / 'mine.v2.keras'}", "--taps", "edges"],
+        "attention-hub-tiny": ["--backbone", f"hub:{hub}", "--taps", "block1/unit,block2"],
+    }
+
+
+@pytest.mark.parametrize("head", ["attention-keras-mine.v2", "attention-hub-tiny"])
+def test_own_models_go_the_whole_way(folder: Path, own_models: dict[str, list[str]], head: str) -> None:
+    store, run, table = folder / f"store of {head}", folder / f"run of {head}", folder / f"{head}.csv"
+    told = command("featurize", folder / "clips", *own_models[head], "--store", store, "--frames", 4, "--json", code=3)
+    assert json.loads(told)["done"] == 59
+    recipe = ["--recipe", folder / "recipe.yaml"]
+    command("heads", "train", "--store", store, "--labels", folder / "labels.csv", "--run", run, *recipe)
+    assert {path.name for path in (run / "heads" / head).glob("fold*")} == {f"fold{fold}.keras" for fold in range(3)}
+    board = json.loads(command("heads", "blend", "--run", run, "--json"))
+    assert head in {row["name"] for row in board}
+    command("heads", "report", "--run", run, "--store", store)
+    assert head in (run / "report.html").read_text()
+    command("heads", "predict", "--run", run, "--store", store, "--out", table)
+    blended = pd.read_csv(run / "oof" / "blend.csv").set_index("clip_id").drop(columns="fold")
+    said = pd.read_csv(table).set_index("clip_id").loc[blended.index, list(blended)]
+    np.testing.assert_allclose(said, blended, rtol=1e-9)
 
 
 def test_real_clips_of_every_kind(real_data: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A recipe's heads on the sources that a store holds."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -7,12 +8,15 @@ from difflib import get_close_matches
 from heads.errors import RecipeError
 from heads.features.readers import ConcatenatedReader, Reader
 from heads.recipe import EACH_SOURCE, HeadConfig, Recipe
-from heads.run import BLEND
+from heads.run import BLEND, can_name_file
 from store import FeatureReader, FeatureStore
+from store.digest import settings_digest
 from store.ids import name_a_few
 from store.key import FeatureKey
 
 _FEWEST_TO_JOIN = 2
+_PLAIN_BESIDES_LETTERS = "-_+."
+_DIGEST_CHARS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,7 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
     if not held:
         raise RecipeError(f"{store.root}: the store holds no features; run `featurize` first")
     heads: list[HeadSpec] = []
+    spelt = spell_sources(held)
     notes = [*_missing(recipe, held), *_misspelt(recipe, held)]
     for config in recipe.heads:
         lacking = [name for name in config.classes if classes is not None and name not in classes]
@@ -83,7 +88,7 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
         if not keys:
             notes.append(_left_out(config, held))
             continue
-        heads += _on_keys(config, keys)
+        heads += _on_keys(config, keys, spelt)
     names = [head.name for head in heads]
     if len(set(names)) < len(names):
         raise RecipeError(
@@ -96,11 +101,32 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
     return ResolvedRecipe(heads=heads, notes=notes)
 
 
-def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey]) -> list[HeadSpec]:
+def spell_sources(sources: Sequence[str]) -> dict[str, str]:
+    """What to call each source in the name of a head, which becomes the name of files and folders on any system.
+
+    A source that can name a file keeps its name. In others (`keras:FILE`, `hub:HANDLE`) whatever is neither letter nor
+    digit becomes a dash, and those that then differ from another by nothing but case are told apart by a digest.
+    """
+    plain = {source: source if can_name_file(source) else _spell(source) for source in sources}
+    times = Counter(name.casefold() for name in plain.values())
+    return {
+        source: name
+        if name == source or times[name.casefold()] == 1
+        else f"{name}-{settings_digest(source)[:_DIGEST_CHARS]}"
+        for source, name in plain.items()
+    }
+
+
+def _spell(source: str) -> str:
+    letters = (letter if letter.isalnum() or letter in _PLAIN_BESIDES_LETTERS else "-" for letter in source)
+    return "".join(letters).rstrip(".")
+
+
+def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey], spelt: Mapping[str, str]) -> list[HeadSpec]:
     title = config.name or config.kind
     if config.joined:
         return [HeadSpec(name=title, config=config, keys=tuple(keys))]
-    return [HeadSpec(name=f"{title}-{key.source}", config=config, keys=(key,)) for key in keys]
+    return [HeadSpec(name=f"{title}-{spelt[key.source]}", config=config, keys=(key,)) for key in keys]
 
 
 def _left_out(config: HeadConfig, held: Sequence[str]) -> str:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import unicodedata
 from dataclasses import replace
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 from made_store import made_key, make_store
 
+from featurize.backbones.registry import BACKBONES
 from heads.errors import RecipeError
 from heads.recipe import HeadConfig, Recipe, adapt, builtin_recipe, load_recipe
-from heads.workflows.resolve import resolve_heads
+from heads.run import RunDirectory
+from heads.workflows.resolve import resolve_heads, spell_sources
 from store import FeatureStore
 from store.errors import ConfigError
 from store.maintenance.sweep import unwanted_keys, wanted_sources
@@ -99,6 +102,30 @@ def test_the_published_recipe_is_nine_heads_and_shrinks_to_what_a_store_holds(tm
         "head 'concat' is left out: it joins sources, and there is made",
         "head 'concat-blank' is left out: no clip is labelled 'blank'",
     ]
+
+
+def test_heads_on_own_models_are_named_as_files_may_be_named(tmp_path: Path) -> None:
+    sources = ("keras:Mine", "keras:mine", "hub:google-x-1", 'hub:a b"<c>|?*.', "keras:löwe.v2+motion")
+    store = make_store(tmp_path, np.ones((3, 2), np.uint8), sources)
+    recipe = Recipe(heads=(HeadConfig(kind="attention"),))
+    names = {head.keys[0].source: head.name for head in resolve_heads(recipe, store).heads}
+    digests = {source: hashlib.sha256(f'"{source}"'.encode()).hexdigest()[:6] for source in sources}
+    assert names == {
+        "keras:Mine": f"attention-keras-Mine-{digests['keras:Mine']}",
+        "keras:mine": f"attention-keras-mine-{digests['keras:mine']}",
+        "hub:google-x-1": "attention-hub-google-x-1",
+        'hub:a b"<c>|?*.': "attention-hub-a-b--c----",
+        "keras:löwe.v2+motion": "attention-keras-löwe.v2+motion",
+    }
+    run = RunDirectory(tmp_path / "run")
+    assert {run.head_folder(name).name for name in names.values()} == set(names.values())
+    chosen = resolve_heads(Recipe(heads=(HeadConfig(kind="attention", sources=("keras:mine",)),)), store)
+    assert [head.name for head in chosen.heads] == [names["keras:mine"]]
+
+
+def test_sources_that_could_name_heads_before_keep_their_names() -> None:
+    sources = ["made+left half", "made+Left half", *(f"{name}{view}" for name in BACKBONES for view in ("", "+motion"))]
+    assert spell_sources(sources) == {source: source for source in sources}
 
 
 def test_a_head_can_be_for_one_view_only(tmp_path: Path) -> None:

@@ -1,8 +1,14 @@
-"""Finds the clips below the folders (or among the files) that a person names."""
+"""Finds the clips below the folders (or among the files) that a person names.
 
+Folders that are really there are walked first, all of them. Then come links to folders, of which only those add clips
+that lead out of what was walked: a link changes nothing about the ids of clips that are found without it.
+"""
+
+import heapq
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from featurize.decoding.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -40,21 +46,26 @@ class Found:
     unlisted: tuple[tuple[str, str], ...]
 
 
-def survey(roots: Sequence[Path]) -> Found:
+def survey(roots: Sequence[Path], stored: Callable[[], Iterable[str]] = tuple) -> Found:
     """All clips below `roots`, sorted by id, and the folders that cannot be listed; a root may also be a single file.
 
     Hidden files and folders (their name starts with a dot) are passed over: cameras and operating systems leave
     half-files like `._IMG_0001.AVI` there.
 
+    Args:
+        roots: folders, or single files.
+        stored: gives the ids that the store knows; of several links to one folder, the clips keep the ids that they
+            have there. It is asked only if there are such links.
+
     Raises:
         SourceError: a root does not exist or cannot be read, or there is no clip below any of them.
         DuplicateClipError: two roots give the same id.
     """
-    clips: list[Clip] = []
-    unlisted: list[OSError] = []
+    walk = _Walk()
     for root in roots:
         _require_readable(root)
-        clips += [_describe(path, root) for path in _files(root, unlisted)]
+    clips = [_describe(path, root) for path, root in walk.clips_below(roots, stored)]
+    unlisted = walk.unlisted
     if not clips:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES))
         where = f"; {len(unlisted)} folders could not be listed" if unlisted else ""
@@ -79,22 +90,77 @@ def _require_readable(root: Path) -> None:
         ) from error
 
 
-def _files(root: Path, unlisted: list[OSError]) -> Iterator[Path]:
-    """The clips' files below `root`; the errors of folders that cannot be listed go to `unlisted`."""
-    if root.is_file():
-        yield root
-        return
-    seen = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=unlisted.append):
-        seen.add(os.path.realpath(folder))
-        # A link that leads back to a folder above it would be walked for ever.
-        subfolders[:] = sorted(
-            name for name in subfolders if not name.startswith(".") and os.path.realpath(Path(folder, name)) not in seen
-        )
-        for name in names:
-            path = Path(folder, name)
-            if not name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
-                yield path
+@dataclass(order=True, frozen=True)
+class _Link:
+    """A link to a folder, in the order in which such links are followed.
+
+    Attributes:
+        is_new: whether the store knows no clip below it.
+        height: minus how deep its folder lies, so that one does not take the clips of another that leads further in.
+        path: where it is.
+        root: below what it was found.
+    """
+
+    is_new: bool
+    height: int
+    path: Path
+    root: Path
+
+
+@dataclass
+class _Walk:
+    """A walk through folders that enters none by a link that it has been in.
+
+    Attributes:
+        unlisted: the errors of folders that cannot be listed.
+    """
+
+    unlisted: list[OSError] = field(default_factory=list)
+    _entered: set[str] = field(default_factory=set)
+    _links: list[tuple[Path, Path]] = field(default_factory=list)
+
+    def clips_below(self, roots: Sequence[Path], stored: Callable[[], Iterable[str]]) -> Iterator[tuple[Path, Path]]:
+        """Each clip's file with the root that it belongs to."""
+        for root in roots:
+            for path in [root] if root.is_file() else self._files(root, root):
+                yield path, root
+        ids: list[str] | None = None
+        waiting: list[_Link] = []
+        while self._links or waiting:
+            if self._links and ids is None:
+                ids = sorted(stored())
+            for path, root in self._links:
+                heapq.heappush(waiting, _Link(not _is_stored(path, root, ids or []), _height(path), path, root))
+            self._links.clear()
+            link = heapq.heappop(waiting)
+            for path in self._files(link.path, link.root, by_link=True):
+                yield path, link.root
+
+    def _files(self, top: Path, root: Path, *, by_link: bool = False) -> Iterator[Path]:
+        """The clips' files below the folder `top`; what links lead to is put off."""
+        for folder, subfolders, names in os.walk(top, onerror=self.unlisted.append):
+            real = os.path.realpath(folder)
+            if by_link and real in self._entered:
+                subfolders.clear()
+                continue
+            self._entered.add(real)
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            self._links += [(Path(folder, name), root) for name in subfolders if Path(folder, name).is_symlink()]
+            for name in names:
+                path = Path(folder, name)
+                if not name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+                    yield path
+
+
+def _is_stored(link: Path, root: Path, ids: Sequence[str]) -> bool:
+    """Whether there is a clip below `link` among the sorted `ids`."""
+    start = f"{clip_id_from_path(link, root)}/"
+    place = bisect_left(ids, start)
+    return place < len(ids) and ids[place].startswith(start)
+
+
+def _height(link: Path) -> int:
+    return -len(Path(os.path.realpath(link)).parts)
 
 
 def _describe(path: Path, root: Path) -> Clip:

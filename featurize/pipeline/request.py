@@ -74,7 +74,7 @@ def plan_request(request: Request, store: FeatureStore | None, on_warning: Calla
         TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
     """
     sources = _find_sources(request, on_warning)
-    return _make_plan(request, survey(request.videos), sources, store)
+    return _make_plan(request, _find_clips(request, store), sources, store)
 
 
 def carry_out(
@@ -99,7 +99,7 @@ def carry_out(
     """
     run = find_work_runner(request.work_runner)
     sources = _find_sources(request, on_warning)
-    found = survey(request.videos)
+    found = _find_clips(request, store)
     if request.relink:
         on_moved(relink(found.clips, [source.key(request.sampling) for source in sources], store))
     plan = _make_plan(request, found, sources, store)
@@ -125,6 +125,10 @@ def import_networks(*, verbose: bool) -> None:
     """Import TensorFlow, which takes seconds and talks."""
     with native_chatter(shown=verbose):
         import featurize.runtime.runners  # noqa: F401
+
+
+def _find_clips(request: Request, store: FeatureStore | None) -> Found:
+    return survey(request.videos, (lambda: store.clips().index) if store else tuple)
 
 
 def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[FeatureSource]:

@@ -1,12 +1,17 @@
 import errno
 import os
+import tempfile
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from indexed_clips import write_indexed_clip
 from tiny_backbone import tiny_source
 
@@ -58,6 +63,95 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "b.mp4")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     assert [clip.clip_id for clip in survey([tmp_path]).clips] == ["a/b.mp4"]
+
+
+def ids_below(*roots: Path, stored: Sequence[str] = ()) -> list[str]:
+    return [clip.clip_id for clip in survey(roots, lambda: stored).clips]
+
+
+@pytest.mark.parametrize("name", ["00_first", "zz_last"])
+def test_a_link_to_a_folder_that_is_walked_anyway_adds_nothing(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / "in" / "site1" / "cam1" / "a.mp4"), touch(tmp_path / "in" / "site1" / "b.mp4")
+    for target in ("site1/cam1", "site1", "."):
+        link = tmp_path / "in" / name / "deeper" / target.replace("/", "_").replace(".", "self")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(tmp_path / "in" / target)
+    assert ids_below(tmp_path / "in") == ["site1/b.mp4", "site1/cam1/a.mp4"]
+
+
+def test_a_link_from_one_root_into_another_adds_nothing(tmp_path: Path) -> None:
+    touch(tmp_path / "one" / "a.mp4"), touch(tmp_path / "two" / "b" / "c.mp4")
+    (tmp_path / "one" / "link").symlink_to(tmp_path / "two" / "b")
+    assert ids_below(tmp_path / "one", tmp_path / "two") == ["a.mp4", "b/c.mp4"]
+    assert ids_below(tmp_path / "one") == ["a.mp4", "link/c.mp4"]
+    assert ids_below(tmp_path / "one", tmp_path / "one" / "link") == ["a.mp4", "c.mp4"]
+
+
+def test_links_to_files_are_clips_of_their_own(tmp_path: Path) -> None:
+    touch(tmp_path / "in" / "a.mp4"), touch(tmp_path / "out" / "b.mp4")
+    (tmp_path / "in" / "0.mp4").symlink_to(tmp_path / "in" / "a.mp4")
+    (tmp_path / "in" / "z.mp4").symlink_to(tmp_path / "out" / "b.mp4")
+    assert ids_below(tmp_path / "in") == ["0.mp4", "a.mp4", "z.mp4"]
+
+
+def test_folders_outside_keep_the_ids_that_the_store_has_of_their_clips(tmp_path: Path) -> None:
+    root, out = tmp_path / "in", tmp_path / "out"
+    touch(root / "r.mp4"), touch(out / "o.mp4"), touch(out / "sub" / "s.mp4"), touch(tmp_path / "far" / "f.mp4")
+    (out / "inner").symlink_to(tmp_path / "far")
+    (root / "m").symlink_to(out / "sub")
+    before = ids_below(root)
+    assert before == ["m/s.mp4", "r.mp4"]
+    (root / "a").symlink_to(out)
+    further = ids_below(root, stored=before)
+    assert further == ["a/inner/f.mp4", "a/o.mp4", "m/s.mp4", "r.mp4"]
+    for name in ("0", "b", "z"):
+        (root / name).symlink_to(out)
+        (root / f"{name} again").symlink_to(root / name)
+    assert ids_below(root, stored=further) == further
+
+
+def reachable(folder: Path) -> set[Path]:
+    """The real folders to which one gets from `folder` by subfolders and links."""
+    found, waiting = set(), [folder.resolve()]
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.add(here)
+            waiting += [path.resolve() for path in here.iterdir() if path.is_dir()]
+    return found
+
+
+NAMES = st.lists(st.sampled_from("amz"), min_size=1, max_size=3).map("/".join)
+PLACES = st.tuples(st.sampled_from(["in", "out", "far"]), NAMES)
+LINKS = st.lists(st.tuples(PLACES, PLACES), max_size=5)
+
+
+@given(folders=st.lists(PLACES, min_size=1, max_size=8), links=LINKS, later=LINKS)
+def test_whatever_links_there_are_each_file_is_found_once_under_a_lasting_id(
+    folders: list[tuple[str, str]], links: list[tuple[tuple[str, str], tuple[str, str]]], later: list[Any]
+) -> None:
+    """A clip in each folder; links from any folder to any other one, inside or outside, up or down."""
+    with tempfile.TemporaryDirectory() as name:
+        tmp = Path(name)
+        files = [touch(tmp / "in" / "r.mp4"), *(touch(tmp.joinpath(*folder, "c.mp4")) for folder in folders)]
+
+        def make(pairs: list[tuple[tuple[str, str], tuple[str, str]]]) -> None:
+            for number, (place, target) in enumerate(pairs):
+                link = tmp.joinpath(*place).parent / f"{place[1][-1]}{number}{len(pairs)}"
+                if link.parent.is_dir() and tmp.joinpath(*target).is_dir() and not link.is_symlink():
+                    link.symlink_to(tmp.joinpath(*target))
+
+        make(links)
+        first = {clip.clip_id: clip.path.resolve() for clip in survey([tmp / "in"]).clips}
+        real = {path.relative_to(tmp / "in").as_posix() for path in files if path.is_relative_to(tmp / "in")}
+        assert real <= set(first)
+        followed = {folder / "c.mp4" for folder in reachable(tmp / "in") if (folder / "c.mp4").exists()}
+        assert followed <= set(first.values())
+        assert len(set(first.values())) == len(first)
+        make(later)
+        second = {clip.clip_id: clip.path.resolve() for clip in survey([tmp / "in"], lambda: sorted(first)).clips}
+        assert second.items() >= first.items()
+        assert len(set(second.values())) == len(second)
 
 
 def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:

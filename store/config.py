@@ -70,4 +70,4 @@ def _sentence(problem: ErrorDetails) -> str:
     if problem["type"] == "float_type" and (number := _POWER.fullmatch(str(problem["input"]))):
         digits, fraction, sign, power = number.groups()
         return f"{place}: YAML takes {number[0]} for text; write {digits}{fraction or '.0'}e{sign or '+'}{power}"
-    return f"{place}: {problem['msg']}, received {problem['input']!r}; change the value"
+    return f"{place}: {problem['msg'].removeprefix('Value error, ')}, received {problem['input']!r}; change the value"

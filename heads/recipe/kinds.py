@@ -25,10 +25,6 @@ class Settings(Protocol):
     def queries(self) -> int: ...  # noqa: D102
     @property
     def statistics(self) -> tuple[StatisticName, ...]: ...  # noqa: D102
-    @property
-    def metadata(self) -> tuple[Any, ...]: ...  # noqa: D102
-    @property
-    def competing(self) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +76,9 @@ class HeadKind:
         """What is wrong with the settings of a head of this kind, which is called `name`; "" if nothing is."""
         if self.frames == "always" and self.weighs_frames and settings.queries < 1:
             return f"queries: a head of kind {name} pools by attention; ask for at least 1"
-        if self.frames == "asked" and not (settings.queries or settings.statistics):
-            return "statistics: with neither statistics nor queries there is nothing to see; name one"
-        if self.takes_epochs:
-            return ""
-        if settings.metadata or not settings.statistics:
-            return f"a head of kind {name} sees statistics, at least one, and no metadata"
-        return (
-            "" if settings.competing else f"competing: under a head of kind {name} classes always compete; leave it out"
-        )
+        if not (self.sees_frames(settings) or settings.statistics):
+            return "statistics: with neither statistics nor frames there is nothing to see; name a statistic"
+        return ""
 
 
 HEAD_KINDS: dict[str, HeadKind] = {

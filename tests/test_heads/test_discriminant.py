@@ -235,9 +235,9 @@ def test_it_goes_the_whole_way_of_a_head(tmp_path: Path) -> None:
     [
         ({"dense_units": (4,)}, "dense_units: a head of kind discriminant has no use for it"),
         ({"pseudo_epochs": 2}, "pseudo_epochs: a head of kind discriminant has no use for it"),
-        ({"metadata": ("fps",)}, "sees statistics, at least one, and no metadata"),
-        ({"competing": False}, "competing: under a head of kind discriminant classes always compete"),
-        ({"statistics": ()}, "sees statistics, at least one, and no metadata"),
+        ({"metadata": ("fps",)}, "metadata: a head of kind discriminant has no use for it"),
+        ({"competing": False}, "competing: a head of kind discriminant has no use for it"),
+        ({"statistics": ()}, "statistics: with neither statistics nor frames there is nothing to see"),
     ],
 )
 def test_settings_that_mean_nothing_to_it_are_refused(setting: dict[str, object], said: str) -> None:

@@ -1,15 +1,20 @@
 """CSV tables as people save them: read strictly, so that an error can name the file and the line."""
 
+import bz2
 import csv
+import gzip
+import lzma
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from heads.errors import LabelError
 from store.ids import normalise_clip_id
 
 ID_COLUMNS = ("filename", "filepath", "clip_id")
+_COMPRESSED: Mapping[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +155,14 @@ def delimiter_of(path: Path) -> str:
     """What separates the cells of the first line that is not blank, outside of quotes: a comma, unless semicolons or
     tabs stand there more often.
 
+    A file may be compressed, as the ending of its name says.
+
     Raises:
         OSError: the file cannot be read.
         UnicodeDecodeError: it is not UTF-8.
     """
-    with path.open(encoding="utf-8-sig") as file:
+    opened: Callable[..., IO[str]] = _COMPRESSED.get(path.suffix.lower(), open)
+    with opened(path, "rt", encoding="utf-8-sig") as file:
         first = next((line for line in file if line.strip()), "")
     outside = "".join(first.split('"')[::2])
     return max(",;\t", key=outside.count)

@@ -86,6 +86,16 @@ def test_wrong_files_get_one_sentence(tmp_path: Path, text: str, message: str) -
         read_csv(path)
 
 
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz"])
+def test_compressed_tables_are_read(tmp_path: Path, ending: str) -> None:
+    before = table([[0.25, 0.5], [0.125, 1.0]], fold=[0, 1])
+    path = tmp_path / f"m.csv.{ending}"
+    before.to_frame().to_csv(path, index=False)
+    after = read_csv(path, model="m")
+    assert (after.ids, after.classes) == (before.ids, before.classes)
+    assert np.array_equal(after.probabilities, before.probabilities)
+
+
 def test_two_spellings_of_one_letter_are_one_class(tmp_path: Path) -> None:
     one, two = (unicodedata.normalize(form, "Taï") for form in ("NFC", "NFD"))
     path = tmp_path / "p.csv"

@@ -99,9 +99,10 @@ def _unforeseen(error: Exception, clip_id: str) -> str:
     Raises:
         MachineError: the machine has run out of something, so the next clip would fare no better.
     """
-    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE):
+        lacking = getattr(error, "strerror", None) or str(error) or "out of memory"
         raise MachineError(
-            f"clip '{clip_id}': {error.strerror or error}; give the machine what it lacks, or ask for fewer --workers, "
+            f"clip '{clip_id}': {lacking}; give the machine what it lacks, or ask for fewer --workers, "
             "and run the same command again: what was committed is kept"
         ) from error
     _log.info("clip '%s'", clip_id, exc_info=error)

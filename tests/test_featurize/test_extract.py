@@ -237,14 +237,22 @@ def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
     assert store.clips().loc["3.mp4", "status"] == Status.OK
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (MemoryError("Unable to allocate 2.5 GiB"), "Unable to allocate 2.5 GiB"),
+        (MemoryError(), "out of memory"),
+    ],
+)
 def test_a_machine_that_has_run_out_of_something_stops_the_run_instead_of_failing_every_clip(
-    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
 ) -> None:
     def breaks(*_: object) -> DecodedClip:
-        raise OSError(errno.EMFILE, "Too many open files")
+        raise error
 
     monkeypatch.setattr("featurize.pipeline.prefetch.decode", breaks)
-    with pytest.raises(MachineError, match=r"clip '.*\.mp4': Too many open files; .* run the same command again"):
+    with pytest.raises(MachineError, match=rf"clip '.*\.mp4': {told}; .* run the same command again"):
         run(clips, tmp_path / "store", [tiny_source()])
     assert len(FeatureStore.open(tmp_path / "store").clips()) == 0
 

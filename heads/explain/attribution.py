@@ -65,9 +65,10 @@ def weigh_frames(run: RunDirectory, store: FeatureStore, head: str, clip_ids: Se
         UnweighedError: the head gives frames no weights.
     """
     trained = TrainedHead(run, store, head)
-    config, reader = trained.config, trained.reader
+    config = trained.config
     if not can_weigh(config):
         raise UnweighedError(f"head {head} {_why_unweighed(config)}, so it has no weights per frame; name another head")
+    reader = trained.reader
     for clip_id, row in zip(clip_ids, reader.index_of(clip_ids).tolist(), strict=True):
         if not reader.lengths[row]:
             raise AttendError(

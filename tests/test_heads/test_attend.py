@@ -111,6 +111,12 @@ def test_what_cannot_be_weighed_is_said(folder: Path) -> None:
         weigh_frames(run, store, "still-made", [clip_ids(90)[2]])
 
 
+def test_a_head_that_weighs_nothing_asks_for_no_features(folder: Path, tmp_path: Path) -> None:
+    empty = FeatureStore.open(tmp_path / "store", create=True)
+    with pytest.raises(UnweighedError, match="has no weights per frame"):
+        weigh_frames(RunDirectory(folder / "run"), empty, "still-made", [clip_ids(90)[2]])
+
+
 def test_clips_weighed_together_weigh_what_they_do_alone(folder: Path) -> None:
     store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
     chosen = [clip_ids(90)[place] for place in (88, 0, 7, 85)]

@@ -237,13 +237,13 @@ class Run:
 
         Args:
             store: holds the features that the run's heads read.
-            ids: clips, in the order wanted; all of the store if None.
+            ids: clips, in the order wanted, such as a column of a DataFrame; all of the store if None.
             add: what models from outside, which the blend uses, say of clips.
 
         Returns:
             Answers with the status and the origin of each clip; `to_frame()` gives a DataFrame.
         """
-        return predict_run(self._run, _opened(store), ids, add)
+        return predict_run(self._run, _opened(store), None if ids is None else list(ids), add)
 
     def out_of_fold(self, model: str = BLEND) -> pd.DataFrame:
         """The probabilities that a head, or the blend, gave the labelled clips, none of which it was fitted on."""
@@ -259,10 +259,10 @@ class Run:
         """
         from heads.errors import UnweighedError
 
-        tables = []
+        opened, tables = _opened(store), []
         for name in [head] if head else trained_heads(self._run):
             try:
-                [found] = weigh_frames(self._run, _opened(store), name, [clip_id])
+                [found] = weigh_frames(self._run, opened, name, [clip_id])
             except UnweighedError:
                 if head:
                     raise
@@ -321,6 +321,8 @@ def _as_file(table: Table | None, name: str) -> Iterator[Path]:
         yield None if table is None else Path(table)  # type: ignore[misc]
         return
     frame = table.reset_index() if table.index.name in ID_COLUMNS else table
+    # a mask of a notebook, such as `species == "deer"`, is a column of labels too
+    frame = frame.astype(dict.fromkeys(frame.select_dtypes(bool).columns, int))
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         path = Path(folder) / f"{name} (DataFrame).csv"
         frame.to_csv(path, index=False)

@@ -70,12 +70,21 @@ def test_answers_are_frames_and_say_whose_they_are(folder: Path, tmp_path: Path)
     assert set(answers["origin"]) == {"out of fold"}
     truth = tables()[0].set_index("filename").loc[answers["clip_id"], "deer"]
     assert ((answers["deer"].to_numpy() > 0.5) == (truth.to_numpy() == 1)).mean() > 0.9
+    some = answers["clip_id"][::-10]
+    assert run.predict(folder / "store", some).to_frame()["clip_id"].tolist() == some.tolist()  # type: ignore[arg-type]
     new = make_store(tmp_path / "new", np.array([[0, 1]], np.uint8), ids=["new.mp4"])
     assert run.predict(new).to_frame().loc[0, ["clip_id", "origin"]].tolist() == ["new.mp4", "new"]
     weighed = run.attend(folder / "store", clip_ids(1)[0])
     assert weighed.groupby("head")["weight"].sum().to_numpy() == pytest.approx([1.0] * weighed["head"].nunique())
     page = run.report(folder / "store")
     assert "deviation-made" in page.read_text(encoding="utf-8")
+
+
+def test_columns_of_true_and_false_are_labels(folder: Path) -> None:
+    labels, sites = tables()
+    masks = labels.astype({"blank": bool, "deer": bool})
+    again = heads.train(folder / "store", masks, sites=sites, run=folder / "run", **QUIET)  # type: ignore[arg-type]
+    assert again.path == folder / "run"
 
 
 def test_what_flatters_is_a_warning(folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from heads.data.tables import ID_COLUMNS, TextTable, quoted, read_header, read_t
 from heads.errors import LabelError
 from store.ids import name_a_few
 
-_RESERVED = frozenset({*ID_COLUMNS, "fold", "status"})
+_RESERVED = frozenset({*ID_COLUMNS, "fold", "status", "origin"})
 _CELLS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0,0": 0, "1,0": 1}
 
 

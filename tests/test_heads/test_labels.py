@@ -92,6 +92,7 @@ def test_sites_file_takes_precedence_and_may_hold_more_clips(tmp_path: Path) -> 
         ("filename,hog\na,1,1\n", r"line 2: 3 cells, expected 2"),
         ("filename,hog\n,1\n", r"line 2: the column 'filename' is empty"),
         ("filename,fold\na,1\n", r"a class cannot be called 'fold'"),
+        ("filename,origin\na,1\n", r"a class cannot be called 'origin'"),
         ("filename|hog\na|1\n", r"found 'filename|hog'".replace("|", r"\|")),
         ("filepath,label\na,hog\na,hog\n", r"line 3: clip 'a' with label 'hog' stands already in line 2"),
         ("filepath,label\na,\n", r"line 2, clip 'a': the label is empty"),

@@ -1,6 +1,7 @@
 """What the `heads` commands do, as functions of a notebook or a script: tables in, tables out, notes as warnings."""
 
 import logging
+import sys
 import tempfile
 import threading
 import warnings
@@ -13,7 +14,7 @@ import pandas as pd
 
 from heads.data.history import Epoch
 from heads.data.tables import ID_COLUMNS
-from heads.errors import HeadsWarning
+from heads.errors import HeadsWarning, RunError
 from heads.evaluation.leaderboard import leaderboard
 from heads.evaluation.thresholds import WANTED
 from heads.recipe import Recipe, adapt, load_recipe
@@ -272,7 +273,11 @@ class Run:
 
     @property
     def _is_blended(self) -> bool:
-        return self._run.metrics_path.is_file()
+        """Whether there is a whole blend: not if there is none, nor if blending was stopped."""
+        try:
+            return bool(self._run.read_metrics())
+        except RunError:
+            return False
 
 
 class _Warner:
@@ -292,7 +297,11 @@ class _Warner:
 
 
 def _warn(sentence: str) -> None:
-    warnings.warn(sentence, HeadsWarning, stacklevel=3)
+    """Warn at the place that called this package: Python shows a warning of one place once, and each cell is one."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("heads"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, HeadsWarning, stacklevel=level)
 
 
 def _opened(store: str | Path | FeatureStore) -> FeatureStore:

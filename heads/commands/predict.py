@@ -42,7 +42,16 @@ def predict(
         print_json({"out": str(out), "clips": len(new.status), "statuses": dict(counts), "origins": dict(origins)})
         return
     print(f"{len(new.status)} clips predicted into {out}")
-    known = [clip_id for clip_id, each in zip(new.predictions.ids, new.origin, strict=True) if each is not Origin.NEW]
+    guessed = new.origin.count(Origin.GUESSED)
+    if guessed:
+        stderr_console().print(
+            f"{guessed} of them were given to the run without labels, and every model may have learned from them by its "
+            "own guesses (column origin)",
+            highlight=False,
+            soft_wrap=True,
+        )
+    rows = zip(new.predictions.ids, new.origin, strict=True)
+    known = [clip_id for clip_id, each in rows if each is Origin.OUT_OF_FOLD]
     if known:
         where = "see column origin" if template is None else name_a_few(known)
         how_many = "all" if len(known) == len(new.origin) else f"{len(known)}"

@@ -102,7 +102,7 @@ def _any_number_of_frames(models: Sequence[tuple[int, keras.Model]], inputs: dic
         shape = [*each.shape]
         shape[1 if name == METADATA else 0] = None
         signature[name] = tf.TensorSpec(shape, each.dtype)
-    return tf.function(lambda given: _predict(models, given), input_signature=[signature])
+    return tf.function(lambda given: _predict(models, given), autograph=False, input_signature=[signature])
 
 
 def _predict(models: Sequence[tuple[int, keras.Model]], inputs: dict[str, Any]) -> Any:

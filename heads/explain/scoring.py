@@ -63,6 +63,7 @@ def _score_head(run: RunDirectory, store: FeatureStore, name: str, scored: Calla
     for number in np.unique(fold).tolist():
         own = np.flatnonzero(fold == number)
         spread[:, own] = frame_spread([(number, head.model(number))], examples, own, seen)[0]
+        head.unload()
     layers = to_predictions(name, framed.ids, framed.classes, spread, fold)
     run.write_frames(name, [each.over(other) for each, other in zip(layers, for_one_frame(oof), strict=True)])
 

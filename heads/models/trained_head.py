@@ -15,6 +15,7 @@ from heads.features.metadata import MetadataTransform
 from heads.features.prefetch import read_ahead
 from heads.features.readers import ConcatenatedReader, Reader
 from heads.features.statistics_cache import cached_statistics
+from heads.models.known_clips import known_clips
 from heads.models.missing_features import featurize_commands
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
@@ -93,11 +94,10 @@ class TrainedHead:
         self._models.clear()
 
     def folds_for(self, ids: Sequence[str]) -> NDArray[np.bool_]:
-        """(N, K) which folds' models may be asked about each clip: of one that the run learned from only that which has
-        not seen it, of any other all.
+        """(N, K) which folds' models may be asked about each clip: of one that the run learned from, or of a copy of
+        it, only that which has not seen it; of any other all.
         """
-        folds = self._run.read_folds()
-        fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True)) | self._run.read_unlabelled_folds()
+        fold_of = known_clips(self._run, self._store, ids).fold
         own = np.array([fold_of.get(clip_id, -1) for clip_id in ids], np.int64)
         return np.asarray((own[:, None] == np.arange(self.n_folds)) | (own < 0)[:, None])
 
@@ -134,7 +134,7 @@ def predict_models(models: Sequence[keras.Model], examples: ClipBatches) -> NDAr
         examples: the clips.
     """
     places = list(in_turn(len(examples), PREDICT_CLIPS))
-    predict = tf.function(lambda inputs: _predict(models, inputs), reduce_retracing=True)
+    predict = tf.function(lambda inputs: _predict(models, inputs), autograph=False, reduce_retracing=True)
     parts = [predict(inputs).numpy() for inputs in read_ahead(examples.batch(some) for some in places)]
     nothing = np.zeros((len(models), 0, models[0].output_shape[-1]))
     return np.concatenate([nothing, *parts], axis=1).astype(np.float64)

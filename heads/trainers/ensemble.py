@@ -78,8 +78,9 @@ class FoldEnsemble:
             (K,) the mean loss of each member over the weights that it saw.
         """
         if self._step is None:
-            self._step = tf.function(
+            self._step = tf.function(  # no control flow depends on a tensor: not looking for it halves the tracing
                 self._learn,
+                autograph=False,
                 input_signature=[
                     self._signature(examples),
                     tf.TensorSpec((len(self), None), tf.float32),
@@ -113,6 +114,7 @@ class FoldEnsemble:
         if self._guess is None:
             self._guess = tf.function(
                 lambda inputs, weights: self._outputs(inputs, _rows(weights), training=False),
+                autograph=False,
                 input_signature=[self._signature(examples), tf.TensorSpec((len(self), None), tf.float32)],
             )
         wanted = read_ahead((examples.batch(places), asked[:, places].astype(np.float32)) for places in batches)

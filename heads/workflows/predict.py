@@ -3,7 +3,7 @@
 What a run learned from is answered as it was scored: by models, and by a blend, that have not seen the clip.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ from heads.data.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN, Pred
 from heads.errors import PredictError
 from heads.explain.frame_scores import frame_spread
 from heads.features.readers import Reader, ids_with_frames
+from heads.models.known_clips import known_clips
 from heads.models.trained_head import TrainedHead, require_features
 from heads.run import BLEND, RunDirectory
 from heads.workflows.external import added_predictions
@@ -28,11 +29,13 @@ class Origin(StrEnum):
     """Whose answer a clip got.
 
     NEW: that of all folds' models, none of which learned from it. OUT_OF_FOLD: the run learned from this clip, or from
-    a copy of it, so it has the answer of the models that did not.
+    a copy of it, so it has the answer of the models that did not. GUESSED: the run was given the clip without a label, at
+    no site that any fold holds, so that the models of every fold may have learned from it by their own guesses.
     """
 
     NEW = "new"
     OUT_OF_FOLD = "out of fold"
+    GUESSED = "learned by guesses"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,21 +58,10 @@ class NewPredictions:
         frame = pd.DataFrame(self.predictions.probabilities, columns=list(self.predictions.classes))
         frame.insert(0, ID_COLUMN, list(self.predictions.ids))
         frame.insert(1, STATUS_COLUMN, [status.value for status in self.status])
-        frame.insert(2, ORIGIN_COLUMN, [origin.value for origin in self.origin])
+        # A class may be called so in runs of before the column was there.
+        column = ORIGIN_COLUMN if ORIGIN_COLUMN not in frame else f"{ORIGIN_COLUMN} of the answer"
+        frame.insert(2, column, [origin.value for origin in self.origin])
         return frame
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Known:
-    """Clips that a run learned from, by the ids that a store gives them.
-
-    Attributes:
-        fold: whose models did not learn from each.
-        scored_as: the id under which each stands in the run's tables, where it is the same file for certain.
-    """
-
-    fold: Mapping[str, int]
-    scored_as: Mapping[str, str]
 
 
 def predict_run(
@@ -114,35 +106,19 @@ def predict_run(
     by_fold = zip(*per_head, strict=True) if per_head else [()]
     per_fold = [[*(each for head in own for each in head), *from_outside] for own in by_fold]
     predictions = _always(ids, blend.classes, _prior(heads, blend.classes, run), blend.method)
-    known = _known_clips(run, store, ids)
+    known = known_clips(run, store, ids)
     if decoded:
         predictions = blend.apply_to_folds(per_fold, known.fold).over(predictions)
-    scored = [clip_id for clip_id in decoded if clip_id in known.scored_as]
+    blended = run.read_oof(BLEND)
+    scored = [clip_id for clip_id in decoded if known.scored_as.get(clip_id) in set(blended.ids)]
     if scored:
-        oof = run.read_oof(BLEND).select([known.scored_as[clip_id] for clip_id in scored]).only(blend.classes)
+        oof = blended.select([known.scored_as[clip_id] for clip_id in scored]).only(blend.classes)
         predictions = replace(oof, ids=tuple(scored), fold=None, provenance=predictions.provenance).over(predictions)
-    origin = tuple(Origin.OUT_OF_FOLD if clip_id in known.fold else Origin.NEW for clip_id in ids)
+    origin = tuple(
+        Origin.OUT_OF_FOLD if name in known.fold else Origin.GUESSED if name in known.guessed else Origin.NEW
+        for name in ids
+    )
     return NewPredictions(predictions=predictions, status=status, origin=origin)
-
-
-def _known_clips(run: RunDirectory, store: FeatureStore, ids: Sequence[str]) -> _Known:
-    """Those of `ids` that the run learned from, or that are copies of what it learned from."""
-    folds, fingerprints = run.read_folds(), run.read_fingerprints()
-    fold_of = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
-    fold_of |= {name: fold for name, fold in run.read_unlabelled_folds().items() if 0 <= fold < folds.n_folds}
-    scored = set(run.read_oof(BLEND).ids)
-    original = {mark: name for name, mark in reversed(fingerprints.items()) if mark}
-    marks = store.clips()["fingerprint"].to_dict()
-    fold, scored_as = {}, {}
-    for clip_id in ids:
-        mark = str(marks.get(clip_id, ""))
-        same = clip_id if mark and fingerprints.get(clip_id) == mark else original.get(mark)
-        if same is None and clip_id not in fold_of:
-            continue
-        fold[clip_id] = fold_of[clip_id if same is None else same]
-        if same in scored:
-            scored_as[clip_id] = str(same)
-    return _Known(fold=fold, scored_as=scored_as)
 
 
 def _always(ids: Sequence[str], classes: Sequence[str], prior: ArrayLike, model: str) -> Predictions:

@@ -89,8 +89,9 @@ def test_columns_of_true_and_false_are_labels(folder: Path) -> None:
 
 def test_what_flatters_is_a_warning(folder: Path, tmp_path: Path) -> None:
     labels, _ = tables()
-    with pytest.warns(heads.HeadsWarning, match="no sites were given, so clips of one camera stand on both sides"):
+    with pytest.warns(heads.HeadsWarning, match="no sites were given, so clips of one camera stand on both") as caught:
         heads.train(folder / "store", labels, run=tmp_path / "run", **QUIET)  # type: ignore[arg-type]
+    assert {Path(each.filename).name for each in caught} == {"test_api.py"}
 
 
 def test_wrong_tables_name_the_frame_and_its_line(folder: Path, tmp_path: Path) -> None:

@@ -14,13 +14,17 @@ from heads.data.labels import LabelTable
 from heads.data.listener import LoggingListener
 from heads.data.sites import labels_and_sites
 from heads.data.splits import deal_clips
+from heads.models.trained_head import TrainedHead
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
+from heads.workflows.blend import blend_run
 from heads.workflows.compare_metadata import compare_metadata
 from heads.workflows.compare_splits import compare_splits
 from heads.workflows.eligibility import find_unlabelled
 from heads.workflows.job import read_job
+from heads.workflows.predict import Origin, predict_run
+from store import ClipFacts, Status
 
 LABELLED = 60
 RECIPE = Recipe(folds=3, heads=(small_head(epochs=3, pseudo_epochs=2),))
@@ -135,3 +139,27 @@ def test_second_runs_learn_from_the_same_clips_without_labels(tmp_path: Path) ->
     assert [row["head"] for row in train_at_random] == ["deviation-made"]
     assert "it is trained anew" in told[0]
     assert pd.read_csv(other.unlabelled_path).equals(at_random)
+
+
+@pytest.mark.slow
+def test_an_answer_that_every_model_may_have_learned_from_does_not_pass_for_new(tmp_path: Path) -> None:
+    """Without sites, clips without labels are learned from by the models of all folds."""
+    ids, shown = clip_ids(80), _shown(80)
+    store = make_store(tmp_path / "store", shown)
+    table = pd.DataFrame({"filename": ids, "blank": shown[:, 0], "deer": shown[:, 1]})
+    table.iloc[:LABELLED].to_csv(tmp_path / "labels.csv", index=False)
+    run = RunDirectory(tmp_path / "run")
+    train_run(store, tmp_path / "labels.csv", run, RECIPE, unlabelled=True)
+    blend_run(run, "mean", most_clips_for_trees=0)
+    said = predict_run(run, store)
+    origin = dict(zip(said.predictions.ids, said.origin, strict=True))
+    assert {origin[clip_id] for clip_id in ids[:LABELLED]} == {Origin.OUT_OF_FOLD}
+    assert {origin[clip_id] for clip_id in ids[LABELLED:]} == {Origin.GUESSED}
+    copy = make_store(tmp_path / "moved", shown[:1], ids=["moved.mp4"])
+    facts = copy.clips().loc["moved.mp4"].to_dict()
+    with copy.clip_writer() as writer:
+        changed = {**facts, "status": Status.OK, "fingerprint": f"print of {ids[0]}"}
+        writer.add(ClipFacts(clip_id="moved.mp4", **changed))
+    asked = TrainedHead(run, copy, "deviation-made").folds_for(["moved.mp4"])
+    assert asked.sum() == 1
+    assert asked[0, int(run.read_folds().of(ids[:1])[0])]

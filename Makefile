@@ -44,7 +44,7 @@ demo: $(STAMP)
 	$(BIN)/heads report --run "$(DEMO)/run" --store "$(DEMO)/store"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -53,7 +53,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 check: lint
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -24,3 +24,11 @@ def real_data() -> Path:
     if not (_REAL_DATA / "README.md").is_file():
         pytest.skip(f"no real clips at {_REAL_DATA}; set TRAPLINE_DATA to their folder")
     return _REAL_DATA
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share a fixture of their module on one worker, where it is made once; others go anywhere."""
+    for item in items:
+        fixtures = item._fixtureinfo.name2fixturedefs.values() if hasattr(item, "_fixtureinfo") else ()
+        if any(each.scope == "module" for several in fixtures for each in several):
+            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))

@@ -45,8 +45,8 @@ def predict(
     guessed = new.origin.count(Origin.GUESSED)
     if guessed:
         stderr_console().print(
-            f"{guessed} of them were given to the run without labels, and every model may have learned from them by its "
-            "own guesses (column origin)",
+            f"{guessed} of them were given to the run without labels, and every model may have learned from them by "
+            "its own guesses (column origin)",
             highlight=False,
             soft_wrap=True,
         )

@@ -29,8 +29,8 @@ class Origin(StrEnum):
     """Whose answer a clip got.
 
     NEW: that of all folds' models, none of which learned from it. OUT_OF_FOLD: the run learned from this clip, or from
-    a copy of it, so it has the answer of the models that did not. GUESSED: the run was given the clip without a label, at
-    no site that any fold holds, so that the models of every fold may have learned from it by their own guesses.
+    a copy of it, so it has the answer of the models that did not. GUESSED: the run was given the clip without a label,
+    at no site that any fold holds, so that the models of every fold may have learned from it by their own guesses.
     """
 
     NEW = "new"

@@ -91,7 +91,8 @@ def test_what_flatters_is_a_warning(folder: Path, tmp_path: Path) -> None:
     labels, _ = tables()
     with pytest.warns(heads.HeadsWarning, match="no sites were given, so clips of one camera stand on both") as caught:
         heads.train(folder / "store", labels, run=tmp_path / "run", **QUIET)  # type: ignore[arg-type]
-    assert {Path(each.filename).name for each in caught} == {"test_api.py"}
+    ours = [each for each in caught if issubclass(each.category, heads.HeadsWarning)]
+    assert {Path(each.filename).name for each in ours} == {"test_api.py"}
 
 
 def test_wrong_tables_name_the_frame_and_its_line(folder: Path, tmp_path: Path) -> None:

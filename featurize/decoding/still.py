@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from featurize.decoding.ffmpeg import Probe, clean_text
+from featurize.decoding.jpeg import find_damage
 
 # What Pillow is known to raise over damaged files: its readers trust what a file says of itself.
 _DAMAGE = (
@@ -38,6 +39,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_JPEG = ("JPEG", "MPO")
 _WITHOUT_WHITE = ("I", "F")
 
 Value = TypeVar("Value", int, str)
@@ -68,8 +70,11 @@ def read_image(path: Path) -> Still:
             if image.mode in _WITHOUT_WHITE:
                 return _undecodable(f"its values ({image.mode}) have no agreed white; convert it to 8 or 16 bits")
             picture = _in_eight_bits(image)
+            damage = find_damage(path.read_bytes()) if image.format in _JPEG else ""
     except _DAMAGE as error:
         return _undecodable(clean_text(str(error)) or type(error).__name__)
+    if damage:
+        return _undecodable(f"a part of it would be made up ({damage})")
     frame = np.asarray(picture if turn is None else picture.transpose(turn))
     height, width = frame.shape[:2]
     facts = Probe(container=container, codec=container, width=width, height=height, recorded_at=recorded_at)

@@ -1,7 +1,10 @@
 """Still pictures: odd ones stop nothing, and none is shown as something else than it is."""
 
 import struct
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,6 +92,96 @@ def test_texts_end_at_the_first_zero_character(tmp_path: Path) -> None:
     log = "[info]     creation_time   : 2014-11-20T06:07:08Z\0\0\n[mov @ 0x1] [error] bad atom \0 x\n"
     found = parse_probe(log)
     assert (found.recorded_at, found.errors) == ("2014-11-20T06:07:08Z", ("bad atom",))
+
+
+def photo(seed: int = 0, height: int = 120, width: int = 160) -> Image.Image:
+    """A picture with detail at every size, as photographs have."""
+    rng = np.random.default_rng(seed)
+    sizes = ((3, 4), (15, 20), (height, width))
+    layers = [Image.fromarray(rng.integers(0, 86, (*size, 3), np.uint8)).resize((width, height)) for size in sizes]
+    return Image.fromarray(np.sum([np.asarray(layer) for layer in layers], axis=0).astype(np.uint8))
+
+
+def jpeg(picture: Image.Image, **settings: Any) -> bytes:
+    """The picture as a JPEG file."""
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", **settings)
+    return buffer.getvalue()
+
+
+# What befalls a file at one of its bytes, and in how many of ten places it must be noticed at least: by chance the code
+# fits again behind a damage, and then nothing in the file says that it is not the picture that was taken.
+DAMAGES: dict[str, tuple[Callable[[bytes, int], bytes], int]] = {
+    "the rest is missing": (lambda content, at: content[:at], 10),
+    "the rest is missing but for the end": (lambda content, at: content[:at] + b"\xff\xd9", 10),
+    "the rest is zeros": (lambda content, at: content[:at].ljust(len(content), b"\0"), 10),
+    "the rest is zeros but for the end": (
+        lambda content, at: content[:at].ljust(len(content), b"\0") + b"\xff\xd9",
+        10,
+    ),
+    "a gap": (lambda content, at: content[:at] + content[at + 100 :], 6),
+    "something slipped in": (lambda content, at: content[:at] + content[at - 900 : at] + content[at:], 10),
+    "another picture's rest": (lambda content, at: content[:at] + jpeg(photo(1, 160, 160))[at:], 10),
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "fine": {"quality": 95, "subsampling": 0},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_rows": 1},
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_jpeg_fails_instead_of_being_painted_over(tmp_path: Path, kind: str, what: str) -> None:
+    path = tmp_path / "a.jpg"
+    sound = jpeg(photo(), **KINDS[kind])
+    path.write_bytes(sound)
+    assert decode(path, SAMPLING, []).status is Status.OK
+    damage, fewest = DAMAGES[what]
+    found = []
+    for place in np.linspace(0.4, 0.85, 10):
+        path.write_bytes(damage(sound, int(len(sound) * place)))
+        found.append(decode(path, SAMPLING, []))
+    failed = [clip for clip in found if clip.status is Status.FAILED]
+    assert len(failed) >= fewest
+    assert all(clip.reason.startswith("the image cannot be decoded: ") and not len(clip.times_s) for clip in failed)
+
+
+def with_thumbnail() -> bytes:
+    exif = Image.Exif()
+    exif[DATE_TIME] = "2024:05:06 07:08:09"
+    exif.get_ifd(0x8769)[0x927C] = jpeg(photo(2, 24, 32))  # a maker's note that holds a JPEG
+    return jpeg(photo(), exif=exif)
+
+
+def of_two_pictures() -> bytes:
+    buffer = BytesIO()
+    photo().save(buffer, "MPO", save_all=True, append_images=[photo(1)])
+    return buffer.getvalue()
+
+
+SOUND: dict[str, Callable[[], bytes]] = {
+    "grey": lambda: jpeg(photo().convert("L")),
+    "CMYK": lambda: jpeg(photo().convert("CMYK")),
+    "RGB": lambda: jpeg(photo(), keep_rgb=True),
+    "tiny": lambda: jpeg(photo().resize((1, 1))),
+    "a text behind it": lambda: jpeg(photo()) + b"camera notes " * 99,
+    "zeros behind it": lambda: jpeg(photo()) + bytes(4096),
+    "zeros before the end marker": lambda: jpeg(photo())[:-2] + bytes(500) + b"\xff\xd9",
+    "a thumbnail": with_thumbnail,
+    "two pictures": of_two_pictures,
+}
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_a_sound_jpeg_of_an_odd_kind_is_what_pillow_sees(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(SOUND[kind]())
+    still = read_image(path)
+    assert still.reason == ""
+    with Image.open(path) as picture:
+        np.testing.assert_array_equal(still.frame, picture.convert("RGB"))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")

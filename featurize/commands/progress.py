@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from featurize.pipeline.discover import name_suffixes
 from featurize.pipeline.estimate import CostEstimate
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.summary import Summary
@@ -65,6 +66,7 @@ def summary_facts(summary: Summary, store: str) -> dict[str, Any]:
         "failures": _with_reasons("clip_id", summary.failures),
         "unreached": _with_reasons("clip_id", summary.unreached),
         "unlisted": _with_reasons("folder", summary.unlisted),
+        "passed_over": dict(sorted(summary.passed_over.items())),
     }
 
 
@@ -84,6 +86,7 @@ def print_summary(facts: dict[str, Any]) -> None:
     _print_reasons(console, "failed clip", facts["failures"])
     _print_reasons(console, "not reached", facts["unreached"])
     _print_reasons(console, "not listed", facts["unlisted"])
+    _print_passed_over(console, facts["passed_over"])
     if facts["done"] or facts["failed"]:
         console.print(f"store: {facts['store']}", soft_wrap=True)
 
@@ -135,6 +138,13 @@ def _print_reasons(console: Console, title: str, rows: Sequence[dict[str, str]])
         for row in rows:
             table.add_row(*row.values())
         console.print(table)
+
+
+def _print_passed_over(console: Console, counts: dict[str, int]) -> None:
+    if counts:
+        files, named = sum(counts.values()), name_suffixes(counts)
+        what = "file was passed over, which does" if files == 1 else "files were passed over, which do"
+        console.print(f"{files} {what} not end as clips do: {named}", soft_wrap=True)
 
 
 def _with_reasons(what: str, found: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

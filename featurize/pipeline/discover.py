@@ -7,13 +7,16 @@ that lead out of what was walked: a link changes nothing about the ids of clips 
 import heapq
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from featurize.decoding.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from featurize.errors import SourceError
 from store.ids import clip_id_from_path, name_a_few, require_unique, writable
+
+_SUFFIXES_SHOWN = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +43,12 @@ class Found:
     Attributes:
         clips: the clips, sorted by id.
         unlisted: (folder, reason) of each folder below them that could not be looked into.
+        passed_over: how many files are no clips, going by their suffix; by suffix, hidden ones left out.
     """
 
     clips: tuple[Clip, ...]
     unlisted: tuple[tuple[str, str], ...]
+    passed_over: Mapping[str, int]
 
 
 def survey(roots: Sequence[Path], stored: Callable[[], Iterable[str]] = tuple) -> Found:
@@ -69,13 +74,22 @@ def survey(roots: Sequence[Path], stored: Callable[[], Iterable[str]] = tuple) -
     if not clips:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES))
         where = f"; {len(unlisted)} folders could not be listed" if unlisted else ""
+        where += f"; passed over: {name_suffixes(walk.passed_over)}" if walk.passed_over else ""
         raise SourceError(
             f"{name_a_few(map(str, roots))}: no clip found there, expected files that end in {suffixes}{where}"
         )
     clips.sort(key=lambda clip: clip.clip_id)
     require_unique([clip.clip_id for clip in clips], "the folders that were named")
     reasons = ((writable(str(error.filename)), f"the folder cannot be listed: {error.strerror}") for error in unlisted)
-    return Found(clips=tuple(clips), unlisted=tuple(sorted(reasons)))
+    return Found(clips=tuple(clips), unlisted=tuple(sorted(reasons)), passed_over=dict(walk.passed_over))
+
+
+def name_suffixes(counts: Mapping[str, int]) -> str:
+    """How many files there are of which suffix, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count} {suffix or 'without a suffix'}" for suffix, count in ordered[:_SUFFIXES_SHOWN]]
+    rest = sum(count for _, count in ordered[_SUFFIXES_SHOWN:])
+    return ", ".join([*shown, f"{rest} others"] if rest else shown)
 
 
 def _require_readable(root: Path) -> None:
@@ -113,9 +127,11 @@ class _Walk:
 
     Attributes:
         unlisted: the errors of folders that cannot be listed.
+        passed_over: how many files are no clips, by suffix.
     """
 
     unlisted: list[OSError] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
     _entered: set[str] = field(default_factory=set)
     _links: list[tuple[Path, Path]] = field(default_factory=list)
 
@@ -148,8 +164,12 @@ class _Walk:
             self._links += [(Path(folder, name), root) for name in subfolders if Path(folder, name).is_symlink()]
             for name in names:
                 path = Path(folder, name)
-                if not name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+                if name.startswith("."):
+                    continue
+                if path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
                     yield path
+                else:
+                    self.passed_over[path.suffix.lower()] += 1
 
 
 def _is_stored(link: Path, root: Path, ids: Sequence[str]) -> bool:

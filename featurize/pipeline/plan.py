@@ -51,6 +51,7 @@ class Plan:
         touched: clips whose size or time is not the one in the clip table although their content is.
         unreached: (clip id, reason) of each clip that the store knows and that cannot be read now.
         unlisted: (folder, reason) of each folder whose clips, if it has any, could not be found.
+        passed_over: how many files beside the clips are none, by suffix.
     """
 
     tasks: tuple[Task, ...]
@@ -61,6 +62,7 @@ class Plan:
     touched: tuple[Clip, ...] = ()
     unreached: tuple[tuple[str, str], ...] = ()
     unlisted: tuple[tuple[str, str], ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def keys(self) -> dict[FeatureSource, FeatureKey]:
@@ -118,6 +120,7 @@ class Plan:
             touched=tuple(clip for clip in self.touched if belongs(clip.clip_id)),
             unreached=tuple(row for row in self.unreached if belongs(row[0])),
             unlisted=tuple(row for row in self.unlisted if belongs(row[0])),
+            passed_over={suffix: files for suffix, files in self.passed_over.items() if belongs(suffix)},
         )
 
 

@@ -151,4 +151,4 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
 
 def _make_plan(request: Request, found: Found, sources: Sequence[FeatureSource], store: FeatureStore | None) -> Plan:
     plan = make_plan(found.clips, sources, request.sampling, store, retry_failed=request.retry_failed)
-    return replace(plan, unlisted=found.unlisted).limited(request.limit)
+    return replace(plan, unlisted=found.unlisted, passed_over=found.passed_over).limited(request.limit)

@@ -74,6 +74,7 @@ class Summary:
         failures: (clip id, reason) of each clip that failed.
         unreached: (clip id, reason) of each clip that the store knows and that could not be read.
         unlisted: (folder, reason) of each folder whose clips, if it has any, could not be found.
+        passed_over: how many files beside the clips are none, by suffix.
     """
 
     clips: int
@@ -91,6 +92,7 @@ class Summary:
     failures: tuple[tuple[str, str], ...]
     unreached: tuple[tuple[str, str], ...]
     unlisted: tuple[tuple[str, str], ...]
+    passed_over: Mapping[str, int]
 
     @classmethod
     def of(cls, plan: Plan, progress: Progress) -> "Summary":
@@ -112,6 +114,7 @@ class Summary:
             failures=tuple(progress.failures),
             unreached=(*plan.unreached, *progress.unreached),
             unlisted=plan.unlisted,
+            passed_over=dict(plan.passed_over),
         )
 
     @classmethod
@@ -133,6 +136,7 @@ class Summary:
             failures=tuple(sorted(chain.from_iterable(part.failures for part in parts))),
             unreached=tuple(sorted(chain.from_iterable(part.unreached for part in parts))),
             unlisted=tuple(sorted(chain.from_iterable(part.unlisted for part in parts))),
+            passed_over=dict(sum((Counter(part.passed_over) for part in parts), Counter())),
         )
 
     @property

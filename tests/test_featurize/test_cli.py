@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from indexed_clips import write_indexed_clip
+from typer.testing import CliRunner
 
+from featurize.cli import app
 from store import FeatureStore
 
 FEATURIZE = [sys.executable, "-c", "from featurize.cli import main; main()"]
@@ -209,6 +211,18 @@ def test_a_known_clip_that_cannot_be_reached_is_listed_and_is_no_success(tmp_pat
     assert again.returncode == 3
     assert "a.mp4        cannot be reached now; what the store holds of it is kept" in again.stdout
     assert _clips_of(tmp_path / "store") == 1
+
+
+def test_files_that_are_passed_over_are_named_by_suffix_at_the_end(tmp_path: Path) -> None:
+    write_indexed_clip(tmp_path / "clips" / "a.mp4", 3, fps=2)
+    for name in ("b.txt", "c.txt", "d.XML"):
+        (tmp_path / "clips" / name).touch()
+    words = [str(tmp_path / "clips"), "--backbone", "phash", "--store", str(tmp_path / "store")]
+    done = CliRunner().invoke(app, words)
+    sentence = "3 files were passed over, which do not end as clips do: 2 .txt, 1 .xml"
+    assert (done.exit_code, sentence in done.stdout.splitlines()) == (0, True)
+    again = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert (again["clips"], again["passed_over"]) == (1, {".txt": 2, ".xml": 1})
 
 
 def test_previews_answer_in_json_too(tmp_path: Path) -> None:

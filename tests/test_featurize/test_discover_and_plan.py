@@ -17,7 +17,7 @@ from tiny_backbone import tiny_source
 
 from featurize.commands.progress import estimate_facts, summary_facts
 from featurize.errors import SourceError
-from featurize.pipeline.discover import survey
+from featurize.pipeline.discover import name_suffixes, survey
 from featurize.pipeline.estimate import estimate_cost
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import UNREACHED, make_plan
@@ -160,6 +160,19 @@ def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt")
     with pytest.raises(SourceError, match=r"no clip found there, expected files that end in .*\.avi"):
         survey([tmp_path])
+
+
+def test_files_that_are_passed_over_are_counted_by_suffix(tmp_path: Path) -> None:
+    names = ["a.mp4", "b.TXT", "sub/c.txt", "sub/d.ts", "README", ".hidden.txt", ".trash/e.txt"]
+    for name in names:
+        touch(tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "sub")
+    assert survey([tmp_path]).passed_over == {".txt": 2, ".ts": 1, "": 1}
+    (tmp_path / "a.mp4").unlink()
+    with pytest.raises(SourceError, match=r"passed over: 2 \.txt, 1 without a suffix, 1 \.ts$"):
+        survey([tmp_path])
+    many = {f".{letter}": 2 for letter in "abcdefgh"} | {".y": 1, ".z": 1}
+    assert name_suffixes(many) == "2 .a, 2 .b, 2 .c, 2 .d, 2 .e, 2 .f, 2 .g, 2 .h, 2 others"
 
 
 def close_to_everyone(monkeypatch: pytest.MonkeyPatch, closed: Path) -> None:

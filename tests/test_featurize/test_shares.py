@@ -56,6 +56,7 @@ def test_shares_divide_whatever_a_plan_knows_of_clips_and_folders() -> None:
         done=dict.fromkeys(names[20:40], Status.FAILED),
         unreached=tuple((name, "gone") for name in names[40:]),
         unlisted=tuple((f"card {number}", "closed") for number in range(20)),
+        passed_over={f".{number}": number + 1 for number in range(20)},
     )
     shares = [plan.share(index, 3) for index in range(3)]
     merged = Summary.merged([Summary.of(share, Progress()) for share in shares])

@@ -12,6 +12,7 @@ from featurize.pipeline.estimate import CostEstimate
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.summary import Summary
 from store.console import human_bytes, human_seconds, stdout_console
+from store.ids import name_a_few
 
 
 def estimate_facts(plan: Plan, expected: CostEstimate, seconds: float | None) -> dict[str, Any]:
@@ -66,6 +67,7 @@ def summary_facts(summary: Summary, store: str) -> dict[str, Any]:
         "failures": _with_reasons("clip_id", summary.failures),
         "unreached": _with_reasons("clip_id", summary.unreached),
         "unlisted": _with_reasons("folder", summary.unlisted),
+        "several_video_tracks": list(summary.many_tracks),
         "passed_over": dict(sorted(summary.passed_over.items())),
     }
 
@@ -86,6 +88,7 @@ def print_summary(facts: dict[str, Any]) -> None:
     _print_reasons(console, "failed clip", facts["failures"])
     _print_reasons(console, "not reached", facts["unreached"])
     _print_reasons(console, "not listed", facts["unlisted"])
+    _print_many_tracks(console, facts["several_video_tracks"])
     _print_passed_over(console, facts["passed_over"])
     if facts["done"] or facts["failed"]:
         console.print(f"store: {facts['store']}", soft_wrap=True)
@@ -138,6 +141,16 @@ def _print_reasons(console: Console, title: str, rows: Sequence[dict[str, str]])
         for row in rows:
             table.add_row(*row.values())
         console.print(table)
+
+
+def _print_many_tracks(console: Console, ids: Sequence[str]) -> None:
+    if ids:
+        what = "clip holds" if len(ids) == 1 else "clips hold"
+        console.print(
+            f"{len(ids)} {what} several video tracks, of which the default one was taken, else the largest: "
+            f"{name_a_few(ids)}",
+            soft_wrap=True,
+        )
 
 
 def _print_passed_over(console: Console, counts: dict[str, int]) -> None:

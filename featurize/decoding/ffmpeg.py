@@ -4,12 +4,14 @@ The binary is the one that imageio-ffmpeg brings. It has no ffprobe, so the fact
 """
 
 import functools
+import math
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 import imageio_ffmpeg
@@ -17,17 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.decoding.ppm import ppm_frames
+from featurize.decoding.tracks import choose_track, packets_read, video_tracks
 from featurize.decoding.watchdog import FRAME_LINE, FrameWatch, run_to_its_end
 
 _PROBE_TIMEOUT_S = 30.0
+_SEVERAL = 2
 _MOST_LOG_BYTES = 8 * 2**20
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _INPUT = re.compile(r"Input #0, ([^ ]+), from ")
 _AUDIO = re.compile(r"Stream #0:\d+[^\n]*?: Audio: (?P<rest>[^\n]*)")
 _STREAM_START = re.compile(r", start (-?[\d.]+)")
 _INPUT_START = re.compile(r"Duration: [^\n]*, start: (-?[\d.]+)")
-_VIDEO = re.compile(r"Stream #0:\d+[^\n]*?: Video: (?P<codec>\w+)(?P<rest>[^\n]*)")
-_SIZE = re.compile(r", (\d{1,5})x(\d{1,5})[\s,]")
 _FPS = re.compile(r", ([\d.]+)(k?) fps")
 _RECORDED = re.compile(r"^\[info\]\s+(?:creation_time|date|DateTimeOriginal)\s*: (\S.*?)\s*$", re.MULTILINE)
 # Containers that never were told the time state the start of their epoch.
@@ -50,6 +52,8 @@ class Probe:
 
     Attributes:
         container: ffmpeg's name of the format.
+        track: which of the container's streams the picture is.
+        video_tracks: how many video tracks there are to choose from.
         codec: ffmpeg's name of the video codec, "" if there is no picture.
         width: pixels as coded.
         height: pixels as coded.
@@ -62,6 +66,8 @@ class Probe:
     """
 
     container: str = ""
+    track: int = 0
+    video_tracks: int = 0
     codec: str = ""
     width: int = -1
     height: int = -1
@@ -123,32 +129,46 @@ def probe(path: Path, *, count_packets: bool = False, timeout_s: float = _PROBE_
 
     Args:
         path: a video file.
-        count_packets: read the whole file, without decoding it, for the duration of a container that states none.
+        count_packets: read the whole file, without decoding it, for the duration of a container that states none. It
+            is read in any case where there are several video tracks, for the number of their frames.
         timeout_s: seconds until ffmpeg is killed.
     """
     command = [*_base_command(), "-i", as_file(path)]
-    if count_packets:
-        command += ["-map", "0:v:0", "-c", "copy", "-f", "null", "-"]
     done = run_to_its_end(command, timeout_s=timeout_s)
     if done is None:
         return Probe(errors=(f"ffmpeg did not answer in {timeout_s:g} s",))
-    return parse_probe(done.stderr.decode("utf-8", "replace"))
+    log = done.stderr.decode("utf-8", "replace")
+    tracks = video_tracks(log)
+    if not count_packets and len(tracks) < _SEVERAL:
+        return parse_probe(log)
+    maps = [word for track in tracks for word in ("-map", f"0:{track.index}")]
+    counting = [*command, *maps, "-c", "copy", "-f", "null", "-loglevel", "level+verbose", "-"]
+    counted = run_to_its_end(counting, timeout_s=timeout_s)
+    count = counted.stderr.decode("utf-8", "replace") if counted else ""
+    found = parse_probe(log, packets_read(count))
+    return replace(found, duration_s=_last_time(count)) if math.isnan(found.duration_s) else found
 
 
-def parse_probe(log: str) -> Probe:
-    """The facts in what ffmpeg printed about its input; it is separate so that it can be tested on text."""
+def parse_probe(log: str, packets: Mapping[int, int] = MappingProxyType({})) -> Probe:
+    """The facts in what ffmpeg printed about its input; it is separate so that it can be tested on text.
+
+    Args:
+        log: what it printed.
+        packets: how many packets each video track has, where that was counted.
+    """
     container = _INPUT.search(log)
-    video = _VIDEO.search(log)
-    rest = video["rest"] + "," if video else ""
-    size = _SIZE.search(rest)
-    fps = _FPS.search(rest)
+    tracks = video_tracks(log)
+    video = choose_track(tracks, packets)
+    fps = _FPS.search(video.rest) if video else None
     recorded = _RECORDED.search(log)
     recorded_at = clean_text(recorded[1]) if recorded else ""
     return Probe(
         container=container[1].rstrip(",") if container else "",
-        codec=video["codec"] if video else "",
-        width=int(size[1]) if size else -1,
-        height=int(size[2]) if size else -1,
+        track=video.index if video else 0,
+        video_tracks=len(tracks),
+        codec=video.codec if video else "",
+        width=video.width if video else -1,
+        height=video.height if video else -1,
         fps=float(fps[1]) * (1000 if fps[2] else 1) if fps else float("nan"),
         duration_s=_last_time(log),
         has_audio=_AUDIO.search(log) is not None,

@@ -60,8 +60,9 @@ def _decode_planned(
     keep = sampling.frames if sampling.by_motion else None
     with closing(CropMaker(specs, keep)) as maker, tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
         lowres_path = Path(scratch) / "low.ppm"
+        arguments = _arguments(path, container.track, plan, lowres_plan, lowres_path)
         count = 0
-        for frame in stream_frames(_arguments(path, plan, lowres_plan, lowres_path), stream, timeout_s=timeout_s):
+        for frame in stream_frames(arguments, stream, timeout_s=timeout_s):
             maker.push(frame)
             count += 1
         require_space(stream, count)
@@ -105,10 +106,10 @@ def _is_well_below(seen_s: float, container: Probe) -> bool:
     return seen_s > 0 and missing_s > max(_MOST_MISSING * container.duration_s, 1 / LOW_FPS)
 
 
-def _arguments(path: Path, plan: SamplingPlan, lowres_plan: SamplingPlan, lowres_path: Path) -> list[str]:
-    """The arguments of ffmpeg: sampled frames in full resolution to the pipe, low-resolution frames to a file."""
+def _arguments(path: Path, track: int, plan: SamplingPlan, lowres_plan: SamplingPlan, lowres_path: Path) -> list[str]:
+    """The arguments of ffmpeg: a track's sampled frames in full resolution to the pipe, low-resolution to a file."""
     graph = (
-        f"[0:v:0]scale=w=iw*sar:h=ih:flags={SCALE_FLAGS},setsar=1,split[full][small];"
+        f"[0:{track}]scale=w=iw*sar:h=ih:flags={SCALE_FLAGS},setsar=1,split[full][small];"
         f"[full]{plan.select_filter},scale=flags={SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
         f"[small]{lowres_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
         "showinfo@low=checksum=0[low]"

@@ -120,6 +120,8 @@ def _count(decoded: DecodedTask, progress: Progress) -> None:
     for view in {spec.view for spec, crops in clip.crops.items() if crops.found_no_crop}:
         progress.seen_whole[view] = progress.seen_whole.get(view, 0) + 1
     progress.unheard += decoded.sound is not None and not len(decoded.sound.frames)
+    if clip.container.video_tracks > 1:
+        progress.many_tracks.append(decoded.task.clip.clip_id)
     if clip.status is Status.FAILED:
         progress.failures.append((decoded.task.clip.clip_id, clip.reason))
 

@@ -26,6 +26,7 @@ class Progress:
         seen_whole: clips of which a view that may show less saw nothing but whole frames, by the view's name.
         unreached: (clip id, reason) of each clip that the store knows and that could not be read any more.
         unheard: clips whose picture could be decoded but not their sound, where that was asked for.
+        many_tracks: ids of the clips that hold several video tracks, of which one was taken.
         started: `time.monotonic()` when decoding began.
     """
 
@@ -37,6 +38,7 @@ class Progress:
     unreached: list[tuple[str, str]] = field(default_factory=list)
     seen_whole: dict[str, int] = field(default_factory=dict)
     unheard: int = 0
+    many_tracks: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
     def refuse(self, clip_id: str, reason: str) -> None:
@@ -74,6 +76,7 @@ class Summary:
         failures: (clip id, reason) of each clip that failed.
         unreached: (clip id, reason) of each clip that the store knows and that could not be read.
         unlisted: (folder, reason) of each folder whose clips, if it has any, could not be found.
+        many_tracks: ids of the clips that hold several video tracks, of which one was taken.
         passed_over: how many files beside the clips are none, by suffix.
     """
 
@@ -92,6 +95,7 @@ class Summary:
     failures: tuple[tuple[str, str], ...]
     unreached: tuple[tuple[str, str], ...]
     unlisted: tuple[tuple[str, str], ...]
+    many_tracks: tuple[str, ...]
     passed_over: Mapping[str, int]
 
     @classmethod
@@ -114,6 +118,7 @@ class Summary:
             failures=tuple(progress.failures),
             unreached=(*plan.unreached, *progress.unreached),
             unlisted=plan.unlisted,
+            many_tracks=tuple(progress.many_tracks),
             passed_over=dict(plan.passed_over),
         )
 
@@ -136,6 +141,7 @@ class Summary:
             failures=tuple(sorted(chain.from_iterable(part.failures for part in parts))),
             unreached=tuple(sorted(chain.from_iterable(part.unreached for part in parts))),
             unlisted=tuple(sorted(chain.from_iterable(part.unlisted for part in parts))),
+            many_tracks=tuple(sorted(chain.from_iterable(part.many_tracks for part in parts))),
             passed_over=dict(sum((Counter(part.passed_over) for part in parts), Counter())),
         )
 

@@ -119,6 +119,8 @@ DAMAGES: dict[str, tuple[Callable[[bytes, int], bytes], int]] = {
         lambda content, at: content[:at].ljust(len(content), b"\0") + b"\xff\xd9",
         10,
     ),
+    "zeros": (lambda content, at: content[:at] + bytes(400) + content[at + 400 :], 10),
+    "few zeros": (lambda content, at: content[:at] + bytes(64) + content[at + 64 :], 10),
     "a gap": (lambda content, at: content[:at] + content[at + 100 :], 6),
     "something slipped in": (lambda content, at: content[:at] + content[at - 900 : at] + content[at:], 10),
     "another picture's rest": (lambda content, at: content[:at] + jpeg(photo(1, 160, 160))[at:], 10),
@@ -129,6 +131,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "progressive": {"progressive": True},
     "restarts": {"restart_marker_rows": 1},
 }
+
+
+# The later scans of a progressive file are mostly bits of which nearly all are zeros.
+LESS_SURE = {("progressive", "zeros"): 5, ("progressive", "few zeros"): 5}
 
 
 @pytest.mark.parametrize("what", DAMAGES)
@@ -144,7 +150,7 @@ def test_a_damaged_jpeg_fails_instead_of_being_painted_over(tmp_path: Path, kind
         path.write_bytes(damage(sound, int(len(sound) * place)))
         found.append(decode(path, SAMPLING, []))
     failed = [clip for clip in found if clip.status is Status.FAILED]
-    assert len(failed) >= fewest
+    assert len(failed) >= LESS_SURE.get((kind, what), fewest)
     assert all(clip.reason.startswith("the image cannot be decoded: ") and not len(clip.times_s) for clip in failed)
 
 
@@ -161,10 +167,29 @@ def of_two_pictures() -> bytes:
     return buffer.getvalue()
 
 
+def half_black() -> Image.Image:
+    picture = Image.new("RGB", (640, 480))
+    picture.paste(photo(), (0, 0))
+    return picture
+
+
+def nearly_black() -> Image.Image:
+    """A picture with single points of light, where the shortest code is the end of a block."""
+    picture = np.zeros((480, 640, 3), np.uint8)
+    picture[::97, ::89] = 255
+    return Image.fromarray(picture)
+
+
 SOUND: dict[str, Callable[[], bytes]] = {
     "grey": lambda: jpeg(photo().convert("L")),
     "CMYK": lambda: jpeg(photo().convert("CMYK")),
     "RGB": lambda: jpeg(photo(), keep_rgb=True),
+    "black": lambda: jpeg(Image.new("RGB", (640, 480))),
+    "black, with tables of its own": lambda: jpeg(Image.new("RGB", (640, 480)), optimize=True),
+    "nearly black, with tables of its own": lambda: jpeg(nearly_black(), optimize=True, subsampling=0),
+    "half black": lambda: jpeg(half_black(), quality=95),
+    "half black, with tables of its own": lambda: jpeg(half_black(), optimize=True),
+    "half black, progressive": lambda: jpeg(half_black(), progressive=True),
     "tiny": lambda: jpeg(photo().resize((1, 1))),
     "a text behind it": lambda: jpeg(photo()) + b"camera notes " * 99,
     "zeros behind it": lambda: jpeg(photo()) + bytes(4096),

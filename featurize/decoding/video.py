@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
@@ -46,16 +47,24 @@ def decode_video(path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, t
         decoded = _decode_planned(path, sampling, specs, container, container.duration_s, timeout_s)
         seen_s = _seen_s(decoded)
         if decoded.status is Status.SHORT and _is_well_below(seen_s, container):
-            again = _decode_planned(path, sampling, specs, container, seen_s, timeout_s)
+            start_s = _late_start_s(decoded)
+            again = _decode_planned(path, sampling, specs, container, seen_s, timeout_s, start_s)
             return again if sampling.needs_duration else _shorter_than_stated(again)
-    return decoded
+    return _whole_but_for_sound(decoded, sampling)
 
 
 def _decode_planned(
-    path: Path, sampling: Sampling, specs: Sequence[ViewSpec], container: Probe, duration_s: float, timeout_s: float
+    path: Path,
+    sampling: Sampling,
+    specs: Sequence[ViewSpec],
+    container: Probe,
+    duration_s: float,
+    timeout_s: float,
+    start_s: float = 0.0,
 ) -> DecodedClip:
-    """The frames, planned for a clip of `duration_s` seconds."""
-    plan, lowres_plan = sampling.plan(duration_s, container.fps), _LOW.plan(duration_s, container.fps)
+    """The frames, planned for a picture of `duration_s` seconds that begins at `start_s`."""
+    plan = replace(sampling.plan(duration_s, container.fps), start_s=start_s)
+    lowres_plan = replace(_LOW.plan(duration_s, container.fps), start_s=start_s)
     stream = FrameStream()
     keep = sampling.frames if sampling.by_motion else None
     with closing(CropMaker(specs, keep)) as maker, tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
@@ -85,9 +94,30 @@ def _decode_planned(
     )
 
 
+def _seen_times_s(decoded: DecodedClip) -> NDArray[np.float64]:
+    return np.concatenate([decoded.motion.times_s, decoded.times_s])
+
+
+def _late_start_s(decoded: DecodedClip) -> float:
+    """When the picture begins, if that is later than by a moment; 0 if it is not."""
+    first_s = float(_seen_times_s(decoded).min())
+    return first_s if first_s > 1 / LOW_FPS else 0.0
+
+
+def _whole_but_for_sound(decoded: DecodedClip, sampling: Sampling) -> DecodedClip:
+    """The same clip; one whose sound outlasts its picture lacks nothing if there is a frame for every moment of it."""
+    container = decoded.container
+    if decoded.status is not Status.SHORT or sampling.needs_duration or not container.has_audio:
+        return decoded
+    plan = sampling.plan(container.duration_s, container.fps)
+    if container.fps < plan.bins_per_s or len(decoded.times_s) < plan.bins_until(_seen_times_s(decoded).max()):
+        return decoded
+    return replace(decoded, status=Status.OK, reason="")
+
+
 def _seen_s(decoded: DecodedClip) -> float:
     """How many seconds of picture were seen: the low-resolution frames cover the whole clip."""
-    times_s = np.concatenate([decoded.motion.times_s, decoded.times_s])
+    times_s = _seen_times_s(decoded)
     gap_s = 1 / decoded.container.fps if decoded.container.fps > 0 else 1 / LOW_FPS
     return float(np.ptp(times_s)) + gap_s if len(times_s) else 0.0
 

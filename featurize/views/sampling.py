@@ -115,16 +115,23 @@ class SamplingPlan:
         bins_per_s: bins a second.
         expected: frames that were asked for; 0 where the clip's length is unknown.
         limit: most frames to decode; more than `expected` where some are chosen among them.
+        start_s: when the first bin begins.
     """
 
     bins_per_s: float
     expected: int
     limit: int
+    start_s: float = 0.0
+
+    def bins_until(self, last_frame_s: float) -> int:
+        """How many bins begin until the clip's last frame."""
+        return math.floor((last_frame_s - self.start_s) * self.bins_per_s + _BIN_TOLERANCE) + 1
 
     @property
     def select_filter(self) -> str:
         """The `select` filter of ffmpeg that passes the first frame of each bin."""
         rate = repr(float(self.bins_per_s))
-        now = f"floor(t*{rate}+{_BIN_TOLERANCE})"
-        before = f"floor(prev_selected_t*{rate}+{_BIN_TOLERANCE})"
+        start = f"-{self.start_s!r}" if self.start_s else ""
+        now = f"floor((t{start})*{rate}+{_BIN_TOLERANCE})"
+        before = f"floor((prev_selected_t{start})*{rate}+{_BIN_TOLERANCE})"
         return f"select='isnan(prev_selected_t)+gt({now}\\,{before})'"

@@ -102,6 +102,42 @@ def test_the_length_of_the_picture_counts_and_not_the_container_s(
     assert (chosen.status, len(chosen.times_s)) == (Status.OK, 8)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_picture_that_begins_late_is_seen_to_its_end(tmp_path: Path, suffix: str) -> None:
+    """Frames 0 to 49 from 5.3 to 10.3 s of twenty seconds of sound."""
+    sound = ("-f", "lavfi", "-t", "20", "-i", "sine")
+    plain = write_indexed_clip(tmp_path / "plain.mp4", 50, fps=10)
+    inputs = [*sound, "-itsoffset", "5.3", "-i", str(plain), "-map", "1:v", "-map", "0:a", "-c:v", "copy"]
+    path = tmp_path / f"late{suffix}"
+    subprocess.run([ffmpeg_binary(), "-v", "error", *inputs, str(path)], check=True)
+    spread = frames_of(path, frames=5)
+    assert (spread.status, spread.reason) == (Status.OK, "")
+    assert indices(spread) == [0, 10, 20, 30, 40]
+    np.testing.assert_allclose(spread.times_s, [5.3, 6.3, 7.3, 8.3, 9.3], atol=0.01)
+    thin = frames_of(path, fps=5, max_frames=10)
+    assert indices(thin) == list(range(0, 50, 5))
+    assert thin.reason == "the picture lasts 5.0 s of the 20.0 s that the container states"
+
+
+@pytest.mark.parametrize(("seconds", "status"), [("4", Status.OK), ("5.2", Status.OK), ("5.8", Status.SHORT)])
+def test_sound_that_is_a_little_longer_makes_no_clip_short(tmp_path: Path, seconds: str, status: Status) -> None:
+    sound = ("-f", "lavfi", "-t", seconds, "-i", "sine")
+    path = remux(write_indexed_clip(tmp_path / "plain.mp4", 50, fps=10), tmp_path / "a.mkv", *sound)
+    clip = frames_of(path, fps=10)
+    assert (clip.status, indices(clip)) == (status, list(range(50)))
+    assert clip.reason == (
+        "" if status is Status.OK else "the picture lasts 5.0 s of the 5.8 s that the container states"
+    )
+
+
+def test_a_hole_in_the_picture_is_not_laid_to_the_sound(tmp_path: Path) -> None:
+    hole = ("-vf", "select='lt(n,10)+gte(n,30)'", "-fps_mode", "passthrough")
+    plain = write_indexed_clip(tmp_path / "plain.mkv", 50, fps=10, arguments=hole)
+    clip = frames_of(remux(plain, tmp_path / "a.mkv", "-f", "lavfi", "-t", "5.2", "-i", "sine"), fps=5)
+    assert indices(clip) == [*range(0, 10, 2), *range(30, 50, 2)]
+    assert (clip.status, clip.reason.partition(":")[0]) == (Status.SHORT, "15 of 26 frames that were asked for")
+
+
 def test_what_is_said_of_a_short_clip_is_true(tmp_path: Path) -> None:
     """Frames 10 to 29 of 50 are missing: half of the moments asked for have no frame, though the clip has enough."""
     gap = ("-vf", "select='lt(n,10)+gte(n,30)'", "-fps_mode", "passthrough")

@@ -67,7 +67,10 @@ def make_runner(extractor: keras.Model, runtime: Literal["tensorflow", "openvino
 def _tensorflow_runner(extractor: keras.Model) -> Runner:
     import tensorflow as tf
 
-    graph = tf.function(lambda pixels: extractor(pixels, training=False), jit_compile=False, reduce_retracing=False)
+    # No control flow depends on a tensor, so it is not looked for: networks of a thousand layers are traced sooner.
+    graph = tf.function(
+        lambda pixels: extractor(pixels, training=False), autograph=False, jit_compile=False, reduce_retracing=False
+    )
 
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         features: NDArray[np.float32] = graph(tf.constant(pixels)).numpy()

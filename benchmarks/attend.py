@@ -16,8 +16,6 @@ import json
 import os
 from pathlib import Path
 
-from heads.models.trained_head import TrainedHead
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
@@ -27,6 +25,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from heads.errors import UnweighedError
 from heads.explain.attribution import trained_heads, weigh_frames
+from heads.models.trained_head import TrainedHead
 from heads.run import RunDirectory
 from store import FeatureKey, FeatureStore
 

@@ -26,8 +26,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from heads.trainers.task import HeadTask
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
@@ -42,6 +40,7 @@ from heads.recipe import HeadConfig, builtin_recipe, load_recipe
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import make_batches
 from heads.trainers.members import plan_members
+from heads.trainers.task import HeadTask
 from heads.trainers.trainer import Trainer
 from store import ClipFeatures, FeatureKey, FeatureReader, FeatureStore, Status
 

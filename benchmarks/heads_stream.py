@@ -22,11 +22,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from heads.data.splits import NO_CLIPS
-from heads.recipe.settings import Recipe
-from heads.trainers.task import HeadTask
-from heads.workflows.job import TrainingJob
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
@@ -91,12 +86,15 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
     """Train one head in this process."""
     from heads.data.folds import Folds
     from heads.data.labels import LabelTable
-    from heads.recipe import builtin_recipe, load_recipe
+    from heads.data.splits import NO_CLIPS
+    from heads.recipe import Recipe, builtin_recipe, load_recipe
     from heads.trainers.checkpoint import Checkpoint
     from heads.trainers.cross_validation import make_batches
     from heads.trainers.members import plan_members
+    from heads.trainers.task import HeadTask
     from heads.trainers.trainer import Trainer
     from heads.workflows.estimate import estimate_cost
+    from heads.workflows.job import TrainingJob
     from heads.workflows.resolve import HeadSpec
 
     reader: FeatureReader = FeatureStore.open(root).reader(key())

@@ -45,13 +45,13 @@ def batched_over_separate(members: int, rows: int, columns: int, units: int) -> 
     return best(_with_gradient(lambda: [tf.matmul(given, kernels)], [kernels])) / best(separate)
 
 
-def step_table(title: str, course: Trainer, limits: dict[str, float]) -> str:
+def step_table(title: str, trainer: Trainer, limits: dict[str, float]) -> str:
     """Milliseconds of each stage of a step alone, what it computes and moves, and its share of the limits.
 
     Products count 2 operations forward and 4 more backward. A stage moves what it must read and write at least.
     """
-    members, examples = course.members, course.examples
-    places, weights, _ = course.curriculum.batches(0)[0]
+    members, examples = trainer.members, trainer.task.examples
+    places, weights, _ = trainer.sampler.batches(0)[0]
     batch = examples.batch(places)
     rows = [np.flatnonzero(each > 0) for each in weights]
     stages: list[tuple[str, float, float, float]] = [

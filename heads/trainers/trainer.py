@@ -47,7 +47,7 @@ class Trainer:
     """
 
     def __init__(self, task: HeadTask, checkpoint: Checkpoint) -> None:
-        self._task = task
+        self.task = task
         config, examples = task.config, task.examples
         shape = HeadShape(
             dim=examples.reader.dim,
@@ -72,13 +72,13 @@ class Trainer:
     @property
     def epochs(self) -> int:
         """How many epochs there are, with those on unlabelled clips."""
-        unlabelled = len(self._task.examples) > len(self._task.fold)
-        return self._task.config.epochs + (self._task.config.pseudo_epochs if unlabelled else 0)
+        unlabelled = len(self.task.examples) > len(self.task.fold)
+        return self.task.config.epochs + (self.task.config.pseudo_epochs if unlabelled else 0)
 
     def steps(self) -> Iterator[Epoch]:
         """Go through the epochs that are left, one at a time."""
         while len(self.checkpoint.epochs) < self.epochs:
-            if len(self.checkpoint.epochs) == self._task.config.epochs:
+            if len(self.checkpoint.epochs) == self.task.config.epochs:
                 self._remember()
             yield self._one_epoch()
 
@@ -112,26 +112,26 @@ class Trainer:
         if self.checkpoint.weights_before_pseudo:
             before = self._unpack()
             first, then = (self._judged_by(each) for each in (before, weights))
-            judgements = decide(self._task.plan, first, then, self._task.targets, self._task.fold)
+            judgements = decide(self.task.plan, first, then, self.task.targets, self.task.fold)
             weights = [
                 new if judgements[member.fold].kept else old
-                for member, old, new in zip(self._task.plan, before, weights, strict=True)
+                for member, old, new in zip(self.task.plan, before, weights, strict=True)
             ]
         self.members.set_weights(weights)
-        if self._task.config.class_balance:
-            adjust_for_prior_shift(self.members, self._task)
+        if self.task.config.class_balance:
+            adjust_for_prior_shift(self.members, self.task)
         return judgements
 
     def predict_held_out(self) -> NDArray[np.float32]:
         """(K, N, C) the probabilities of each member for its own fold; NaN elsewhere."""
-        return self._predict(np.stack([self._task.fold == member.fold for member in self._task.plan]))
+        return self._predict(np.stack([self.task.fold == member.fold for member in self.task.plan]))
 
     def _one_epoch(self) -> Epoch:
         started, done = time.monotonic(), len(self.checkpoint.epochs)
-        guesses = self._guess() if done >= self._task.config.epochs else None
+        guesses = self._guess() if done >= self.task.config.epochs else None
         losses = [np.array(epoch.losses) for epoch in self.checkpoint.epochs]
-        rates = learning_rates(self._task.config, losses, len(self.members))
-        found = self.members.train_epoch(self._task.examples, self.sampler.batches(done, guesses), rates)
+        rates = learning_rates(self.task.config, losses, len(self.members))
+        found = self.members.train_epoch(self.task.examples, self.sampler.batches(done, guesses), rates)
         epoch = Epoch(
             number=done + 1,
             epochs=self.epochs,
@@ -145,19 +145,19 @@ class Trainer:
 
     def _guess(self) -> NDArray[np.float32]:
         """(K, U, C) what each member thinks of the unlabelled clips."""
-        labelled, everything = len(self._task.fold), len(self._task.examples)
+        labelled, everything = len(self.task.fold), len(self.task.examples)
         batches = [places + labelled for places in in_turn(everything - labelled, PREDICT_CLIPS)]
-        asked = np.ones((len(self._task.plan), everything), bool)
-        return self.members.predict(self._task.examples, batches, asked)[:, labelled:]
+        asked = np.ones((len(self.task.plan), everything), bool)
+        return self.members.predict(self.task.examples, batches, asked)[:, labelled:]
 
     def _predict(self, asked: NDArray[np.bool_]) -> NDArray[np.float32]:
-        batches = list(in_turn(len(self._task.fold), PREDICT_CLIPS))
-        return self.members.predict(self._task.examples, batches, asked)[:, : len(self._task.fold)]
+        batches = list(in_turn(len(self.task.fold), PREDICT_CLIPS))
+        return self.members.predict(self.task.examples, batches, asked)[:, : len(self.task.fold)]
 
     def _judged_by(self, weights: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.float32]:
         self.members.set_weights(weights)
         return self._predict(
-            np.stack([self._task.fold == (-1 if member.inner is None else member.inner) for member in self._task.plan])
+            np.stack([self.task.fold == (-1 if member.inner is None else member.inner) for member in self.task.plan])
         )
 
     def _remember(self) -> None:
@@ -167,8 +167,8 @@ class Trainer:
         ]
 
     def _unpack(self) -> list[list[NDArray[np.float32]]]:
-        each = len(self.checkpoint.weights_before_pseudo) // len(self._task.plan)
+        each = len(self.checkpoint.weights_before_pseudo) // len(self.task.plan)
         return [
             self.checkpoint.weights_before_pseudo[start : start + each]
-            for start in range(0, each * len(self._task.plan), each)
+            for start in range(0, each * len(self.task.plan), each)
         ]

@@ -110,7 +110,8 @@ def predict_run(
     if decoded:
         predictions = blend.apply_to_folds(per_fold, known.fold).over(predictions)
     blended = run.read_oof(BLEND)
-    scored = [clip_id for clip_id in decoded if known.scored_as.get(clip_id) in set(blended.ids)]
+    in_table = set(blended.ids)
+    scored = [clip_id for clip_id in decoded if known.scored_as.get(clip_id) in in_table]
     if scored:
         oof = blended.select([known.scored_as[clip_id] for clip_id in scored]).only(blend.classes)
         predictions = replace(oof, ids=tuple(scored), fold=None, provenance=predictions.provenance).over(predictions)

@@ -3,7 +3,6 @@
 import logging
 import sys
 import tempfile
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from heads.data.history import Epoch
 from heads.data.tables import ID_COLUMNS
-from heads.errors import HeadsWarning, RunError
+from heads.errors import HeadsWarning, RunError, UnweighedError
 from heads.evaluation.leaderboard import leaderboard
 from heads.evaluation.thresholds import WANTED
 from heads.recipe import Recipe, adapt, load_recipe
@@ -32,8 +30,8 @@ with native_chatter(shown=False):  # TensorFlow talks when it is imported
     from heads.workflows.external import add_predictions
     from heads.workflows.job import TrainingJob, read_job
     from heads.workflows.predict import NewPredictions, predict_run
-    from heads.workflows.progress_bar import Done, Show, done_epoch, steps_shown
-    from heads.workflows.train import be_deterministic
+    from heads.workflows.progress_bar import Show, StepListener, steps_shown
+    from heads.workflows.train import be_deterministic, epochs_left
     from heads.workflows.train import train as train_heads
 
 if TYPE_CHECKING:
@@ -112,11 +110,9 @@ def train(
             allow_missing=allow_missing,
             unlabelled=unlabelled,
         )
-    kept = directory.head_names()
-    further = compare_splits + compare_metadata
-    epochs = sum((further + (head.name not in kept)) * job.epochs(head) for head in job.heads)
+    epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata)
     with _bar(epochs, shown=progress) as show:
-        listener = _Warner(show)
+        listener = StepListener(_warn, show)
         train_heads(job, directory, listener)
         if compare_splits:
             score_on_random_folds(job, directory, listener)
@@ -258,8 +254,6 @@ class Run:
             clip_id: the clip.
             head: one head; all that weigh frames if None.
         """
-        from heads.errors import UnweighedError
-
         opened, tables = _opened(store), []
         for name in [head] if head else trained_heads(self._run):
             try:
@@ -278,22 +272,6 @@ class Run:
             return bool(self._run.read_metrics())
         except RunError:
             return False
-
-
-class _Warner:
-    """Hands notes on as warnings, and steps to a bar."""
-
-    def __init__(self, show: Show) -> None:
-        self.stopping, self._show = threading.Event(), show
-
-    def note(self, sentence: str) -> None:
-        _warn(sentence)
-
-    def epoch(self, head: str, epoch: Epoch) -> None:
-        self._show(done_epoch(head, epoch))
-
-    def scored(self, head: str, number: int, total: int) -> None:
-        self._show(Done(head, f"{head}: single frames of clip {number} of {total}", number, total))
 
 
 def _warn(sentence: str) -> None:
@@ -320,7 +298,7 @@ def _bar(steps: int, *, shown: bool) -> Iterator[Show]:
 def _score_frames(job: TrainingJob, run: RunDirectory, *, shown: bool) -> None:
     asked = heads_to_score(run)
     with _bar(len(asked) * len(job.labels.ids), shown=shown) as show:
-        score_frames(run, job.store, asked, _Warner(show).scored)
+        score_frames(run, job.store, asked, StepListener(_warn, show).scored)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What `heads train` does, once its words are parsed."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,14 @@ from heads.commands.estimate import show_estimate
 from heads.commands.tensorboard import EventFiles
 from heads.errors import StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
-from heads.recipe import load_recipe
-from heads.recipe.settings import adapt
+from heads.recipe import adapt, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
 from heads.workflows.job import read_job
-from heads.workflows.progress_bar import ConsoleListener, steps_shown
-from heads.workflows.train import Trained, be_deterministic
-from heads.workflows.train import train as cross_validate_head
+from heads.workflows.progress_bar import StepListener, steps_shown
+from heads.workflows.train import Trained, be_deterministic, epochs_left
+from heads.workflows.train import train as train_heads
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
 
@@ -63,20 +63,20 @@ def train(
     if dry_run:
         show_estimate(job, as_json=as_json)
         return
-    kept, further = run.head_names(), compare_splits + compare_metadata
-    epochs = sum((further + (head.name not in kept)) * job.epochs(head) for head in job.heads)
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    epochs = epochs_left(job, run, comparisons=compare_splits + compare_metadata)
     events = EventFiles(run) if tensorboard else None
     try:
         with steps_shown(console, epochs) as show:
-            trained = cross_validate_head(job, run, ConsoleListener(console, show, events))
-            splits = score_on_random_folds(job, run, ConsoleListener(console, show)) if compare_splits else []
-            worth = score_the_other_way(job, run, ConsoleListener(console, show)) if compare_metadata else []
+            trained = train_heads(job, run, StepListener(say, show, events))
+            splits = score_on_random_folds(job, run, StepListener(say, show)) if compare_splits else []
+            worth = score_the_other_way(job, run, StepListener(say, show)) if compare_metadata else []
         if frame_scores:
             asked = heads_to_score(run)
             with steps_shown(console, len(asked) * len(run.read_folds().ids)) as show:
-                score_frames(run, store, asked, ConsoleListener(console, show).scored)
+                score_frames(run, store, asked, StepListener(say, show).scored)
     except StoppedError as stopped:
-        console.print(str(stopped), highlight=False, soft_wrap=True)
+        say(str(stopped))
         raise typer.Exit(_STOPPED) from stopped
     if as_json:
         print_json([asdict(head) for head in trained])

@@ -91,22 +91,24 @@ def _lines(console: Console) -> Show:
     return line
 
 
-class ConsoleListener:
-    """Tells a person at a terminal: notes as sentences, epochs and scored clips as steps of a bar.
+class StepListener:
+    """Shows epochs and scored clips as steps of a bar, and hands notes on.
 
     Args:
-        console: where.
-        show: told each step, as `steps_shown` gives it.
-        events: told each epoch too, such as TensorBoard's event files.
+        on_note: called with each note: prints it, or warns.
+        show: called with each step, as `steps_shown` gives it.
+        events: called with each epoch too, such as TensorBoard's event files.
     """
 
-    def __init__(self, console: Console, show: Show, events: Callable[[str, Epoch], None] | None = None) -> None:
-        self._console, self._show, self._events = console, show, events
+    def __init__(
+        self, on_note: Callable[[str], None], show: Show, events: Callable[[str, Epoch], None] | None = None
+    ) -> None:
+        self._on_note, self._show, self._events = on_note, show, events
         self.stopping = threading.Event()
 
     def note(self, sentence: str) -> None:
-        """Print a sentence."""
-        self._console.print(sentence, highlight=False, soft_wrap=True)
+        """Hand a sentence on."""
+        self._on_note(sentence)
 
     def epoch(self, head: str, epoch: Epoch) -> None:
         """Advance by an epoch."""

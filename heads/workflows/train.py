@@ -76,6 +76,12 @@ def train(job: TrainingJob, run: RunDirectory, listener: Listener) -> list[Train
     return done
 
 
+def epochs_left(job: TrainingJob, run: RunDirectory, *, comparisons: int = 0) -> int:
+    """How many epochs training a run takes that holds some heads already, and training all once more per comparison."""
+    kept = run.head_names()
+    return sum((comparisons + (head.name not in kept)) * job.epochs(head) for head in job.heads)
+
+
 def begin(job: TrainingJob, run: RunDirectory) -> None:
     """Write what the heads of a job are going to share, or make sure that the run was begun with just the same.
 

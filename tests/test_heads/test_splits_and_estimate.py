@@ -13,7 +13,7 @@ from training import train_run
 from typer.testing import CliRunner
 
 from heads.cli import app
-from heads.recipe.settings import HeadConfig, Recipe
+from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.workflows.estimate import estimate_cost
 from heads.workflows.job import read_job

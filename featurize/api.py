@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from featurize.backbones.runner import RuntimeName
 from featurize.errors import FeaturizeWarning
@@ -88,13 +88,13 @@ def run(
     Warns:
         FeaturizeWarning: a network is untrained; clips failed or could not be reached, or folders not be listed.
     """
-    request = Request(
-        videos=_paths(videos),
-        backbones=_words(backbones),
-        views=_words(views),
-        sampling=_sampling(fps, frames, max_frames, choose),
-        weights=_weight_words(weights),
-        taps=None if taps is None else ",".join(taps),
+    request = _request(
+        videos,
+        backbones,
+        views,
+        _sampling(fps, frames, max_frames, choose),
+        weights,
+        taps,
         input_px=input_px,
         resize=resize,
         offline=offline,
@@ -106,7 +106,7 @@ def run(
         clips_per_part=clips_per_part,
         work_runner=work_runner,
     )
-    opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
+    opened = _opened(store)
     summary = carry_out(request, opened, watch=_bar if progress else _nothing, on_warning=_warn)
     _warn_of_losses(summary)
     return summary
@@ -164,21 +164,46 @@ def plan(
     Warns:
         FeaturizeWarning: a network is untrained.
     """
-    request = Request(
-        videos=_paths(videos),
-        backbones=_words(backbones),
-        views=_words(views),
-        sampling=_sampling(fps, frames, max_frames, choose),
-        weights=_weight_words(weights),
-        taps=None if taps is None else ",".join(taps),
+    request = _request(
+        videos,
+        backbones,
+        views,
+        _sampling(fps, frames, max_frames, choose),
+        weights,
+        taps,
         input_px=input_px,
         resize=resize,
         offline=offline,
         limit=limit,
         retry_failed=retry_failed,
     )
-    opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
+    opened = _opened(store)
     return plan_request(request, opened, _warn)
+
+
+def _request(
+    videos: Videos,
+    backbones: str | Sequence[str],
+    views: str | Sequence[str],
+    sampling: Sampling,
+    weights: GivenWeights | None,
+    taps: Sequence[str] | None,
+    **settings: Any,
+) -> Request:
+    """The request of a function's arguments; `settings` are those that a `Request` takes as they are."""
+    return Request(
+        videos=_paths(videos),
+        backbones=_words(backbones),
+        views=_words(views),
+        sampling=sampling,
+        weights=_weight_words(weights),
+        taps=None if taps is None else ",".join(taps),
+        **settings,
+    )
+
+
+def _opened(store: str | Path | FeatureStore) -> FeatureStore:
+    return store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
 
 
 def _paths(videos: Videos) -> list[Path]:

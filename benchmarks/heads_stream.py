@@ -144,6 +144,7 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
         unlabelled=NO_CLIPS,
         learns_unlabelled=False,
         sites={},
+        features=(),
         notes=(),
     )
     for each in (clips, project):

@@ -39,7 +39,7 @@ def run(
     offline: bool = False,
     limit: int | None = None,
     retry_failed: bool = False,
-    relink: bool = False,
+    relink: bool | None = None,
     runtime: RuntimeName = "auto",
     workers: int | None = None,
     clips_per_part: int = 256,
@@ -72,7 +72,8 @@ def run(
         offline: never download weights.
         limit: do at most so many clips.
         retry_failed: do clips again that failed before or broke part way.
-        relink: first recognise clips that only moved, by their content.
+        relink: first recognise clips that only moved, by their content; False computes them again under their new
+            names, None stops where they did.
         runtime: what runs the networks: "auto" is OpenVINO on a CPU, TensorFlow on a GPU.
         workers: decoding threads; as many as there are processors if None.
         clips_per_part: clips after which a part is committed, at the latest.
@@ -106,7 +107,7 @@ def run(
         clips_per_part=clips_per_part,
         work_runner=work_runner,
     )
-    opened = _opened(store)
+    opened = store if isinstance(store, FeatureStore) else Path(store)
     summary = carry_out(request, opened, watch=_bar if progress else _nothing, on_warning=_warn)
     _warn_of_losses(summary)
     return summary

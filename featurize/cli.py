@@ -84,7 +84,14 @@ Limit = Annotated[int | None, typer.Option(min=0, help="Do at most so many clips
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Do clips again that failed before or broke part way.")
 ]
-Relink = Annotated[bool, typer.Option("--relink", help="First recognise clips that only moved, by their content.")]
+Relink = Annotated[
+    bool | None,
+    typer.Option(
+        "--relink/--no-relink",
+        help="First recognise clips that only moved, by their content; or compute them again.",
+        show_default="stop and ask where clips moved",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs; keep nothing.")]
 ListBackbones = Annotated[bool, typer.Option("--list-backbones", help="List the networks there are.")]
 ListTaps = Annotated[bool, typer.Option("--list-taps", help="List what each --backbone can be tapped at.")]
@@ -112,7 +119,7 @@ def featurize(
     limit: Limit = None,
     clips_per_part: ClipsPerPart = 256,
     retry_failed: RetryFailed = False,
-    relink: Relink = False,
+    relink: Relink = None,
     dry_run: DryRun = False,
     preview: Preview = None,
     list_backbones: ListBackbones = False,

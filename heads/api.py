@@ -54,6 +54,7 @@ def train(
     metadata: bool = True,
     allow_missing: bool = False,
     unlabelled: bool = False,
+    features: Sequence[str] = (),
     deterministic: bool = False,
     frame_scores: bool = False,
     compare_splits: bool = False,
@@ -79,6 +80,7 @@ def train(
         metadata: whether heads see clip facts (frame size, light, motion).
         allow_missing: leave out labelled clips that the store does not hold.
         unlabelled: learn from the store's clips without labels too, but for held-out sites.
+        features: which features of the store to read: settings such as "fps=3", or names; all if empty.
         deterministic: the same bits for the same seed, always.
         frame_scores: score single frames too, for the `+frames` blenders.
         compare_splits: train on random folds too: by how much they flatter.
@@ -109,6 +111,7 @@ def train(
             site_pattern=site_pattern,
             allow_missing=allow_missing,
             unlabelled=unlabelled,
+            features=features,
         )
     epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata)
     with _bar(epochs, shown=progress) as show:

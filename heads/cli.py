@@ -34,6 +34,14 @@ Unlabelled = Annotated[
     bool,
     typer.Option("--unlabelled", help="Learn from the store's clips without labels too, but for held-out sites."),
 ]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME|SETTING=VALUE",
+        help="Which features of the store to read, such as fps=3, or a name that `store ls` shows; may be given again.",
+        show_default="all",
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option(help="Random seed of folds, weights, dropout and order.", show_default="the recipe's")
 ]
@@ -105,6 +113,7 @@ def train(
     site_pattern: SitePattern = None,
     allow_missing: AllowMissing = False,
     unlabelled: Unlabelled = False,
+    features: Features = None,
     seed: Seed = None,
     deterministic: Deterministic = False,
     no_metadata: NoMetadata = False,
@@ -129,6 +138,7 @@ def train(
         site_pattern=site_pattern,
         allow_missing=allow_missing,
         unlabelled=unlabelled,
+        features=features or (),
         seed=seed,
         deterministic=deterministic,
         no_metadata=no_metadata,

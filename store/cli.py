@@ -133,7 +133,7 @@ def gc(
         raise typer.BadParameter("nothing says what to keep; give --recipe FILE or --keep SOURCE")
     opened = _open(store)
     plan = plan_sweep(opened, wanted_sources(recipe or []) | set(keep or []), unused_days)
-    facts = sweep_facts(plan)
+    facts = sweep_facts(opened, plan)
     stderr_console().print(describe_sweep(facts), soft_wrap=True)
     if plan.is_worth_it and (yes or typer.confirm(sweep_question(facts), err=True)):
         facts["cache"]["removed_bytes"] = carry_out(opened, plan)

@@ -1,7 +1,7 @@
 """FeatureStore: a directory of immutable parts, and what can be asked of it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from store.format.clip_part import ClipPart, load_clip_part
 from store.format.columns import STATUS_CODES
 from store.format.feature_part import FeaturePart, load_feature_part
 from store.format.layout import SPEC, key_folders, make_folder, read_spec, write_spec
-from store.key import FeatureKey
+from store.key import FeatureKey, distinguish
 from store.records import ClipFacts, ClipFeatures, Status
 
 if TYPE_CHECKING:
@@ -94,26 +94,34 @@ class FeatureStore:
         """
         return [read_spec(folder) for folder in key_folders(self.root)]
 
-    def find(self, source: str) -> FeatureKey:
+    def find(self, source: str, among: Sequence[FeatureKey] | None = None) -> FeatureKey:
         """The one key that `source` means: a key's source name, or its folder name or the beginning of it.
 
+        Args:
+            source: the name.
+            among: the keys that may be meant; all of the store if None.
+
         Raises:
-            StoreNotFoundError: none or several fit; they are named.
+            StoreNotFoundError: none or several fit; they are named, and what tells them apart.
         """
-        fits = self.meant(source)
+        fits = self.meant(source, among)
         if len(fits) == 1:
             return fits[0]
         if fits:
-            names = ", ".join(key.folder for key in fits)
-            raise StoreNotFoundError(f"{self.root}: {source!r} may mean {names}; give the folder name of one of them")
+            told = distinguish(fits)
+            names = ", ".join(f"{key.folder} ({told[key.folder]})" for key in fits)
+            raise StoreNotFoundError(
+                f"{self.root}: {source!r} may mean {names}; give the folder name of one of them (to `heads train` by "
+                f"--features, which takes settings too: --features '{told[fits[0].folder]}')"
+            )
         names = ", ".join(f"{key.source} ({key.folder})" for key in self.keys()) or "none"
         raise StoreNotFoundError(
             f"{self.root}: there are no features {source!r}; there are: {names}; featurize it first"
         )
 
-    def meant(self, source: str) -> list[FeatureKey]:
+    def meant(self, source: str, among: Sequence[FeatureKey] | None = None) -> list[FeatureKey]:
         """The keys that `source` may mean, as `find` reads it; none if it means nothing here."""
-        keys = self.keys()
+        keys = self.keys() if among is None else among
         return (
             [key for key in keys if key.folder == source]
             or [key for key in keys if key.source == source]

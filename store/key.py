@@ -1,6 +1,6 @@
 """FeatureKey: the settings that make cached features what they are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -108,3 +108,43 @@ class FeatureKey:
             raise CorruptPartError(
                 f"spec.json is not a feature key of format version {FORMAT_VERSION}: {error}"
             ) from error
+
+
+def setting_words(key: FeatureKey) -> dict[str, str]:
+    """The settings of a key as words, by name; those of sampling first, since they differ most often.
+
+    Settings of the view are left out where sampling has one of the same name.
+    """
+    plain = {
+        **{name: value for name, value in key.sampling.items() if name != "mode"},
+        "mode": key.sampling.get("mode", ""),
+        "input_px": key.input_px,
+        "resize": key.resize,
+        "weights": key.weights_sha256,
+        "taps": ",".join(name for name, _ in key.taps),
+        "preprocessing": key.preprocessing,
+        "dtype": key.dtype,
+    }
+    spelt = {**{name: value for name, value in key.view.items() if name not in plain}, **plain}
+    return {name: _spelt(spelt[name]) for name in [*plain, *(name for name in spelt if name not in plain)]}
+
+
+def distinguish(keys: Sequence[FeatureKey]) -> dict[str, str]:
+    """For keys of one source: by folder the fewest settings, as `name=value`, that no other of them has together."""
+    words = {key.folder: setting_words(key) for key in keys}
+    told = {}
+    for folder, own in words.items():
+        others, chosen = [other for name, other in words.items() if name != folder], []
+        for name, value in own.items():
+            if not others:
+                break
+            left = [other for other in others if other.get(name) == value]
+            if len(left) < len(others):
+                chosen.append(f"{name}={value}")
+                others = left
+        told[folder] = " ".join(chosen)
+    return told
+
+
+def _spelt(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

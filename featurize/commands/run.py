@@ -22,23 +22,25 @@ from featurize.pipeline.estimate import estimate_cost, spread
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.progress_bar import progress_bar
-from featurize.pipeline.request import Request, carry_out, import_networks, import_networks_for, plan_request
+from featurize.pipeline.request import (
+    Request,
+    carry_out,
+    existing_store,
+    import_networks,
+    import_networks_for,
+    plan_request,
+)
 from featurize.pipeline.summary import Progress
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
-from store.errors import StoreNotFoundError
 
 _TIMED_CLIPS = 6
 
 
 def dry_run(request: Request, root: Path, *, as_json: bool) -> None:
     """Say what `request` would do in the store at `root` and what it would cost; a few clips are timed."""
-    try:
-        store = FeatureStore.open(root)
-    except StoreNotFoundError:
-        store = None
-    plan = plan_request(request, store, _print_warning)
+    plan = plan_request(request, existing_store(root), _print_warning)
     outlook = estimate_facts(plan, estimate_cost(plan), _measure_seconds(plan, request))
     print_json(outlook) if as_json else print_estimate(stdout_console(), outlook)
 
@@ -46,9 +48,8 @@ def dry_run(request: Request, root: Path, *, as_json: bool) -> None:
 def featurize_folder(request: Request, root: Path, *, as_json: bool) -> int:
     """Carry out `request` into the store at `root`, saying how it goes, and return how much was not to be had."""
     console = stderr_console()
-    store = FeatureStore.open(root, create=True)
     try:
-        summary = carry_out(request, store, watch=_print_progress, on_warning=_print_warning, on_moved=_print_moved)
+        summary = carry_out(request, root, watch=_print_progress, on_warning=_print_warning, on_moved=_print_moved)
     except KeyboardInterrupt:
         console.print("stopped; what was finished is in the store, and the same command continues from there")
         raise

@@ -63,14 +63,21 @@ def survey(roots: Sequence[Path], stored: Callable[[], Iterable[str]] = tuple) -
             have there. It is asked only if there are such links.
 
     Raises:
-        SourceError: a root does not exist or cannot be read, or there is no clip below any of them.
+        SourceError: a root does not exist or cannot be read, or there is no clip below one of them.
         DuplicateClipError: two roots give the same id.
     """
     walk = _Walk()
     for root in roots:
         _require_readable(root)
-    clips = [_describe(path, root) for path, root in walk.clips_below(roots, stored)]
+    found = list(walk.clips_below(roots, stored))
+    clips = [_describe(path, root) for path, root in found]
     unlisted = walk.unlisted
+    empty = set(roots) - {root for _, root in found}
+    if empty and clips:
+        raise SourceError(
+            f"{name_a_few(sorted(map(str, empty)))}: no clip found there, though the other folders that "
+            "were named hold some; leave it out, or correct it (a path that holds spaces needs quotes)"
+        )
     if not clips:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES))
         where = f"; {len(unlisted)} folders could not be listed" if unlisted else ""

@@ -4,13 +4,48 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from featurize.errors import SourceError
 from featurize.pipeline.discover import Clip
+from featurize.pipeline.estimate import spread
 from featurize.pipeline.plan import fingerprint_or_blank
 from store import ClipFacts, FeatureStore, Status
 from store.errors import StoreNotFoundError
 from store.ids import writable
 from store.key import FeatureKey
 from store.maintenance.relink import moved_clips, relink_features
+
+_COMPARED = 64
+_MOVED_SHARE = 0.1
+
+
+def require_unmoved(clips: Sequence[Clip], store: FeatureStore) -> None:
+    """Stop before clips that moved or were renamed are computed again, and stand in the store twice.
+
+    A few of the clips whose ids the store does not know are compared, by size and then by content, with the stored ones
+    that are not among `clips`: two of them at once may well be copies.
+
+    Raises:
+        SourceError: a tenth of the unknown clips, or more, are stored ones under other names.
+    """
+    table = store.clips()
+    named = {clip.clip_id for clip in clips}
+    gone = table[~table.index.isin(named) & (table["fingerprint"] != "") & (table["status"] != Status.FAILED)]
+    unseen = [clip for clip in clips if clip.clip_id not in table.index]
+    sizes = set(gone["size_bytes"])
+    like = [clip for clip in unseen if clip.size_bytes in sizes]
+    sample = list(spread(like, _COMPARED))
+    old_id = dict(zip(gone["fingerprint"], gone.index, strict=True))
+    with ThreadPoolExecutor() as pool:
+        compared = zip(sample, pool.map(fingerprint_or_blank, sample), strict=True)
+        moved = [(old_id[found], clip.clip_id) for clip, found in compared if found in old_id]
+    if not moved or len(moved) / len(sample) * len(like) < _MOVED_SHARE * len(unseen):
+        return
+    about = f"{len(moved)}" if len(sample) == len(like) else f"about {round(len(moved) / len(sample) * len(like))}"
+    raise SourceError(
+        f"{store.root}: {about} of the {len(unseen)} clips that are new to the store are stored ones under another "
+        f"name ('{moved[0][0]}' is '{moved[0][1]}' now): name the folder that was named then, or add --relink, which "
+        "gives what is stored the new names, or --no-relink, which computes all of them again"
+    )
 
 
 def relink(clips: Sequence[Clip], keys: Iterable[FeatureKey], store: FeatureStore) -> int:

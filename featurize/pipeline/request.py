@@ -11,7 +11,7 @@ from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Found, survey
 from featurize.pipeline.plan import Plan, make_plan
-from featurize.pipeline.relink import relink
+from featurize.pipeline.relink import relink, require_unmoved
 from featurize.pipeline.source import FeatureSource, make_source
 from featurize.pipeline.summary import Progress, Summary
 from featurize.pipeline.work import IN_PROCESS, find_work_runner
@@ -19,6 +19,8 @@ from featurize.views.registry import DEFAULT_VIEW
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import native_chatter
+from store.errors import StoreNotFoundError
+from store.key import distinguish
 
 Watch = Callable[[Plan], AbstractContextManager[Callable[[Progress], None]]]
 """Entered when the plan is made and left when it is carried out; gives the callback that is called after every clip."""
@@ -40,7 +42,7 @@ class Request:
         resize: name of the resize rule, None for each one's own.
         limit: most clips to do, None for all.
         retry_failed: whether clips that failed before or broke part way are done again.
-        relink: whether clips that only moved are recognised by their content first.
+        relink: whether clips that only moved are recognised by their content first; None stops where they did.
         runtime: what runs the networks.
         workers: decoding threads, None for as many as processors.
         clips_per_part: clips after which a part is committed.
@@ -59,7 +61,7 @@ class Request:
     resize: str | None = None
     limit: int | None = None
     retry_failed: bool = False
-    relink: bool = False
+    relink: bool | None = None
     runtime: RuntimeName = "auto"
     workers: int | None = None
     clips_per_part: int = 256
@@ -74,12 +76,17 @@ def plan_request(request: Request, store: FeatureStore | None, on_warning: Calla
         TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
     """
     sources = _find_sources(request, on_warning)
-    return _make_plan(request, _find_clips(request, store), sources, store)
+    found = _find_clips(request, store)
+    if store is not None:
+        if request.relink is None:
+            require_unmoved(found.clips, store)
+        _warn_of_other_settings(sources, request.sampling, store, on_warning)
+    return _make_plan(request, found, sources, store)
 
 
 def carry_out(
     request: Request,
-    store: FeatureStore,
+    store: FeatureStore | Path,
     *,
     watch: Watch,
     on_warning: Callable[[str], None],
@@ -89,30 +96,46 @@ def carry_out(
 
     Args:
         request: what is asked for.
-        store: where features and clip facts go.
+        store: where features and clip facts go; a folder in which there is none yet becomes one, once clips are found.
         watch: entered with the plan, for as long as it is carried out.
-        on_warning: called with a sentence on what makes features worthless.
+        on_warning: called with a sentence on what makes features worthless, or on two kinds of them.
         on_moved: called, under `relink`, with the number of clips that were recognised.
 
     Raises:
-        TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
+        TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had; clips that
+            moved, where nothing says what to do about them.
     """
     run = find_work_runner(request.work_runner)
     sources = _find_sources(request, on_warning)
-    found = _find_clips(request, store)
+    known = existing_store(store)
+    found = _find_clips(request, known)
+    opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
     if request.relink:
-        on_moved(relink(found.clips, [source.key(request.sampling) for source in sources], store))
-    plan = _make_plan(request, found, sources, store)
+        on_moved(relink(found.clips, opened.keys(), opened))
+    elif request.relink is None:
+        require_unmoved(found.clips, opened)
+    _warn_of_other_settings(sources, request.sampling, opened, on_warning)
+    plan = _make_plan(request, found, sources, opened)
     import_networks_for(plan, verbose=request.verbose)
     with watch(plan) as on_clip:
         return run(
             plan,
-            store,
+            opened,
             runtime=request.runtime,
             workers=request.workers,
             clips_per_part=request.clips_per_part,
             on_clip=on_clip,
         )
+
+
+def existing_store(store: FeatureStore | Path) -> FeatureStore | None:
+    """The store, if it is one or a folder that holds one; None otherwise."""
+    if isinstance(store, FeatureStore):
+        return store
+    try:
+        return FeatureStore.open(store)
+    except StoreNotFoundError:
+        return None
 
 
 def import_networks_for(plan: Plan, *, verbose: bool) -> None:
@@ -147,6 +170,23 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
         for view in request.views
     )
     return list(dict.fromkeys(sources))
+
+
+def _warn_of_other_settings(
+    sources: Sequence[FeatureSource], sampling: Sampling, store: FeatureStore, on_warning: Callable[[str], None]
+) -> None:
+    """Say which sources the store holds under other settings only, as one name then means two things in it."""
+    held = store.keys()
+    for source in sources:
+        key = source.key(sampling)
+        others = [each for each in held if each.source == key.source]
+        if others and key not in others:
+            words = " and ".join(distinguish([*others, key]).values())
+            on_warning(
+                f"the store holds {key.source} already under other settings, and will hold both ({words}): say to "
+                f"`heads train` which of them it is to read by --features, for example --features "
+                f"{distinguish([*others, key])[key.folder].split()[0]}"
+            )
 
 
 def _make_plan(request: Request, found: Found, sources: Sequence[FeatureSource], store: FeatureStore | None) -> Plan:

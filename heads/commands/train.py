@@ -1,5 +1,6 @@
 """What `heads train` does, once its words are parsed."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ def train(
     site_pattern: str | None,
     allow_missing: bool,
     unlabelled: bool,
+    features: Sequence[str],
     seed: int | None,
     deterministic: bool,
     no_metadata: bool,
@@ -59,6 +61,7 @@ def train(
         site_pattern=site_pattern,
         allow_missing=allow_missing,
         unlabelled=unlabelled,
+        features=features,
     )
     if dry_run:
         show_estimate(job, as_json=as_json)

@@ -39,6 +39,7 @@ class TrainingJob:
         unlabelled: clips without labels to learn from; none if they were not asked for.
         learns_unlabelled: whether they were asked for.
         sites: the site of each clip, labelled or not, as far as it is known.
+        features: which features of the store may be read, as they were asked for; any if empty.
         notes: what the user should know before anything is trained, a sentence each.
     """
 
@@ -53,6 +54,7 @@ class TrainingJob:
     unlabelled: Unlabelled
     learns_unlabelled: bool
     sites: Mapping[str, str]
+    features: tuple[str, ...]
     notes: tuple[str, ...]
 
     def reader(self, head: HeadSpec) -> Reader:
@@ -69,7 +71,7 @@ class TrainingJob:
 
     def with_recipe(self, recipe: Recipe) -> "TrainingJob":
         """The same clips and folds under another recipe of as many folds and the same seed."""
-        resolved = resolve_heads(recipe, self.store, self.labels.classes)
+        resolved = resolve_heads(recipe, self.store, self.labels.classes, self.features)
         heads, notes = trainable_heads(resolved.heads, self.readers, self.labels, self.folds)
         return replace(self, recipe=recipe, heads=heads, notes=(*resolved.notes, *notes))
 
@@ -92,6 +94,7 @@ def read_job(
     site_pattern: str | None = None,
     allow_missing: bool = False,
     unlabelled: bool = False,
+    features: Sequence[str] = (),
 ) -> TrainingJob:
     """Prepare training from files.
 
@@ -103,6 +106,7 @@ def read_job(
         site_pattern: a pattern that finds the site in the clip id, instead.
         allow_missing: leave out labelled clips that the store does not hold, instead of refusing.
         unlabelled: learn from the store's clips without labels too, where the recipe says how.
+        features: names and settings of the features to read, as `choose_keys` takes them; all if empty.
 
     Raises:
         LabelError: a table or the pattern is not what it should be.
@@ -111,7 +115,13 @@ def read_job(
     """
     found = labels_and_sites(labels, store.clips().index, sites=sites, site_pattern=site_pattern)
     job = prepare_job(
-        store, found.labels, recipe, sites=found.sites, allow_missing=allow_missing, unlabelled=unlabelled
+        store,
+        found.labels,
+        recipe,
+        sites=found.sites,
+        allow_missing=allow_missing,
+        unlabelled=unlabelled,
+        features=features,
     )
     return replace(job, notes=(*found.notes, *job.notes))
 
@@ -124,6 +134,7 @@ def prepare_job(
     sites: Mapping[str, str] | None = None,
     allow_missing: bool = False,
     unlabelled: bool = False,
+    features: Sequence[str] = (),
 ) -> TrainingJob:
     """Prepare training on labels that have been read; `sites` are those of clips without labels, as far as known.
 
@@ -131,7 +142,7 @@ def prepare_job(
         TrainError: nothing can be trained.
         UnknownClipError: a labelled clip is not in the store.
     """
-    resolved = resolve_heads(recipe, store, labels.classes)
+    resolved = resolve_heads(recipe, store, labels.classes, features)
     notes = [*([] if labels.sites is not None else [_NO_SITES]), *resolved.notes]
     readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
     facts, site_of = store.clips(), dict(sites or {})
@@ -157,6 +168,7 @@ def prepare_job(
         unlabelled=extra,
         learns_unlabelled=unlabelled,
         sites=site_of,
+        features=tuple(features),
         notes=(*notes, *unsighted),
     )
 

@@ -11,8 +11,9 @@ from heads.recipe import EACH_SOURCE, HeadConfig, Recipe
 from heads.run import BLEND, can_name_file
 from store import FeatureReader, FeatureStore
 from store.digest import settings_digest
+from store.errors import StoreNotFoundError
 from store.ids import name_a_few
-from store.key import FeatureKey
+from store.key import FeatureKey, setting_words
 
 _FEWEST_TO_JOIN = 2
 _PLAIN_BESIDES_LETTERS = "-_+."
@@ -52,17 +53,26 @@ class ResolvedRecipe:
     notes: list[str]
 
 
-def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | None = None) -> ResolvedRecipe:
+def resolve_heads(
+    recipe: Recipe, store: FeatureStore, classes: Sequence[str] | None = None, features: Sequence[str] = ()
+) -> ResolvedRecipe:
     """The heads of `recipe` on the sources that `store` holds, and on labels with `classes`.
 
     `each` means whatever the store holds, so a recipe that was published for other backbones is trained on those that
     are there. A joined head needs two sources at least; a head for classes that the labels lack is left out.
 
+    Args:
+        recipe: what is to be trained.
+        store: holds the features.
+        classes: of the labels; any if None.
+        features: which of the store's features may be read, as `choose_keys` takes it; all if empty.
+
     Raises:
         RecipeError: two heads would have the same name, one that of the run's blend, or nothing is left to train.
         StoreNotFoundError: a named source is not there, or may mean several keys.
     """
-    held = sorted({key.source for key in store.keys()})
+    chosen = choose_keys(store, features)
+    held = sorted({key.source for key in chosen})
     if not held:
         raise RecipeError(f"{store.root}: the store holds no features; run `featurize` first")
     heads: list[HeadSpec] = []
@@ -74,10 +84,10 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
             notes.append(f"head '{config.name or config.kind}' is left out: no clip is labelled '{lacking[0]}'")
             continue
         wanted = config.sources if config.sources != EACH_SOURCE else held
-        keys = [store.find(source) for source in wanted if source not in config.without]
+        keys = [store.find(source, chosen) for source in wanted if source not in config.without]
         keys = [key for key in keys if config.view in (None, key.view["name"])]
         if not keys and config.view is not None:
-            near = get_close_matches(config.view, {key.view["name"] for key in store.keys()}, n=1)
+            near = get_close_matches(config.view, {key.view["name"] for key in chosen}, n=1)
             meant = f"; did you mean '{near[0]}'?" if near else ""
             notes.append(_left_out(config, held) + meant)
             continue
@@ -101,6 +111,33 @@ def resolve_heads(recipe: Recipe, store: FeatureStore, classes: Sequence[str] | 
     return ResolvedRecipe(heads=heads, notes=notes)
 
 
+def choose_keys(store: FeatureStore, features: Sequence[str]) -> list[FeatureKey]:
+    """The keys of a store that some words mean; all if there are no words.
+
+    Args:
+        store: holds the features.
+        features: names as `FeatureStore.find` reads them, of which a key fits any; and settings, `name=value` as
+            `store.key.setting_words` spells them, one or several separated by spaces, of which it fits all.
+
+    Raises:
+        StoreNotFoundError: a name means nothing in the store, or nothing fits.
+    """
+    settings = [each.partition("=") for words in features if "=" in words for each in words.split()]
+    names = [words for words in features if "=" not in words]
+    for name in names:
+        if not store.meant(name):
+            store.find(name)
+    named = {key.folder for name in names for key in store.meant(name)}
+    keys = [key for key in store.keys() if not names or key.folder in named]
+    fits = [
+        key for key in keys if all(setting_words(key).get(name.strip()) == value.strip() for name, _, value in settings)
+    ]
+    if features and not fits:
+        held = name_a_few([f"{key.folder} ({_told(key, settings)})" for key in keys])
+        raise StoreNotFoundError(f"{store.root}: no features fit --features {' '.join(features)}; there are: {held}")
+    return fits
+
+
 def spell_sources(sources: Sequence[str]) -> dict[str, str]:
     """What to call each source in the name of a head, which becomes the name of files and folders on any system.
 
@@ -115,6 +152,13 @@ def spell_sources(sources: Sequence[str]) -> dict[str, str]:
         else f"{name}-{settings_digest(source)[:_DIGEST_CHARS]}"
         for source, name in plain.items()
     }
+
+
+def _told(key: FeatureKey, settings: Sequence[tuple[str, str, str]]) -> str:
+    """What a key has for the settings that were asked for, or else how it samples."""
+    words = setting_words(key)
+    asked = [f"{name}={words[name]}" for name, _, _ in settings if name in words]
+    return " ".join(asked or [f"{name}={words[name]}" for name in key.sampling])
 
 
 def _spell(source: str) -> str:

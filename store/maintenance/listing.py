@@ -31,6 +31,7 @@ def key_rows(store: FeatureStore) -> list[Row]:
             "folder": key.folder,
             "dim": key.dim,
             "taps": dict(key.taps),
+            "sampling": dict(key.sampling),
             **asdict(store.info(key)),
         }
         for key in keys
@@ -55,8 +56,9 @@ def describe_store(facts: Row) -> str:
 def key_lines(rows: Iterable[Row]) -> list[str]:
     """`key_rows` as text."""
     return [
-        f"{row['folder']}  D {row['dim']}  {row['clips']} clips ({_counts(row['statuses'])})  {row['frames']} frames  "
-        f"{human_bytes(row['bytes'])} in {row['parts']} parts  {row['superseded']} superseded rows"
+        f"{row['folder']}  {_sampled(row['sampling'])}  D {row['dim']}  {row['clips']} clips "
+        f"({_counts(row['statuses'])})  {row['frames']} frames  {human_bytes(row['bytes'])} in {row['parts']} parts  "
+        f"{row['superseded']} superseded rows"
         for row in rows
     ]
 
@@ -98,19 +100,35 @@ def compaction_lines(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def sweep_facts(plan: Sweep) -> Row:
-    """What a sweep would remove; nothing of it is removed yet."""
+def sweep_facts(store: FeatureStore, plan: Sweep) -> Row:
+    """What a sweep would remove and what it would keep; nothing of it is removed yet."""
     cache = {"bytes": plan.cache_bytes, "unwanted_bytes": plan.useless_bytes, "removed_bytes": 0}
-    return {"unwanted": [key.folder for key in plan.keys], "removed": [], "cache": cache}
+    unwanted = [key.folder for key in plan.keys]
+    return {
+        "unwanted": unwanted,
+        "removed": [],
+        "cache": cache,
+        "keys": [row | {"goes": row["folder"] in unwanted} for row in key_rows(store)],
+    }
 
 
 def describe_sweep(facts: Row) -> str:
-    """`sweep_facts` as text."""
+    """`sweep_facts` as text: what goes, what it would take to have it again, and what stays."""
     size, useless = (human_bytes(facts["cache"][name]) for name in ("bytes", "unwanted_bytes"))
     told = f"cached statistics: {size}"
     if facts["cache"]["unwanted_bytes"]:
         told += f", of which {useless} are of features that are not kept, or not in use any more"
-    return "\n".join([*(facts["unwanted"] or ["every key is wanted"]), told])
+    goes, stays = ([row for row in facts["keys"] if row["goes"] is each] for each in (True, False))
+    lines = ["every key is wanted"] if not goes else []
+    lines += [f"goes:  {line}" for line in key_lines(goes)]
+    lines += [f"stays: {line}" for line in key_lines(stays)]
+    if goes:
+        clips, frames = max(row["clips"] for row in goes), sum(row["frames"] for row in goes)
+        lines.append(
+            f"what goes cannot be had back but by `featurize` again: {clips} clips to decode, {frames} frames through "
+            "their networks"
+        )
+    return "\n".join([*lines, told])
 
 
 def sweep_question(facts: Row) -> str:
@@ -119,6 +137,14 @@ def sweep_question(facts: Row) -> str:
     if facts["cache"]["unwanted_bytes"]:
         what.append(f"{human_bytes(facts['cache']['unwanted_bytes'])} of cached statistics")
     return f"Remove {', and '.join(what)}?"
+
+
+def _sampled(sampling: Mapping[str, Any]) -> str:
+    """The settings of sampling that a person chooses, as `heads train --features` takes them."""
+    words = {name: f"{sampling[name]:g}" for name in ("fps", "frames") if name in sampling}
+    if sampling.get("mode") == "motion":
+        words["mode"] = "motion"
+    return " ".join(f"{name}={value}" for name, value in words.items())
 
 
 def _counts(statuses: Mapping[str, int]) -> str:

@@ -17,7 +17,7 @@ from featurize.backbones.spec import FileWeights
 from featurize.commands.run import featurize_folder
 from featurize.demo.make import plan_demo
 from featurize.demo.scenes import draw_clip, write_video
-from featurize.errors import FeaturizeWarning, SettingsError
+from featurize.errors import FeaturizeWarning, SettingsError, SourceError
 from featurize.pipeline.progress_bar import progress_bar
 from featurize.pipeline.request import Request
 from store import FeatureStore, Status
@@ -115,6 +115,64 @@ def test_moved_clips_are_recognised(tmp_path: Path) -> None:
     path.rename(tmp_path / "clips" / "card" / "a.mp4")
     done = featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", relink=True)
     assert (done.done, done.skipped) == (0, 1)
+
+
+@pytest.fixture
+def moved(tmp_path: Path) -> Path:
+    """A folder of clips that were featurized, under two settings, before they moved into a folder below it."""
+    for name in ("a", "b", "c"):
+        write_indexed_clip(tmp_path / "clips" / f"{name}.mp4", 3 + ord(name) % 3, fps=2)
+    featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", progress=False)
+    with pytest.warns(FeaturizeWarning, match="already under other settings"):
+        featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", fps=1, progress=False)
+    (tmp_path / "clips").rename(tmp_path / "card")
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "card").rename(tmp_path / "clips" / "card")
+    return tmp_path / "clips"
+
+
+def test_clips_that_moved_are_not_computed_again_unasked(moved: Path, tmp_path: Path) -> None:
+    said = r"^.*: 3 of the 3 clips that are new .* \('a.mp4' is 'card/a.mp4' now\).*--relink.*--no-relink"
+    for look in (featurize.run, featurize.plan):
+        with pytest.raises(SourceError, match=said):
+            look(moved, tmp_path / "store", backbones="phash")
+    store = FeatureStore.open(tmp_path / "store")
+    assert [store.reader(key).ids for key in store.keys()] == [["a.mp4", "b.mp4", "c.mp4"]] * 2
+    done = featurize.run(moved, tmp_path / "store", backbones="phash", relink=False, progress=False)
+    assert (done.done, done.skipped) == (3, 0)
+
+
+def test_relinking_gives_the_new_names_to_all_that_is_stored(moved: Path, tmp_path: Path) -> None:
+    done = featurize.run(moved, tmp_path / "store", backbones="phash", relink=True, progress=False)
+    assert (done.done, done.skipped) == (0, 3)
+    store = FeatureStore.open(tmp_path / "store")
+    names = [f"{folder}{name}.mp4" for folder in ("", "card/") for name in "abc"]
+    assert [store.reader(key).ids for key in store.keys()] == [names] * 2
+
+
+def test_a_copy_among_many_new_clips_stops_nothing(tmp_path: Path) -> None:
+    first = write_indexed_clip(tmp_path / "one" / "a.mp4", 3, fps=2)
+    featurize.run(tmp_path / "one", tmp_path / "store", backbones="phash", progress=False)
+    for number in range(11):
+        write_indexed_clip(tmp_path / "two" / f"{number}.mp4", 4 + number, fps=2)
+    (tmp_path / "two" / "copy.mp4").write_bytes(first.read_bytes())
+    assert featurize.run(tmp_path / "two", tmp_path / "store", backbones="phash", progress=False).done == 12
+
+
+def test_other_settings_of_a_source_that_is_held_are_warned_of(tmp_path: Path) -> None:
+    write_indexed_clip(tmp_path / "clips" / "a.mp4", 5, fps=2)
+    featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", fps=1, progress=False)
+    with pytest.warns(FeaturizeWarning, match=r"phash already under other settings.*fps=1 and frames=2.*--features"):
+        featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", frames=2, progress=False)
+    featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", fps=1, progress=False)
+
+
+def test_where_no_clip_is_found_no_store_is_made(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    write_indexed_clip(tmp_path / "clips" / "a.mp4", 3, fps=2)
+    with pytest.raises(SourceError, match=r"empty': no clip found there, though the other folders .* hold some"):
+        featurize.run([tmp_path / "clips", tmp_path / "empty"], tmp_path / "store", backbones="phash")
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("wrong", [{"backbones": []}, {"backbones": "phash", "views": []}])

@@ -14,7 +14,7 @@ from heads.recipe import HeadConfig, Recipe, adapt, builtin_recipe, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.resolve import resolve_heads, spell_sources
 from store import FeatureStore
-from store.errors import ConfigError
+from store.errors import ConfigError, StoreNotFoundError
 from store.maintenance.sweep import unwanted_keys, wanted_sources
 
 RECIPE = Recipe()
@@ -102,6 +102,33 @@ def test_the_published_recipe_is_nine_heads_and_shrinks_to_what_a_store_holds(tm
         "head 'concat' is left out: it joins sources, and there is made",
         "head 'concat-blank' is left out: no clip is labelled 'blank'",
     ]
+
+
+def test_which_features_are_read_can_be_said_by_settings_and_names(tmp_path: Path) -> None:
+    store = make_store(tmp_path, np.ones((3, 2), np.uint8), ("one", "two"))
+    (one,) = (key for key in store.keys() if key.source == "one")
+    dense = replace(one, sampling={"mode": "fps", "fps": 3.0, "max_frames": 180})
+    for key in (dense, replace(dense, view={"name": "motion"})):
+        with store.writer(key):
+            pass
+    recipe = Recipe(heads=(HeadConfig(kind="attention"),))
+
+    def read(*features: str) -> list[tuple[str, float]]:
+        heads = resolve_heads(recipe, store, features=features).heads
+        return sorted((head.name, head.keys[0].sampling["fps"]) for head in heads)
+
+    with pytest.raises(StoreNotFoundError, match=r"'one' may mean .*--features 'fps=[13]'"):
+        read()
+    assert read("fps=3") == [("attention-one", 3.0), ("attention-one+motion", 3.0)]
+    assert read("fps=1") == [("attention-one", 1.0), ("attention-two", 1.0)]
+    assert read("one", "fps=3 max_frames=180") == [("attention-one", 3.0)]
+    assert read(one.folder, "two") == [("attention-one", 1.0), ("attention-two", 1.0)]
+    with pytest.raises(
+        StoreNotFoundError, match=r"no features fit --features fps=8; there are: 'one-motion-\w+ \(fps=3\)', "
+    ):
+        read("fps=8")
+    with pytest.raises(StoreNotFoundError, match="no features 'three'"):
+        read("three")
 
 
 def test_heads_on_own_models_are_named_as_files_may_be_named(tmp_path: Path) -> None:

@@ -120,7 +120,10 @@ def test_gc_asks_first(
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     code, out, err = run(*arguments)
     assert (code, out.strip()) == (0, "")
-    assert "tiny-whole" in err
+    goes, stays, again, _ = err.split("Remove")[0].strip().splitlines()
+    assert goes.startswith(f"goes:  {key.folder}  fps=1  D 8  3 clips (2 ok, 1 failed)  4 frames")
+    assert stays.startswith(f"stays: {motion.folder}  fps=1  D 8  0 clips")
+    assert "3 clips to decode, 4 frames through their networks" in again
     assert len(store.keys()) == 2
     assert json.loads(run(*arguments, "--yes", "--json")[1])["removed"] == [key.folder]
     assert store.keys() == [motion]
@@ -157,7 +160,9 @@ def test_gc_trims_the_cache(run: Run, root: str, store: FeatureStore, cached: di
     trimmed = sum(cached[name].stat().st_size for name in useless)
     code, out, err = run("gc", "--store", root, "--keep", "each", "--yes", "--json")
     cache = {"bytes": size, "unwanted_bytes": trimmed, "removed_bytes": trimmed}
-    assert (code, json.loads(out)) == (0, {"unwanted": [], "removed": [], "cache": cache})
+    facts = json.loads(out)
+    assert (code, facts["unwanted"], facts["removed"], facts["cache"]) == (0, [], [], cache)
+    assert [(row["folder"], row["goes"]) for row in facts["keys"]] == [(key.folder, False) for key in store.keys()]
     assert "every key is wanted" in err
     assert f"cached statistics: {size / 1000:.1f} kB, of which {trimmed / 1000:.1f} kB" in err
     assert {name for name, path in cached.items() if not path.exists()} == useless

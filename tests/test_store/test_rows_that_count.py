@@ -8,6 +8,7 @@ import pytest
 
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 from store.errors import StoreNotFoundError
+from store.key import distinguish, setting_words
 
 MakeFeatures = Callable[..., ClipFeatures]
 MakeFacts = Callable[..., ClipFacts]
@@ -79,8 +80,9 @@ def test_a_key_is_found_by_source_folder_or_the_beginning_of_it(store: FeatureSt
     assert store.find("tiny+motion") == motion
     assert store.find(larger.folder) == larger
     assert store.find("tiny-m") == motion
-    with pytest.raises(StoreNotFoundError, match=rf"(?s)may mean .*{key.folder}"):
+    with pytest.raises(StoreNotFoundError, match=rf"(?s)may mean .*{key.folder} \(input_px=32\)"):
         store.find("tiny")
+    assert store.find("tiny", [key, motion]) == key
     with pytest.raises(StoreNotFoundError, match=r"no features 'other'; there are: tiny"):
         store.find("other")
 
@@ -120,3 +122,24 @@ def test_an_empty_clip_table_has_its_columns(store: FeatureStore) -> None:
     table = store.clips()
     assert len(table) == 0
     assert "path" in table.columns
+
+
+def test_settings_in_words_tell_keys_apart(key: FeatureKey) -> None:
+    keys = [
+        key,
+        replace(key, sampling={"mode": "fps", "fps": 2.5, "max_frames": 45}),
+        replace(key, sampling={"mode": "frames", "frames": 8}),
+        replace(key, sampling={"mode": "motion", "frames": 8}),
+        replace(key, sampling={"mode": "motion", "frames": 8}, input_px=64),
+    ]
+    told = distinguish(keys)
+    assert [told[each.folder] for each in keys] == [
+        "fps=1",
+        "fps=2.5",
+        "frames=8 mode=frames",
+        "frames=8 mode=motion input_px=32",
+        "frames=8 mode=motion input_px=64",
+    ]
+    for each in keys:
+        settings = dict(words.split("=") for words in told[each.folder].split())
+        assert [other for other in keys if settings.items() <= setting_words(other).items()] == [each]

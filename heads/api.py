@@ -23,7 +23,7 @@ from store.console import native_chatter, stderr_console
 with native_chatter(shown=False):  # TensorFlow talks when it is imported
     from heads.explain.attribution import trained_heads, weigh_frames
     from heads.explain.scoring import heads_to_score, score_frames
-    from heads.report import render_report
+    from heads.report import write_report
     from heads.workflows.blend import blend_run
     from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
     from heads.workflows.compare_splits import compare_splits as score_on_random_folds
@@ -55,6 +55,7 @@ def train(
     allow_missing: bool = False,
     unlabelled: bool = False,
     features: Sequence[str] = (),
+    corrections: Sequence[str | Path] = (),
     deterministic: bool = False,
     frame_scores: bool = False,
     compare_splits: bool = False,
@@ -81,6 +82,7 @@ def train(
         allow_missing: leave out labelled clips that the store does not hold.
         unlabelled: learn from the store's clips without labels too, but for held-out sites.
         features: which features of the store to read: settings such as "fps=3", or names; all if empty.
+        corrections: CSV files of what clips really show, as the report's lists are to be filled in.
         deterministic: the same bits for the same seed, always.
         frame_scores: score single frames too, for the `+frames` blenders.
         compare_splits: train on random folds too: by how much they flatter.
@@ -112,6 +114,7 @@ def train(
             allow_missing=allow_missing,
             unlabelled=unlabelled,
             features=features,
+            corrections=[Path(path) for path in corrections],
         )
     epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata)
     with _bar(epochs, shown=progress) as show:
@@ -221,9 +224,16 @@ class Run:
 
         Returns:
             Where the page is.
+
+        Raises:
+            RunError: the run is not blended yet; or no picture could be had, and the report that is there has some.
+
+        Warns:
+            HeadsWarning: clips could not be shown in pictures.
         """
         opened = None if store is None else _opened(store)
-        self._run.write_report(render_report(self._run, opened, None if videos is None else Path(videos)))
+        for sentence in write_report(self._run, opened, None if videos is None else Path(videos)):
+            _warn(sentence)
         return self._run.report_path
 
     def predict(

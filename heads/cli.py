@@ -24,6 +24,10 @@ Store = Annotated[Path, typer.Option(help="Folder of the feature store.")]
 NewRun = Annotated[Path, typer.Option("--run", help="Folder of the run; made if it is missing.")]
 Run = Annotated[Path, typer.Option("--run", help="Folder of the run, as `heads train` made it.")]
 Labels = Annotated[Path, typer.Option(help="CSV: filename and a 0/1 column a class, or rows of filepath,label.")]
+Corrections = Annotated[
+    list[Path] | None,
+    typer.Option(help="CSV of filename,correct, as the report's lists have it: labels to replace; may be given again."),
+]
 RecipePath = Annotated[Path | None, typer.Option(help="YAML recipe.", show_default="the built-in default")]
 Sites = Annotated[Path | None, typer.Option(help="CSV of filename,site: clips of one site stay in one fold.")]
 SitePattern = Annotated[str | None, typer.Option(help="Regular expression that finds the site in a clip's path.")]
@@ -108,6 +112,7 @@ def train(
     store: Store,
     labels: Labels,
     run_folder: NewRun,
+    corrections: Corrections = None,
     recipe: RecipePath = None,
     sites: Sites = None,
     site_pattern: SitePattern = None,
@@ -139,6 +144,7 @@ def train(
         allow_missing=allow_missing,
         unlabelled=unlabelled,
         features=features or (),
+        corrections=corrections or (),
         seed=seed,
         deterministic=deterministic,
         no_metadata=no_metadata,

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from heads.errors import RunError
-from heads.report import render_report
+from heads.report import write_report
 from heads.run import RunDirectory
 from store import FeatureStore
-from store.console import native_chatter
+from store.console import native_chatter, stderr_console
 
 
 def report(run_folder: Path, store_root: Path | None, videos: Path | None, *, verbose: bool) -> None:
@@ -24,5 +24,6 @@ def report(run_folder: Path, store_root: Path | None, videos: Path | None, *, ve
         with native_chatter(shown=verbose):
             import heads.explain.attribution  # noqa: F401  the pictures ask the heads, and TensorFlow talks when it is imported
     store = None if store_root is None else FeatureStore.open(store_root)
-    run.write_report(render_report(run, store, videos))
+    for sentence in write_report(run, store, videos):
+        stderr_console().print(sentence, highlight=False, soft_wrap=True)
     print(run.report_path)

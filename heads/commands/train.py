@@ -38,6 +38,7 @@ def train(
     allow_missing: bool,
     unlabelled: bool,
     features: Sequence[str],
+    corrections: Sequence[Path],
     seed: int | None,
     deterministic: bool,
     no_metadata: bool,
@@ -62,6 +63,7 @@ def train(
         allow_missing=allow_missing,
         unlabelled=unlabelled,
         features=features,
+        corrections=corrections,
     )
     if dry_run:
         show_estimate(job, as_json=as_json)

@@ -1,6 +1,5 @@
 """Which clips deserve a look: those the blend gets wrong, cannot decide, or whose label it does not believe."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _EPS = 1e-5
+SUSPICIOUS_NATS = 3.0  # a label twenty times less credible than those of its kind
 
 Labels = NDArray[np.uint8]
 Probabilities = NDArray[np.float64]
@@ -15,19 +15,21 @@ Probabilities = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Suspect:
-    """A label that is probably wrong.
+    """A clip whose label is probably wrong.
 
     Attributes:
         clip: row of the clip.
-        column: the class.
-        labelled: what the label says.
-        probability: out-of-fold probability that the class is there.
+        labelled: the class whose label is the least credible one of the clip; None where none is labelled.
+        usual: what clips labelled so usually get for it, the median; None like `labelled`.
+        instead: the most probable class that the clip is not labelled with.
+        excess: how much less credible the label is than those of its kind, in nats.
     """
 
     clip: int
-    column: int
-    labelled: bool
-    probability: float
+    labelled: int | None
+    usual: float | None
+    instead: int | None
+    excess: float
 
 
 def loss_per_clip(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
@@ -63,38 +65,48 @@ def jensen_shannon(models: Sequence[Probabilities]) -> NDArray[np.float64]:
     return apart
 
 
-def suspect_labels(labels: Labels, probabilities: Probabilities) -> list[Suspect]:
-    """The labels that are probably wrong, the least credible first, by confident learning class by class.
+def suspect_labels(labels: Labels, probabilities: Probabilities, known: NDArray[np.bool_]) -> list[Suspect]:
+    """The clips whose labels are probably wrong, the least credible first.
 
-    A label is suspect if the model contradicts it with more confidence than it has on average in clips labelled so.
+    A label is suspect if its loss exceeds what labels of its class usually cost by `SUSPICIOUS_NATS`: a rare class that
+    always gets little is no mistake, and one that the models know well and deny here is.
 
     Args:
         labels: (N, C) 0 or 1.
         probabilities: (N, C) out of fold; a model that had seen the labels would believe them.
-
-    Source: C. Northcutt et al., "Confident learning" (JAIR 2021), as the library cleanlab does it.
+        known: (N, C) whether the models that were asked about the clip ever saw the class. A clip that is labelled with
+            one that they did not see is left out: they could not but deny it.
     """
-    from cleanlab.filter import find_label_issues
-
-    found: list[Suspect] = []
-    for column in range(labels.shape[1]):
-        given, said = labels[:, column].astype(int), probabilities[:, column]
-        if given.min() == given.max():
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that a class is rare is said elsewhere
-            clips = find_label_issues(
-                given,
-                np.column_stack([1 - said, said]),
-                return_indices_ranked_by="self_confidence",
-                filter_by="confident_learning",
-                n_jobs=1,
+    sure, shown = np.clip(probabilities, _EPS, 1 - _EPS), labels == 1
+    losses = -np.log(np.where(shown, sure, 1 - sure))
+    usual = np.zeros(labels.shape[1])
+    for column in np.flatnonzero((shown & known).any(axis=0)):
+        usual[column] = np.median(losses[shown[:, column] & known[:, column], column])
+    excess = losses - np.where(shown, usual, 0.0)
+    together = np.where((shown & ~known).any(axis=1), -np.inf, excess.sum(axis=1))
+    found = np.flatnonzero(together >= SUSPICIOUS_NATS)
+    suspects = []
+    for clip in found[np.argsort(-together[found], kind="stable")].tolist():
+        own, others = np.flatnonzero(shown[clip]), np.flatnonzero(~shown[clip])
+        worst = int(own[excess[clip, own].argmax()]) if len(own) else None
+        suspects.append(
+            Suspect(
+                clip=clip,
+                labelled=worst,
+                usual=None if worst is None else float(np.exp(-usual[worst])),
+                instead=int(others[sure[clip, others].argmax()]) if len(others) else None,
+                excess=float(together[clip]),
             )
-        found += [
-            Suspect(clip=int(clip), column=column, labelled=bool(given[clip]), probability=float(said[clip]))
-            for clip in clips
-        ]
-    return sorted(found, key=lambda each: each.probability if each.labelled else 1 - each.probability)
+        )
+    return suspects
+
+
+def classes_known(labels: Labels, fold: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(N, C) whether any clip of the other folds shows the class: whether those who score a clip could learn it."""
+    known = np.zeros(labels.shape, bool)
+    for number in np.unique(fold):
+        known[fold == number] = labels[fold != number].any(axis=0)
+    return known
 
 
 def _entropy(probabilities: Probabilities) -> NDArray[np.float64]:

@@ -1,20 +1,25 @@
 """Rendering: the run's facts into one self-contained HTML page."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 
 import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from heads.errors import RunError
+from heads.evaluation.verdicts import Verdict
 from heads.report import summary as words
 from heads.report.clips import clip_listings
 from heads.report.figures.charts import fold_chart, reliability_chart, removal_chart, species_chart
 from heads.report.figures.small_multiples import species_reliability
+from heads.report.files import ClipFiles
 from heads.report.run_facts import RunFacts, read_run
 from heads.report.strips import StripMaker
 from heads.report.tables.confusion import confusion_table
+from heads.report.tables.decisions import light_table, verdict_table, verdicts
 from heads.report.tables.models import comparison_table, contribution_tables, metadata_table, removal_table
 from heads.report.tables.run import (
     bad_clips_table,
@@ -28,8 +33,55 @@ from heads.report.tables.scores import fold_scores_table, leaderboard_table, spe
 from heads.run import RunDirectory
 from store import FeatureStore
 
+_PICTURE = b"data:image/jpeg"
 
-def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: Path | None = None) -> str:
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A report.
+
+    Attributes:
+        html: the page.
+        pictured: how many clips it shows in pictures.
+        lost: clips that it could not show although a store was given: (id, why).
+    """
+
+    html: str
+    pictured: int
+    lost: tuple[tuple[str, str], ...]
+
+
+def write_report(run: RunDirectory, store: FeatureStore | None = None, videos: Path | None = None) -> list[str]:
+    """Write the report of a blended run into it; a page that could show clips is not replaced by one that lost them.
+
+    Args:
+        run: the run.
+        store: as `render_report` takes it.
+        videos: as `render_report` takes it.
+
+    Returns:
+        What the user should know of the page, a sentence each.
+
+    Raises:
+        RunError: the run is not blended yet; or a store was given, no picture could be had, and the report that is
+            there has some.
+    """
+    page = render_report(run, store, videos)
+    if page.lost and not page.pictured and run.report_path.is_file() and _PICTURE in run.report_path.read_bytes():
+        raise RunError(
+            f"{run.report_path} is kept, for it shows clips and a new page could not ({page.lost[0][0]}: "
+            f"{page.lost[0][1]}); name the store that the run was trained on and, if the clips have moved, their "
+            "folder with --videos, or leave --store out for a page without pictures"
+        )
+    run.write_report(page.html)
+    if not page.lost:
+        return []
+    clip_id, why = page.lost[0]
+    shown = page.pictured + len(page.lost)
+    return [f"{len(page.lost)} of {shown} clips are shown without pictures, for example {clip_id}: {why}"]
+
+
+def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: Path | None = None) -> Page:
     """The report of a blended run, as one HTML page that needs nothing but itself.
 
     Args:
@@ -48,12 +100,18 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("template.html").render(
+    files = None if store is None else ClipFiles(store, videos)
+    listings = clip_listings(facts, _strips(run, facts, store, files), files)
+    found = verdicts(facts)
+    html = environment.get_template("template.html").render(
         facts=facts,
         made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         style=Markup(_package_text("style.css")),
         script=Markup(_package_text("script.js")),
-        summary=_summary(facts),
+        decisions=_decisions(facts, found),
+        verdicts=verdict_table(facts, found),
+        light=light_table(facts, None if store is None else store.clips()),
+        best_model=words.best_model(facts),
         fold_chart=fold_chart(facts),
         species_chart=species_chart(facts),
         reliability_chart=reliability_chart(facts),
@@ -72,26 +130,34 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         fold_scores=fold_scores_table(facts),
         balance=balance_rows(facts),
         sites=sites_table(facts),
-        listings=clip_listings(facts, _strips(run, facts, store, videos)),
+        listings=listings,
         bad_clips=bad_clips_table(facts),
         settings=settings_tables(facts),
         config=yaml.safe_dump(dict(facts.config), sort_keys=False, allow_unicode=True) if facts.config else "",
     )
+    strips = {card.clip_id: card.strip for listing in listings for card in listing.cards}
+    return Page(
+        html=html,
+        pictured=sum(bool(strip.frames) for strip in strips.values()),
+        lost=tuple((clip_id, strip.problem) for clip_id, strip in strips.items() if strip.lost),
+    )
 
 
-def _strips(run: RunDirectory, facts: RunFacts, store: FeatureStore | None, videos: Path | None) -> StripMaker | None:
-    if store is None:
+def _strips(
+    run: RunDirectory, facts: RunFacts, store: FeatureStore | None, files: ClipFiles | None
+) -> StripMaker | None:
+    if store is None or files is None:
         return None
-    return StripMaker(run, store, videos, [name for name in facts.full_heads if name in facts.heads])
+    return StripMaker(run, store, files, [name for name in facts.full_heads if name in facts.heads])
 
 
-def _summary(facts: RunFacts) -> list[tuple[str, list[str]]]:
+def _decisions(facts: RunFacts, found: list[Verdict]) -> list[tuple[str, list[str]]]:
     return [
-        ("Which model is best?", words.best_model(facts)),
-        ("Can the numbers be trusted?", words.trust(facts)),
-        ("What to look at", words.look_at(facts)),
+        ("What can be dropped unseen?", words.blanks(facts)),
+        ("Which species can be taken?", [words.species(found), *words.look_at(facts)]),
+        ("How far can this be trusted?", words.trust(facts)),
     ]
 
 
 def _package_text(name: str) -> str:
-    return files("heads.report").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("heads.report").joinpath(name).read_text(encoding="utf-8")

@@ -3,7 +3,6 @@
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from heads.data.labels import BLANK
 from heads.report.figures.timeline import Line, legend, time_line
+from heads.report.files import ClipFiles
 from heads.report.thumbnails import thumbnails
 from heads.run import RunDirectory
 from store import FeatureStore
@@ -55,12 +55,14 @@ class Strip:
         line: where the head looked, and what moved.
         species: what the head says of single frames: the species that are strongest in any, with their names.
         problem: why there is no picture.
+        lost: whether that is because its file, or what the store knew of it, is gone.
     """
 
     frames: tuple[Frame, ...] = ()
     line: Markup | str = ""
     species: Markup | str = ""
     problem: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,14 +81,13 @@ class StripMaker:
 
     Args:
         run: the run.
-        store: holds the clips, and where their files were.
-        videos: the folder that clip ids are paths below, if the files are not where they were.
+        store: holds the clips.
+        files: where their files are.
         heads: heads that may be asked where they looked, best first; the first whose features the store holds is.
     """
 
-    def __init__(self, run: RunDirectory, store: FeatureStore, videos: Path | None, heads: Sequence[str]) -> None:
-        self._run, self._store, self._videos, self._heads = run, store, videos, heads
-        self._clips = store.clips()
+    def __init__(self, run: RunDirectory, store: FeatureStore, files: ClipFiles, heads: Sequence[str]) -> None:
+        self._run, self._store, self._files, self._heads = run, store, files, heads
         readers = [store.reader(key) for key in store.keys()]
         self._readers = [(each, {clip_id: row for row, clip_id in enumerate(each.ids)}) for each in readers]
 
@@ -103,14 +104,15 @@ class StripMaker:
             made = self._pictured({clip_id: courses[clip_id] for clip_id in some if clip_id in courses})
             spent += sum(len(frame.picture) for strip in made.values() for frame in strip.frames)
             strips |= {
-                clip_id: made.get(clip_id, Strip(problem="The store holds no frames of it.")) for clip_id in some
+                clip_id: made.get(clip_id, Strip(problem="The store holds no frames of it.", lost=True))
+                for clip_id in some
             }
         return strips
 
     def _pictured(self, courses: Mapping[str, _Course]) -> dict[str, Strip]:
         places = {clip_id: _moments(course) for clip_id, course in courses.items()}
         wanted = [(clip_id, place) for clip_id in courses for place in places[clip_id]]
-        files = {clip_id: self._file(clip_id) for clip_id in courses}
+        files = {clip_id: self._files.path(clip_id) for clip_id in courses}
         pictures = thumbnails([(files[clip_id], float(courses[clip_id].times_s[place])) for clip_id, place in wanted])
         found = dict(zip(wanted, pictures, strict=True))
         return {
@@ -135,13 +137,9 @@ class StripMaker:
             frames=frames,
             line=time_line("What counted over time", course.lines, moments),
             species=time_line("Species over time", course.species, moments, 1.0) + legend(course.species),
-            problem="" if frames else f"No picture could be had of {self._file(clip_id)}; give --videos DIR.",
+            problem="" if frames else f"No picture could be had of {self._files.path(clip_id)}; give --videos DIR.",
+            lost=not frames,
         )
-
-    def _file(self, clip_id: str) -> Path:
-        if self._videos is not None:
-            return self._videos / clip_id
-        return Path(str(self._clips.loc[clip_id, "path"])) if clip_id in self._clips.index else Path(clip_id)
 
     def _courses(self, clip_ids: Sequence[str]) -> dict[str, _Course]:
         looked, species = self._looked(clip_ids), self._species(clip_ids)

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from heads.blending.selection import AUTO
+from heads.data.labels import BLANK
 from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
+from heads.evaluation.verdicts import Use, Verdict
 from heads.report.run_facts import RunFacts
 
 _CLEARLY_USEFUL = 0.85  # of the baseline's loss
@@ -13,12 +15,53 @@ _POOR_AP = 0.3
 _SURELY = 2.0  # standard errors
 
 
+def blanks(facts: RunFacts) -> list[str]:
+    """How many blank clips can be dropped unseen, and what that costs."""
+    rows = facts.metrics["blank_removal"]
+    if rows is None:
+        return [
+            f"Nothing can be said about dropping blank clips: that needs clips that are labelled “{BLANK}”, and others."
+        ]
+    useful = [row for row in rows if row["threshold"] is not None and row["dropped"] > 0]
+    if not useful:
+        return ["No blank clip can be dropped unseen without losing more than one animal clip in ten."]
+    first, where = useful[0], "sites" if facts.has_sites else "clips"
+    return [
+        f"If {_percent(first['accepted'])} of the clips with an animal may be lost, {_percent(first['dropped'])} of "
+        f"the blank ones can be dropped unseen (95 % interval {_percent(first['low'])} to {_percent(first['high'])}): "
+        f"those with a probability of “{BLANK}” of {first['threshold']:.3f} or more. With that threshold set on other "
+        f"{where}, {_percent(first['honest_dropped'])} of the blanks and {_percent(first['honest_lost'])} of the "
+        "animals went.",
+        *(
+            f"At a loss of {_percent(row['accepted'])} of the animals it is {_percent(row['dropped'])} "
+            f"({_percent(row['low'])} to {_percent(row['high'])}), from {row['threshold']:.3f} on."
+            for row, before in zip(useful[1:], useful, strict=False)
+            if row["dropped"] > before["dropped"]
+        ),
+    ]
+
+
+def species(found: Sequence[Verdict]) -> str:
+    """How many species there are of each verdict, in a sentence that names the usable ones."""
+    if not found:
+        return f"There is no species beside “{BLANK}”."
+    several = {use: [each.name for each in found if each.use is use] for use in Use}
+    told = []
+    if several[Use.ALONE]:
+        told.append(f"{_listed(several[Use.ALONE])} can be taken unseen from a threshold on")
+    if several[Use.CHECKED]:
+        told.append(f"{len(several[Use.CHECKED])} of {len(found)} need a look at each find")
+    if several[Use.TOO_FEW]:
+        told.append(f"there are too few clips of {len(several[Use.TOO_FEW])} to say")
+    return f"{_sentence('; '.join(told))}. The table below says from which probability on, and what it saves."
+
+
 def best_model(facts: RunFacts) -> list[str]:
     """Which model to use, and how much better it is than the alternatives."""
     chosen, name = facts.chosen, facts.metrics["chosen"]
     ratio = chosen["mean_log_loss"] / facts.prior["mean_log_loss"]
     sentences = [
-        f"The chosen blend is “{name}” of {_count(len(facts.oof), 'model')}. Its mean log loss is "
+        f"The chosen blend is “{name}” of {counted(len(facts.oof), 'model')}. Its mean log loss is "
         f"{chosen['mean_log_loss']:.4f}; predicting nothing but each species' share would score "
         f"{facts.prior['mean_log_loss']:.4f}, so {_saved(ratio)}.",
         *_choosing(facts),
@@ -105,7 +148,7 @@ def look_at(facts: RunFacts) -> list[str]:
         sentences.append(f"Ranked lists of {_listed(poor)} hold more false finds than true ones.")
     failed = facts.clips.loc[facts.clips["status"] == "failed", "clip_id"].nunique()
     if failed:
-        sentences.append(f"{_count(failed, 'clip')} could not be decoded and took no part; see the clips below.")
+        sentences.append(f"{counted(failed, 'clip')} could not be decoded and took no part; see the clips below.")
     return sentences
 
 
@@ -116,7 +159,8 @@ def _saved(ratio: float) -> str:
     return f"the models have {strength} learnt something ({100 * (1 - ratio):.0f} % of that loss is gone)"
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """A number and the word for what there are so many of."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
@@ -128,3 +172,7 @@ def _listed(names: Sequence[str], most: int = 6) -> str:
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more species"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"

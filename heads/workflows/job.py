@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from heads.data.corrections import correct_labels
 from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
 from heads.data.sites import labels_and_sites
@@ -95,6 +96,7 @@ def read_job(
     allow_missing: bool = False,
     unlabelled: bool = False,
     features: Sequence[str] = (),
+    corrections: Sequence[Path] = (),
 ) -> TrainingJob:
     """Prepare training from files.
 
@@ -107,6 +109,7 @@ def read_job(
         allow_missing: leave out labelled clips that the store does not hold, instead of refusing.
         unlabelled: learn from the store's clips without labels too, where the recipe says how.
         features: names and settings of the features to read, as `choose_keys` takes them; all if empty.
+        corrections: tables of what clips really show.
 
     Raises:
         LabelError: a table or the pattern is not what it should be.
@@ -114,16 +117,17 @@ def read_job(
         UnknownClipError: a labelled clip is not in the store, or has no site.
     """
     found = labels_and_sites(labels, store.clips().index, sites=sites, site_pattern=site_pattern)
+    corrected, corrected_notes = correct_labels(found.labels, corrections)
     job = prepare_job(
         store,
-        found.labels,
+        corrected,
         recipe,
         sites=found.sites,
         allow_missing=allow_missing,
         unlabelled=unlabelled,
         features=features,
     )
-    return replace(job, notes=(*found.notes, *job.notes))
+    return replace(job, notes=(*found.notes, *corrected_notes, *job.notes))
 
 
 def prepare_job(

@@ -186,7 +186,7 @@ def test_a_blender_is_added_by_its_row_in_the_table_alone(tmp_path: Path, monkey
     for name in ("median", "median+calibrated"):
         blend_run(run, name, most_clips_for_trees=0)
         assert Blend.from_json(run.read_blend()).method == run.read_metrics()["chosen"] == name
-        page = render_report(run)
+        page = render_report(run).html
         assert f"{name} · chosen" in page
         assert "the middle one of the answers" in page
         assert f"{metrics['blends'][name]['mean_log_loss']:.4f}" in page

@@ -70,7 +70,7 @@ def test_one_command_scores_every_head_both_ways_and_the_report_shows_it(folder:
     assert other.read_folds().fold.tolist() == run.read_folds().fold.tolist()
     assert np.abs(own.probabilities - other.read_oof("told-made").select(own.ids).probabilities).max() > 0.3
     blend_run(run, "mean", most_clips_for_trees=0)
-    page = render_report(run)
+    page = render_report(run).html
     assert "Metadata: with and without" in page
     assert f"{rows['told-made']['without']:.4f}" in page
     assert "3 of 3" in page
@@ -81,7 +81,7 @@ def test_a_run_without_the_comparison_does_not_show_it(folder: Path) -> None:
     run = RunDirectory(folder / "plain")
     assert run.read_head("told-made")["settings"]["metadata"] == []
     blend_run(run, "mean", most_clips_for_trees=0)
-    assert "Metadata: with and without" not in render_report(run)
+    assert "Metadata: with and without" not in render_report(run).html
 
 
 def test_heads_that_never_see_clip_facts_are_not_compared(folder: Path) -> None:

@@ -22,13 +22,14 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One cell: what is shown, what it sorts by, the length of its bar and the depth of its shade (0 to 1)."""
+    """One cell: what is shown, what it sorts by, the length of its bar and the depth of its shade (0 to 1), a link."""
 
     text: str
     value: str
     bar: float | None = None
     shade: float | None = None
     tone: Tone = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +76,9 @@ class Table:
         return [] if self.choice is None else list(dict.fromkeys(row.cells[self.choice].text for row in self.rows))
 
 
-def text(value: str, *, tone: Tone = "") -> Cell:
-    """A cell of words."""
-    return Cell(text=value, value=value.casefold(), tone=tone)
+def text(value: str, *, tone: Tone = "", link: str = "") -> Cell:
+    """A cell of words, which lead to `link` if there is one."""
+    return Cell(text=value, value=value.casefold(), tone=tone, link=link)
 
 
 def number(value: float | None, digits: int = 0, *, bar: float | None = None, tone: Tone = "") -> Cell:

@@ -108,7 +108,7 @@ def probed(page: str, folder: Path, *flags: str) -> dict[str, Any]:
 
 def test_sorting_filtering_and_silence(make_run: Callable[..., RunDirectory], tmp_path: Path) -> None:
     run = make_run(narrow_head=True)
-    seen = probed(render_report(run), tmp_path)
+    seen = probed(render_report(run).html, tmp_path)
     supports = [row["support"] for row in run.read_metrics()["blends"]["mean"]["per_class"].values()]
     assert len(set(supports)) > 1
     assert (seen["falling"], seen["falling_state"]) == (sorted(supports, reverse=True), "descending")
@@ -144,7 +144,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> str:
     run = RunDirectory(folder / "run")
     train_run(store, folder / "labels.csv", run, Recipe(folds=3, heads=(head,)))
     blend_run(run, most_clips_for_trees=0)
-    return render_report(run, store, folder / "videos")
+    return render_report(run, store, folder / "videos").html
 
 
 @pytest.mark.parametrize("width", [500, 1400])
@@ -173,7 +173,7 @@ def test_a_page_with_pictures(pictured: str, tmp_path: Path, width: int, scheme:
 
 def test_a_narrow_dark_window(make_run: Callable[..., RunDirectory], tmp_path: Path) -> None:
     seen = probed(
-        render_report(make_run()), tmp_path, "--window-size=500,900", "--blink-settings=preferredColorScheme=0"
+        render_report(make_run()).html, tmp_path, "--window-size=500,900", "--blink-settings=preferredColorScheme=0"
     )
     assert seen["overflow"] <= 0
     assert seen["errors"] == []

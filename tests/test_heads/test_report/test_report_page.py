@@ -3,19 +3,26 @@ from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from heads.blending.blend import blend_data
 from heads.blending.blenders import find_blender
 from heads.blending.blenders.registry import BLENDERS
+from heads.data.corrections import correct_labels
 from heads.errors import RunError
+from heads.evaluation.standard_errors import clip_losses
+from heads.evaluation.verdicts import FEWEST_CLIPS, Use
 from heads.report import render_report
+from heads.report.clips import clip_listings
 from heads.report.figures.small_multiples import species_reliability
 from heads.report.run_facts import read_run
 from heads.report.tables.confusion import confusion_table
+from heads.report.tables.decisions import light_table, verdicts
 from heads.report.tables.models import comparison_table, contribution_tables
 from heads.report.tables.run import pseudo_labels_table
 from heads.report.tables.scores import leaderboard_table, thresholds_table
@@ -53,7 +60,7 @@ class Reader(HTMLParser):
 
 def test_every_model_species_and_bad_clip_is_in(make_run: MakeRun) -> None:
     run = make_run(narrow_head=True)
-    cells = Reader(render_report(run)).cells
+    cells = Reader(render_report(run).html).cells
     for name in (*run.head_names()[:-1], "blank-concat (1 of 9 classes)", "training prior", *run.read_labels().classes):
         assert any(cell.startswith(name) for cell in cells), name
     for clip_id, reason in run.read_clips()[["clip_id", "reason"]].to_numpy():
@@ -65,22 +72,88 @@ def test_every_model_species_and_bad_clip_is_in(make_run: MakeRun) -> None:
 
 
 def test_nothing_is_fetched(make_run: MakeRun) -> None:
-    page = render_report(make_run())
+    page = render_report(make_run()).html
     reader = Reader(page)
     for tag, attributes in reader.tags:
         assert tag not in ("iframe", "object", "embed", "base")
         assert (attributes.get("src") or "data:").startswith("data:")
         for name in ("href", "xlink:href", "action"):
-            assert (attributes.get(name) or "#").startswith(("#", "data:,")), (tag, attributes)
+            assert (attributes.get(name) or "#").startswith(("#", "data:,", "data:text/csv")), (tag, attributes)
     assert "@import" not in page
     assert not re.search(r"url\((?!#)", page)
     [policy] = [attributes for tag, attributes in reader.tags if attributes.get("http-equiv")]
     assert str(policy["content"]).startswith("default-src 'none'")
 
 
+def test_it_begins_with_what_can_be_decided(make_run: MakeRun) -> None:
+    run = make_run()
+    page = render_report(run).html
+    heads = [unescape(each) for each in re.findall(r"<h2>(.*?)</h2>", page)]
+    assert heads[:5] == [
+        "What can be dropped unseen?",
+        "Which species can be taken?",
+        "How far can this be trusted?",
+        "Most confident mistakes",
+        "Answers that are right",
+    ]
+    assert heads.index("Leaderboard") > heads.index("Most uncertain")
+    row = run.read_metrics()["blank_removal"][0]
+    said = f"{100 * row['dropped']:.1f}".removesuffix(".0")
+    assert f"of the clips with an animal may be lost, {said} % of the blank ones can be dropped unseen" in page
+    found = verdicts(read_run(run))
+    assert [each.name for each in found if each.name == "blank"] == []
+    assert len(found) == len(run.read_labels().classes) - 1
+    for each in found:
+        assert (each.use is Use.TOO_FEW) == (each.clips < FEWEST_CLIPS or (each.sites or 0) < 5)
+
+
+def test_day_and_infrared_stand_apart(make_run: MakeRun) -> None:
+    facts = read_run(make_run())
+    shares = pd.DataFrame({"infrared_share": [1.0, 0.0, 0.2, np.nan]}, index=list(facts.blend.ids[:4]))
+    table = light_table(facts, shares)
+    assert table is not None
+    losses = clip_losses(facts.values, facts.blend.probabilities)
+    assert [[cell.text for cell in row.cells][:2] for row in table.rows] == [["day", "2"], ["infrared", "1"]]
+    assert [row.cells[3].text for row in table.rows] == [f"{losses[1:3].mean():.4f}", f"{losses[0]:.4f}"]
+    assert light_table(facts, shares.iloc[1:]) is None
+    assert light_table(facts, None) is None
+
+
+def test_right_answers_stand_beside_mistakes(make_run: MakeRun) -> None:
+    run = make_run()
+    facts = read_run(run)
+    found = next(each for each in clip_listings(facts, None, None) if each.table.key == "right")
+    shown = [row.cells[0].text for row in found.table.rows]
+    place = {clip_id: number for number, clip_id in enumerate(facts.blend.ids)}
+    top = [int(facts.blend.probabilities[place[each]].argmax()) for each in shown]
+    assert all(facts.values[place[clip_id], column] for clip_id, column in zip(shown, top, strict=True))
+    species = len(set(top))
+    assert len(set(top[:species])) == species  # the surest of each before any second one
+    assert species > 3
+
+
+def test_a_list_that_is_filled_in_corrects_the_labels(make_run: MakeRun, tmp_path: Path) -> None:
+    facts = read_run(make_run())
+    listing = next(each for each in clip_listings(facts, None, None) if each.table.key == "worst")
+    path = tmp_path / "worst.csv"
+    path.write_bytes(unquote_to_bytes(listing.csv.removeprefix("data:text/csv;charset=utf-8,")))
+    frame = pd.read_csv(path, encoding="utf-8-sig", keep_default_na=False)
+    assert [*frame["filename"]] == [row.cells[0].text for row in listing.table.rows]
+    frame.loc[0, "correct"], frame.loc[1, "correct"] = "duiker; human", "?"
+    frame.to_csv(path, index=False)
+    labels, notes = correct_labels(facts.labels, [path])
+    first, second = frame["filename"][:2]
+    assert second not in labels.ids
+    row = labels.values[labels.ids.index(first)]
+    assert [name for name, shown in zip(labels.classes, row, strict=True) if shown] == ["duiker", "human"]
+    others = [clip_id for clip_id in labels.ids if clip_id != first]
+    assert (labels.select(others).values == facts.labels.select(others).values).all()
+    assert notes == [f"worst.csv: 1 labels corrected, 1 clips left out; {len(frame) - 2} rows are not filled in"]
+
+
 def test_names_are_escaped(make_run: MakeRun) -> None:
     run = make_run(classes=NASTY, heads=("plain", "a&b"))
-    page = render_report(run)
+    page = render_report(run).html
     reader = Reader(page)
     for name in NASTY:
         assert name in reader.cells
@@ -90,7 +163,7 @@ def test_names_are_escaped(make_run: MakeRun) -> None:
 
 
 def test_charts_are_sound_and_speak(make_run: MakeRun) -> None:
-    page = render_report(make_run(classes=NASTY))
+    page = render_report(make_run(classes=NASTY)).html
     drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
     assert len(drawings) >= 3
     ids: list[str] = []
@@ -108,7 +181,7 @@ def test_charts_are_sound_and_speak(make_run: MakeRun) -> None:
 
 
 def test_ids_are_unique_and_links_lead_somewhere(make_run: MakeRun) -> None:
-    tags = Reader(render_report(make_run())).tags
+    tags = Reader(render_report(make_run()).html).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for _, attributes in tags:
@@ -118,8 +191,8 @@ def test_ids_are_unique_and_links_lead_somewhere(make_run: MakeRun) -> None:
 
 
 def test_it_says_whether_sites_were_kept_apart(make_run: MakeRun, tmp_path: Path) -> None:
-    with_sites = render_report(make_run(tmp_path / "with"))
-    without = render_report(make_run(tmp_path / "without", sites=False))
+    with_sites = render_report(make_run(tmp_path / "with")).html
+    without = render_report(make_run(tmp_path / "without", sites=False)).html
     assert "models that never saw its site: 20 sites in 5 folds" in with_sites
     assert "the scores flatter" in without
     assert "the scores flatter" not in with_sites
@@ -131,15 +204,15 @@ def test_the_blend_is_weighed_against_the_best_single_model(make_run: MakeRun) -
     assert scores["blends"][scores["chosen"]]["mean_log_loss"] < 0.9 * min(
         head["mean_log_loss"] for head in scores["heads"].values()
     )
-    assert "lower, more than chance among sites would give" in render_report(run)
+    assert "lower, more than chance among sites would give" in render_report(run).html
 
 
 def test_it_says_what_choosing_a_blend_flatters_by(make_run: MakeRun) -> None:
     run = make_run()
     blind = run.read_metrics()["choice"]["auto"]["mean_log_loss"]
-    assert f"chosen anew for each fold without a look at that fold, it is {blind:.4f}" in render_report(run)
+    assert f"chosen anew for each fold without a look at that fold, it is {blind:.4f}" in render_report(run).html
     blend_run(run, "mean", most_clips_for_trees=0)
-    assert "chosen anew" not in render_report(run)
+    assert "chosen anew" not in render_report(run).html
 
 
 def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> None:
@@ -157,7 +230,7 @@ def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> 
 def test_a_blend_that_is_the_best_single_model_is_said_to_be(make_run: MakeRun) -> None:
     run = make_run()
     blend_run(run, "best_single", most_clips_for_trees=0)
-    assert "It is the best single model, attention-efficientnet_lite0, by itself." in render_report(run)
+    assert "It is the best single model, attention-efficientnet_lite0, by itself." in render_report(run).html
 
 
 def test_every_way_to_blend_is_explained(make_run: MakeRun) -> None:
@@ -173,7 +246,7 @@ def test_every_way_to_blend_is_explained(make_run: MakeRun) -> None:
 
 def test_headings_are_explained_below_their_table(make_run: MakeRun) -> None:
     run = make_run()
-    page = unescape(render_report(run))
+    page = unescape(render_report(run).html)
     for column in leaderboard_table(read_run(run)).explained:
         assert f"<dt>{column.label}</dt><dd>{column.hint}</dd>" in page
     assert "<dt>ECE</dt>" in page
@@ -186,7 +259,7 @@ def test_the_heat_map_uses_its_whole_range(make_run: MakeRun) -> None:
 
 def test_every_site_has_a_row(make_run: MakeRun) -> None:
     run = make_run()
-    cells = Reader(render_report(run)).cells
+    cells = Reader(render_report(run).html).cells
     assert set(run.read_labels().sites or ()) <= set(cells)
 
 
@@ -208,14 +281,14 @@ def test_confusion_by_hand(make_run: MakeRun) -> None:
 
 def test_random_folds_stand_beside_sites_if_they_were_tried(make_run: MakeRun) -> None:
     run = make_run()
-    assert 'id="splits"' not in render_report(run)
+    assert 'id="splits"' not in render_report(run).html
     run.write_splits({"heads": [{"head": run.head_names()[0], "by_site": 0.2345, "random": 0.1234, "gap": 0.1111}]})
-    assert {"0.2345", "0.1234", "0.1111"} <= set(Reader(render_report(run)).cells)
+    assert {"0.2345", "0.1234", "0.1111"} <= set(Reader(render_report(run).html).cells)
 
 
 def test_each_fold_says_what_clips_without_labels_taught(make_run: MakeRun) -> None:
     run = make_run()
-    assert 'id="pseudo-labels"' not in render_report(run)
+    assert 'id="pseudo-labels"' not in render_report(run).html
     name = run.head_names()[1]
     outcomes = [
         {"fold": 0, "inner": 1, "before": 0.3111, "after": 0.2999, "kept": True},
@@ -231,7 +304,7 @@ def test_each_fold_says_what_clips_without_labels_taught(make_run: MakeRun) -> N
         [name, "1", "2", "0.3222", "0.3233", "+0.0011", "dropped"],
         [name, "2", "0", "–", "–", "–", "dropped"],
     ]
-    assert "kept in 1 of 3 folds" in render_report(run)
+    assert "kept in 1 of 3 folds" in render_report(run).html
 
 
 def test_reliability_of_each_species_by_hand(make_run: MakeRun) -> None:
@@ -278,17 +351,17 @@ def test_a_run_of_foreign_predictions_needs_no_settings(make_run: MakeRun) -> No
     run.clips_path.unlink()
     for name in run.head_names():
         run.head_path(name).unlink()
-    page = render_report(run)
+    page = render_report(run).html
     assert "brought in from outside" in page
     assert "Every clip decoded cleanly" in page
 
 
 def test_one_head_is_enough(make_run: MakeRun) -> None:
-    assert "attention-efficientnet_lite0" in render_report(make_run(heads=("attention-efficientnet_lite0",)))
+    assert "attention-efficientnet_lite0" in render_report(make_run(heads=("attention-efficientnet_lite0",))).html
 
 
 @pytest.mark.slow
 def test_a_large_run_stays_small(make_run: MakeRun) -> None:
     classes = ("blank", *(f"species {number:02d}" for number in range(23)))
     run = make_run(n_clips=10_000, classes=classes, heads=tuple(f"attention-{number:02d}" for number in range(20)))
-    assert len(render_report(run).encode()) < 5_000_000
+    assert len(render_report(run).html.encode()) < 5_000_000

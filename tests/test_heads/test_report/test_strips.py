@@ -14,9 +14,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from heads.cli import app
-from heads.report import render_report
+from heads.errors import RunError
+from heads.report import render_report, write_report
 from heads.report import strips as strips_module
 from heads.report.figures.timeline import Line, legend, time_line
+from heads.report.files import ClipFiles
 from heads.report.strips import StripMaker
 from heads.run import RunDirectory
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
@@ -56,6 +58,15 @@ def make_store(root: Path, ids: list[str], videos: Path) -> FeatureStore:
     return store
 
 
+def copy_to(folder: Path, ids: list[str]) -> None:
+    """One and the same clip under many names."""
+    first, *others = [folder / clip_id for clip_id in ids]
+    write_indexed_clip(first, N_FRAMES, FPS)
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.hardlink_to(first)
+
+
 def shown(picture: str) -> int:
     jpeg = b64decode(picture.removeprefix("data:image/jpeg;base64,"))
     return index_of(np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")))
@@ -64,7 +75,9 @@ def shown(picture: str) -> int:
 def test_a_strip_shows_the_frames_that_count_with_their_boxes(tmp_path: Path) -> None:
     write_indexed_clip(tmp_path / "videos" / "a.mp4", N_FRAMES, FPS)
     store = make_store(tmp_path / "store", ["a.mp4", "gone.mp4"], tmp_path / "videos")
-    made = StripMaker(RunDirectory(tmp_path / "run"), store, None, []).make(["a.mp4", "gone.mp4", "stranger.mp4"])
+    made = StripMaker(RunDirectory(tmp_path / "run"), store, ClipFiles(store, None), []).make(
+        ["a.mp4", "gone.mp4", "stranger.mp4"]
+    )
     frames = made["a.mp4"].frames
     places = [round(frame.time_s * FPS) for frame in frames]
     assert places == [0, 4, 8, BUSY, 16, 20]
@@ -95,7 +108,7 @@ def test_where_two_things_move_a_moment_stands_once(tmp_path: Path) -> None:
                 per_frame={"motion_energy": np.array([0.1, 0.2, 0.8, 0.0], np.float32), "box": boxes},
             )
         )
-    [strip] = StripMaker(RunDirectory(tmp_path / "run"), store, None, []).make(["a.mp4"]).values()
+    [strip] = StripMaker(RunDirectory(tmp_path / "run"), store, ClipFiles(store, None), []).make(["a.mp4"]).values()
     assert [frame.time_s for frame in strip.frames] == [0.0, 1.0, 2.0]
     assert strip.frames[1].boxes == ((0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0))
     assert 'points="0.0,33.8 300.0,4.0 600.0,38.0"' in strip.line
@@ -120,7 +133,8 @@ def test_pictures_end_where_the_page_would_grow_too_large(tmp_path: Path, monkey
     monkeypatch.setattr(strips_module, "MOST_BYTES", 100)
     write_indexed_clip(tmp_path / "a.mp4", N_FRAMES, FPS)
     ids = ["a.mp4", *(f"gone {number}.mp4" for number in range(4))]
-    made = StripMaker(RunDirectory(tmp_path / "run"), make_store(tmp_path / "store", ids, tmp_path), None, []).make(ids)
+    store = make_store(tmp_path / "store", ids, tmp_path)
+    made = StripMaker(RunDirectory(tmp_path / "run"), store, ClipFiles(store, None), []).make(ids)
     assert made["a.mp4"].frames
     assert "too large" in made["gone 3.mp4"].problem
 
@@ -130,17 +144,40 @@ def test_the_report_holds_the_pictures_itself(make_run: MakeRun, tmp_path: Path)
     for name in run.head_names():
         run.head_path(name).unlink()
     ids = list(run.read_labels().ids)
-    for clip_id in ids:
-        path = tmp_path / "moved" / clip_id
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_indexed_clip(tmp_path / "one.mp4", N_FRAMES, FPS)
-    for clip_id in ids:
-        (tmp_path / "moved" / clip_id).hardlink_to(tmp_path / "one.mp4")
+    copy_to(tmp_path / "moved", ids)
     store = make_store(tmp_path / "store", ids, Path("/nowhere"))
-    page = render_report(run, store, tmp_path / "moved")
+    page = render_report(run, store, tmp_path / "moved").html
     assert page.count('<article class="clip">') >= 24
     assert page.count('<img src="data:image/jpeg;base64,') == 6 * page.count('<article class="clip">')
-    assert '<article class="clip">' not in render_report(run)
+    assert '<article class="clip">' not in render_report(run).html
+
+
+def test_a_page_that_lost_its_pictures_does_not_replace_one_that_has_them(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(n_clips=120)
+    for name in run.head_names():
+        run.head_path(name).unlink()
+    ids = list(run.read_labels().ids)
+    copy_to(tmp_path / "videos", ids)
+    store = make_store(tmp_path / "store", ids, tmp_path / "videos")
+    assert write_report(run, store) == []
+    first = run.report_path.read_text()
+    assert f'href="{(tmp_path / "videos" / ids[0]).as_uri().rsplit("/", 1)[0]}' in first
+    (tmp_path / "videos").rename(tmp_path / "moved")
+    said = rf"report.html is kept.*No picture could be had of {tmp_path}/videos/.*--videos"
+    with pytest.raises(RunError, match=said):
+        write_report(run, store)
+    with pytest.raises(RunError, match="The store holds no frames of it"):
+        write_report(run, make_store(tmp_path / "other", ["stranger.mp4"], tmp_path / "moved"))
+    assert run.report_path.read_text() == first
+    done = CliRunner().invoke(app, ["report", "--run", str(run.path), "--store", str(store.root)])
+    assert isinstance(done.exception, RunError)
+    assert write_report(run, store, tmp_path / "moved") == []
+    (tmp_path / "moved" / ids[0]).unlink()
+    run.report_path.unlink()
+    notes = write_report(run, store)
+    assert len(notes) == 1
+    assert "clips are shown without pictures, for example" in notes[0]
+    assert "data:image/jpeg" not in run.report_path.read_text()
 
 
 def test_a_folder_of_videos_needs_a_store(tmp_path: Path) -> None:

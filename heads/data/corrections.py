@@ -1,0 +1,83 @@
+"""Corrections: what clips really show, filled into a list that the report gave."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from heads.data.labels import LabelTable
+from heads.data.tables import TextTable, composed, quoted, read_table
+from heads.errors import LabelError
+from store.ids import name_a_few
+
+CORRECT = "correct"
+BETWEEN = ";"
+UNSURE = "?"
+
+
+def correct_labels(labels: LabelTable, paths: Sequence[Path]) -> tuple[LabelTable, list[str]]:
+    """Labels with the corrections of some tables, the later ones last, and a sentence on each table.
+
+    A table has a column of clips and a column `correct`: the class, or several with semicolons between them; `?` leaves
+    the clip out, and an empty cell says nothing. Other columns are ignored.
+
+    Raises:
+        LabelError: a table is not what it should be, a class or a clip in it is unknown, or it has a clip twice.
+    """
+    notes = []
+    for path in paths:
+        labels, note = _correct(labels, read_table(path))
+        notes.append(note)
+    return labels, notes
+
+
+def _correct(labels: LabelTable, table: TextTable) -> tuple[LabelTable, str]:
+    if CORRECT not in table.columns:
+        raise LabelError(
+            f"{table.name}: there is no column '{CORRECT}', found {quoted(table.columns)}; name it in the first line"
+        )
+    ids = table.clip_ids()
+    filled = [
+        (line, clip_id, cell)
+        for line, clip_id, cell in zip(table.lines, ids, table.column(CORRECT), strict=True)
+        if cell
+    ]
+    table.require_single_rows([(clip_id,) for clip_id in ids])
+    row_of = {clip_id: row for row, clip_id in enumerate(labels.ids)}
+    strangers = [clip_id for _, clip_id, _ in filled if clip_id not in row_of]
+    if strangers:
+        raise LabelError(
+            f"{table.name}: {len(strangers)} clips have no label to correct in {labels.origin}: "
+            f"{name_a_few(strangers)}; add them there"
+        )
+    values, kept, changed = labels.values.copy(), np.ones(len(labels.ids), bool), 0
+    for line, clip_id, cell in filled:
+        row = row_of[clip_id]
+        if cell == UNSURE:
+            kept[row] = False
+            continue
+        new = _row(cell, labels, f"{table.name}, line {line}, clip '{clip_id}'")
+        changed += not np.array_equal(new, values[row])
+        values[row] = new
+    corrected = replace(labels, values=values).select(
+        [name for name, keep in zip(labels.ids, kept, strict=True) if keep]
+    )
+    out = "" if kept.all() else f", {int((~kept).sum())} clips left out"
+    return corrected, f"{table.name}: {changed} labels corrected{out}; {len(ids) - len(filled)} rows are not filled in"
+
+
+def _row(cell: str, labels: LabelTable, where: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """The labels (C,) that a cell says."""
+    row = np.zeros(len(labels.classes), np.uint8)
+    for name in (composed(part.strip()) for part in cell.split(BETWEEN)):
+        if name not in labels.classes:
+            near = get_close_matches(name, labels.classes, n=1)
+            meant = f"did you mean '{near[0]}'?" if near else f"there are {quoted(labels.classes)}."
+            raise LabelError(
+                f"{where}: '{name}' is no class of {labels.origin}; {meant} Several classes take semicolons between "
+                f"them, and '{UNSURE}' leaves the clip out"
+            )
+        row[labels.classes.index(name)] = 1
+    return row

@@ -1,0 +1,103 @@
+"""What a person can do with the answers for each species: take them, check them, or label more clips first."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+# The 95 % interval of a share of 0.9 among so many clips is 13 points to either side: fewer say hardly anything.
+FEWEST_CLIPS = 20
+_SLACK = 0.05  # what a precision may fall below the one that was aimed at, where the threshold was not set
+_LEAST_PRECISION = 0.75  # that the interval must lie above
+_LEAST_RECALL = 0.5
+
+
+class Use(StrEnum):
+    """What the answers for a species are good for."""
+
+    ALONE = "usable alone"
+    CHECKED = "needs checking"
+    TOO_FEW = "too few clips"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the answers for one species are good for, and what follows.
+
+    Attributes:
+        name: the species.
+        use: what they are good for.
+        clips: labelled clips that show it.
+        sites: sites that have it; None where sites are not known.
+        threshold: from which probability on to take a clip (alone) or to look at it (checked); None without one.
+        right: share of the clips from there on that show it, where the threshold was not set; 0 to 1.
+        found: share of its clips that stand there, where the threshold was not set; 0 to 1.
+        to_look_at: how many of the labelled clips stand there, about; None where nothing does.
+        more_clips: so many more labelled clips are the least before its scores say anything.
+        more_sites: so many more sites with it are.
+    """
+
+    name: str
+    use: Use
+    clips: int
+    sites: int | None
+    threshold: float | None = None
+    right: float | None = None
+    found: float | None = None
+    to_look_at: int | None = None
+    more_clips: int = 0
+    more_sites: int = 0
+
+
+def species_verdict(
+    name: str, clips: int, sites: int | None, n_folds: int, thresholds: Iterable[Mapping[str, Any]]
+) -> Verdict:
+    """The verdict on one species.
+
+    Too few: fewer than `FEWEST_CLIPS` clips, or fewer sites than folds, so that some fold cannot score it. Usable
+    alone: at the threshold for the precision nearest to 0.9, what was reached where the threshold had not been set is
+    at most 5 points lower, its interval lies above 0.75, and half of the clips are found. Else to be checked, by the
+    threshold for the recall nearest to 0.9.
+
+    Args:
+        name: of the species.
+        clips: labelled clips that show it.
+        sites: sites that have it, None where sites are not known.
+        n_folds: of the run.
+        thresholds: of the species, as metrics.json holds them.
+    """
+    more_clips, more_sites = max(FEWEST_CLIPS - clips, 0), max(n_folds - sites, 0) if sites is not None else 0
+    if more_clips or more_sites:
+        return Verdict(
+            name=name, use=Use.TOO_FEW, clips=clips, sites=sites, more_clips=more_clips, more_sites=more_sites
+        )
+    rows = list(thresholds)
+    sure, checked = (_nearest(rows, aim) for aim in ("precision", "recall"))
+    use, row = (Use.ALONE, sure) if sure is not None and _is_reliable(sure) else (Use.CHECKED, checked)
+    if row is None:
+        return Verdict(name=name, use=use, clips=clips, sites=sites)
+    right, found = row["honest_precision"], row["honest_recall"]
+    return Verdict(
+        name=name,
+        use=use,
+        clips=clips,
+        sites=sites,
+        threshold=row["threshold"],
+        right=right,
+        found=found,
+        to_look_at=round(found * clips / right) if right and found is not None else None,
+    )
+
+
+def _is_reliable(row: Mapping[str, Any]) -> bool:
+    right, found, interval = row["honest_precision"], row["honest_recall"], row["precision_interval"]
+    if right is None or found is None or interval is None:
+        return False
+    return bool(right >= row["wanted"] - _SLACK and interval[0] >= _LEAST_PRECISION and found >= _LEAST_RECALL)
+
+
+def _nearest(rows: Iterable[Mapping[str, Any]], aim: str, wanted: float = 0.9) -> Mapping[str, Any] | None:
+    """The row for a share of `aim` nearest to the one that is wanted; None if no threshold reaches that."""
+    fits = [row for row in rows if row["aim"] == aim]
+    nearest = min(fits, key=lambda row: abs(row["wanted"] - wanted), default=None)
+    return None if nearest is None or nearest["threshold"] is None else nearest

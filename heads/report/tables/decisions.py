@@ -1,0 +1,150 @@
+"""The tables that a report begins with: what the answers for each species are good for, by day and at night."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from heads.data.labels import BLANK
+from heads.evaluation.standard_errors import clip_losses
+from heads.evaluation.verdicts import FEWEST_CLIPS, Use, Verdict, species_verdict
+from heads.report.run_facts import RunFacts
+from heads.report.summary import counted
+from heads.report.tables.cells import Row, Table, Tone, columns, number, percent, text
+
+_TONES: dict[Use, Tone] = {Use.ALONE: "good", Use.CHECKED: "", Use.TOO_FEW: "quiet"}
+_ORDER = (Use.ALONE, Use.CHECKED, Use.TOO_FEW)
+_INFRARED = 0.5  # of a clip's frames without colour
+_ROWS_AT_A_GLANCE = 12
+
+Flags = NDArray[np.bool_]
+
+
+def verdicts(facts: RunFacts) -> list[Verdict]:
+    """What the answers for each species are good for: those to be used alone first, then those of most clips."""
+    groups = facts.balance["groups"].to_dict()
+    scores, thresholds = facts.chosen["per_class"], facts.metrics["thresholds"]
+    found = [
+        species_verdict(
+            name,
+            int(scores[name]["support"]),
+            int(groups[name]) if facts.has_sites else None,
+            facts.folds.n_folds,
+            thresholds[name],
+        )
+        for name in facts.blend.classes
+        if name != BLANK
+    ]
+    return sorted(found, key=lambda each: (_ORDER.index(each.use), -each.clips))
+
+
+def verdict_table(facts: RunFacts, found: list[Verdict]) -> Table | None:
+    """A line a species: what its answers are good for, and what to do; None without species."""
+    if not found:
+        return None
+    rows = tuple(
+        Row(
+            cells=(
+                text(each.name),
+                text(each.use.value, tone=_TONES[each.use]),
+                text(_advice(each, len(facts.blend.ids))),
+                number(each.threshold, 3),
+                percent(each.right),
+                percent(each.found),
+                number(each.clips),
+                number(each.sites),
+            )
+        )
+        for each in found
+    )
+    return Table(
+        key="verdicts",
+        caption="What the answers are good for, species by species",
+        columns=columns(
+            ("Species", "", "text"),
+            ("Verdict", _rule(), "text"),
+            ("What to do", "", "text"),
+            ("From", "Probability from which on to take a clip, or to look at it", "number"),
+            ("Right", "Share of the clips from there on that show it, with the threshold set on other folds", "number"),
+            ("Found", "Share of its clips that stand there, with the threshold set on other folds", "number"),
+            ("Clips", "Labelled clips that show it", "number"),
+            ("Sites", "Sites that have it", "number"),
+        ),
+        rows=rows,
+        filter_label="Filter species" if len(rows) > _ROWS_AT_A_GLANCE else "",
+        note="Shares are of clips like the labelled ones: where a species is rarer, fewer of its finds are right.",
+    )
+
+
+def light_table(facts: RunFacts, clips: pd.DataFrame | None) -> Table | None:
+    """How the blend does by day and in infrared; None without clip facts, or where all clips are of one kind.
+
+    Args:
+        facts: of the run.
+        clips: the store's clip table.
+    """
+    if clips is None:
+        return None
+    shares = clips["infrared_share"].reindex(list(facts.blend.ids)).to_numpy(np.float64)
+    kinds: dict[str, Flags] = {"day": shares < _INFRARED, "infrared": shares >= _INFRARED}
+    if not all(kind.any() for kind in kinds.values()):
+        return None
+    losses = clip_losses(facts.values, facts.blend.probabilities)
+    top = facts.blend.probabilities.argmax(axis=1)
+    right: Flags = np.asarray(facts.values[np.arange(len(losses)), top] == 1)
+    labelled: Flags = np.asarray(facts.values.any(axis=1))
+    blank: Flags | None = None
+    if BLANK in facts.blend.classes:
+        blank = np.asarray(facts.values[:, facts.blend.classes.index(BLANK)] == 1)
+    rows = tuple(
+        Row(
+            cells=(
+                text(name),
+                number(int(kind.sum())),
+                percent(None if blank is None else float(blank[kind].mean())),
+                number(float(losses[kind].mean()), 4),
+                percent(float(right[kind & labelled].mean()) if (kind & labelled).any() else None, 1),
+                percent(_right_animals(right, kind, labelled, blank), 1),
+            )
+        )
+        for name, kind in kinds.items()
+    )
+    return Table(
+        key="light",
+        caption="Day and infrared",
+        columns=columns(
+            ("Light", "Infrared: at least half of a clip's frames have no colour", "text"),
+            ("Clips", "", "number"),
+            ("Blank", "Share of them that is labelled blank", "number"),
+            ("Log loss", "Mean over these clips and all species", "number"),
+            ("Top 1", "Share of labelled clips whose most probable class is right", "number"),
+            ("Top 1, animals", "The same for clips that are not blank", "number"),
+        ),
+        rows=rows,
+    )
+
+
+def _right_animals(right: Flags, kind: Flags, labelled: Flags, blank: Flags | None) -> float | None:
+    animals = kind & labelled if blank is None else kind & labelled & ~blank
+    return float(right[animals].mean()) if animals.any() else None
+
+
+def _advice(each: Verdict, n_clips: int) -> str:
+    if each.use is Use.TOO_FEW:
+        needed = [counted(each.more_clips, "more clip")] if each.more_clips else []
+        needed += [f"clips from {counted(each.more_sites, 'more site')}"] if each.more_sites else []
+        return f"Label {' and '.join(needed)} at least, before its scores say anything."
+    if each.threshold is None or each.found is None or each.to_look_at is None:
+        return "No threshold helps: look at every clip."
+    if each.use is Use.ALONE:
+        return "Take what stands from there on unseen."
+    hits = round(each.found * each.clips)
+    return f"Look at {each.to_look_at} of {n_clips:,} clips to find {hits} of the {each.clips} that show it."
+
+
+def _rule() -> str:
+    return (
+        "Usable alone: at the threshold for a precision of 90 %, the answers were at least 85 % right where the "
+        "threshold had not been set, with an interval above 75 %, and half of the clips were found. Too few clips: "
+        f"fewer than {FEWEST_CLIPS}, or at fewer sites than there are folds. Needs checking: the rest, by the "
+        "threshold that finds 90 %"
+    )

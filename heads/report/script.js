@@ -37,6 +37,16 @@ function filterRows(key) {
   note.textContent = words.length || select?.value ? `${shown} of ${rows.length} rows` : "";
 }
 
+/* What scrolls sideways fades out where there is more of it. */
+function markMore(region) {
+  region.classList.toggle("more", region.scrollWidth - region.clientWidth - region.scrollLeft > 4);
+}
+
+for (const region of document.querySelectorAll(".scroll, figure")) {
+  region.addEventListener("scroll", () => markMore(region), { passive: true });
+  new ResizeObserver(() => markMore(region)).observe(region);
+}
+
 for (const button of document.querySelectorAll("thead button")) {
   button.addEventListener("click", () => sortRows(button.closest("th")));
 }

@@ -57,6 +57,8 @@ wanted.value = ""; wanted.dispatchEvent(new Event("change")); seen.all_aims = ai
 wanted.value = "recall 95 %"; wanted.dispatchEvent(new Event("change"));
 seen.aims = [...new Set(aims().map((row) => row.cells[1].textContent))];
 seen.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+const regions = () => [...document.querySelectorAll(".scroll")].filter((each) => each.checkVisibility());
+seen.wide = regions().map((each) => each.scrollWidth > each.clientWidth + 4);
 seen.drawings = [...document.querySelectorAll("svg")].map((drawing) => drawing.getBoundingClientRect().height);
 const colour = (element, name) => getComputedStyle(element)[name].match(/[\d.]+/g).slice(0, 3).map(Number);
 const light = (rgb) => rgb.map((each) => each / 255)
@@ -81,6 +83,7 @@ addEventListener("load", () => {
       inside(box.getBoundingClientRect(), box.parentNode.getBoundingClientRect())),
   }));
   seen.fetched = performance.getEntriesByType("resource").map((entry) => entry.name);
+  seen.more = regions().map((each) => each.classList.contains("more"));
   const result = document.createElement("pre");
   result.id = "probe";
   result.textContent = JSON.stringify(seen);
@@ -177,3 +180,5 @@ def test_a_narrow_dark_window(make_run: Callable[..., RunDirectory], tmp_path: P
     )
     assert seen["overflow"] <= 0
     assert seen["errors"] == []
+    assert any(seen["wide"])
+    assert seen["more"] == seen["wide"]  # what can be scrolled to is seen to be there

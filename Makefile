@@ -21,27 +21,11 @@ ifdef VIDEOS
 ifndef LABELS
 $(error make demo VIDEOS=DIR also needs LABELS=FILE, a CSV of the clips' labels)
 endif
-CLIPS := $(VIDEOS)
-LABEL_TABLE := $(LABELS)
-SITE_OPTION := $(if $(SITES),--sites "$(SITES)")
-RECIPE := configs/default.yaml
-SAMPLING := --fps 3
-else
-CLIPS := $(DEMO)/clips
-LABEL_TABLE := $(DEMO)/labels.csv
-SITE_OPTION := --sites "$(DEMO)/sites.csv"
-RECIPE := configs/demo.yaml
-SAMPLING := --fps 2
+OWN := --clips "$(VIDEOS)" --labels "$(LABELS)" $(if $(SITES),--sites "$(SITES)")
 endif
 
-# featurize exits with 3 when some clips could not be decoded: they are listed, and the rest goes on.
 demo: $(STAMP)
-	$(if $(VIDEOS),,test -f "$(DEMO)/labels.csv" || $(BIN)/python -m featurize.demo "$(DEMO)")
-	$(BIN)/featurize "$(CLIPS)" --store "$(DEMO)/store" $(SAMPLING) \
-		--backbone efficientnet_lite0 --backbone efficientnet_lite1 --view whole --view motion || [ $$? -eq 3 ]
-	$(BIN)/heads train --store "$(DEMO)/store" --labels "$(LABEL_TABLE)" $(SITE_OPTION) --recipe $(RECIPE) --run "$(DEMO)/run"
-	$(BIN)/heads blend --run "$(DEMO)/run"
-	$(BIN)/heads report --run "$(DEMO)/run" --store "$(DEMO)/store"
+	$(BIN)/trapline demo "$(DEMO)" $(OWN)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

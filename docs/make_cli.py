@@ -8,9 +8,10 @@ import typer.main
 import featurize.cli
 import heads.cli
 import store.cli
+import trapline.cli
 
 _PAGE = Path(__file__).with_name("cli.md")
-_APPS = {"featurize": featurize.cli.app, "heads": heads.cli.app, "store": store.cli.app}
+_APPS = {"featurize": featurize.cli.app, "heads": heads.cli.app, "store": store.cli.app, "trapline": trapline.cli.app}
 _HEAD = """# Commands
 
 Written by `python docs/make_cli.py` from the commands' own help. Results go to stdout, progress and notes to stderr; a
@@ -47,12 +48,12 @@ def _command(title: str, command: Any) -> str:
 
 
 def _row(param: Any) -> str:
-    names = ", ".join(f"`{each}`" for each in param.opts) if param.param_type_name == "option" else f"`{param.name}`"
-    return f"| {names} | {_default(param)} | {_text(param.help)} |"
+    words = [*param.opts, *param.secondary_opts] if param.param_type_name == "option" else [param.name]
+    return f"| {', '.join(f'`{each}`' for each in words)} | {_default(param)} | {_text(param.help)} |"
 
 
 def _default(param: Any) -> str:
-    if param.required or param.param_type_name == "argument":
+    if param.required:
         return "must be given"
     shown = getattr(param, "show_default", None)
     if isinstance(shown, str):

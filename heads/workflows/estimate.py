@@ -1,12 +1,12 @@
 """How long training is going to take, from the speed of a few epochs on a few clips."""
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 
 from heads.features.batches import PREDICT_CLIPS, in_turn
 from heads.features.readers import Reader, ids_with_frames
@@ -116,4 +116,4 @@ def _read_once(reader: Reader, ids: tuple[str, ...]) -> None:
 
 def _memory_bytes() -> int:
     """What memory the system could give to a cache of the disk."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(psutil.virtual_memory().total)

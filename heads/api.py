@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from store.console import native_chatter, stderr_console
 with native_chatter(shown=False):  # TensorFlow talks when it is imported
     from heads.explain.attribution import trained_heads, weigh_frames
     from heads.explain.scoring import heads_to_score, score_frames
-    from heads.report import write_report
+    from heads.report import compare_runs, write_report
     from heads.workflows.blend import blend_run
     from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
     from heads.workflows.compare_splits import compare_splits as score_on_random_folds
@@ -235,6 +236,22 @@ class Run:
         for sentence in write_report(self._run, opened, None if videos is None else Path(videos)):
             _warn(sentence)
         return self._run.report_path
+
+    def compare(self, other: "str | Path | Run") -> pd.DataFrame:
+        """A later run against this one, on the clips that they share and by the later one's labels: a row for all
+        classes together (`class` is ""), then one a class, with `clips`, `first`, `second` and `change` of the log
+        loss, the 95 % interval `low` to `high` of the change, `verdict`, `first_ap` and `second_ap`.
+
+        Args:
+            other: the later run.
+
+        Raises:
+            RunError: one of the runs is not blended, or they share nothing.
+        """
+        later = other.path if isinstance(other, Run) else Path(other)
+        found = compare_runs(self._run, RunDirectory(later)).differences
+        rows = [{"class": each.name, **asdict(each), "change": each.change, "verdict": each.verdict} for each in found]
+        return pd.DataFrame(rows).drop(columns="name")
 
     def predict(
         self,

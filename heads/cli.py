@@ -23,7 +23,17 @@ def heads() -> None:
 Store = Annotated[Path, typer.Option(help="Folder of the feature store.")]
 NewRun = Annotated[Path, typer.Option("--run", help="Folder of the run; made if it is missing.")]
 Run = Annotated[Path, typer.Option("--run", help="Folder of the run, as `heads train` made it.")]
-Labels = Annotated[Path, typer.Option(help="CSV: filename and a 0/1 column a class, or rows of filepath,label.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV: filename and a 0/1 column a class, or rows of filepath,label.",
+        show_default="must be given, but with --like",
+    ),
+]
+Like = Annotated[
+    Path | None,
+    typer.Option(metavar="RUN", help="Take recipe and labels of this earlier run, as far as they are not given."),
+]
 Corrections = Annotated[
     list[Path] | None,
     typer.Option(help="CSV of filename,correct, as the report's lists have it: labels to replace; may be given again."),
@@ -62,6 +72,11 @@ FrameScores = Annotated[
 ]
 CompareMetadata = Annotated[
     bool, typer.Option("--compare-metadata", help="Train with and without clip facts: what they are worth.")
+]
+FirstRun = Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of the run as it was.")]
+SecondRun = Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of the other run, whose labels count.")]
+ComparisonPage = Annotated[
+    Path | None, typer.Option("--out", help="HTML file to write it to as well.", show_default="no page")
 ]
 Clip = Annotated[str, typer.Option(help="Id of the clip: its path below the folder that was featurized.")]
 HeadName = Annotated[str | None, typer.Option(help="One head of the run.", show_default="all")]
@@ -110,8 +125,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the librarie
 @app.command()
 def train(
     store: Store,
-    labels: Labels,
     run_folder: NewRun,
+    labels: Labels = None,
+    like: Like = None,
     corrections: Corrections = None,
     recipe: RecipePath = None,
     sites: Sites = None,
@@ -131,6 +147,8 @@ def train(
     verbose: Verbose = False,
 ) -> None:
     """Train the recipe's heads over folds; what a stopped run has finished is kept."""
+    if labels is None and like is None:
+        raise typer.BadParameter("give --labels, or --like with an earlier run whose labels to take")
     with native_chatter(shown=verbose):
         from heads.commands import train as command_train
 
@@ -138,6 +156,7 @@ def train(
         store,
         labels,
         run_folder,
+        like=like,
         recipe_path=recipe,
         sites=sites,
         site_pattern=site_pattern,
@@ -201,6 +220,14 @@ def report(run_folder: Run, store: PictureStore = None, videos: Videos = None, v
     from heads.commands import report as command_report
 
     command_report.report(run_folder, store, videos, verbose=verbose)
+
+
+@app.command()
+def compare(first: FirstRun, second: SecondRun, out: ComparisonPage = None, as_json: Json = False) -> None:
+    """Hold two blended runs against each other on the clips they share: what labels, networks or a recipe changed."""
+    from heads.commands import compare as command_compare
+
+    command_compare.compare(first, second, out=out, as_json=as_json)
 
 
 @app.command()

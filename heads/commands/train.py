@@ -19,7 +19,7 @@ from heads.workflows.compare_metadata import compare_metadata as score_the_other
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
 from heads.workflows.job import read_job
 from heads.workflows.progress_bar import StepListener, steps_shown
-from heads.workflows.train import Trained, be_deterministic, epochs_left
+from heads.workflows.train import Trained, be_deterministic, epochs_left, run_recipe
 from heads.workflows.train import train as train_heads
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
@@ -29,9 +29,10 @@ _STOPPED = 130
 
 def train(
     store_root: Path,
-    labels_path: Path,
+    labels_path: Path | None,
     run_folder: Path,
     *,
+    like: Path | None,
     recipe_path: Path | None,
     sites: Path | None,
     site_pattern: str | None,
@@ -52,11 +53,12 @@ def train(
     """Train a run, showing progress, and print one line a head."""
     if deterministic:
         be_deterministic()
-    recipe = adapt(load_recipe(recipe_path), seed=seed, no_metadata=no_metadata)
+    given = run_recipe(RunDirectory(like)) if like is not None and recipe_path is None else load_recipe(recipe_path)
+    recipe = adapt(given, seed=seed, no_metadata=no_metadata)
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
     job = read_job(
         store,
-        labels_path,
+        labels_path or RunDirectory(like or run_folder).labels_path,
         recipe,
         sites=sites,
         site_pattern=site_pattern,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -13,6 +14,7 @@ from heads.errors import RunError
 from heads.evaluation.verdicts import Verdict
 from heads.report import summary as words
 from heads.report.clips import clip_listings
+from heads.report.comparison import Comparison, difference_table, sentences_on, settings_table, turned_table
 from heads.report.figures.charts import fold_chart, reliability_chart, removal_chart, species_chart
 from heads.report.figures.small_multiples import species_reliability
 from heads.report.files import ClipFiles
@@ -93,21 +95,12 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         RunError: the run is not blended yet; the message names the command.
     """
     facts = read_run(run)
-    environment = Environment(
-        loader=FunctionLoader(_package_text),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     files = None if store is None else ClipFiles(store, videos)
     listings = clip_listings(facts, _strips(run, facts, store, files), files)
     found = verdicts(facts)
-    html = environment.get_template("template.html").render(
+    html = _fill(
+        "template.html",
         facts=facts,
-        made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        style=Markup(_package_text("style.css")),
-        script=Markup(_package_text("script.js")),
         decisions=_decisions(facts, found),
         verdicts=verdict_table(facts, found),
         light=light_table(facts, None if store is None else store.clips()),
@@ -140,6 +133,34 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         html=html,
         pictured=sum(bool(strip.frames) for strip in strips.values()),
         lost=tuple((clip_id, strip.problem) for clip_id, strip in strips.items() if strip.lost),
+    )
+
+
+def render_comparison(found: Comparison) -> str:
+    """Two runs side by side, as one HTML page that needs nothing but itself."""
+    return _fill(
+        "comparison.html",
+        found=found,
+        sentences=sentences_on(found),
+        differences=difference_table(found),
+        turned=turned_table(found),
+        settings=settings_table(found),
+    )
+
+
+def _fill(template: str, **values: Any) -> str:
+    environment = Environment(
+        loader=FunctionLoader(_package_text),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(
+        made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        style=Markup(_package_text("style.css")),
+        script=Markup(_package_text("script.js")),
+        **values,
     )
 
 

@@ -112,10 +112,19 @@ def difference(job: TrainingJob, run: RunDirectory) -> str:
     Recipes are compared by meaning: a setting that the run's recipe could not name yet has its default.
     """
     before, config = run.read_config(), _config(job)
-    recipe = parse_settings(before["recipe"], Recipe, f"{run.config_path}: recipe")
-    if recipe.model_dump() != job.recipe.model_dump():
+    if run_recipe(run).model_dump() != job.recipe.model_dump():
         return "another recipe"
     return next((named for part, named in _SHARED.items() if before.get(part) != config[part]), "")
+
+
+def run_recipe(run: RunDirectory) -> Recipe:
+    """The recipe that a run was begun with; a setting that it could not name yet has its default.
+
+    Raises:
+        ConfigError: what the run holds is no recipe.
+        RunError: the run holds none.
+    """
+    return parse_settings(run.read_config()["recipe"], Recipe, f"{run.config_path}: recipe")
 
 
 def _config(job: TrainingJob) -> dict[str, Any]:

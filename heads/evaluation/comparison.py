@@ -1,0 +1,93 @@
+"""Two models on the same clips: how much better one is, class by class, and whether that is more than chance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heads.evaluation.metrics import EPS, average_precision
+from heads.evaluation.standard_errors import cluster_robust_mean
+
+_SURELY = 1.96  # standard errors to either side of a 95 % interval
+
+Labels = NDArray[np.uint8]
+Probabilities = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Two models on one class, or on all together.
+
+    Attributes:
+        name: of the class; "" for all.
+        clips: labelled clips that show it; of all, the clips.
+        first: log loss of the first model.
+        second: log loss of the second model.
+        low: lower end of the 95 % interval of `second - first`, with groups as the units; NaN for a single group.
+        high: upper end of it.
+        first_ap: average precision of the first model, of all the mean over classes; NaN without a clip that shows it.
+        second_ap: the same of the second model.
+    """
+
+    name: str
+    clips: int
+    first: float
+    second: float
+    low: float
+    high: float
+    first_ap: float
+    second_ap: float
+
+    @property
+    def change(self) -> float:
+        """By how much the log loss rose; less is better."""
+        return self.second - self.first
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse` or `no difference that sites would show again`, of the second model."""
+        if self.high < 0:
+            return "better"
+        return "worse" if self.low > 0 else "not sure"
+
+
+def compare_models(
+    labels: Labels, first: Probabilities, second: Probabilities, groups: Sequence[str], classes: Sequence[str]
+) -> list[Difference]:
+    """All classes together, then each of them.
+
+    Args:
+        labels: (N, C) 0 or 1.
+        first: (N, C) out-of-fold probabilities of the first model.
+        second: (N, C) of the second.
+        groups: (N) the group of each clip: its site.
+        classes: (C) names.
+    """
+    losses = [-np.log(np.where(labels == 1, sure, 1 - sure)) for sure in (_sure(first), _sure(second))]
+    precisions = [average_precision(labels, each) for each in (first, second)]
+    columns = [slice(None), *range(len(classes))]
+    found = []
+    for name, column in zip(["", *classes], columns, strict=True):
+        one, two = (each[:, column].reshape(len(labels), -1).mean(axis=1) for each in losses)
+        gain = cluster_robust_mean(two - one, groups)
+        of_class = [each[column] for each in precisions]
+        known = [each[~np.isnan(each)] for each in map(np.atleast_1d, of_class)]
+        found.append(
+            Difference(
+                name=name,
+                clips=len(labels) if not name else int(labels[:, column].sum()),
+                first=float(one.mean()),
+                second=float(two.mean()),
+                low=gain.mean - _SURELY * gain.standard_error,
+                high=gain.mean + _SURELY * gain.standard_error,
+                first_ap=float(known[0].mean()) if len(known[0]) else float("nan"),
+                second_ap=float(known[1].mean()) if len(known[1]) else float("nan"),
+            )
+        )
+    return found
+
+
+def _sure(probabilities: Probabilities) -> Probabilities:
+    clipped: Probabilities = np.clip(probabilities, EPS, 1 - EPS)
+    return clipped

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from heads.workflows.estimate import estimate_cost
+from heads.workflows.estimate import estimate_job
 from heads.workflows.job import TrainingJob
 from store.console import print_json, stderr_console, stdout_console
 from store.ids import name_a_few
@@ -14,7 +14,7 @@ def show_estimate(job: TrainingJob, *, as_json: bool) -> None:
     """Print how long each head of a job would take; nothing is trained to its end or written."""
     for sentence in job.notes:
         stderr_console().print(sentence, highlight=False, soft_wrap=True)
-    found = [estimate_cost(job, head) for head in job.heads]
+    found = estimate_job(job)
     if as_json:
         print_json([asdict(each) for each in found])
         return

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import psutil
@@ -42,6 +42,34 @@ class CostEstimate:
     seconds: float
     cache_bytes: int
     from_disk: bool
+
+
+def estimate_job(job: TrainingJob) -> list[CostEstimate]:
+    """What each head of a job is going to cost, in its order.
+
+    Heads of the same settings on features of the same kind, as one recipe's on several networks, are measured once: the
+    others' costs are that one's, by their columns and, if they see frames, by their frames.
+    """
+    measured: dict[str, tuple[CostEstimate, Reader]] = {}
+    found = []
+    for head in job.heads:
+        config, reader = head.config, job.reader(head)
+        alike = f"{len(head.keys)} {config.model_dump_json(exclude={'name', 'sources', 'without', 'view'})}"
+        if alike not in measured:
+            measured[alike] = (estimate_cost(job, head), reader)
+        like, its_reader = measured[alike]
+        columns = reader.dim / its_reader.dim
+        size = columns * (float(reader.lengths.mean() / its_reader.lengths.mean()) if config.sees_frames else 1.0)
+        found.append(
+            replace(
+                like,
+                head=head.name,
+                clips_per_s=like.clips_per_s / size,
+                seconds=like.seconds * size,
+                cache_bytes=round(like.cache_bytes * columns),
+            )
+        )
+    return found
 
 
 def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None) -> CostEstimate:

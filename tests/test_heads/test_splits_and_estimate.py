@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from heads.cli import app
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.workflows.estimate import estimate_cost
-from heads.workflows.job import read_job
+from heads.workflows.estimate import CostEstimate, estimate_cost, estimate_job
+from heads.workflows.job import TrainingJob, read_job
+from heads.workflows.resolve import HeadSpec
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 
 pytestmark = pytest.mark.slow
@@ -92,6 +93,28 @@ def test_a_dry_run_trains_nothing_to_its_end(words: list[str], tmp_path: Path) -
     assert 40 * 90 / row["clips_per_s"] <= row["seconds"] < took * 40 / 3
     assert row["cache_bytes"] == 90 * 6 * 4
     assert not (tmp_path / "run").exists()
+
+
+def test_heads_that_differ_in_nothing_but_their_network_are_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.eye(2, dtype=np.uint8)[np.arange(60) % 2]
+    store = make_store(tmp_path / "store", labels, ("one", "two"))
+    frame = pd.DataFrame({"filename": clip_ids(60), "blank": labels[:, 0], "deer": labels[:, 1]})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    heads = (HeadConfig(kind="discriminant"), HeadConfig(kind="discriminant", name="other", shrinkage=0.9))
+    job = read_job(store, tmp_path / "labels.csv", Recipe(folds=3, heads=heads))
+    asked: list[str] = []
+
+    def measure(job: TrainingJob, head: HeadSpec) -> CostEstimate:
+        asked.append(head.name)
+        return estimate_cost(job, head)
+
+    monkeypatch.setattr("heads.workflows.estimate.estimate_cost", measure)
+    found = estimate_job(job)
+    assert [each.head for each in found] == [head.name for head in job.heads]
+    assert asked == ["discriminant-one", "other-one"]
+    assert found[1].seconds == found[0].seconds
 
 
 def test_a_dry_run_speaks_of_the_folds_that_training_makes(tmp_path: Path) -> None:

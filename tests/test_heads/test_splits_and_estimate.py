@@ -102,7 +102,7 @@ def test_heads_that_differ_in_nothing_but_their_network_are_measured_once(
     store = make_store(tmp_path / "store", labels, ("one", "two"))
     frame = pd.DataFrame({"filename": clip_ids(60), "blank": labels[:, 0], "deer": labels[:, 1]})
     frame.to_csv(tmp_path / "labels.csv", index=False)
-    heads = (HeadConfig(kind="discriminant"), HeadConfig(kind="discriminant", name="other", shrinkage=0.9))
+    heads = (HeadConfig(kind="discriminant"), HeadConfig(kind="discriminant", name="other", covariance_shrinkage=0.8))
     job = read_job(store, tmp_path / "labels.csv", Recipe(folds=3, heads=heads))
     asked: list[str] = []
 

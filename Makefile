@@ -1,5 +1,6 @@
 # make demo    the whole way on drawn clips, or on yours: make demo VIDEOS=DIR LABELS=FILE [SITES=FILE]
 # make test    every test
+# make docs    the documentation as a site, in site/index.html
 # make lint    format, lint, types and import rules
 # make check   these, and the fast tests
 
@@ -8,7 +9,7 @@ BIN := .venv/bin
 DEMO ?= demo
 STAMP := .venv/.installed
 
-.PHONY: demo test lint check format clean
+.PHONY: demo test docs lint check format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,6 +31,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+docs: $(STAMP)
+	$(BIN)/mkdocs build
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -44,4 +48,4 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf demo site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

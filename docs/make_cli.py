@@ -11,7 +11,7 @@ import store.cli
 import trapline.cli
 
 _PAGE = Path(__file__).with_name("cli.md")
-_APPS = {"featurize": featurize.cli.app, "heads": heads.cli.app, "store": store.cli.app, "trapline": trapline.cli.app}
+APPS = {"featurize": featurize.cli.app, "heads": heads.cli.app, "store": store.cli.app, "trapline": trapline.cli.app}
 _HEAD = """# Commands
 
 Written by `python docs/make_cli.py` from the commands' own help. Results go to stdout, progress and notes to stderr; a
@@ -22,7 +22,7 @@ know, 3 done but some clips failed (they are listed), 130 stopped by Ctrl-C with
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *(_program(name, typer.main.get_command(app)) for name, app in _APPS.items())])
+    return "\n".join([_HEAD, *(_program(name, typer.main.get_command(app)) for name, app in APPS.items())])
 
 
 def _program(name: str, command: Any) -> str:

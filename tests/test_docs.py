@@ -4,6 +4,9 @@ import doctest
 import importlib.util
 import pkgutil
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
 from contextlib import nullcontext
 from itertools import pairwise
@@ -11,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer.main
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
@@ -151,6 +155,45 @@ def test_every_file_of_the_code_that_a_page_names_is_there() -> None:
     }
     assert len(named) > 15
     assert sorted(f"{page}: {name}" for page, name in named if not (ROOT / name).exists()) == []
+
+
+def test_the_readme_is_for_ten_minutes_and_its_links_lead_somewhere() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 130
+    links = re.findall(r"\]\(([^)#]+)", readme)
+    assert len(links) > 15
+    assert [link for link in links if "://" not in link and not (ROOT / link).is_file()] == []
+
+
+def test_every_command_and_option_that_a_page_shows_is_there() -> None:
+    known: dict[str, set[str]] = {}
+    for name, app in script(ROOT / "docs" / "make_cli.py").APPS.items():
+        command = typer.main.get_command(app)
+        for each in [command, *getattr(command, "commands", {}).values()]:
+            title = name if each is command else f"{name} {each.name}"
+            known[title] = {word for param in each.params for word in [*param.opts, *param.secondary_opts]}
+    shown = []
+    for path in pages():
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^\$ ((?:featurize|heads|store|trapline) .*)$", text, flags=re.MULTILINE):
+            words = shlex.split(line, comments=True)
+            title = words[0] if words[0] == "featurize" else " ".join(words[:2])
+            options = {word for word in words if word.startswith("--")}
+            shown.append(title)
+            if path.name != "cli.md":
+                assert options <= known[title], f"{path.name}: {line}"
+    assert len(shown) > 30
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "First afternoon" in page or "first afternoon" in page
+    fetched = re.findall(r'<(?:script|img|link)[^>]+(?:src|href)="(https?://[^"]+)"', page)
+    assert [url for url in fetched if "canonical" not in url] == []
 
 
 def pages() -> list[Path]:

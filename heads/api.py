@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from heads.data.matching import parse_id_map
 from heads.data.tables import ID_COLUMNS
 from heads.errors import HeadsWarning, RunError, UnweighedError
 from heads.evaluation.leaderboard import leaderboard
@@ -61,6 +62,7 @@ def train(
     frame_scores: bool = False,
     compare_splits: bool = False,
     compare_metadata: bool = False,
+    id_map: Sequence[str] = (),
     progress: bool = True,
 ) -> "Run":
     """Train a recipe's heads over folds; what a stopped run has finished is kept.
@@ -88,6 +90,8 @@ def train(
         frame_scores: score single frames too, for the `+frames` blenders.
         compare_splits: train on random folds too: by how much they flatter.
         compare_metadata: train with and without clip facts: what they are worth.
+        id_map: `FROM=TO`, as `heads train --id-map` takes it: how ids of the tables become the store's, where matching
+            them by the ends of their paths does not do.
         progress: whether a bar is shown on stderr, or below the notebook's cell.
 
     Returns:
@@ -116,6 +120,7 @@ def train(
             unlabelled=unlabelled,
             features=features,
             corrections=[Path(path) for path in corrections],
+            id_map=parse_id_map(id_map),
         )
     epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata)
     with _bar(epochs, shown=progress) as show:
@@ -194,6 +199,7 @@ class Run:
         also: Sequence[str] = (),
         precision: Sequence[float] = WANTED,
         recall: Sequence[float] = WANTED,
+        id_map: Sequence[str] = (),
     ) -> pd.DataFrame:
         """Score every way to blend the heads' out-of-fold predictions, keep one, and return the leaderboard.
 
@@ -203,6 +209,7 @@ class Run:
             also: blenders to score that are otherwise left out.
             precision: shares that thresholds of the report should keep of precision.
             recall: shares that thresholds of the report should keep of recall.
+            id_map: `FROM=TO`: how ids of the added files become the run's.
 
         Raises:
             TraplineError: nothing is trained, a file or a blender is not what it should be.
@@ -210,9 +217,11 @@ class Run:
         Warns:
             HeadsWarning: an added model's score cannot be believed.
         """
+        rules = parse_id_map(id_map)
         for path in add:
-            for sentence in add_predictions(self._run, Path(path)).warnings:
-                _warn(f"{path}: {sentence}")
+            added = add_predictions(self._run, Path(path), rules)
+            for sentence in (*added.notes, *(f"{path}: {each}" for each in added.warnings)):
+                _warn(sentence)
         blend_run(self._run, method, also=also, precision=precision, recall=recall, note=_log.info)
         return self.leaderboard
 

@@ -40,6 +40,14 @@ Corrections = Annotated[
 ]
 RecipePath = Annotated[Path | None, typer.Option(help="YAML recipe.", show_default="the built-in default")]
 Sites = Annotated[Path | None, typer.Option(help="CSV of filename,site: clips of one site stay in one fold.")]
+IdMap = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--id-map",
+        help="FROM=TO: what ids of the tables begin with, and what instead; '*' is any text. May be given again.",
+        show_default="ids are matched by the ends of their paths",
+    ),
+]
 SitePattern = Annotated[str | None, typer.Option(help="Regular expression that finds the site in a clip's path.")]
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="Leave out labelled clips that the store does not hold.")
@@ -132,6 +140,7 @@ def train(
     recipe: RecipePath = None,
     sites: Sites = None,
     site_pattern: SitePattern = None,
+    id_map: IdMap = None,
     allow_missing: AllowMissing = False,
     unlabelled: Unlabelled = False,
     features: Features = None,
@@ -173,6 +182,7 @@ def train(
         compare_metadata=compare_metadata,
         dry_run=dry_run,
         as_json=as_json,
+        id_map=id_map or (),
     )
 
 
@@ -184,12 +194,14 @@ def blend(
     also: Also = None,
     precision: Precision = None,
     recall: Recall = None,
+    id_map: IdMap = None,
     as_json: Json = False,
 ) -> None:
     """Score every way to blend the heads' out-of-fold predictions, keep one, and print the leaderboard."""
     from heads.blending.blenders import known_blender
     from heads.blending.selection import AUTO
     from heads.commands.tables import print_added, print_leaderboard
+    from heads.data.matching import parse_id_map
     from heads.evaluation.thresholds import WANTED
     from heads.run import RunDirectory
     from heads.workflows.blend import blend_run
@@ -200,9 +212,9 @@ def blend(
         with native_chatter(shown=False):
             import keras  # noqa: F401  TensorFlow talks when it is imported
 
-    directory = RunDirectory(run_folder)
+    directory, rules = RunDirectory(run_folder), parse_id_map(id_map or ())
     for path in add or ():
-        print_added(add_predictions(directory, path))
+        print_added(add_predictions(directory, path, rules))
     rows = blend_run(
         directory,
         method,
@@ -238,6 +250,7 @@ def predict(
     template: Template = None,
     add: AddNew = None,
     explain: Explain = False,
+    id_map: IdMap = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -246,7 +259,14 @@ def predict(
         from heads.commands import predict as command_predict
 
     command_predict.predict(
-        run_folder, store, out, template_path=template, added=add or (), explain=explain, as_json=as_json
+        run_folder,
+        store,
+        out,
+        template_path=template,
+        added=add or (),
+        explain=explain,
+        as_json=as_json,
+        id_map=id_map or (),
     )
 
 

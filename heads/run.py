@@ -30,7 +30,7 @@ from heads.data import frame_statistics
 from heads.data.folds import Folds
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
-from heads.data.predictions import Predictions, read_csv
+from heads.data.predictions import Predictions, read_written
 from heads.errors import PredictionError, RunError
 from store.digest import file_sha256
 from store.files import atomic_path, remove_abandoned, write_json, write_text
@@ -261,7 +261,7 @@ class RunDirectory:
         """
         path = self.oof_path(name)
         self._require(path, _BLEND if name == BLEND else _TRAIN)
-        predictions = read_csv(path, model=name)
+        predictions = read_written(path, model=name)
         if predictions.fold is None:
             raise PredictionError(f"{path.name}: there is no column 'fold', so these are not out-of-fold predictions")
         return predictions
@@ -297,7 +297,7 @@ class RunDirectory:
         """What a model from outside says of clips that are not the run's."""
         path = self.added_path(name).with_name("new.csv")
         self._require(path, _ADD)
-        return read_csv(path, model=name)
+        return read_written(path, model=name)
 
     def read_added_facts(self, name: str) -> dict[str, Any]:
         """Where the predictions of a model from outside came from."""

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from heads.data.predictions import read_csv
+from heads.data.matching import apply_rules, parse_id_map, require_fitting
+from heads.data.predictions import Predictions, read_csv
+from heads.data.tables import TextTable
 from heads.explain.attribution import explaining_head, top_frames
 from heads.run import RunDirectory
-from heads.workflows.output import read_template, require_writable, write_predictions
+from heads.workflows.output import clips_of_template, read_template, require_writable, write_predictions
 from heads.workflows.predict import Origin, predict_run
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console
@@ -23,18 +25,21 @@ def predict(
     added: Sequence[Path],
     explain: bool,
     as_json: bool,
+    id_map: Sequence[str] = (),
 ) -> None:
     """Predict a store's clips, or those of a template, into a file."""
     require_writable(out)
+    rules = parse_id_map(id_map)
     template = None if template_path is None else read_template(template_path)
+    outside = [read_csv(path) for path in added]
     run, store = RunDirectory(run_folder), FeatureStore.open(store_root)
+    require_fitting(rules, _ids_of_tables(template, outside), "the tables")
+    wanted = None if template is None else clips_of_template(template, store.clips().index, rules)
+    for sentence in () if wanted is None else wanted.notes:
+        stderr_console().print(sentence, highlight=False, soft_wrap=True)
     explainer = explaining_head(run) if explain else None
-    new = predict_run(
-        run,
-        store,
-        None if template is None else template.clip_ids(),
-        [read_csv(path) for path in added],
-    )
+    outside = [each.renamed({name: apply_rules(name, rules) for name in each.ids}, ()) for each in outside]
+    new = predict_run(run, store, None if wanted is None else wanted.ids, outside)
     frames = None if explainer is None else top_frames(run, store, explainer, new.predictions.ids)
     write_predictions(out, new, template, frames)
     counts, origins = (Counter(each.value for each in column) for column in (new.status, new.origin))
@@ -69,3 +74,7 @@ def predict(
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _ids_of_tables(template: TextTable | None, outside: Sequence[Predictions]) -> list[str]:
+    return [*(() if template is None else template.clip_ids()), *(name for each in outside for name in each.ids)]

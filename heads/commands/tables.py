@@ -31,6 +31,8 @@ def print_added(added: Added) -> None:
     """Say on stderr what was brought in, and what speaks against it."""
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     console.print(f"added {added.name}: {added.n_clips} clips of the run out of fold, {added.n_new} others")
+    for sentence in added.notes:
+        console.print(sentence)
     for warning in added.warnings:
         console.print(f"warning: {added.file}: {warning}")
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from heads.commands.estimate import show_estimate
 from heads.commands.tensorboard import EventFiles
+from heads.data.matching import parse_id_map
 from heads.errors import StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import adapt, load_recipe
@@ -49,6 +50,7 @@ def train(
     compare_metadata: bool,
     dry_run: bool,
     as_json: bool,
+    id_map: Sequence[str] = (),
 ) -> None:
     """Train a run, showing progress, and print one line a head."""
     if deterministic:
@@ -66,6 +68,7 @@ def train(
         unlabelled=unlabelled,
         features=features,
         corrections=corrections,
+        id_map=parse_id_map(id_map),
     )
     if dry_run:
         show_estimate(job, as_json=as_json)

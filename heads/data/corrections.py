@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from heads.data.class_names import known_class
 from heads.data.labels import LabelTable
-from heads.data.tables import TextTable, composed, quoted, read_table
+from heads.data.matching import IdRule, match_clips
+from heads.data.tables import TextTable, quoted, read_table, tidy
 from heads.errors import LabelError
 from store.ids import name_a_few
 
@@ -17,7 +19,9 @@ BETWEEN = ";"
 UNSURE = "?"
 
 
-def correct_labels(labels: LabelTable, paths: Sequence[Path]) -> tuple[LabelTable, list[str]]:
+def correct_labels(
+    labels: LabelTable, paths: Sequence[Path], rules: Sequence[IdRule] = ()
+) -> tuple[LabelTable, list[str]]:
     """Labels with the corrections of some tables, the later ones last, and a sentence on each table.
 
     A table has a column of clips and a column `correct`: the class, or several with semicolons between them; `?` leaves
@@ -28,20 +32,21 @@ def correct_labels(labels: LabelTable, paths: Sequence[Path]) -> tuple[LabelTabl
     """
     notes = []
     for path in paths:
-        labels, note = _correct(labels, read_table(path))
-        notes.append(note)
+        labels, found = _correct(labels, read_table(path), rules)
+        notes += found
     return labels, notes
 
 
-def _correct(labels: LabelTable, table: TextTable) -> tuple[LabelTable, str]:
+def _correct(labels: LabelTable, table: TextTable, rules: Sequence[IdRule]) -> tuple[LabelTable, list[str]]:
     if CORRECT not in table.columns:
         raise LabelError(
             f"{table.name}: there is no column '{CORRECT}', found {quoted(table.columns)}; name it in the first line"
         )
-    ids = table.clip_ids()
+    matches = match_clips(table.clip_ids(), labels.ids, table.name, rules)
+    ids = [matches.rename(clip_id) for clip_id in table.clip_ids()]
     filled = [
         (line, clip_id, cell)
-        for line, clip_id, cell in zip(table.lines, ids, table.column(CORRECT), strict=True)
+        for line, clip_id, cell in zip(table.lines, ids, table.names(CORRECT), strict=True)
         if cell
     ]
     table.require_single_rows([(clip_id,) for clip_id in ids])
@@ -65,13 +70,14 @@ def _correct(labels: LabelTable, table: TextTable) -> tuple[LabelTable, str]:
         [name for name, keep in zip(labels.ids, kept, strict=True) if keep]
     )
     out = "" if kept.all() else f", {int((~kept).sum())} clips left out"
-    return corrected, f"{table.name}: {changed} labels corrected{out}; {len(ids) - len(filled)} rows are not filled in"
+    note = f"{table.name}: {changed} labels corrected{out}; {len(ids) - len(filled)} rows are not filled in"
+    return corrected, [*matches.notes, note]
 
 
 def _row(cell: str, labels: LabelTable, where: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     """The labels (C,) that a cell says."""
     row = np.zeros(len(labels.classes), np.uint8)
-    for name in (composed(part.strip()) for part in cell.split(BETWEEN)):
+    for name in (known_class(tidy(part), labels.classes) for part in cell.split(BETWEEN)):
         if name not in labels.classes:
             near = get_close_matches(name, labels.classes, n=1)
             meant = f"did you mean '{near[0]}'?" if near else f"there are {quoted(labels.classes)}."

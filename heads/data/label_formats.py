@@ -7,13 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
+from heads.data.class_names import joined_notes, means_blank, spelling_notes, with_one_blank
 from heads.data.labels import BLANK, Labelled, LabelTable
-from heads.data.tables import ID_COLUMNS, TextTable, quoted, read_header, read_table
+from heads.data.tables import ID_COLUMNS, TextTable, find_id_column, quoted, read_header, read_table, tidy
 from heads.errors import LabelError
 from store.ids import name_a_few
 
 _RESERVED = frozenset({*ID_COLUMNS, "fold", "status", "origin"})
-_CELLS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0,0": 0, "1,0": 1}
+_CELLS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0,0": 0, "1,0": 1}  # with decimal commas too
 
 
 class LabelFormat(Protocol):
@@ -46,7 +47,7 @@ class OneHot:
     def recognises(self, path: Path) -> bool:
         """Whether it has a column of clips and none of labels."""
         header = read_header(path)
-        return "label" not in header and any(name in header for name in ID_COLUMNS)
+        return "label" not in header and find_id_column(header) is not None
 
     def read(self, path: Path) -> Labelled:
         """Read it; classes are in the order of their columns."""
@@ -63,11 +64,7 @@ class OneHot:
             try:
                 values[row] = [_CELLS[cells[place]] for place in places]
             except KeyError:
-                place = next(place for place in places if cells[place] not in _CELLS)
-                raise LabelError(
-                    f"{table.name}, line {table.lines[row]}, clip '{ids[row]}': '{table.columns[place]}' is "
-                    f"'{cells[place]}', expected 0 or 1"
-                ) from None
+                values[row] = [_value(table, row, ids[row], place) for place in places]
         sites = tuple(table.sites(ids)) if "site" in table.columns else None
         labels = LabelTable(ids=tuple(ids), classes=classes, values=values, sites=sites, origin=table.name)
         return Labelled(labels=labels, sites=labels.known_sites)
@@ -81,16 +78,18 @@ class Long:
     def recognises(self, path: Path) -> bool:
         """Whether it has columns of clips and of labels."""
         header = read_header(path)
-        return "label" in header and any(name in header for name in ID_COLUMNS)
+        return "label" in header and find_id_column(header) is not None
 
     def read(self, path: Path) -> Labelled:
         """Read it: a clip with several labels has several rows; classes are in alphabetical order."""
         table = read_table(path)
         row_ids, names = table.clip_ids(), table.names("label")
+        spellings = dict(zip(table.column("label"), names, strict=True))
         for line, clip_id, label in zip(table.lines, row_ids, names, strict=True):
             if not label:
                 raise LabelError(
-                    f"{table.name}, line {line}, clip '{clip_id}': the label is empty, expected a class name"
+                    f"{table.name}, line {line}, clip '{clip_id}': the label is empty, expected a class name; write "
+                    f"'{BLANK}' if the clip shows nothing, or remove the row"
                 )
         table.require_single_rows(list(zip(row_ids, names, strict=True)))
         ids, classes = list(dict.fromkeys(row_ids)), tuple(sorted(set(names)))
@@ -102,7 +101,8 @@ class Long:
             values[row_of[clip_id], column_of[label]] = 1
         sites = _one_site_each(table, row_ids) if "site" in table.columns else None
         labels = LabelTable(ids=tuple(ids), classes=classes, values=values, sites=sites, origin=table.name)
-        return Labelled(labels=labels, sites=labels.known_sites)
+        notes = joined_notes(table.name, "class", spellings)
+        return Labelled(labels=labels, sites=labels.known_sites, notes=notes, adds_up=True)
 
 
 LABEL_FORMATS: tuple[LabelFormat, ...] = (OneHot(), Long())
@@ -114,9 +114,11 @@ def read_labels(path: Path) -> Labelled:
     Raises:
         LabelError: no format does, or the labels are ambiguous or useless.
     """
-    found = _shown_classes(_format_of(path).read(path))
-    _require_blank_alone(found.labels)
-    return found
+    read = _format_of(path).read(path)
+    found = with_one_blank(_shown_classes(read))
+    _require_blank_alone(found.labels, [name for name in read.labels.classes if means_blank(name)])
+    notes = spelling_notes(found.labels.origin, "classes", found.labels.classes)
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def load_labels(path: Path) -> LabelTable:
@@ -172,13 +174,26 @@ def _shown_classes(found: Labelled) -> Labelled:
     return replace(found, labels=labels.only(shown), notes=(*found.notes, note))
 
 
-def _require_blank_alone(labels: LabelTable) -> None:
+def _value(table: TextTable, row: int, clip_id: str, place: int) -> int:
+    """Whether a class is on a clip, by its cell."""
+    cell = table.rows[row][place]
+    if (tidied := tidy(cell)) not in _CELLS:
+        raise LabelError(
+            f"{table.name}, line {table.lines[row]}, clip '{clip_id}': '{table.columns[place]}' is '{cell}', "
+            "expected 0 or 1"
+        )
+    return _CELLS[tidied]
+
+
+def _require_blank_alone(labels: LabelTable, written: Sequence[str]) -> None:
     if BLANK not in labels.classes:
         return
     blank = labels.values[:, labels.classes.index(BLANK)] == 1
     wrong = [labels.ids[row] for row in np.flatnonzero(blank & (labels.values.sum(axis=1) > 1))]
     if wrong:
+        called = " or ".join(f"'{name}'" for name in written)
         raise LabelError(
-            f"{labels.origin}: {len(wrong)} clips are labelled '{BLANK}' and a species at once: {name_a_few(wrong)}; "
+            f"{labels.origin}: {len(wrong)} clips are labelled {called} and a species at once: "
+            f"{name_a_few(wrong)}; "
             f"a blank clip shows nothing, remove one of the labels"
         )

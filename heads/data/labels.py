@@ -11,6 +11,8 @@ from heads.errors import LabelError
 from store.ids import name_a_few, require_known, require_unique
 
 BLANK = "blank"
+OWN_COLUMNS = ("filename", "site")  # of `LabelTable.to_frame`, beside those of classes
+_MARK = "class:"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,8 +87,11 @@ class LabelTable:
         require_known(self.ids, known_ids, self.origin, "featurize these clips or remove their rows")
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a clip: `filename`, `site` where sites are known, and a column of 0 and 1 for each class."""
-        frame = pd.DataFrame(self.values, columns=list(self.classes))
+        """A row a clip: `filename`, `site` where sites are known, and a column of 0 and 1 for each class.
+
+        The column of a class that is called like one of the first two has a mark in front.
+        """
+        frame = pd.DataFrame(self.values, columns=[_marked(name) for name in self.classes])
         frame.insert(0, "filename", list(self.ids))
         if self.sites is not None:
             frame.insert(1, "site", list(self.sites))
@@ -103,8 +108,9 @@ class LabelTable:
         Raises:
             LabelError: a cell of a class is neither 0 nor 1.
         """
-        ids, classes = frame["filename"].tolist(), [str(name) for name in frame if name not in ("filename", "site")]
-        cells = frame[classes].to_numpy().astype(str)
+        columns = [str(name) for name in frame if name not in OWN_COLUMNS]
+        ids, classes = frame["filename"].tolist(), [_unmarked(name) for name in columns]
+        cells = frame[columns].to_numpy().astype(str)
         values = (cells == "1") | (cells == "1.0")
         for row, column in np.argwhere(~values & (cells != "0") & (cells != "0.0"))[:1]:
             raise LabelError(
@@ -119,6 +125,21 @@ class LabelTable:
         )
 
 
+def _marked(name: str) -> str:
+    """What the column of a class is called beside `OWN_COLUMNS`."""
+    return f"{_MARK}{name}" if _without_marks(name) in OWN_COLUMNS else name
+
+
+def _unmarked(column: str) -> str:
+    return column.removeprefix(_MARK) if _without_marks(column) in OWN_COLUMNS else column
+
+
+def _without_marks(name: str) -> str:
+    while name.startswith(_MARK):
+        name = name.removeprefix(_MARK)
+    return name
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Labelled:
     """What a file says of clips.
@@ -127,8 +148,60 @@ class Labelled:
         labels: the labelled clips.
         sites: the site of each clip whose site the file tells, labelled or not.
         notes: what was left out of the file, a sentence each.
+        adds_up: whether a clip may have several rows, so that two ids of one clip add up to one row.
     """
 
     labels: LabelTable
     sites: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    adds_up: bool = False
+
+    def for_clips(self, clip_of: Mapping[str, str]) -> "Labelled":
+        """The same under the ids of clips.
+
+        Args:
+            clip_of: the clip of each id that means one; others keep their ids.
+
+        Raises:
+            LabelError: two ids mean one clip, and say different things of it or may not add up.
+        """
+        ids = [clip_of.get(clip_id, clip_id) for clip_id in self.labels.ids]
+        sites = renamed_sites(self.sites, clip_of, self.labels.origin)
+        if tuple(ids) == self.labels.ids and sites == dict(self.sites):
+            return self
+        first: dict[str, int] = {}
+        values, kept = self.labels.values.copy(), []
+        for row, clip_id in enumerate(ids):
+            if first.setdefault(clip_id, row) == row:
+                kept.append(row)
+            elif self.adds_up:
+                values[first[clip_id]] |= values[row]
+            else:
+                raise LabelError(
+                    f"{self.labels.origin}: '{self.labels.ids[first[clip_id]]}' and '{self.labels.ids[row]}' mean one "
+                    f"clip, '{clip_id}'; keep one of the rows"
+                )
+        own = None if self.labels.sites is None else tuple(self.labels.sites[row] for row in kept)
+        if own is not None:
+            renamed_sites(self.labels.known_sites, clip_of, self.labels.origin)
+        labels = replace(self.labels, ids=tuple(first), values=values[kept], sites=own)
+        return replace(self, labels=labels, sites=sites)
+
+
+def renamed_sites(sites: Mapping[str, str], clip_of: Mapping[str, str], origin: str) -> dict[str, str]:
+    """The site of each clip, where ids of a table mean clips of another name.
+
+    Raises:
+        LabelError: two ids mean one clip and have different sites.
+    """
+    found: dict[str, str] = {}
+    given: dict[str, str] = {}
+    for clip_id, site in sites.items():
+        clip = clip_of.get(clip_id, clip_id)
+        if found.setdefault(clip, site) != site:
+            raise LabelError(
+                f"{origin}: '{given[clip]}' and '{clip_id}' mean one clip, '{clip}', but have the sites "
+                f"'{found[clip]}' and '{site}'; a clip has one site"
+            )
+        given.setdefault(clip, clip_id)
+    return found

@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.tables import ID_COLUMNS, composed, delimiter_of
-from heads.errors import PredictionError
-from store.ids import name_a_few, normalise_clip_id, require_known, require_unique
+from heads.data.class_names import known_class
+from heads.data.tables import TextTable, find_id_column, read_table, tidy
+from heads.errors import LabelError, PredictionError
+from store.ids import name_a_few, require_known, require_unique
 
 ID_COLUMN = "clip_id"
 FOLD_COLUMN = "fold"
 STATUS_COLUMN = "status"
 ORIGIN_COLUMN = "origin"
+_MOST_FOLDS = 2**31
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,6 +85,20 @@ class Predictions:
         fold = None if self.fold is None else self.fold[rows]
         return replace(self, ids=tuple(ids), probabilities=self.probabilities[rows], fold=fold)
 
+    def renamed(self, clip_of: Mapping[str, str], classes: Sequence[str]) -> "Predictions":
+        """The same under the ids of clips and the classes that are meant.
+
+        Args:
+            clip_of: the clip of each id that means one; others keep their ids.
+            classes: those that there are; a word for BLANK means that class.
+
+        Raises:
+            DuplicateClipError: two ids mean one clip.
+            PredictionError: two columns mean one class.
+        """
+        ids = tuple(clip_of.get(clip_id, clip_id) for clip_id in self.ids)
+        return replace(self, ids=ids, classes=tuple(known_class(name, classes) for name in self.classes))
+
     def over(self, everyone: "Predictions") -> "Predictions":
         """These predictions, and of clips that they lack what `everyone`, a table of the same classes, says."""
         place = {clip_id: row for row, clip_id in enumerate(everyone.ids)}
@@ -123,9 +139,10 @@ class Predictions:
 
 
 def read_csv(path: Path, *, model: str | None = None) -> Predictions:
-    """Read what `write_csv` wrote, or any CSV of that shape; the clips' column may be called as in a label table.
+    """Read a CSV of predictions, whoever wrote it, by the rules of every table of clips.
 
-    The columns `status` and `origin`, which `heads predict` writes, are passed over where they hold words.
+    The columns `status` and `origin`, which `heads predict` writes, are passed over where they hold words. Where not
+    commas separate its cells, numbers may have decimal commas.
 
     Args:
         path: the file.
@@ -136,67 +153,105 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
         DuplicateClipError: a clip stands twice.
     """
     try:
-        frame = _read_numbers(path)
-    except FileNotFoundError as error:
-        raise PredictionError(f"{path}: there is no such file; name a CSV of predictions that exists") from error
-    except OSError as error:
-        raise PredictionError(f"{path}: cannot be read ({error.strerror}); name a CSV file that can") from error
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise PredictionError(f"{path.name}: not a CSV table in UTF-8 ({error}); export it again") from error
-    other = next((name for name in ID_COLUMNS if name in frame.columns), ID_COLUMN)
-    frame = frame.rename(columns={other: ID_COLUMN})
-    in_words = [
-        name
-        for name in (STATUS_COLUMN, ORIGIN_COLUMN)
-        if name in frame.columns and not pd.api.types.is_numeric_dtype(frame[name])
-    ]
-    frame = frame.drop(columns=in_words)
-    frame = frame.rename(columns=lambda name: composed(str(name)))
-    if not frame.columns.is_unique:
-        repeated = name_a_few(frame.columns[frame.columns.duplicated()])
-        raise PredictionError(f"{path.name}: the header names {repeated} more than once; name each class once")
-    if ID_COLUMN not in frame.columns:
-        raise PredictionError(
-            f"{path.name}: there is no column '{ID_COLUMN}', found {name_a_few(map(str, frame.columns))}; "
-            f"expected clip_id, optionally fold, and a column a class"
-        )
-    classes = [str(name) for name in frame.columns if name not in (ID_COLUMN, FOLD_COLUMN)]
-    for name in classes:
-        _require_numbers(path, frame, name, whole=False)
-    if FOLD_COLUMN in frame.columns:
-        _require_numbers(path, frame, FOLD_COLUMN, whole=True)
+        table = read_table(path)
+        if find_id_column(table.columns) is None:
+            raise PredictionError(
+                f"{path.name}: there is no column '{ID_COLUMN}', found {name_a_few(table.columns)}; expected clip_id, "
+                "filename or filepath, optionally fold, and a column a class"
+            )
+        ids = table.clip_ids()
+    except LabelError as error:
+        raise PredictionError(str(error)) from error
+    numbers = _Numbers(table, ids)
+    classes = [name for name in table.columns if name not in (table.id_column, FOLD_COLUMN)]
+    classes = [name for name in classes if name not in (STATUS_COLUMN, ORIGIN_COLUMN) or numbers.are_in(name)]
+    probabilities = [numbers.of(name, "a probability from 0 to 1") for name in classes]
     return Predictions(
-        ids=tuple(normalise_clip_id(clip_id) for clip_id in frame[ID_COLUMN]),
+        ids=tuple(ids),
         classes=tuple(classes),
-        probabilities=frame[classes].to_numpy(np.float64),
-        fold=frame[FOLD_COLUMN].to_numpy(np.int64) if FOLD_COLUMN in frame.columns else None,
+        probabilities=np.column_stack(probabilities) if classes else np.empty((len(ids), 0)),
+        fold=numbers.folds() if FOLD_COLUMN in table.columns else None,
         provenance={"model": path.stem if model is None else model, "file": path.name},
     )
 
 
-def _read_numbers(path: Path) -> pd.DataFrame:
-    """A table whose columns of clips are text. Where not commas separate its cells, numbers may have decimal commas."""
-    delimiter, text = delimiter_of(path), dict.fromkeys(ID_COLUMNS, str)
-    frame: pd.DataFrame = pd.read_csv(path, sep=delimiter, dtype=text, keep_default_na=False)
-    if delimiter == "," or not any(frame[name].astype(str).str.contains(",").any() for name in frame.columns[1:]):
-        return frame
-    with_commas: pd.DataFrame = pd.read_csv(path, sep=delimiter, decimal=",", dtype=text, keep_default_na=False)
-    return with_commas
+def read_written(path: Path, *, model: str) -> Predictions:
+    """Read what `write_csv` wrote: every name and id as it was.
 
-
-def _require_numbers(path: Path, frame: pd.DataFrame, name: str, *, whole: bool) -> None:
-    """Raise, naming the first wrong cell, unless a column was read as numbers (as whole numbers)."""
-    column = frame[name]
-    is_right = pd.api.types.is_integer_dtype(column) if whole else pd.api.types.is_numeric_dtype(column)
-    if is_right or len(frame) == 0:
-        return
-    numbers = pd.to_numeric(column, errors="coerce")
-    row = int(np.argmax((numbers.isna() | (numbers % 1 != 0) if whole else numbers.isna()).to_numpy()))
-    expected = "a fold number" if whole else "a probability from 0 to 1"
-    raise PredictionError(
-        f"{path.name}, line {row + 2}, clip '{frame[ID_COLUMN].iloc[row]}': '{name}' is '{column.iloc[row]}', "
-        f"expected {expected}"
+    Raises:
+        PredictionError: the file has been changed into something else.
+    """
+    try:
+        frame = pd.read_csv(path, dtype={ID_COLUMN: str}, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise PredictionError(f"{path.name}: not a CSV table in UTF-8 ({error}); make it again") from error
+    classes = [str(name) for name in frame.columns if name not in (ID_COLUMN, FOLD_COLUMN)]
+    numeric = all(pd.api.types.is_numeric_dtype(frame[name]) for name in classes)
+    whole = FOLD_COLUMN not in frame or pd.api.types.is_integer_dtype(frame[FOLD_COLUMN])
+    if ID_COLUMN not in frame or (len(frame) and not (numeric and whole)):
+        return read_csv(path, model=model)  # somebody saved it anew, or it says what is wrong
+    return Predictions(
+        ids=tuple(frame[ID_COLUMN]),
+        classes=tuple(classes),
+        probabilities=frame[classes].to_numpy(np.float64),
+        fold=frame[FOLD_COLUMN].to_numpy(np.int64) if FOLD_COLUMN in frame.columns else None,
+        provenance={"model": model, "file": path.name},
     )
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """The columns of a table that hold numbers."""
+
+    table: TextTable
+    ids: Sequence[str]
+
+    def are_in(self, name: str) -> bool:
+        """Whether every cell of a column is a number."""
+        return bool(np.isfinite(self._read(name)).all())
+
+    def of(self, name: str, expected: str) -> NDArray[np.float64]:
+        """The numbers of a column.
+
+        Raises:
+            PredictionError: a cell holds none, named by its line.
+        """
+        found = self._read(name)
+        self._require(name, np.isfinite(found), expected)
+        return found
+
+    def folds(self) -> NDArray[np.int64]:
+        """The whole numbers of the column of folds.
+
+        Raises:
+            PredictionError: a cell is none.
+        """
+        expected = "a fold number"
+        found = self.of(FOLD_COLUMN, expected)
+        self._require(FOLD_COLUMN, (found == np.floor(found)) & (np.abs(found) < _MOST_FOLDS), expected)
+        return found.astype(np.int64)
+
+    def _read(self, name: str) -> NDArray[np.float64]:
+        return np.array([_number(cell) for cell in self.table.column(name)], np.float64)
+
+    def _require(self, name: str, right: NDArray[np.bool_], expected: str) -> None:
+        for row in np.flatnonzero(~right)[:1].tolist():
+            raise PredictionError(
+                f"{self.table.name}, line {self.table.lines[row]}, clip '{self.ids[row]}': '{name}' is "
+                f"'{self.table.column(name)[row]}', expected {expected}"
+            )
+
+
+def _number(cell: str) -> float:
+    """The number in a cell, with a point or a comma; NaN if there is none."""
+    try:
+        return float(cell)
+    except ValueError:
+        tidied = tidy(cell).replace(",", ".")
+    try:
+        return float(tidied)
+    except ValueError:
+        return float("nan")
 
 
 def _require_shape(predictions: Predictions) -> None:

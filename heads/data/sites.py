@@ -1,41 +1,105 @@
 """Sites: which clips were taken at one place, from a table, a column or a pattern in the clip's path."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from heads.data.class_names import spelling_notes
 from heads.data.label_formats import read_labels
-from heads.data.labels import Labelled
+from heads.data.labels import Labelled, LabelTable, renamed_sites
+from heads.data.matching import IdRule, match_clips, require_fitting, unknown_clips
 from heads.data.tables import read_table
-from heads.errors import LabelError
+from heads.errors import LabelError, TrainError
 from store.ids import name_a_few
 
 
-def labels_and_sites(path: Path, known: Iterable[str], *, sites: Path | None, site_pattern: str | None) -> Labelled:
+def labels_and_sites(
+    path: Path,
+    known: Iterable[str],
+    *,
+    sites: Path | None,
+    site_pattern: str | None,
+    id_map: Sequence[IdRule] = (),
+    allow_missing: bool | None = None,
+) -> Labelled:
     """The label table with its sites, and the site of each clip, labelled or not, as far as the same source tells.
+
+    Ids of both tables that are not spelt as those of known clips are matched with them, labels first, so that a table
+    of sites is not blamed for labels that mean no clip.
 
     Args:
         path: the label table.
         known: ids of all clips, in which `site_pattern` is looked for too.
         sites: a table of the site of each clip.
         site_pattern: a pattern that finds the site in a clip id, instead.
+        id_map: how ids of the tables become clips', where that is not to be found out.
+        allow_missing: whether labelled clips that are not known are left out, with a note; None to keep them.
 
     Raises:
         LabelError: a table or the pattern is not what it should be.
-        UnknownClipError: a labelled clip has no site.
+        UnknownClipError: a labelled clip is not known, or has no site.
     """
-    found = read_labels(path)
+    clips = list(known)
+    found = _of_clips(read_labels(path), clips, id_map, allow_missing=allow_missing)
     labels = found.labels
     if sites is not None:
-        site_of = load_sites(sites)
-        return replace(found, labels=labels.with_sites(site_of, sites.name), sites=site_of)
-    if site_pattern is None:
+        site_of, notes = _sites_of_clips(sites, {**dict.fromkeys(clips), **dict.fromkeys(labels.ids)}, id_map)
+        _require_sites(labels, site_of, sites)
+        found = replace(
+            found, labels=labels.with_sites(site_of, sites.name), sites=site_of, notes=(*found.notes, *notes)
+        )
+    elif site_pattern is not None:
+        own = sites_from_pattern(labels.ids, site_pattern)
+        found = replace(
+            found, labels=labels.with_sites(own, "--site-pattern"), sites=sites_where_matched(clips, site_pattern)
+        )
+    notes = spelling_notes(labels.origin if sites is None else sites.name, "sites", found.labels.sites or ())
+    return replace(found, notes=(*found.notes, *notes))
+
+
+def _of_clips(
+    found: Labelled, clips: Sequence[str], id_map: Sequence[IdRule], *, allow_missing: bool | None
+) -> Labelled:
+    """The labels under the ids of clips; those that mean none are refused, left out or kept."""
+    labels = found.labels
+    require_fitting(id_map, dict.fromkeys((*labels.ids, *found.sites)), labels.origin)
+    matches = match_clips(dict.fromkeys((*labels.ids, *found.sites)), clips, labels.origin, id_map)
+    found = replace(found.for_clips(matches.clip_of), notes=(*found.notes, *matches.notes))
+    have = set(clips)
+    unknown = [clip_id for clip_id in found.labels.ids if clip_id not in have]
+    if not unknown or allow_missing is None:
         return found
-    own = sites_from_pattern(labels.ids, site_pattern)
-    return replace(
-        found, labels=labels.with_sites(own, "--site-pattern"), sites=sites_where_matched(known, site_pattern)
+    remedy = (
+        "featurize these clips or remove their rows; if they are there under other names, say how these differ with "
+        "--id-map FROM=TO"
     )
+    error = unknown_clips(labels.origin, unknown, clips, remedy, "the store")
+    if not allow_missing:
+        raise error
+    ids = [clip_id for clip_id in found.labels.ids if clip_id in have]
+    if not ids:
+        raise TrainError(f"none of the labelled clips is in the store, {error}")
+    note = (
+        f"{labels.origin}: {len(unknown)} labelled clips that the store does not hold are left out: "
+        f"{name_a_few(unknown)}"
+    )
+    return replace(found, labels=found.labels.select(ids), notes=(*found.notes, note))
+
+
+def _sites_of_clips(
+    path: Path, clips: Iterable[str], id_map: Sequence[IdRule]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    site_of = load_sites(path)
+    matches = match_clips(site_of, clips, path.name, id_map)
+    return renamed_sites(site_of, matches.clip_of, path.name), matches.notes
+
+
+def _require_sites(labels: LabelTable, site_of: Mapping[str, str], path: Path) -> None:
+    without = [clip_id for clip_id in labels.ids if clip_id not in site_of]
+    if without:
+        remedy = "every labelled clip needs a site: add their rows, or say how the ids differ with --id-map FROM=TO"
+        raise unknown_clips(path.name, without, site_of, remedy, path.name)
 
 
 def load_sites(path: Path) -> dict[str, str]:

@@ -1,11 +1,17 @@
-"""CSV tables as people save them: read strictly, so that an error can name the file and the line."""
+"""CSV tables as people save them: read strictly, so that an error can name the file and the line.
+
+One rule says what a cell holds, whatever table it stands in: `tidy`, and `is_empty` for what stands for nothing. Only
+ids of clips are kept as they stand, since a folder's real name may begin or end with a space: `heads.data.matching`
+compares them with the clips that there are.
+"""
 
 import bz2
 import csv
 import gzip
 import lzma
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,7 +20,10 @@ from heads.errors import LabelError
 from store.ids import normalise_clip_id
 
 ID_COLUMNS = ("filename", "filepath", "clip_id")
-_COMPRESSED: Mapping[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+EMPTY_WORDS = ("nan", "-nan", "na", "n/a", "#n/a", "<na>", "null", "nat")
+_OPENERS: Mapping[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))  # zero-width marks that web pages and Word leave
+_NOT_TEXT = (UnicodeDecodeError, EOFError, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +32,9 @@ class TextTable:
 
     Attributes:
         name: file name, for messages.
-        columns: header cells, stripped, their letters composed.
+        columns: header cells, tidied.
         header: the same as they stand in the file.
-        rows: one list of stripped cells a row, as many as there are columns.
+        rows: one list of cells a row, as they stand in the file, as many as there are columns.
         lines: line number in the file (the header is 1) on which each row ends.
     """
 
@@ -41,8 +50,8 @@ class TextTable:
         return [row[place] for row in self.rows]
 
     def names(self, name: str) -> list[str]:
-        """The cells of one column of names, their letters composed."""
-        return [composed(cell) for cell in self.column(name)]
+        """The cells of one column of names, tidied; "" for a cell that is empty or says so, such as NaN."""
+        return ["" if is_empty(cell) else tidy(cell) for cell in self.column(name)]
 
     @property
     def id_column(self) -> str:
@@ -51,28 +60,29 @@ class TextTable:
         Raises:
             LabelError: there is none.
         """
-        for name in ID_COLUMNS:
-            if name in self.columns:
-                return name
-        raise LabelError(
-            f"{self.name}: there is no column of clips, expected one of {quoted(ID_COLUMNS)}, "
-            f"found {quoted(self.columns)}; name the clips' column in the first line (comma separated)"
-        )
+        found = find_id_column(self.columns)
+        if found is None:
+            raise LabelError(
+                f"{self.name}: there is no column of clips, expected one of {quoted(ID_COLUMNS)}, "
+                f"found {quoted(self.columns)}; name the clips' column in the first line (comma separated)"
+            )
+        return found
 
     def clip_ids(self) -> list[str]:
-        """The clip id of every row, normalised.
+        """The clip id of every row, with the white space that stands in the file.
 
         Raises:
             LabelError: there is no column of clips, or a cell of it is empty.
         """
-        ids = [normalise_clip_id(cell) for cell in self.column(self.id_column)]
-        for line, clip_id in zip(self.lines, ids, strict=True):
-            if not clip_id:
-                raise LabelError(f"{self.name}, line {line}: the column '{self.id_column}' is empty; name the clip")
-        return ids
+        column = self.id_column
+        cells = self.column(column)
+        for line, cell in zip(self.lines, cells, strict=True):
+            if not tidy(normalise_clip_id(cell)):
+                raise LabelError(f"{self.name}, line {line}: the column '{column}' is empty; name the clip")
+        return [normalise_clip_id(cell) for cell in cells]
 
     def sites(self, ids: Sequence[str]) -> list[str]:
-        """The site of every row, whose clips are `ids`, in composed letters.
+        """The site of every row, whose clips are `ids`, tidied.
 
         Raises:
             LabelError: a site is empty.
@@ -95,60 +105,79 @@ class TextTable:
                 )
 
 
-def composed(name: str) -> str:
-    """`name` in Unicode NFC: two spellings of one letter, which look the same, must not make two sites or classes."""
-    return unicodedata.normalize("NFC", name)
+def tidy(text: str) -> str:
+    """What a person sees in a cell or a header: letters composed, and white space that cannot be told apart made equal.
+
+    White space of any kind (no-break spaces too) counts as one space between words and as nothing at the ends, marks
+    without width as nothing; letters are in Unicode NFC. Two spellings that look the same must not make two sites or
+    classes.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).translate(_UNSEEN)
+    return " ".join(text.split())
+
+
+def is_empty(cell: str) -> bool:
+    """Whether a cell holds nothing, or one of the words that programs write for nothing."""
+    tidied = tidy(cell)
+    return not tidied or tidied.casefold() in EMPTY_WORDS
+
+
+def find_id_column(columns: Sequence[str]) -> str | None:
+    """The column of clips among tidied column names: one of ID_COLUMNS, else one that differs from it in case or in
+    what stands between its words; None if there is none.
+    """
+    for spelling in (str, _word):
+        spelt = {spelling(name): name for name in reversed(columns)}
+        for name in ID_COLUMNS:
+            if spelling(name) in spelt:
+                return spelt[spelling(name)]
+    return None
 
 
 def read_table(path: Path) -> TextTable:
     """Read a UTF-8 table with a header line; blank lines are skipped, a byte order mark is ignored.
 
     Cells are separated by what the header shows: commas, or the semicolons or tabs that spreadsheets write. Columns
-    without a name and without a single filled cell, which spreadsheets leave at the right, are passed over.
+    without a name and without a single filled cell, which spreadsheets leave, are passed over.
 
     Raises:
         LabelError: the file is missing, unreadable, not UTF-8, empty, ragged, or names a column twice.
     """
-    rows: list[list[str]] = []
-    lines: list[int] = []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True, delimiter=delimiter_of(path))
-            for row in reader:
-                if any(cell.strip() for cell in row):
-                    rows.append([cell.strip() for cell in row])
-                    lines.append(reader.line_num)
+        delimiter = delimiter_of(path)
+        with _opened(path) as file:
+            found = list(_filled_rows(file, delimiter))
     except FileNotFoundError as error:
         raise LabelError(f"{path}: there is no such file; name a CSV file that exists") from error
-    except OSError as error:
-        raise LabelError(f"{path}: cannot be read ({error.strerror}); name a CSV file that can") from error
     except UnicodeDecodeError as error:
         raise LabelError(f"{path.name}: not a UTF-8 text file ({error.reason}); save it as CSV UTF-8") from error
+    except _NOT_TEXT as error:
+        raise LabelError(f"{path.name}: cannot be unpacked ({error}); pack it again, or give the CSV file") from error
+    except OSError as error:
+        raise LabelError(f"{path}: cannot be read ({error.strerror or error}); name a CSV file that can") from error
     except csv.Error as error:
         raise LabelError(f"{path.name}: not a CSV file ({error}); save it as comma-separated CSV UTF-8") from error
-    if len(rows) < 2:
-        raise LabelError(f"{path.name}: the table is empty, expected a header line and at least one row")
-    rows = _without_empty_ends(rows)
-    columns = _checked_header(path.name, [composed(cell) for cell in rows[0]])
-    _require_even_rows(path.name, columns, rows[1:], lines[1:])
-    return TextTable(name=path.name, columns=columns, header=tuple(rows[0]), rows=rows[1:], lines=lines[1:])
+    if len(found) < 2:
+        raise LabelError(
+            f"{path.name}: the table is empty, so that it is not a CSV table of clips; expected a header line and at "
+            "least one row"
+        )
+    lines = [line for line, _ in found[1:]]
+    header, *rows = _without_empty_columns([row for _, row in found])
+    columns = _checked_header(path.name, [tidy(cell) for cell in header])
+    _require_even_rows(path.name, columns, rows, lines)
+    return TextTable(name=path.name, columns=columns, header=tuple(header), rows=rows, lines=lines)
 
 
 def read_header(path: Path) -> tuple[str, ...]:
     """The first line of a table that is not blank, as `TextTable.columns`; empty if the file is no such table."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = next(
-                (
-                    row
-                    for row in csv.reader(file, strict=True, delimiter=delimiter_of(path))
-                    if any(cell.strip() for cell in row)
-                ),
-                [],
-            )
-    except (OSError, UnicodeDecodeError, csv.Error):
+        with _opened(path) as file:
+            first = next((row for _, row in _filled_rows(file, delimiter_of(path))), [])
+    except (OSError, csv.Error, *_NOT_TEXT):
         return ()
-    return tuple(composed(cell.strip()) for cell in first)
+    return tuple(tidy(cell) for cell in first)
 
 
 def delimiter_of(path: Path) -> str:
@@ -161,21 +190,41 @@ def delimiter_of(path: Path) -> str:
         OSError: the file cannot be read.
         UnicodeDecodeError: it is not UTF-8.
     """
-    opened: Callable[..., IO[str]] = _COMPRESSED.get(path.suffix.lower(), open)
-    with opened(path, "rt", encoding="utf-8-sig") as file:
+    with _opened(path, newline=None) as file:
         first = next((line for line in file if line.strip()), "")
     outside = "".join(first.split('"')[::2])
     return max(",;\t", key=outside.count)
 
 
-def _without_empty_ends(rows: Sequence[list[str]]) -> list[list[str]]:
-    """The rows without the columns at the right that hold nothing, not even a name."""
-    width = max((place + 1 for row in rows for place, cell in enumerate(row) if cell), default=0)
-    return [row[: max(width, 1)] if not any(row[width:]) else row for row in rows]
+def _opened(path: Path, newline: str | None = "") -> IO[str]:
+    opener: Callable[..., IO[str]] = _OPENERS.get(path.suffix.lower(), open)
+    return opener(path, "rt", encoding="utf-8-sig", newline=newline)
+
+
+def _filled_rows(file: IO[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that hold anything, each with the number of the line that it ends on."""
+    reader = csv.reader(file, strict=True, delimiter=delimiter)
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            yield reader.line_num, row
+
+
+def _without_empty_columns(rows: Sequence[list[str]]) -> list[list[str]]:
+    """The rows, the header first, without the columns that hold nothing, not even a name.
+
+    Columns at the right may stand in some rows only.
+    """
+    header, used = rows[0], {place for row in rows for place, cell in enumerate(row) if tidy(cell)}
+    width = max(used, default=0) + 1
+    empty = {place for place in range(min(width, len(header))) if not tidy(header[place]) and place not in used}
+    cut = [row[:width] for row in rows]
+    if not empty:
+        return cut
+    return [[cell for place, cell in enumerate(row) if place not in empty] for row in cut]
 
 
 def _checked_header(name: str, header: Sequence[str]) -> tuple[str, ...]:
-    repeated = sorted({column for column in header if header.count(column) > 1})
+    repeated = sorted({column for column in header if column and header.count(column) > 1})
     if repeated:
         raise LabelError(f"{name}: the header names {quoted(repeated)} more than once; give each column its own name")
     if "" in header:
@@ -190,6 +239,11 @@ def _require_even_rows(name: str, header: Sequence[str], rows: Sequence[Sequence
                 f"{name}, line {line}: {len(row)} cells, expected {len(header)} as in the header; "
                 f"quote cells that hold a comma"
             )
+
+
+def _word(name: str) -> str:
+    """A column's name without case and without what stands between its words."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def quoted(names: Iterable[str]) -> str:

@@ -24,7 +24,8 @@ def labels_with_frames(
     ids = [clip_id for clip_id in labels.ids if clip_id in known]
     if not ids:
         raise TrainError(
-            f"{labels.origin}: none of the labelled clips is in the store; its paths must start where VIDEOS started"
+            f"{labels.origin}: none of the labelled clips is in the store under all of the recipe's sources; featurize "
+            "them, or name the store that holds them"
         )
     seen: set[str] = set()
     rows = []

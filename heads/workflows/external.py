@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from heads.data.folds import Folds
 from heads.data.labels import LabelTable
+from heads.data.matching import IdRule, Matches, match_clips, require_fitting
 from heads.data.predictions import Predictions, read_csv
 from heads.errors import PredictionError
 from heads.evaluation.metrics import average_precision, matching_values, mean_log_loss
@@ -34,6 +35,7 @@ class Added:
         n_clips: the run's clips that it predicts out of fold.
         n_new: other clips that it predicts.
         warnings: what speaks against believing its score, one sentence each.
+        notes: what of its clips was taken for what, a sentence.
     """
 
     name: str
@@ -42,16 +44,19 @@ class Added:
     n_clips: int
     n_new: int
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
-def add_predictions(run: RunDirectory, path: Path) -> Added:
+def add_predictions(run: RunDirectory, path: Path, rules: Sequence[IdRule] = ()) -> Added:
     """Bring the predictions in `path` into a run, as a model named like the file; what was added under it is replaced.
 
     Args:
         run: has labels and folds.
         path: a CSV with a column of clips, a column a class (0 to 1), and `fold` if the model was trained in folds.
+        rules: how ids of the file become the run's, where that is not to be found out.
 
     Raises:
+        LabelError: a rule fits no clip of the file.
         PredictionError: the file is no such table, lacks clips of the run, has a column that is no class of it, or is
             named like a trained head of the run or like its blend.
         RunError: the name cannot be a file's.
@@ -64,7 +69,10 @@ def add_predictions(run: RunDirectory, path: Path) -> Added:
     if run.head_path(given.model).is_file() or given.model in run.planned_heads():
         raise PredictionError(f"{path}: the run has a head '{given.model}' of its own; give the file another name")
     known = set(own[0].ids if own else folds.ids)
-    _require_clips(path, given, known)
+    require_fitting(rules, given.ids, path.name)
+    matches = match_clips(given.ids, own[0].ids if own else folds.ids, path.name, rules)
+    _require_clips(path, given, matches, known)
+    given = given.renamed(matches.clip_of, labels.classes)
     mine = given.select([clip_id for clip_id in given.ids if clip_id in known])
     matching_values(labels, mine)
     warnings = (*_split_groups(mine, folds), *_too_good(mine, own, labels, folds))
@@ -76,16 +84,19 @@ def add_predictions(run: RunDirectory, path: Path) -> Added:
         n_clips=len(mine.ids),
         n_new=len(new.ids),
         warnings=warnings,
+        notes=matches.notes,
     )
     run.write_oof(given.model, replace(mine, fold=folds.of(mine.ids)))
-    run.write_added(given.model, replace(new, fold=None), asdict(added))
+    facts = {name: value for name, value in asdict(added).items() if name != "notes"}
+    run.write_added(given.model, replace(new, fold=None), facts)
     return added
 
 
 def added_predictions(run: RunDirectory, name: str, further: Sequence[Predictions] = ()) -> Predictions:
     """All that is known of an added model's answers: those brought into the run, and `further` ones of that name."""
-    parts = [run.read_oof(name), run.read_added(name), *(each for each in further if each.model == name)]
-    classes = parts[0].classes
+    kept = [run.read_oof(name), run.read_added(name)]
+    classes = kept[0].classes
+    parts = [*kept, *(each.renamed({}, classes) for each in further if each.model == name)]
     rows: dict[str, NDArray[np.float64]] = {}
     for part in parts:
         if set(part.classes) != set(classes):
@@ -103,15 +114,17 @@ def added_predictions(run: RunDirectory, name: str, further: Sequence[Prediction
     )
 
 
-def _require_clips(path: Path, given: Predictions, known: set[str]) -> None:
-    missing = sorted(known - set(given.ids))
+def _require_clips(path: Path, given: Predictions, matches: Matches, known: set[str]) -> None:
+    missing = sorted(known - set(matches.clip_of.values()))
     if not missing:
         return
-    stray = [clip_id for clip_id in given.ids if clip_id not in known]
-    named = f"; it has clips that the run does not know, such as {name_a_few(stray)}" if stray else ""
+    named = (
+        f"; it has clips that the run does not know, such as {name_a_few(matches.unknown)}" if matches.unknown else ""
+    )
     raise PredictionError(
         f"{path.name}: {len(missing)} of the run's {len(known)} clips are missing, such as {name_a_few(missing)}{named}"
-        "; predict every labelled clip by a model that did not learn from it, under the paths of the run's labels.csv"
+        "; predict every labelled clip by a model that did not learn from it, under the paths of the run's labels.csv, "
+        "or say how the ids differ with --id-map FROM=TO"
     )
 
 

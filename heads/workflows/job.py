@@ -9,6 +9,7 @@ import pandas as pd
 from heads.data.corrections import correct_labels
 from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
+from heads.data.matching import IdRule
 from heads.data.sites import labels_and_sites
 from heads.data.splits import Unlabelled, deal_clips
 from heads.features.readers import Reader
@@ -97,6 +98,7 @@ def read_job(
     unlabelled: bool = False,
     features: Sequence[str] = (),
     corrections: Sequence[Path] = (),
+    id_map: Sequence[IdRule] = (),
 ) -> TrainingJob:
     """Prepare training from files.
 
@@ -110,14 +112,22 @@ def read_job(
         unlabelled: learn from the store's clips without labels too, where the recipe says how.
         features: names and settings of the features to read, as `choose_keys` takes them; all if empty.
         corrections: tables of what clips really show.
+        id_map: how ids of the tables become the store's, where that is not to be found out.
 
     Raises:
         LabelError: a table or the pattern is not what it should be.
         TrainError: nothing can be trained.
         UnknownClipError: a labelled clip is not in the store, or has no site.
     """
-    found = labels_and_sites(labels, store.clips().index, sites=sites, site_pattern=site_pattern)
-    corrected, corrected_notes = correct_labels(found.labels, corrections)
+    found = labels_and_sites(
+        labels,
+        store.clips().index,
+        sites=sites,
+        site_pattern=site_pattern,
+        id_map=id_map,
+        allow_missing=allow_missing,
+    )
+    corrected, corrected_notes = correct_labels(found.labels, corrections, id_map)
     job = prepare_job(
         store,
         corrected,

@@ -4,7 +4,8 @@ The ending of the file's name says which format; `OUTPUT_FORMATS` is the table o
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,8 @@ from typing import Protocol
 
 import pandas as pd
 
+from heads.data.class_names import known_class
+from heads.data.matching import IdRule, match_clips, unknown_clips
 from heads.data.tables import TextTable, read_table
 from heads.errors import PredictionError
 from heads.explain.attribution import Moment
@@ -109,8 +112,49 @@ def require_writable(path: Path) -> None:
 
 
 def read_template(path: Path) -> TextTable:
-    """The template at `path`: a table whose first column of clips and whose header are to be kept."""
-    return read_table(path)
+    """The template at `path`: a table whose column of clips and whose header are to be kept.
+
+    Raises:
+        LabelError: it is no table of clips, or names one twice.
+    """
+    template = read_table(path)
+    template.require_single_rows([(clip_id,) for clip_id in template.clip_ids()])
+    return template
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedClips:
+    """The clips that the rows of a template mean.
+
+    Attributes:
+        ids: of the store, one a row.
+        notes: what was taken for what, a sentence, if not all ids are the store's as they stand.
+    """
+
+    ids: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def clips_of_template(template: TextTable, known: Iterable[str], rules: Sequence[IdRule] = ()) -> WantedClips:
+    """Which clips of the store a template asks for.
+
+    Args:
+        template: the rows and columns that are wanted.
+        known: ids of the clips that there are.
+        rules: how ids of the template become the store's, where that is not to be found out.
+
+    Raises:
+        LabelError: two rows mean one clip.
+        UnknownClipError: a row means no clip.
+    """
+    asked, clips = template.clip_ids(), list(known)
+    matches = match_clips(asked, clips, template.name, rules)
+    if matches.unknown:
+        remedy = "featurize these clips or remove their rows, or say how the ids differ with --id-map FROM=TO"
+        raise unknown_clips(template.name, matches.unknown, clips, remedy, "the store")
+    ids = [matches.rename(clip_id) for clip_id in asked]
+    template.require_single_rows([(clip_id,) for clip_id in ids])
+    return WantedClips(ids=tuple(ids), notes=matches.notes)
 
 
 def prediction_table(new: NewPredictions, template: TextTable | None, frames: Frames | None) -> pd.DataFrame:
@@ -153,12 +197,14 @@ def _format_of(path: Path) -> OutputFormat:
 def _in_template_order(table: pd.DataFrame, template: TextTable) -> pd.DataFrame:
     """The class columns of the template, with the clips as the template writes them."""
     id_column = template.id_column
-    wanted = [name for name in template.columns if name != id_column]
-    unknown = [name for name in wanted if name not in table.columns]
+    columns = list(table.columns)
+    asked = [name for name in template.columns if name != id_column]
+    wanted = [known_class(name, columns) for name in asked]
+    unknown = [name for name, meant in zip(asked, wanted, strict=True) if meant not in columns]
     if unknown:
         raise PredictionError(
             f"{template.name}: the run does not predict {name_a_few(unknown)}; it knows {name_a_few(table.columns)}"
         )
-    ordered = table[wanted]
+    ordered = table[wanted].set_axis(asked, axis="columns")
     ordered.insert(template.columns.index(id_column), id_column, template.column(id_column))
     return ordered.set_axis(list(template.header), axis="columns")

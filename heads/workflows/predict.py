@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from heads.blending.blend import Blend
 from heads.data.frame_statistics import for_one_frame, to_predictions
+from heads.data.matching import match_clips
 from heads.data.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN, Predictions
 from heads.errors import PredictError
 from heads.explain.frame_scores import frame_spread
@@ -102,7 +103,7 @@ def predict_run(
     status = _overall_status([head.reader for head in heads], ids)
     decoded = [clip_id for clip_id, found in zip(ids, status, strict=True) if found is not Status.FAILED]
     per_head = [_predict_folds(head, decoded, framed=head.name in blend.frame_models) for head in heads if decoded]
-    from_outside = [_answers(each, decoded) for each in outside.values()]
+    from_outside = [_answers(each, decoded, blend.classes) for each in outside.values()]
     by_fold = zip(*per_head, strict=True) if per_head else [()]
     per_fold = [[*(each for head in own for each in head), *from_outside] for own in by_fold]
     predictions = _always(ids, blend.classes, _prior(heads, blend.classes, run), blend.method)
@@ -163,8 +164,9 @@ def _predict_folds(head: TrainedHead, everyone: Sequence[str], *, framed: bool) 
     return [[each.over(prior) for each, prior in zip(*pair, strict=True)] for pair in zip(found, unseen, strict=True)]
 
 
-def _answers(outside: Predictions, ids: Sequence[str]) -> Predictions:
-    """What a model that was brought in says of `ids`."""
+def _answers(outside: Predictions, ids: Sequence[str], classes: Sequence[str]) -> Predictions:
+    """What a model that was brought in says of `ids`, however its table spells them."""
+    outside = outside.renamed(match_clips(outside.ids, ids, outside.where).clip_of, classes)
     missing = sorted(set(ids) - set(outside.ids))
     if missing:
         raise PredictError(

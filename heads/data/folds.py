@@ -11,7 +11,10 @@ from heads.data.stratify import stratified_group_assignment
 from heads.errors import FoldError
 from store.ids import name_a_few, require_known
 
-_ATTEMPTS = 10
+_ATTEMPTS = 10  # at assigning folds, of which each starts anew
+_MOST_ATTEMPTS = 200  # where units and classes are few, so that one takes no time
+_CHEAP = 500_000  # units times classes times attempts
+_SHARE_UNTRAINED = 0.05  # of the spread classes: so many may be left without a part in one fold's training
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,7 +94,8 @@ def assign_folds(
     """Assign clips to folds, multi-label stratified, never splitting a group.
 
     Every class that stands in at least K groups is in the training part of every fold (and in every fold, if the
-    groups allow it). The same arguments always give the same folds.
+    groups allow it), but for a few of many classes where no such folds are found: `balance_table` tells which. The
+    same arguments always give the same folds.
 
     Args:
         labels: (N, C) 0 or 1.
@@ -153,16 +157,24 @@ def balance_table(labels: ArrayLike, folds: Folds, classes: Sequence[str]) -> pd
 
 
 def _assign_trainable(counts: NDArray[np.int64], n_folds: int, seed: int, classes: Sequence[str]) -> NDArray[np.int64]:
-    """The fold of each unit, after as many attempts as it takes to keep every spread class trainable."""
+    """The fold of each unit, after as many attempts as it takes to keep every spread class trainable.
+
+    Where none does, a few of many classes may stay in one fold: its model then never sees them, as with classes that
+    stand in one unit only.
+    """
     holders, total = (counts > 0).sum(axis=0), counts.sum(axis=0)
-    untrained = np.zeros(0, np.int64)
-    for attempt in range(_ATTEMPTS):
+    best, fewest = np.zeros(len(counts), np.int64), np.arange(counts.shape[1])
+    for attempt in range(max(_ATTEMPTS, min(_MOST_ATTEMPTS, _CHEAP // counts.size))):
         fold = stratified_group_assignment(counts, n_folds, seed=seed + attempt * 1_000_003)
         per_fold = np.stack([counts[fold == number].sum(axis=0) for number in range(n_folds)])
         untrained = np.flatnonzero((per_fold == total).any(axis=0) & (holders >= n_folds))
         if len(untrained) == 0:
             return fold
-    named = [classes[column - 1] if classes else f"column {column - 1}" for column in untrained.tolist()]
+        if len(untrained) < len(fewest):
+            best, fewest = fold, untrained
+    if len(fewest) <= _SHARE_UNTRAINED * (holders[1:] >= n_folds).sum():
+        return best
+    named = [classes[column - 1] if classes else f"column {column - 1}" for column in fewest.tolist()]
     raise FoldError(
         f"folds: {n_folds} folds always put every clip of {name_a_few(named)} into one fold, which then could not be "
         f"trained; ask for another number of folds, or give finer groups"

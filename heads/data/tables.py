@@ -13,6 +13,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,7 @@ from store.ids import normalise_clip_id
 ID_COLUMNS = ("filename", "filepath", "clip_id")
 EMPTY_WORDS = ("nan", "-nan", "na", "n/a", "#n/a", "<na>", "null", "nat")
 _OPENERS: Mapping[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_LOOKED_AT = 5  # lines, to see what separates cells
 _UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))  # zero-width marks that web pages and Word leave
 _NOT_TEXT = (UnicodeDecodeError, EOFError, zlib.error, lzma.LZMAError)
 
@@ -181,8 +183,8 @@ def read_header(path: Path) -> tuple[str, ...]:
 
 
 def delimiter_of(path: Path) -> str:
-    """What separates the cells of the first line that is not blank, outside of quotes: a comma, unless semicolons or
-    tabs stand there more often.
+    """What separates the cells of the first line that is not blank, outside of quotes: the comma, semicolon or tab that
+    leaves a column of clips; of several, or of none, the one that stands as often in the next lines; then the first of these, or the most frequent.
 
     A file may be compressed, as the ending of its name says.
 
@@ -191,9 +193,16 @@ def delimiter_of(path: Path) -> str:
         UnicodeDecodeError: it is not UTF-8.
     """
     with _opened(path, newline=None) as file:
-        first = next((line for line in file if line.strip()), "")
-    outside = "".join(first.split('"')[::2])
-    return max(",;\t", key=outside.count)
+        lines = list(islice((line for line in file if line.strip()), _LOOKED_AT))
+    first, *others = ["".join(line.split('"')[::2]) for line in lines] or [""]
+    cells_of = (lines or [""])[0].replace('"', "").split
+
+    def fitness(delimiter: str) -> tuple[bool, int, int]:
+        count = first.count(delimiter)
+        has_clips = count > 0 and find_id_column([tidy(cell) for cell in cells_of(delimiter)]) is not None
+        return has_clips, sum(line.count(delimiter) == count for line in others), 0 if has_clips else count
+
+    return max(",;\t", key=fitness)
 
 
 def _opened(path: Path, newline: str | None = "") -> IO[str]:

@@ -12,6 +12,7 @@ from heads.data.labels import LabelTable
 from heads.data.matching import IdRule
 from heads.data.sites import labels_and_sites
 from heads.data.splits import Unlabelled, deal_clips
+from heads.errors import LabelError
 from heads.features.readers import Reader
 from heads.recipe import Recipe
 from heads.workflows.eligibility import find_unlabelled, labels_with_frames, trainable_heads
@@ -153,6 +154,7 @@ def prepare_job(
     """Prepare training on labels that have been read; `sites` are those of clips without labels, as far as known.
 
     Raises:
+        LabelError: there is nothing to tell apart.
         TrainError: nothing can be trained.
         UnknownClipError: a labelled clip is not in the store.
     """
@@ -161,6 +163,7 @@ def prepare_job(
     readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
     facts, site_of = store.clips(), dict(sites or {})
     usable, set_aside = labels_with_frames(labels, readers, allow_missing=allow_missing)
+    notes += classes_on_every_clip(usable)
     others: tuple[str, ...] = ()
     if unlabelled:
         others, lost = find_unlabelled(labels, readers, site_of)
@@ -185,6 +188,27 @@ def prepare_job(
         features=tuple(features),
         notes=(*notes, *unsighted),
     )
+
+
+def classes_on_every_clip(labels: LabelTable) -> list[str]:
+    """A sentence on the classes that every clip shows.
+
+    Raises:
+        LabelError: there is no class that some clips show and others do not, so that there is nothing to learn.
+    """
+    counts, total = labels.values.sum(axis=0, dtype=int), len(labels.ids)
+    everywhere = [name for name, count in zip(labels.classes, counts.tolist(), strict=True) if count == total]
+    if not ((counts > 0) & (counts < total)).any():
+        raise LabelError(
+            f"{labels.origin}: each of the {total} clips that can be learned from shows {name_a_few(everywhere)} and "
+            "nothing else, so that there is nothing to tell apart; label clips that show something else too"
+        )
+    if not everywhere:
+        return []
+    return [
+        f"{labels.origin}: every clip shows {name_a_few(everywhere)}, so that heads cannot learn what it looks like "
+        "and will say that it is on every clip"
+    ]
 
 
 def rare_classes(labels: LabelTable, folds: Folds) -> list[str]:

@@ -123,7 +123,7 @@ def test_folds_that_split_sites_are_flagged(tmp_path: Path, run: RunDirectory, t
 def test_wrong_files_get_one_sentence(tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]) -> None:
     ids, said = clip_ids(N_CLIPS), seen(truth, 1.0, 5)
     with pytest.raises(PredictionError, match=r"x.csv: 84 of the run's 84 clips are missing.*'a/"):
-        add_predictions(run, save(tmp_path / "x.csv", table(said, [f"a/{clip_id}" for clip_id in ids])))
+        add_predictions(run, save(tmp_path / "x.csv", table(said, [f"a/{row}.mp4" for row in range(N_CLIPS)])))
     with pytest.raises(PredictionError, match="class 'dear' is not in labels"):
         add_predictions(run, save(tmp_path / "x.csv", table(said, ids).rename(columns={"deer": "dear"})))
     with pytest.raises(PredictionError, match=r"class 'blank' is 2.0, expected a probability"):

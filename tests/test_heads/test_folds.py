@@ -124,6 +124,19 @@ def test_impossible_folds_are_refused_by_class_name() -> None:
         assign_folds(labels, ["a", "b", "c"], 2, 0, classes=("hog", "lion", "pig"))
 
 
+@pytest.mark.parametrize(("n_clips", "n_sites"), [(60, 9), (300, 9), (300, 12), (450, 12)])
+def test_many_equally_rare_classes_are_dealt_and_a_few_at_most_are_untrained(n_clips: int, n_sites: int) -> None:
+    rng, n_classes = np.random.default_rng(0), 150
+    labels = np.zeros((n_clips, n_classes), np.int64)
+    for column in range(n_classes):
+        labels[rng.choice(n_clips, 3, replace=False), column] = 1
+    sites = [f"site {number}" for number in rng.integers(0, n_sites, n_clips)]
+    folds = assign_folds(labels, sites, 3, 0)
+    table = balance_table(labels, folds, [str(column) for column in range(n_classes)])
+    assert ((table["untrained_folds"] > 0) & (table["groups"] >= 3)).sum() <= 0.05 * n_classes
+    assert len(set(zip(sites, folds.fold.tolist(), strict=True))) == len(set(sites))
+
+
 @pytest.mark.parametrize(
     ("labels", "groups", "n_folds", "message"),
     [

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,9 @@ def chart_style(key: str) -> Iterator[None]:
     import matplotlib as mpl
 
     settings: Any = {**_STYLE, "svg.hashsalt": key}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # Text stays text in the SVG: the browser has the letters that matplotlib's own font, used to measure, lacks.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from|Matplotlib currently does not support")
         yield
 
 

@@ -58,6 +58,7 @@ def train(
     unlabelled: bool = False,
     features: Sequence[str] = (),
     corrections: Sequence[str | Path] = (),
+    leave_out_copies: bool = False,
     deterministic: bool = False,
     frame_scores: bool = False,
     compare_splits: bool = False,
@@ -86,6 +87,7 @@ def train(
         unlabelled: learn from the store's clips without labels too, but for held-out sites.
         features: which features of the store to read: settings such as "fps=3", or names; all if empty.
         corrections: CSV files of what clips really show, as the report's lists are to be filled in.
+        leave_out_copies: keep copies of a clip at one site only, instead of joining the sites that have them.
         deterministic: the same bits for the same seed, always.
         frame_scores: score single frames too, for the `+frames` blenders.
         compare_splits: train on random folds too: by how much they flatter.
@@ -120,6 +122,7 @@ def train(
             unlabelled=unlabelled,
             features=features,
             corrections=[Path(path) for path in corrections],
+            leave_out_copies=leave_out_copies,
             id_map=parse_id_map(id_map),
         )
     epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata)

@@ -64,6 +64,10 @@ Features = Annotated[
         show_default="all",
     ),
 ]
+LeaveOutCopies = Annotated[
+    bool,
+    typer.Option("--leave-out-copies", help="Keep copies of a clip at one site, instead of joining all sites of it."),
+]
 Seed = Annotated[
     int | None, typer.Option(help="Random seed of folds, weights, dropout and order.", show_default="the recipe's")
 ]
@@ -144,6 +148,7 @@ def train(
     allow_missing: AllowMissing = False,
     unlabelled: Unlabelled = False,
     features: Features = None,
+    leave_out_copies: LeaveOutCopies = False,
     seed: Seed = None,
     deterministic: Deterministic = False,
     no_metadata: NoMetadata = False,
@@ -173,6 +178,7 @@ def train(
         unlabelled=unlabelled,
         features=features or (),
         corrections=corrections or (),
+        leave_out_copies=leave_out_copies,
         seed=seed,
         deterministic=deterministic,
         no_metadata=no_metadata,

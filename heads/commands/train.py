@@ -41,6 +41,7 @@ def train(
     unlabelled: bool,
     features: Sequence[str],
     corrections: Sequence[Path],
+    leave_out_copies: bool,
     seed: int | None,
     deterministic: bool,
     no_metadata: bool,
@@ -68,6 +69,7 @@ def train(
         unlabelled=unlabelled,
         features=features,
         corrections=corrections,
+        leave_out_copies=leave_out_copies,
         id_map=parse_id_map(id_map),
     )
     if dry_run:

@@ -5,7 +5,8 @@ background, which all clips of one camera share and cameras of one forest nearly
 sites that have nothing in common. Copies that were encoded again keep hash, brightness, contrast and motion together.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -77,14 +78,45 @@ def merge_duplicate_groups(
     Raises:
         FoldError: the lengths differ, or an image hash is not 16 hex digits.
     """
+    return join_groups(groups, copies_across(groups, fingerprints, images))
+
+
+def copies_across(
+    groups: Sequence[str], fingerprints: Sequence[str], images: ImageSummary | None = None
+) -> tuple[tuple[int, ...], ...]:
+    """The sets of clips that are copies of each other and lie in several groups.
+
+    Args:
+        groups: (N) the group of each clip.
+        fingerprints: (N) content fingerprint of each file, "" if unknown.
+        images: how the clips look, to find copies that were encoded again; None to compare files only.
+
+    Returns:
+        The rows of each set, rising; the sets in the order of their first rows.
+
+    Raises:
+        FoldError: the lengths differ, or an image hash is not 16 hex digits.
+    """
     if len(fingerprints) != len(groups) or (images is not None and len(images.image_hash) != len(groups)):
         raise FoldError(f"groups: {len(groups)} groups, but {len(fingerprints)} fingerprints; expected one each a clip")
+    _, unit = np.unique(np.array(groups, dtype=object), return_inverse=True)
+    parent = list(range(len(groups)))
+    for left, right in [_equal_files(fingerprints), *([] if images is None else _alike(images, unit))]:
+        for one, other in zip(left.tolist(), right.tolist(), strict=True):
+            parent[_root(parent, one)] = _root(parent, other)
+    members: dict[int, list[int]] = {}
+    for row in range(len(groups)):
+        members.setdefault(_root(parent, row), []).append(row)
+    return tuple(tuple(rows) for rows in members.values() if len(rows) > 1 and len(set(unit[rows].tolist())) > 1)
+
+
+def join_groups(groups: Sequence[str], copies: Iterable[Sequence[int]]) -> tuple[str, ...]:
+    """(N) the names of the groups (N) once those that share one of `copies` (rows) are one: `a + b`."""
     names, unit = np.unique(np.array(groups, dtype=object), return_inverse=True)
     parent = list(range(len(names)))
-    for left, right in [_equal_files(fingerprints), *([] if images is None else _alike(images, unit))]:
-        linked = np.unique(np.stack([unit[left], unit[right]], axis=1), axis=0)
-        for one, other in linked[linked[:, 0] != linked[:, 1]].tolist():
-            parent[_root(parent, one)] = _root(parent, other)
+    for rows in copies:
+        for row in rows[1:]:
+            parent[_root(parent, int(unit[rows[0]]))] = _root(parent, int(unit[row]))
     roots = [_root(parent, number) for number in range(len(names))]
     members: dict[int, list[str]] = {}
     for name, root in zip(names.tolist(), roots, strict=True):
@@ -93,12 +125,25 @@ def merge_duplicate_groups(
     return tuple(merged[number] for number in unit)
 
 
+def surplus_copies(groups: Sequence[str], copies: Iterable[Sequence[int]]) -> dict[int, int]:
+    """The rows that must go so that no copy is left in another group, each with the row of the copy that stays.
+
+    Of each of `copies`, those in one group stay: the group that holds most of them, the first of equals.
+    """
+    going: dict[int, int] = {}
+    for rows in copies:
+        [(home, _)] = Counter(groups[row] for row in rows).most_common(1)
+        kept = next(row for row in rows if groups[row] == home)
+        going |= {row: kept for row in rows if groups[row] != home}
+    return going
+
+
 def _equal_files(fingerprints: Sequence[str]) -> Pairs:
     first: dict[str, int] = {}
     pairs = [
         (first.setdefault(fingerprint, row), row) for row, fingerprint in enumerate(fingerprints) if fingerprint != ""
     ]
-    left, right = np.array(pairs, np.int64).reshape(-1, 2).T
+    left, right = np.array([pair for pair in pairs if pair[0] != pair[1]], np.int64).reshape(-1, 2).T
     return left, right
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.duplicates import ImageSummary, merge_duplicate_groups
+from heads.data.duplicates import ImageSummary, copies_across, join_groups, surplus_copies
 from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
+from heads.errors import FoldError
+from store.ids import name_a_few
 
 _NO_FOLD = -1
 
@@ -32,6 +34,56 @@ class Unlabelled:
 NO_CLIPS = Unlabelled(ids=(), fold=np.empty(0, np.int64))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Copies:
+    """Clips that are copies of each other and stand at several sites.
+
+    Attributes:
+        ids: (N) clips, the labelled ones first.
+        groups: (N) the site of each; its own id where sites are not known.
+        rows: the sets of copies, each the rows of its clips.
+        have_sites: whether sites are known.
+    """
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
+    have_sites: bool
+
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """(N) the groups once those that hold copies of one clip are one."""
+        return join_groups(self.groups, self.rows)
+
+    def said(self) -> str:
+        """What joins what: the largest set of copies by name, and how many groups come of it."""
+        before, after = len(set(self.groups)), len(set(self.joined))
+        largest = max(self.rows, key=len)
+        others = f", and there are {len(self.rows) - 1} more sets of copies" if len(self.rows) > 1 else ""
+        what = "sites" if self.have_sites else "clips"
+        return (
+            f"copies of clips join {before} {what} into {after} groups: {name_a_few(self.ids[row] for row in largest)} "
+            f"are one clip{others}"
+        )
+
+    def surplus(self) -> dict[str, str]:
+        """The clips to leave out so that no site shares a clip with another, each with the copy that stays."""
+        going = surplus_copies(self.groups, self.rows)
+        return {self.ids[row]: self.ids[kept] for row, kept in going.items()}
+
+
+def find_copies(
+    labels: LabelTable, facts: pd.DataFrame, ids: Sequence[str] = (), sites: Mapping[str, str] | None = None
+) -> Copies:
+    """The copies among labelled clips and others; the arguments are those of `deal_clips`."""
+    known = labels.sites or labels.ids
+    own = tuple(ids) if labels.sites is None or sites is None else tuple(sites[clip_id] for clip_id in ids)
+    everyone, groups = (*labels.ids, *ids), (*known, *own)
+    fingerprints = facts.loc[list(everyone), "fingerprint"].tolist()
+    rows = copies_across(groups, fingerprints, ImageSummary.from_clip_table(facts, everyone))
+    return Copies(ids=everyone, groups=groups, rows=rows, have_sites=labels.sites is not None)
+
+
 def deal_clips(
     labels: LabelTable,
     facts: pd.DataFrame,
@@ -39,6 +91,7 @@ def deal_clips(
     seed: int,
     ids: Sequence[str] = (),
     sites: Mapping[str, str] | None = None,
+    copies: Copies | None = None,
 ) -> tuple[Folds, Unlabelled]:
     """Folds of the labelled clips that keep sites whole, and copies of one clip together, and where that leaves others.
 
@@ -49,13 +102,20 @@ def deal_clips(
         seed: chooses among equally good folds.
         ids: (U) clips without labels.
         sites: the site of each of them, where the labelled clips have sites.
+        copies: what `find_copies` finds of the same, if it has been asked.
+
+    Raises:
+        FoldError: there are fewer groups than folds, or a class cannot be trained in every fold.
     """
-    known = labels.sites or labels.ids
-    own = tuple(ids) if labels.sites is None or sites is None else tuple(sites[clip_id] for clip_id in ids)
-    everyone = (*labels.ids, *ids)
-    fingerprints = facts.loc[list(everyone), "fingerprint"].tolist()
-    groups = merge_duplicate_groups((*known, *own), fingerprints, ImageSummary.from_clip_table(facts, everyone))
+    copies = find_copies(labels, facts, ids, sites) if copies is None else copies
+    groups = copies.joined
     dealt, others = groups[: len(labels.ids)], groups[len(labels.ids) :]
+    if len(set(dealt)) < min(n_folds, len(set(labels.sites or labels.ids))):
+        remedy = "leave them out with --leave-out-copies, which keeps them at one site" if copies.have_sites else ""
+        raise FoldError(
+            f"folds: {copies.said()}; {len(set(dealt))} groups of labelled clips cannot fill {n_folds} folds: "
+            f"{remedy or 'label clips that are not copies of others'}"
+        )
     folds = assign_folds(labels.values, dealt, n_folds, seed, ids=labels.ids, classes=labels.classes)
     fold_of = dict(zip(dealt, folds.fold.tolist(), strict=True))
     fold = np.array([fold_of.get(group, _NO_FOLD) for group in others], np.int64)

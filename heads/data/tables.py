@@ -184,7 +184,8 @@ def read_header(path: Path) -> tuple[str, ...]:
 
 def delimiter_of(path: Path) -> str:
     """What separates the cells of the first line that is not blank, outside of quotes: the comma, semicolon or tab that
-    leaves a column of clips; of several, or of none, the one that stands as often in the next lines; then the first of these, or the most frequent.
+    leaves a column of clips; of several, or of none, the one that stands as often in the next lines; of several again,
+    the first of these, or where none leaves a column of clips the most frequent.
 
     A file may be compressed, as the ending of its name says.
 

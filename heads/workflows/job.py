@@ -11,7 +11,7 @@ from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule
 from heads.data.sites import labels_and_sites
-from heads.data.splits import Unlabelled, deal_clips
+from heads.data.splits import Unlabelled, deal_clips, find_copies
 from heads.errors import LabelError
 from heads.features.readers import Reader
 from heads.recipe import Recipe
@@ -99,6 +99,7 @@ def read_job(
     unlabelled: bool = False,
     features: Sequence[str] = (),
     corrections: Sequence[Path] = (),
+    leave_out_copies: bool = False,
     id_map: Sequence[IdRule] = (),
 ) -> TrainingJob:
     """Prepare training from files.
@@ -113,6 +114,7 @@ def read_job(
         unlabelled: learn from the store's clips without labels too, where the recipe says how.
         features: names and settings of the features to read, as `choose_keys` takes them; all if empty.
         corrections: tables of what clips really show.
+        leave_out_copies: keep copies of a clip at one site only, instead of joining the sites.
         id_map: how ids of the tables become the store's, where that is not to be found out.
 
     Raises:
@@ -132,11 +134,13 @@ def read_job(
     job = prepare_job(
         store,
         corrected,
+        found.labels,
         recipe,
         sites=found.sites,
         allow_missing=allow_missing,
         unlabelled=unlabelled,
         features=features,
+        leave_out_copies=leave_out_copies,
     )
     return replace(job, notes=(*found.notes, *corrected_notes, *job.notes))
 
@@ -150,10 +154,15 @@ def prepare_job(
     allow_missing: bool = False,
     unlabelled: bool = False,
     features: Sequence[str] = (),
+    leave_out_copies: bool = False,
 ) -> TrainingJob:
     """Prepare training on labels that have been read; `sites` are those of clips without labels, as far as known.
 
+    Copies of a clip at several sites join these into one group, since a model would else be scored on what it learned
+    from. With `leave_out_copies` they stay at one site and are neither learned from nor scored at the others.
+
     Raises:
+        FoldError: the sites are too few, or copies join too many of them.
         LabelError: there is nothing to tell apart.
         TrainError: nothing can be trained.
         UnknownClipError: a labelled clip is not in the store.
@@ -168,7 +177,16 @@ def prepare_job(
     if unlabelled:
         others, lost = find_unlabelled(labels, readers, site_of)
         notes += lost
-    folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of)
+    copies = find_copies(usable, facts, others, site_of)
+    if copies.rows and copies.have_sites and leave_out_copies:
+        going = copies.surplus()
+        notes.append(_left_out_copies(going))
+        usable = usable.select([clip_id for clip_id in usable.ids if clip_id not in going])
+        others = tuple(clip_id for clip_id in others if clip_id not in going)
+        copies = find_copies(usable, facts, others, site_of)
+    elif copies.rows and copies.have_sites:
+        notes.append(f"{copies.said()}; --leave-out-copies keeps the sites apart and such clips at one of them")
+    folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of, copies)
     notes += rare_classes(usable, folds)
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
         notes.append("the recipe has no pseudo_epochs, so the clips without labels are not used")
@@ -187,6 +205,15 @@ def prepare_job(
         sites=site_of,
         features=tuple(features),
         notes=(*notes, *unsighted),
+    )
+
+
+def _left_out_copies(going: Mapping[str, str]) -> str:
+    """The sentence on clips that are left out, by the copies of them that stay."""
+    clip_id, kept = next(iter(going.items()))
+    return (
+        f"{len(going)} clips are left out, neither learned from nor scored, since other sites have copies of them that "
+        f"stay, such as '{clip_id}' of '{kept}'"
     )
 
 

@@ -1,6 +1,7 @@
 """Stores of made-up features with a known answer, for training heads in no time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,21 +42,25 @@ def make_store(
     seed: int = 0,
     boxes: bool = False,
     ids: Sequence[str] | None = None,
+    copies: Sequence[int] = (),
 ) -> FeatureStore:
     """A store in which a clip of class c (one row of `labels` each) shows it in column 2 + c of some of its frames.
 
-    With `boxes`, something moves in the middle of each frame. Clips are called `ids`, `clip_ids` if None.
+    The files of `copies` (places) are equal. With `boxes`, something moves in the middle of each frame. Clips are called
+    `ids`, `clip_ids` if None.
     """
     store = FeatureStore.open(root, create=True)
     ids = clip_ids(len(labels)) if ids is None else ids
+    prints = ["print of one file" if index in copies else f"print of {clip_id}" for index, clip_id in enumerate(ids)]
     with store.clip_writer() as facts:
         for index, clip_id in enumerate(ids):
-            facts.add(_facts(clip_id, index, failed=index in failed))
+            facts.add(_facts(clip_id, index, prints[index], failed=index in failed))
     for number, backbone in enumerate(backbones):
         rng = np.random.default_rng([seed, number])
         with store.writer(made_key(backbone)) as writer:
             for index, clip_id in enumerate(ids):
-                writer.add(_features(clip_id, labels[index], rng, failed=index in failed, boxes=boxes))
+                row = _features(clip_id, labels[index], rng, failed=index in failed, boxes=boxes)
+                writer.add(replace(row, fingerprint=prints[index]))
     return store
 
 
@@ -82,13 +87,13 @@ def _features(
     )
 
 
-def _facts(clip_id: str, index: int, *, failed: bool) -> ClipFacts:
+def _facts(clip_id: str, index: int, fingerprint: str, *, failed: bool) -> ClipFacts:
     return ClipFacts(
         clip_id=clip_id,
         path=f"/nowhere/{clip_id}",
         size_bytes=1000 + index,
         mtime_ns=index,
-        fingerprint=f"print of {clip_id}",
+        fingerprint=fingerprint,
         status=Status.FAILED if failed else Status.OK,
         reason="made to fail" if failed else "",
         width=64,

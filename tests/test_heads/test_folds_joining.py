@@ -1,11 +1,18 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from made_store import clip_ids, make_store, sites_of
 from numpy.typing import NDArray
 
-from heads.data.duplicates import ImageSummary, merge_duplicate_groups
+from heads.data.duplicates import ImageSummary, copies_across, merge_duplicate_groups, surplus_copies
 from heads.data.folds import assign_folds
+from heads.data.labels import LabelTable
+from heads.data.splits import find_copies
 from heads.errors import FoldError
+from heads.recipe import Recipe
+from heads.workflows.job import prepare_job
 from store.errors import UnknownClipError
 
 BUSY = 0x5A3C_96E1_0FD2_B478
@@ -135,3 +142,58 @@ def test_wrong_input_gets_one_sentence() -> None:
     bad = ImageSummary(image_hash=("xyz",), brightness=np.zeros(1), contrast=np.zeros(1), motion=np.zeros(1))
     with pytest.raises(FoldError, match="image hash 'xyz' is not 16 hex digits"):
         merge_duplicate_groups(["a"], ["1"], bad)
+
+
+def labelled(sites: list[str]) -> LabelTable:
+    values = np.stack([np.arange(len(sites)) // 6 % 2, np.arange(len(sites)) // 12 % 2], axis=1).astype(np.uint8)
+    ids = tuple(clip_ids(len(sites)))
+    return LabelTable(ids=ids, classes=("hog", "lion"), values=values, sites=tuple(sites), origin="t.csv")
+
+
+def test_a_black_clip_at_every_site_is_named_and_can_be_left_out(tmp_path: Path) -> None:
+    """36 clips of 6 sites; the first of each site is one file."""
+    ids = clip_ids(36)
+    labels = labelled(sites_of(ids))
+    store = make_store(tmp_path / "store", labels.values, copies=range(6))
+    with pytest.raises(
+        FoldError,
+        match=r"^folds: copies of clips join 6 sites into 1 groups: 'site 0/000.mp4', 'site 1/001.mp4', .* and 1 more "
+        r"are one clip; 1 groups of labelled clips cannot fill 3 folds: leave them out with --leave-out-copies",
+    ) as caught:
+        prepare_job(store, labels, Recipe(folds=3))
+    assert "leave the sites out" not in str(caught.value)
+    job = prepare_job(store, labels, Recipe(folds=3), leave_out_copies=True)
+    assert set(ids) - set(job.labels.ids) == set(ids[1:6])
+    assert set(job.folds.groups) == set(sites_of(ids))
+    assert any("5 clips are left out, neither learned from nor scored" in note for note in job.notes)
+    assert any("such as 'site 1/001.mp4' of 'site 0/000.mp4'" in note for note in job.notes)
+
+
+def test_sites_that_copies_join_are_said_where_folds_can_be_dealt_all_the_same(tmp_path: Path) -> None:
+    labels = labelled(sites_of(clip_ids(36)))
+    store = make_store(tmp_path / "store", labels.values, copies=(0, 1))
+    job = prepare_job(store, labels, Recipe(folds=3))
+    assert len(job.labels.ids) == 36
+    assert len(set(job.folds.groups)) == 5
+    [note] = [note for note in job.notes if "copies" in note]
+    assert note.startswith(
+        "copies of clips join 6 sites into 5 groups: 'site 0/000.mp4', 'site 1/001.mp4' are one clip;"
+    )
+
+
+def test_no_copy_is_left_across_sites_labelled_or_not(tmp_path: Path) -> None:
+    ids = clip_ids(42)
+    labels = labelled(sites_of(ids[:36]))
+    values = np.concatenate([labels.values, np.zeros((6, 2), np.uint8)])
+    store = make_store(tmp_path / "store", values, copies=(0, 1, 7, 36, 37, 38))  # sites 0, 1, 1, 0, 1, 2
+    known = dict(zip(ids, sites_of(ids), strict=True))
+    job = prepare_job(store, labels, Recipe(folds=3), sites=known, unlabelled=True, leave_out_copies=True)
+    assert set(ids[:36]) - set(job.labels.ids) == {ids[0]}
+    assert set(ids[36:]) - set(job.unlabelled.ids) == {ids[36], ids[38]}
+    assert find_copies(job.labels, job.facts, job.unlabelled.ids, known).rows == ()
+
+
+def test_copies_at_one_site_stay() -> None:
+    assert copies_across(["a", "a", "b"], ["1", "1", "2"]) == ()
+    assert copies_across(["a", "b", "b"], ["1", "2", "1"]) == ((0, 2),)
+    assert surplus_copies(["a", "b", "b", "c"], [(0, 1, 2, 3)]) == {0: 1, 3: 1}

@@ -24,6 +24,23 @@ def writable(path: str) -> str:
     return re.sub("[\udc80-\udcff]", lambda found: f"%{ord(found[0]) - 0xDC00:02X}", path)
 
 
+def spelt_out(path: str) -> str:
+    """`path` with what a clip id cannot keep of it as `%` and hex digits: letters of names that are not composed (NFC),
+    and backslashes. It tells a file from another that has the same id.
+    """
+    return "/".join(_spelt_out(part) for part in writable(path).split("/"))
+
+
+def _spelt_out(part: str) -> str:
+    composed = unicodedata.is_normalized("NFC", part)
+    return "".join(
+        letter
+        if letter != "\\" and (composed or letter.isascii())
+        else "".join(f"%{byte:02X}" for byte in letter.encode())
+        for letter in part
+    )
+
+
 def normalise_clip_id(text: str) -> str:
     """`text` as a clip id: `/` separators, Unicode NFC, no leading `./`.
 

@@ -9,12 +9,14 @@ import os
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from featurize.decoding.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from featurize.errors import SourceError
-from store.ids import clip_id_from_path, name_a_few, require_unique, writable
+from store.errors import DuplicateClipError
+from store.ids import clip_id_from_path, name_a_few, normalise_clip_id, spelt_out, writable
 
 _SUFFIXES_SHOWN = 8
 
@@ -85,10 +87,39 @@ def survey(roots: Sequence[Path], stored: Callable[[], Iterable[str]] = tuple) -
         raise SourceError(
             f"{name_a_few(map(str, roots))}: no clip found there, expected files that end in {suffixes}{where}"
         )
-    clips.sort(key=lambda clip: clip.clip_id)
-    require_unique([clip.clip_id for clip in clips], "the folders that were named")
+    clips = _told_apart(clips, [root for _, root in found])
     reasons = ((writable(str(error.filename)), f"the folder cannot be listed: {error.strerror}") for error in unlisted)
     return Found(clips=tuple(clips), unlisted=tuple(sorted(reasons)), passed_over=dict(walk.passed_over))
+
+
+def _told_apart(clips: Sequence[Clip], roots: Sequence[Path]) -> list[Clip]:
+    """The clips, sorted by id. Of files whose names look the same and differ only in how letters are composed, one has
+    the plain id, that which is composed if there is one; in the ids of others these letters are spelt out.
+
+    Raises:
+        DuplicateClipError: two folders that were named give the same id.
+    """
+    of_id: dict[tuple[str, Path], list[Clip]] = {}
+    for clip, root in zip(clips, roots, strict=True):
+        of_id.setdefault((clip.clip_id, root), []).append(clip)
+    told = []
+    for (clip_id, root), twins in of_id.items():
+        twins.sort(key=lambda clip: (not clip.path.as_posix().endswith(clip_id), clip.path))
+        told += [twins[0], *(_spell_out(clip, root) for clip in twins[1:])]
+    told.sort(key=lambda clip: clip.clip_id)
+    for one, other in pairwise(told):
+        if one.clip_id == other.clip_id:
+            raise DuplicateClipError(
+                f"'{one.path}' and '{other.path}' would both be called '{one.clip_id}'; name one folder that holds "
+                "both, so that their ids differ, or rename one of the files"
+            )
+    return told
+
+
+def _spell_out(clip: Clip, root: Path) -> Clip:
+    """The clip under an id that tells how the letters of its path are composed."""
+    top = root.parent if root.is_file() else root
+    return replace(clip, clip_id=normalise_clip_id(spelt_out(clip.path.relative_to(top).as_posix())))
 
 
 def name_suffixes(counts: Mapping[str, int]) -> str:

@@ -134,7 +134,6 @@ def read_job(
     job = prepare_job(
         store,
         corrected,
-        found.labels,
         recipe,
         sites=found.sites,
         allow_missing=allow_missing,

@@ -46,8 +46,8 @@ def make_store(
 ) -> FeatureStore:
     """A store in which a clip of class c (one row of `labels` each) shows it in column 2 + c of some of its frames.
 
-    The files of `copies` (places) are equal. With `boxes`, something moves in the middle of each frame. Clips are called
-    `ids`, `clip_ids` if None.
+    The files of `copies` (places) are equal. With `boxes`, something moves in the middle of each frame. Clips are
+    called `ids`, `clip_ids` if None.
     """
     store = FeatureStore.open(root, create=True)
     ids = clip_ids(len(labels)) if ids is None else ids

@@ -1,6 +1,7 @@
 """Configuration: YAML files into strict, frozen models, with errors that name the place."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from pydantic_core import ErrorDetails, to_json
 from store.errors import ConfigError
 
 _POWER = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")  # numbers that YAML 1.1 knows only with a point and a sign
+
+_OF_YAMLS_CONSTRUCTORS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class StrictModel(BaseModel):
@@ -32,7 +35,7 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, *_OF_YAMLS_CONSTRUCTORS) as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}; correct the file") from error
     return parse_settings({} if settings is None else settings, model, str(path))
 
@@ -48,10 +51,19 @@ def parse_settings(settings: Any, model: type[Model], where: str) -> Model:
     try:
         # Validated as JSON: there lists stand for tuples and strings for enums and paths, as in YAML, and nothing else
         # is converted.
-        return model.model_validate_json(to_json(settings))
+        return model.model_validate_json(_as_json(settings, where))
     except ValidationError as error:
         problems = "; ".join(_sentence(problem) for problem in _innermost(error.errors()))
         raise ConfigError(f"{where}: {problems}") from error
+
+
+def _as_json(settings: Mapping[str, Any], where: str) -> bytes:
+    try:
+        return to_json(settings)
+    except (ValueError, RecursionError) as error:  # a list that holds itself, bytes, half a character
+        raise ConfigError(
+            f"{where}: holds something that is no setting ({error}); write numbers, words, lists and mappings only"
+        ) from error
 
 
 def _innermost(problems: list[ErrorDetails]) -> list[ErrorDetails]:

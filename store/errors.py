@@ -3,13 +3,23 @@
 A message is one sentence that says what, where, what was expected and received, and what to do.
 """
 
+_BREAKING = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+
 
 class TraplineError(Exception):
     """Anything wrong with what a person gave us or with the machine: commands print it and exit with 1."""
 
     def __str__(self) -> str:
-        """The message itself, also where a builtin parent (KeyError, OSError) would print it otherwise."""
-        return " ".join(str(part) for part in self.args)
+        """The message itself, also where a builtin parent (KeyError, OSError) would print it otherwise.
+
+        It is one line: characters of names that would break or erase it on a terminal are written as escapes.
+        """
+        message = " ".join(str(part) for part in self.args)
+        return message if message.isprintable() else "".join(map(_printable, message))
+
+
+def _printable(letter: str) -> str:
+    return letter if letter.isprintable() or (letter.isspace() and letter not in _BREAKING) else ascii(letter)[1:-1]
 
 
 class StoreError(TraplineError):

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import reasons
 import typer.main
 from pydantic import BaseModel
 from typer.testing import CliRunner
@@ -207,3 +208,33 @@ def is_there(name: str) -> bool:
     except (ImportError, AttributeError):
         return False
     return True
+
+
+def test_the_page_of_statuses_names_every_reason_that_the_code_can_give() -> None:
+    page = " ".join((ROOT / "docs" / "statuses.md").read_text(encoding="utf-8").split())
+    found = reasons.fixed_words(ROOT)
+    assert len(found) > 20
+    assert {words: place for words, place in found.items() if words not in page} == {}
+
+
+def test_the_page_of_statuses_names_every_status_origin_and_exit_code() -> None:
+    page = (ROOT / "docs" / "statuses.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `?([\w ]+?)`? \|", page, flags=re.MULTILINE)
+    statuses = page.partition("## Statuses")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", statuses, flags=re.MULTILINE) == [
+        status.value for status in store.records.Status
+    ]
+    origins = page.partition("Column `origin`")[2]
+    code = (ROOT / "heads" / "workflows" / "predict.py").read_text(encoding="utf-8")
+    told = re.findall(r'^    [A-Z_]+ = "([a-z ]+)"$', code, flags=re.MULTILINE)
+    assert len(told) == 3
+    assert re.findall(r"^\| `([\w ]+)` \|", origins, flags=re.MULTILINE) == told
+    codes = {
+        number
+        for place in ("featurize", "heads", "store")
+        for path in (ROOT / place).rglob("*.py")
+        for number in re.findall(
+            r"^_(?:EXIT_\w+|STOPPED) = (\d+)$|exit\((\d+)\)", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+    }
+    assert {found for pair in codes for found in pair if found} | {"0", "2"} == {row for row in rows if row.isdigit()}

@@ -26,6 +26,8 @@ import store.cli
 import store.featurestore
 import store.key
 import store.records
+from heads.data.class_names import BLANK_WORDS
+from heads.data.tables import EMPTY_WORDS, ID_COLUMNS
 from heads.recipe import HeadConfig, Recipe
 from heads.recipe.kinds import HEAD_KINDS
 
@@ -238,3 +240,9 @@ def test_the_page_of_statuses_names_every_status_origin_and_exit_code() -> None:
         )
     }
     assert {found for pair in codes for found in pair if found} | {"0", "2"} == {row for row in rows if row.isdigit()}
+
+
+def test_the_page_of_tables_names_what_the_reader_knows() -> None:
+    page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    known = {*ID_COLUMNS, *BLANK_WORDS, *EMPTY_WORDS} - {"-nan"}
+    assert sorted(word for word in known if f"`{word}`" not in page) == []

@@ -232,7 +232,11 @@ class _Numbers:
         return found.astype(np.int64)
 
     def _read(self, name: str) -> NDArray[np.float64]:
-        return np.array([_number(cell) for cell in self.table.column(name)], np.float64)
+        cells = self.table.column(name)
+        try:
+            return np.array([float(cell) for cell in cells], np.float64)
+        except ValueError:
+            return np.array([_number(cell) for cell in cells], np.float64)
 
     def _require(self, name: str, right: NDArray[np.bool_], expected: str) -> None:
         for row in np.flatnonzero(~right)[:1].tolist():

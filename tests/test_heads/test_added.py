@@ -134,3 +134,50 @@ def test_wrong_files_get_one_sentence(tmp_path: Path, run: RunDirectory, truth: 
     with pytest.raises(PredictionError, match="a model cannot be called 'blend', the run's own blend is; rename the"):
         add_predictions(run, save(tmp_path / "blend.csv", table(said, ids)))
     assert run.head_names() == ("own",)
+
+
+def heads(*words: object) -> str:
+    done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_table_of_a_spreadsheet_elsewhere_is_taken_for_the_same_clips_and_classes(
+    tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]
+) -> None:
+    """Semicolons, decimal commas, other names of columns, absolute paths in capitals, in blending and predicting."""
+    run.oof_path("own").unlink()
+    ids, store, said = clip_ids(N_CLIPS), make_store(tmp_path / "store", truth), seen(truth, 1.5, 0)
+    elsewhere = [f"E:\\cards\\{clip_id.upper()}" for clip_id in ids]
+    frame = table(said, elsewhere).rename(columns={"filepath": "File Name", "blank": "Empty"}).assign(**{"": ""})
+    frame.to_csv(tmp_path / "other.csv", sep=";", decimal=",", index=False)
+    output = heads("blend", "--run", run.path, "--add", tmp_path / "other.csv", "--method", "mean")
+    assert f"added other: {N_LABELLED} clips of the run out of fold, {N_CLIPS - N_LABELLED} others" in output
+    assert "is taken for 'site 0/000.mp4' (always: 'E:/cards/' before the path" in output
+    oof = run.read_oof("other")
+    assert (oof.ids, oof.classes) == (tuple(ids[:N_LABELLED]), CLASSES)
+    assert oof.probabilities == pytest.approx(said[:N_LABELLED])
+    template = pd.DataFrame({"filename": [f"/mnt/{ids[row]}" for row in (88, 3, 86)], "None": "", "deer": ""})
+    template.to_csv(tmp_path / "template.csv", index=False)
+    words = ("predict", "--run", run.path, "--store", store.root, "--out", tmp_path / "out.csv")
+    output = heads(*words, "--template", tmp_path / "template.csv")
+    assert "template.csv: 3 of 3 clip ids are not spelt as the clips are" in output
+    written = pd.read_csv(tmp_path / "out.csv")
+    assert list(written) == ["filename", "None", "deer"]
+    assert written["filename"].tolist() == template["filename"].tolist()
+    assert written[["None", "deer"]].to_numpy()[[0, 2]] == pytest.approx(said[[88, 86]])
+
+
+def test_a_rule_says_which_clips_of_the_run_a_file_means(
+    tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]
+) -> None:
+    ids = [clip_id.replace("site ", "S") for clip_id in clip_ids(N_CLIPS)]
+    path = save(tmp_path / "other.csv", table(seen(truth, 1.2, 2), ids))
+    with pytest.raises(
+        PredictionError, match=r"84 clips are missing, .* does not know, such as 'S0/000.mp4'.*--id-map"
+    ):
+        add_predictions(run, path)
+    heads("blend", "--run", run.path, "--add", path, "--id-map", "S*=site *", "--method", "mean")
+    assert run.read_oof("other").ids == tuple(clip_ids(N_CLIPS)[:N_LABELLED])
+    done = CliRunner().invoke(app, ["blend", "--run", str(run.path), "--add", str(path), "--id-map", "x=y"])
+    assert "it fits none of the 90 ids of other.csv, such as 'S0/000.mp4'" in str(done.exception)

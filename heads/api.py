@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from heads.data.matching import parse_id_map
+from heads.data.matching import match_clips, parse_id_map
 from heads.data.tables import ID_COLUMNS
 from heads.errors import HeadsWarning, RunError, UnweighedError
 from heads.evaluation.leaderboard import leaderboard
@@ -276,13 +276,20 @@ class Run:
 
         Args:
             store: holds the features that the run's heads read.
-            ids: clips, in the order wanted, such as a column of a DataFrame; all of the store if None.
+            ids: clips, in the order wanted, such as a column of a DataFrame; all of the store if None. Ids that are not
+                spelt as the store's are matched with them.
             add: what models from outside, which the blend uses, say of clips.
 
         Returns:
             Answers with the status and the origin of each clip; `to_frame()` gives a DataFrame.
         """
-        return predict_run(self._run, _opened(store), None if ids is None else list(ids), add)
+        opened = _opened(store)
+        if ids is None:
+            return predict_run(self._run, opened, None, add)
+        matches = match_clips(ids, opened.clips().index, "ids")
+        for sentence in matches.notes:
+            _warn(sentence)
+        return predict_run(self._run, opened, [matches.rename(clip_id) for clip_id in ids], add)
 
     def out_of_fold(self, model: str = BLEND) -> pd.DataFrame:
         """The probabilities that a head, or the blend, gave the labelled clips, none of which it was fitted on."""

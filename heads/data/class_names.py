@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from heads.data.labels import BLANK, Labelled
+from heads.data.tables import tidy
 from store.ids import name_a_few
 
 BLANK_WORDS = (
@@ -38,6 +39,11 @@ _BARE_BLANKS = frozenset({*map(bare, BLANK_WORDS), "vacio"})
 def means_blank(name: str) -> bool:
     """Whether a class of this name is that of clips that show nothing."""
     return bare(name) in _BARE_BLANKS
+
+
+def read_class(name: str) -> str:
+    """The class that a name in a recipe means, as labels are read: tidied, and BLANK for a word for it."""
+    return BLANK if means_blank(name) else tidy(name)
 
 
 def known_class(name: str, classes: Sequence[str]) -> str:

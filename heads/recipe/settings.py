@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from heads.data.tables import tidy
+from heads.data.class_names import read_class
 from heads.features.statistics import StatisticName
 from heads.recipe.kinds import HEAD_KINDS, HeadKind
 from store.config import StrictModel, load_yaml, parse_settings
@@ -104,7 +104,7 @@ class HeadConfig(StrictModel):
     without: tuple[str, ...] = ()
     view: str | None = None
     joined: bool = False
-    classes: tuple[Annotated[str, AfterValidator(tidy)], ...] = ()
+    classes: tuple[Annotated[str, AfterValidator(read_class)], ...] = ()
     statistics: tuple[StatisticName, ...] = ("change",)
     covariance_shrinkage: Annotated[float, Field(gt=0, le=1)] = 0.9
     queries: Annotated[int, Field(ge=0, le=64)] = 1

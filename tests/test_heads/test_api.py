@@ -72,6 +72,9 @@ def test_answers_are_frames_and_say_whose_they_are(folder: Path, tmp_path: Path)
     assert ((answers["deer"].to_numpy() > 0.5) == (truth.to_numpy() == 1)).mean() > 0.9
     some = answers["clip_id"][::-10]
     assert run.predict(folder / "store", some).to_frame()["clip_id"].tolist() == some.tolist()  # type: ignore[arg-type]
+    with pytest.warns(heads.HeadsWarning, match=r"ids: 2 of 2 clip ids are not spelt as the clips are"):
+        asked = run.predict(folder / "store", [f"/mnt/{clip_id}" for clip_id in some[:2]])
+    assert asked.predictions.ids == tuple(some[:2])
     new = make_store(tmp_path / "new", np.array([[0, 1]], np.uint8), ids=["new.mp4"])
     assert run.predict(new).to_frame().loc[0, ["clip_id", "origin"]].tolist() == ["new.mp4", "new"]
     weighed = run.attend(folder / "store", clip_ids(1)[0])

@@ -116,7 +116,7 @@ def test_words_for_blank_are_recognised_and_said(tmp_path: Path, word: str) -> N
 
 
 def test_blank_is_blank_in_recipes_too() -> None:
-    assert HeadConfig(classes=("hog", "red\u00a0hog")).classes == ("hog", "red hog")
+    assert HeadConfig(classes=("hog", "red\u00a0hog", "Empty")).classes == ("hog", "red hog", "blank")
 
 
 def test_nameless_columns_of_spreadsheets_are_passed_over_wherever_they_stand(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 In this order: an id that is a clip's, as it stands; one that differs by white space, by case, by `./` or `//`; one
 whose path ends as a single clip's path does (absolute paths, bare file names, another folder in front); the same
-without the ending of the file's name; last, one constant text before and after that every remaining id has, or lacks.
-What may mean two clips means none, and two ids never share a clip by the ends of their paths.
+without the ending of the file's name, if all such ids have one ending, or none; last, one constant text before and
+after that every remaining id has, or lacks. What may mean two clips means none, and two ids never share a clip by the
+ends of their paths.
 """
 
 import re
@@ -189,7 +190,7 @@ class _Search:
             lambda some: self._equal(some, folded),
             lambda some: self._by_end(some, plain),
             lambda some: self._by_end(some, folded),
-            lambda some: self._by_end(some, stem),
+            lambda some: self._by_end(some, stem) if _have_one_ending(some.values()) else {},
             self._by_constant,
         ]
         for step in steps:
@@ -302,6 +303,11 @@ def _parse_rule(text: str) -> IdRule:
     begin, _, end = old.partition("*")
     new_begin, _, new_end = new.partition("*")
     return IdRule(said=text, begin=begin, end=end, new_begin=new_begin, new_end=new_end)
+
+
+def _have_one_ending(names: Iterable[str]) -> bool:
+    """Whether the file names all end alike, or all lack an ending: else photos may stand beside videos."""
+    return len({folded(name).removeprefix(stem(name)) for name in names}) == 1
 
 
 def _only(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:

@@ -40,8 +40,11 @@ def labels_and_sites(
         LabelError: a table or the pattern is not what it should be.
         UnknownClipError: a labelled clip is not known, or has no site.
     """
-    clips = list(known)
-    found = _of_clips(read_labels(path), clips, id_map, allow_missing=allow_missing)
+    clips, read = list(known), read_labels(path)
+    if id_map:
+        asked = {**dict.fromkeys((*read.labels.ids, *read.sites)), **(load_sites(sites) if sites is not None else {})}
+        require_fitting(id_map, asked, path.name if sites is None else f"{path.name} and {sites.name}")
+    found = _of_clips(read, clips, id_map, allow_missing=allow_missing)
     labels = found.labels
     if sites is not None:
         site_of, notes = _sites_of_clips(sites, {**dict.fromkeys(clips), **dict.fromkeys(labels.ids)}, id_map)
@@ -63,7 +66,6 @@ def _of_clips(
 ) -> Labelled:
     """The labels under the ids of clips; those that mean none are refused, left out or kept."""
     labels = found.labels
-    require_fitting(id_map, dict.fromkeys((*labels.ids, *found.sites)), labels.origin)
     matches = match_clips(dict.fromkeys((*labels.ids, *found.sites)), clips, labels.origin, id_map)
     found = replace(found.for_clips(matches.clip_of), notes=(*found.notes, *matches.notes))
     have = set(clips)

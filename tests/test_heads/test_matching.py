@@ -85,6 +85,12 @@ def test_another_site_s_clip_of_the_same_file_name_is_never_meant() -> None:
     assert matched(["/cards/a/IMG_2.mp4", "/cards/b/IMG_1.mp4"], clips) == {"/cards/a/IMG_2.mp4": "a/IMG_2.mp4"}
 
 
+def test_photos_that_stand_beside_videos_of_other_endings_are_not_taken_for_them() -> None:
+    assert matched(["s/1.jpg", "s/2.jpg"], ("s/1.avi", "s/2.avi")) == {"s/1.jpg": "s/1.avi", "s/2.jpg": "s/2.avi"}
+    assert matched(["s/1.jpg", "s/2.mp4"], ("s/1.avi", "s/2.avi")) == {}
+    assert matched(["s/1.jpg", "s/1.avi"], ("s/1.avi", "s/2.avi")) == {"s/1.avi": "s/1.avi"}
+
+
 def test_a_folder_more_in_front_is_told_from_a_folder_of_the_same_name_within() -> None:
     clips = ("a.mp4", "sub/a.mp4", "b.mp4")
     ids = [f"/cards/{clip}" for clip in clips]
@@ -193,3 +199,12 @@ def test_two_rows_of_one_clip_add_up_in_a_long_table_and_are_refused_in_a_wide_o
     path.write_text("filename,hog\na.mp4,1\nA.MP4,0\n")
     with pytest.raises(LabelError, match=r"'a.mp4' and 'A.MP4' mean one clip, 'a.mp4'; keep one of the rows"):
         labels_and_sites(path, ["a.mp4"], sites=None, site_pattern=None)
+
+
+def test_a_rule_may_be_of_one_table_alone_and_must_fit_some_id(tmp_path: Path) -> None:
+    labels, sites = tables(tmp_path, list(CLIPS), [clip.replace("site ", "S") for clip in CLIPS])
+    rules = parse_id_map(["S*=site *"])
+    found = labels_and_sites(labels, CLIPS, sites=sites, site_pattern=None, id_map=rules, allow_missing=False)
+    assert found.labels.sites == ("s0", "s1", "s0", "s1")
+    with pytest.raises(LabelError, match=r"'x=y': it fits none of the 8 ids of labels.csv and sites.csv, such as"):
+        labels_and_sites(labels, CLIPS, sites=sites, site_pattern=None, id_map=parse_id_map(["x=y"]))

@@ -57,12 +57,12 @@ class Copies:
 
     def said(self) -> str:
         """What joins what: the largest set of copies by name, and how many groups come of it."""
-        before, after = len(set(self.groups)), len(set(self.joined))
+        before, after = len(set(self.groups)), _groups(len(set(self.joined)))
         largest = max(self.rows, key=len)
         others = f", and there are {len(self.rows) - 1} more sets of copies" if len(self.rows) > 1 else ""
         what = "sites" if self.have_sites else "clips"
         return (
-            f"copies of clips join {before} {what} into {after} groups: {name_a_few(self.ids[row] for row in largest)} "
+            f"copies of clips join {before} {what} into {after}: {name_a_few(self.ids[row] for row in largest)} "
             f"are one clip{others}"
         )
 
@@ -70,6 +70,10 @@ class Copies:
         """The clips to leave out so that no site shares a clip with another, each with the copy that stays."""
         going = surplus_copies(self.groups, self.rows)
         return {self.ids[row]: self.ids[kept] for row, kept in going.items()}
+
+
+def _groups(count: int) -> str:
+    return "one group" if count == 1 else f"{count} groups"
 
 
 def find_copies(
@@ -113,7 +117,7 @@ def deal_clips(
     if len(set(dealt)) < min(n_folds, len(set(labels.sites or labels.ids))):
         remedy = "leave them out with --leave-out-copies, which keeps them at one site" if copies.have_sites else ""
         raise FoldError(
-            f"folds: {copies.said()}; {len(set(dealt))} groups of labelled clips cannot fill {n_folds} folds: "
+            f"folds: {copies.said()}; {_groups(len(set(dealt)))} of labelled clips cannot fill {n_folds} folds: "
             f"{remedy or 'label clips that are not copies of others'}"
         )
     folds = assign_folds(labels.values, dealt, n_folds, seed, ids=labels.ids, classes=labels.classes)

@@ -157,8 +157,8 @@ def test_a_black_clip_at_every_site_is_named_and_can_be_left_out(tmp_path: Path)
     store = make_store(tmp_path / "store", labels.values, copies=range(6))
     with pytest.raises(
         FoldError,
-        match=r"^folds: copies of clips join 6 sites into 1 groups: 'site 0/000.mp4', 'site 1/001.mp4', .* and 1 more "
-        r"are one clip; 1 groups of labelled clips cannot fill 3 folds: leave them out with --leave-out-copies",
+        match=r"^folds: copies of clips join 6 sites into one group: 'site 0/000.mp4', 'site 1/001.mp4', .* and 1 more "
+        r"are one clip; one group of labelled clips cannot fill 3 folds: leave them out with --leave-out-copies",
     ) as caught:
         prepare_job(store, labels, Recipe(folds=3))
     assert "leave the sites out" not in str(caught.value)

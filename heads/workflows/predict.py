@@ -111,11 +111,12 @@ def predict_run(
     if decoded:
         predictions = blend.apply_to_folds(per_fold, known.fold).over(predictions)
     blended = run.read_oof(BLEND)
-    in_table = set(blended.ids)
-    scored = [clip_id for clip_id in decoded if known.scored_as.get(clip_id) in in_table]
+    place = {clip_id: row for row, clip_id in enumerate(blended.ids)}
+    scored = [clip_id for clip_id in decoded if known.scored_as.get(clip_id) in place]
     if scored:
-        oof = blended.select([known.scored_as[clip_id] for clip_id in scored]).only(blend.classes)
-        predictions = replace(oof, ids=tuple(scored), fold=None, provenance=predictions.provenance).over(predictions)
+        rows = [place[known.scored_as[clip_id]] for clip_id in scored]  # of copies, several are scored as one clip
+        answers = blended.only(blend.classes).probabilities[rows]
+        predictions = replace(predictions, ids=tuple(scored), probabilities=answers).over(predictions)
     origin = tuple(
         Origin.OUT_OF_FOLD if name in known.fold else Origin.GUESSED if name in known.guessed else Origin.NEW
         for name in ids

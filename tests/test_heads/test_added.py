@@ -181,3 +181,19 @@ def test_a_rule_says_which_clips_of_the_run_a_file_means(
     assert run.read_oof("other").ids == tuple(clip_ids(N_CLIPS)[:N_LABELLED])
     done = CliRunner().invoke(app, ["blend", "--run", str(run.path), "--add", str(path), "--id-map", "x=y"])
     assert "it fits none of the 90 ids of other.csv, such as 'S0/000.mp4'" in str(done.exception)
+
+
+def test_a_clip_and_its_copies_that_the_run_does_not_hold_have_one_answer(
+    tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]
+) -> None:
+    run.oof_path("own").unlink()
+    ids, said = clip_ids(N_CLIPS), seen(truth, 1.5, 0)
+    store = make_store(tmp_path / "store", truth, copies=(3, 86, 88))
+    folds = run.read_folds()
+    run.write_folds(folds, store.clips().loc[list(folds.ids), "fingerprint"].tolist())
+    add_predictions(run, save(tmp_path / "other.csv", table(said, ids)))
+    blend_run(run, "mean", most_clips_for_trees=0)
+    new = predict_run(run, store, [ids[row] for row in (88, 3, 86, 87)])
+    scored = run.read_oof("blend").select([ids[3]]).only(CLASSES).probabilities
+    assert new.predictions.only(CLASSES).probabilities[:3] == pytest.approx(np.tile(scored, (3, 1)))
+    assert [origin.value for origin in new.origin] == ["out of fold"] * 3 + ["new"]

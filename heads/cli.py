@@ -129,6 +129,14 @@ Out = Annotated[Path, typer.Option(help="File to write: CSV, or Parquet if it en
 Explain = Annotated[
     bool, typer.Option("--explain", help="Add the three moments of each clip that its answer came from.")
 ]
+Findings = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Table for people too: species said to be there, sure or to be checked, site and time.",
+        show_default="none",
+    ),
+]
 Template = Annotated[Path | None, typer.Option(help="CSV whose clips and columns to write, in its order.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk.")]
@@ -256,6 +264,9 @@ def predict(
     template: Template = None,
     add: AddNew = None,
     explain: Explain = False,
+    findings: Findings = None,
+    sites: Sites = None,
+    site_pattern: SitePattern = None,
     id_map: IdMap = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -273,6 +284,9 @@ def predict(
         explain=explain,
         as_json=as_json,
         id_map=id_map or (),
+        findings_path=findings,
+        sites=sites,
+        site_pattern=site_pattern,
     )
 
 

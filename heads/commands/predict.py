@@ -6,10 +6,18 @@ from pathlib import Path
 
 from heads.data.matching import apply_rules, parse_id_map, require_fitting
 from heads.data.predictions import Predictions, read_csv
+from heads.data.sites import places_of
 from heads.data.tables import TextTable
 from heads.explain.attribution import explaining_head, top_frames
 from heads.run import RunDirectory
-from heads.workflows.output import clips_of_template, read_template, require_writable, write_predictions
+from heads.workflows.findings import findings
+from heads.workflows.output import (
+    clips_of_template,
+    read_template,
+    require_writable,
+    write_predictions,
+    write_table,
+)
 from heads.workflows.predict import Origin, predict_run
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console
@@ -26,9 +34,14 @@ def predict(
     explain: bool,
     as_json: bool,
     id_map: Sequence[str] = (),
+    findings_path: Path | None = None,
+    sites: Path | None = None,
+    site_pattern: str | None = None,
 ) -> None:
-    """Predict a store's clips, or those of a template, into a file."""
+    """Predict a store's clips, or those of a template, into a file, and what they are said to show into another."""
     require_writable(out)
+    if findings_path is not None:
+        require_writable(findings_path)
     rules = parse_id_map(id_map)
     template = None if template_path is None else read_template(template_path)
     outside = [read_csv(path) for path in added]
@@ -42,11 +55,20 @@ def predict(
     new = predict_run(run, store, None if wanted is None else wanted.ids, outside)
     frames = None if explainer is None else top_frames(run, store, explainer, new.predictions.ids)
     write_predictions(out, new, template, frames)
+    if findings_path is not None:
+        places, notes = places_of(store.clips().index, sites=sites, site_pattern=site_pattern, id_map=rules)
+        for sentence in notes:
+            stderr_console().print(sentence, highlight=False, soft_wrap=True)
+        times = {str(clip_id): str(when) for clip_id, when in store.clips()["recorded_at"].items()}
+        table = findings(run, new, {**run.read_labels().known_sites, **places}, times)
+        write_table(findings_path, table)
     counts, origins = (Counter(each.value for each in column) for column in (new.status, new.origin))
     if as_json:
         print_json({"out": str(out), "clips": len(new.status), "statuses": dict(counts), "origins": dict(origins)})
         return
     print(f"{len(new.status)} clips predicted into {out}")
+    if findings_path is not None:
+        print(f"what they are said to show, and whether to believe it: {findings_path}")
     guessed = new.origin.count(Origin.GUESSED)
     if guessed:
         stderr_console().print(

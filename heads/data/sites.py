@@ -97,6 +97,20 @@ def _sites_of_clips(
     return renamed_sites(site_of, matches.clip_of, path.name), matches.notes
 
 
+def places_of(
+    clips: Iterable[str], *, sites: Path | None, site_pattern: str | None, id_map: Sequence[IdRule] = ()
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The site of each of some clips, as far as a table or else a pattern tells, and what the user should know.
+
+    Raises:
+        LabelError: the table or the pattern is not what it should be.
+    """
+    known = list(clips)
+    if sites is not None:
+        return _sites_of_clips(sites, known, id_map)
+    return ({}, ()) if site_pattern is None else (sites_where_matched(known, site_pattern), ())
+
+
 def _require_sites(labels: LabelTable, site_of: Mapping[str, str], path: Path) -> None:
     without = [clip_id for clip_id in labels.ids if clip_id not in site_of]
     if without:

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import pandas as pd
+
+from heads.data.labels import BLANK
+
 # The 95 % interval of a share of 0.9 among so many clips is 13 points to either side: fewer say hardly anything.
 FEWEST_CLIPS = 20
 _SLACK = 0.05  # what a precision may fall below the one that was aimed at, where the threshold was not set
@@ -87,6 +91,32 @@ def species_verdict(
         found=found,
         to_look_at=round(found * clips / right) if right and found is not None else None,
     )
+
+
+def species_verdicts(metrics: Mapping[str, Any], balance: pd.DataFrame, n_folds: int, *, sites: bool) -> list[Verdict]:
+    """The verdict on each species: those to be used alone first, then those to be checked, of most clips first.
+
+    Args:
+        metrics: of a blended run, as metrics.json holds them.
+        balance: how the run's folds spread the classes, as `heads.data.folds.balance_table` gives it.
+        n_folds: of the run.
+        sites: whether the groups of the folds are sites.
+    """
+    scores = metrics["blends"][metrics["chosen"]]["per_class"]
+    groups = balance["groups"].to_dict()
+    found = [
+        species_verdict(
+            name,
+            int(scores[name]["support"]),
+            int(groups[name]) if sites else None,
+            n_folds,
+            metrics["thresholds"][name],
+        )
+        for name in scores
+        if name != BLANK
+    ]
+    order = list(Use)
+    return sorted(found, key=lambda each: (order.index(each.use), -each.clips))
 
 
 def _is_reliable(row: Mapping[str, Any]) -> bool:

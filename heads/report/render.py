@@ -11,7 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from heads.errors import RunError
-from heads.evaluation.verdicts import Verdict
+from heads.evaluation.verdicts import Verdict, species_verdicts
 from heads.report import summary as words
 from heads.report.clips import clip_listings
 from heads.report.comparison import Comparison, difference_table, sentences_on, settings_table, turned_table
@@ -21,7 +21,7 @@ from heads.report.files import ClipFiles
 from heads.report.run_facts import RunFacts, read_run
 from heads.report.strips import StripMaker
 from heads.report.tables.confusion import confusion_table
-from heads.report.tables.decisions import light_table, verdict_table, verdicts
+from heads.report.tables.decisions import light_table, verdict_table
 from heads.report.tables.models import comparison_table, contribution_tables, metadata_table, removal_table
 from heads.report.tables.run import (
     bad_clips_table,
@@ -97,7 +97,7 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
     facts = read_run(run)
     files = None if store is None else ClipFiles(store, videos)
     listings = clip_listings(facts, _strips(run, facts, store, files), files)
-    found = verdicts(facts)
+    found = species_verdicts(facts.metrics, facts.balance, facts.folds.n_folds, sites=facts.has_sites)
     html = _fill(
         "template.html",
         facts=facts,

@@ -96,6 +96,20 @@ def write_predictions(
         _format_of(path).write(temporary, new, template, frames)
 
 
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table for people: Parquet if the name says so, else CSV with a byte order mark, which Excel asks for.
+
+    Raises:
+        PredictionError: as `require_writable` raises it.
+    """
+    require_writable(path)
+    with atomic_path(path) as temporary:
+        if isinstance(_format_of(path), Parquet):
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False, encoding="utf-8-sig")
+
+
 def require_writable(path: Path) -> None:
     """Make sure that predictions can be written where, and in the format that, `path` asks for.
 

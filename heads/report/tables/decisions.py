@@ -6,35 +6,16 @@ from numpy.typing import NDArray
 
 from heads.data.labels import BLANK
 from heads.evaluation.standard_errors import clip_losses
-from heads.evaluation.verdicts import FEWEST_CLIPS, Use, Verdict, species_verdict
+from heads.evaluation.verdicts import FEWEST_CLIPS, Use, Verdict
 from heads.report.run_facts import RunFacts
 from heads.report.summary import counted
 from heads.report.tables.cells import Row, Table, Tone, columns, number, percent, text
 
 _TONES: dict[Use, Tone] = {Use.ALONE: "good", Use.CHECKED: "", Use.TOO_FEW: "quiet"}
-_ORDER = (Use.ALONE, Use.CHECKED, Use.TOO_FEW)
 _INFRARED = 0.5  # of a clip's frames without colour
 _ROWS_AT_A_GLANCE = 12
 
 Flags = NDArray[np.bool_]
-
-
-def verdicts(facts: RunFacts) -> list[Verdict]:
-    """What the answers for each species are good for: those to be used alone first, then those of most clips."""
-    groups = facts.balance["groups"].to_dict()
-    scores, thresholds = facts.chosen["per_class"], facts.metrics["thresholds"]
-    found = [
-        species_verdict(
-            name,
-            int(scores[name]["support"]),
-            int(groups[name]) if facts.has_sites else None,
-            facts.folds.n_folds,
-            thresholds[name],
-        )
-        for name in facts.blend.classes
-        if name != BLANK
-    ]
-    return sorted(found, key=lambda each: (_ORDER.index(each.use), -each.clips))
 
 
 def verdict_table(facts: RunFacts, found: list[Verdict]) -> Table | None:

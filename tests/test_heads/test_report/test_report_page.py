@@ -16,13 +16,13 @@ from heads.blending.blenders.registry import BLENDERS
 from heads.data.corrections import correct_labels
 from heads.errors import RunError
 from heads.evaluation.standard_errors import clip_losses
-from heads.evaluation.verdicts import FEWEST_CLIPS, Use
+from heads.evaluation.verdicts import FEWEST_CLIPS, Use, species_verdicts
 from heads.report import render_report
 from heads.report.clips import clip_listings
 from heads.report.figures.small_multiples import species_reliability
 from heads.report.run_facts import read_run
 from heads.report.tables.confusion import confusion_table
-from heads.report.tables.decisions import light_table, verdicts
+from heads.report.tables.decisions import light_table
 from heads.report.tables.models import comparison_table, contribution_tables
 from heads.report.tables.run import pseudo_labels_table
 from heads.report.tables.scores import leaderboard_table, thresholds_table
@@ -100,7 +100,8 @@ def test_it_begins_with_what_can_be_decided(make_run: MakeRun) -> None:
     row = run.read_metrics()["blank_removal"][0]
     said = f"{100 * row['dropped']:.1f}".removesuffix(".0")
     assert f"of the clips with an animal may be lost, {said} % of the blank ones can be dropped unseen" in page
-    found = verdicts(read_run(run))
+    facts = read_run(run)
+    found = species_verdicts(facts.metrics, facts.balance, 5, sites=True)
     assert [each.name for each in found if each.name == "blank"] == []
     assert len(found) == len(run.read_labels().classes) - 1
     for each in found:

@@ -98,6 +98,11 @@ class FrameStream:
         return [float(time) for time in re.findall(rf"\[showinfo@{output} [^\n]*pts_time:\s*(-?[\d.]+)", self.log)]
 
     @property
+    def filters_built(self) -> int:
+        """How often filters were built: more than once where the size or the pixel format of the picture changed."""
+        return len(re.findall(r"\[showinfo@low [^\n]*config in ", self.log))
+
+    @property
     def errors(self) -> tuple[str, ...]:
         """What ffmpeg complained about, each once."""
         return error_lines(self.log)

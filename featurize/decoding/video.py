@@ -1,9 +1,10 @@
 """A video through ffmpeg, in a subprocess of its own: what its container states, then its frames."""
 
+import math
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
 from featurize.decoding.ppm import ppm_frames_alike
 from featurize.decoding.scratch import require_space, scratch_space
+from featurize.decoding.timeline import Length, filled_s, is_known, length_of, measure_length, unbroken_filter
 from featurize.motion.energy import find_motion
 from featurize.motion.image_facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, find_image_facts
 from featurize.motion.lowres import LowresFrames
@@ -25,13 +27,17 @@ SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
 _LOW = Sampling(fps=LOW_FPS, max_frames=MOST_LOW_FRAMES)
 # A picture that is shorter than the container states by more than this share was planned for the wrong length.
 _MOST_MISSING = 0.05
+# So many low-resolution frames more than planned tell that a picture goes on by more than that share.
+_LOW_BEYOND = math.ceil(_MOST_MISSING * MOST_LOW_FRAMES) + 2
+_NO_DURATION = "the clip's duration is unknown, so frames cannot be spread evenly; use --fps"
 
 
 def decode_video(path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, timeout_s: float) -> DecodedClip:
     """The sampled frames of the video at `path`, as each of `specs` shows them.
 
-    Containers may state the length of the sound, or a time that does not begin with the picture; or a clip was cut off.
-    One that comes out short of frames for that is planned once more for the length that its picture was seen to have.
+    Containers may state the length of the sound, or a time that does not begin with the picture, or less than was
+    written behind their header; or a clip was cut off. One whose picture turns out to have another length is planned
+    once more for the length that it was seen to have.
 
     Raises:
         ScratchSpaceError: the folder for temporary files is full.
@@ -39,51 +45,109 @@ def decode_video(path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, t
     container = probe(path)
     if not container.codec:
         return no_frames(_why_no_frames(container.errors), container)
-    if not np.isfinite(container.duration_s):
+    if not is_known(container.duration_s):
         container = probe(path, count_packets=True)
-        if sampling.needs_duration and not np.isfinite(container.duration_s):
-            return no_frames("the clip's duration is unknown, so frames cannot be spread evenly; use --fps", container)
     with scratch_space():
-        decoded = _decode_planned(path, sampling, specs, container, container.duration_s, timeout_s)
-        seen_s = _seen_s(decoded)
-        if decoded.status is Status.SHORT and _is_well_below(seen_s, container):
-            start_s = _late_start_s(decoded)
-            again = _decode_planned(path, sampling, specs, container, seen_s, timeout_s, start_s)
-            return again if sampling.needs_duration else _shorter_than_stated(again)
-    return _whole_but_for_sound(decoded, sampling)
+        if sampling.needs_duration and not is_known(container.duration_s):
+            counted = measure_length(path, container, timeout_s=timeout_s)
+            if not is_known(counted.seconds):
+                return no_frames(_NO_DURATION, container)
+            container = replace(container, duration_s=counted.seconds)
+        job = _Job(path=path, sampling=sampling, specs=specs, container=container, timeout_s=timeout_s)
+        attempt = _decode_planned(job, _Layout(duration_s=container.duration_s))
+        if attempt.changes_form:
+            attempt = _decode_planned(job, replace(attempt.layout, one_form=True))
+        return _planned_for_its_length(job, attempt)
 
 
-def _decode_planned(
-    path: Path,
-    sampling: Sampling,
-    specs: Sequence[ViewSpec],
-    container: Probe,
-    duration_s: float,
-    timeout_s: float,
-    start_s: float = 0.0,
-) -> DecodedClip:
-    """The frames, planned for a picture of `duration_s` seconds that begins at `start_s`."""
-    plan = replace(sampling.plan(duration_s, container.fps), start_s=start_s)
-    lowres_plan = replace(_LOW.plan(duration_s, container.fps), start_s=start_s)
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What is wanted of which video."""
+
+    path: Path
+    sampling: Sampling
+    specs: Sequence[ViewSpec]
+    container: Probe
+    timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """What a video is taken to be like.
+
+    Attributes:
+        duration_s: how long its picture lasts; NaN where that is unknown.
+        start_s: when its picture begins.
+        one_form: bring frames to one size and pixel format first. Without that, ffmpeg builds its filters anew where
+            these change, and they choose frames as if none had come before.
+    """
+
+    duration_s: float
+    start_s: float = 0.0
+    one_form: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """What one decode of a video gave.
+
+    Attributes:
+        clip: the frames.
+        layout: what they were planned for.
+        changes_form: whether the size or the pixel format of the picture changes, for which the layout was not made.
+        goes_on: whether frames are wanted of a part for which the plan left no room.
+        length: of the picture, if it was seen to its end.
+    """
+
+    clip: DecodedClip
+    layout: _Layout
+    changes_form: bool = False
+    goes_on: bool = False
+    length: Length | None = None
+
+
+def _planned_for_its_length(job: _Job, attempt: _Attempt) -> DecodedClip:
+    """The clip of an attempt that was planned for the length that is stated; of another if that is not its length."""
+    decoded, layout, container = attempt.clip, attempt.layout, job.container
+    if attempt.goes_on:
+        length = attempt.length or measure_length(job.path, container, timeout_s=job.timeout_s)
+        return _decode_planned(job, _for_length(layout, length)).clip if is_known(length.seconds) else decoded
+    seen = length_of(_seen_times_s(decoded), container.fps)
+    if decoded.status is Status.SHORT and _is_well_below(seen.seconds, container):
+        again = _decode_planned(job, _for_length(layout, seen)).clip
+        return again if job.sampling.needs_duration else _shorter_than_stated(again)
+    return _whole_but_for_sound(decoded, job.sampling)
+
+
+def _for_length(layout: _Layout, length: Length) -> _Layout:
+    """The layout for a picture of that length; that it begins a moment later than the clip does not count."""
+    return replace(layout, duration_s=length.seconds, start_s=length.start_s if length.start_s > 1 / LOW_FPS else 0.0)
+
+
+def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
+    """The frames, planned for what `layout` says."""
+    container, sampling = job.container, job.sampling
+    plan = replace(sampling.plan(layout.duration_s, container.fps), start_s=layout.start_s)
+    low = replace(_LOW.plan(layout.duration_s, container.fps), start_s=layout.start_s)
     stream = FrameStream()
     keep = sampling.frames if sampling.by_motion else None
-    with closing(CropMaker(specs, keep)) as maker, tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
+    with closing(CropMaker(job.specs, keep)) as maker, tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
         lowres_path = Path(scratch) / "low.ppm"
-        arguments = _arguments(path, container.track, plan, lowres_plan, lowres_path)
         count = 0
-        for frame in stream_frames(arguments, stream, timeout_s=timeout_s):
+        for frame in stream_frames(_arguments(job, layout, plan, low, lowres_path), stream, timeout_s=job.timeout_s):
             maker.push(frame)
             count += 1
         require_space(stream, count)
-        broken = _why_broken(stream, timeout_s)
+        broken = _why_broken(stream, job.timeout_s)
         if count == 0:
-            return no_frames(broken or _why_no_frames(stream.errors), container)
-        lowres = LowresFrames(ppm_frames_alike(lowres_path))
-        motion = find_motion(lowres, np.array(stream.times_s("low")[: len(lowres)]))
+            return _Attempt(clip=no_frames(broken or _why_no_frames(stream.errors), container), layout=layout)
+        lowres = LowresFrames(ppm_frames_alike(lowres_path)[: low.limit])
+        low_times_s = np.array(stream.times_s("low"))
+        motion = find_motion(lowres, low_times_s[: len(lowres)])
         times_s = np.array(stream.times_s("sampled")[:count])
         taken, crops = maker.finish(times_s, motion)
-    status, reason = _judge(len(taken), broken, plan, container)
-    return DecodedClip(
+    status, reason = _judge(times_s[taken], broken, plan, job)
+    decoded = DecodedClip(
         crops=crops,
         times_s=times_s[taken],
         status=status,
@@ -92,16 +156,18 @@ def _decode_planned(
         image_facts=replace(find_image_facts(lowres), motion_share=motion.share, motion_peak=motion.peak),
         motion=motion,
     )
+    is_full = count >= plan.limit or len(low_times_s) > low.limit
+    return _Attempt(
+        clip=decoded,
+        layout=layout,
+        changes_form=stream.filters_built > 1 and not layout.one_form,
+        goes_on=not stream.timed_out and _goes_on(job, layout, low_times_s, is_full=is_full),
+        length=length_of(low_times_s, container.fps) if len(low_times_s) < low.limit + _LOW_BEYOND else None,
+    )
 
 
 def _seen_times_s(decoded: DecodedClip) -> NDArray[np.float64]:
     return np.concatenate([decoded.motion.times_s, decoded.times_s])
-
-
-def _late_start_s(decoded: DecodedClip) -> float:
-    """When the picture begins, if that is later than by a moment; 0 if it is not."""
-    first_s = float(_seen_times_s(decoded).min())
-    return first_s if first_s > 1 / LOW_FPS else 0.0
 
 
 def _whole_but_for_sound(decoded: DecodedClip, sampling: Sampling) -> DecodedClip:
@@ -115,19 +181,13 @@ def _whole_but_for_sound(decoded: DecodedClip, sampling: Sampling) -> DecodedCli
     return replace(decoded, status=Status.OK, reason="")
 
 
-def _seen_s(decoded: DecodedClip) -> float:
-    """How many seconds of picture were seen: the low-resolution frames cover the whole clip."""
-    times_s = _seen_times_s(decoded)
-    gap_s = 1 / decoded.container.fps if decoded.container.fps > 0 else 1 / LOW_FPS
-    return float(np.ptp(times_s)) + gap_s if len(times_s) else 0.0
-
-
 def _shorter_than_stated(decoded: DecodedClip) -> DecodedClip:
     """The same clip; so many a second are all there are, but fewer than the container promises."""
     if decoded.status is not Status.OK:
         return decoded
     stated_s = decoded.container.duration_s
-    why = f"the picture lasts {_seen_s(decoded):.1f} s of the {stated_s:.1f} s that the container states"
+    seen_s = length_of(_seen_times_s(decoded), decoded.container.fps).seconds
+    why = f"the picture lasts {seen_s:.1f} s of the {stated_s:.1f} s that the container states"
     return replace(decoded, status=Status.SHORT, reason=why)
 
 
@@ -136,28 +196,50 @@ def _is_well_below(seen_s: float, container: Probe) -> bool:
     return seen_s > 0 and missing_s > max(_MOST_MISSING * container.duration_s, 1 / LOW_FPS)
 
 
-def _arguments(path: Path, track: int, plan: SamplingPlan, lowres_plan: SamplingPlan, lowres_path: Path) -> list[str]:
+def _arguments(job: _Job, layout: _Layout, plan: SamplingPlan, low: SamplingPlan, lowres_path: Path) -> list[str]:
     """The arguments of ffmpeg: a track's sampled frames in full resolution to the pipe, low-resolution to a file."""
+    one_form = ",format=rgb24" if layout.one_form else ""
     graph = (
-        f"[0:{track}]scale=w=iw*sar:h=ih:flags={SCALE_FLAGS},setsar=1,split[full][small];"
+        f"[0:{job.container.track}]{unbroken_filter(job.container.fps)},"
+        f"scale=w=iw*sar:h=ih:flags={SCALE_FLAGS}{one_form},setsar=1,split[full][small];"
         f"[full]{plan.select_filter},scale=flags={SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
-        f"[small]{lowres_plan.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
+        f"[small]{low.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
         "showinfo@low=checksum=0[low]"
     )
+    build_once = ["-reinit_filter", "0"] if layout.one_form else []
     as_ppm = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm"]
     pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), *as_ppm, "pipe:1"]
-    file = ["-map", "[low]", "-frames:v", str(lowres_plan.limit), *as_ppm, "-y", str(lowres_path)]
-    return ["-i", as_file(path), "-filter_complex", graph, *pipe, *file]
+    file = ["-map", "[low]", "-frames:v", str(low.limit + _LOW_BEYOND), *as_ppm, "-y", str(lowres_path)]
+    return [*build_once, "-i", as_file(job.path), "-filter_complex", graph, *pipe, *file]
 
 
-def _judge(taken: int, broken: str, plan: SamplingPlan, container: Probe) -> tuple[Status, str]:
-    """The status of a clip of which `taken` frames were kept, and its reason."""
+def _goes_on(job: _Job, layout: _Layout, low_times_s: NDArray[np.float64], *, is_full: bool) -> bool:
+    """Whether the picture goes on well beyond the end that was planned for, and frames of it are wanted.
+
+    Args:
+        job: what is wanted.
+        layout: what was planned for.
+        low_times_s: (L,) the times of the low-resolution frames, as many as there are.
+        is_full: whether one of the two plans had no room left.
+    """
+    if not is_known(layout.duration_s) or not len(low_times_s):
+        return is_full
+    end_s = float(low_times_s[0]) + filled_s(low_times_s) - layout.start_s
+    beyond_s = end_s - layout.duration_s
+    is_beyond = beyond_s > max(_MOST_MISSING * layout.duration_s, 1 / LOW_FPS)
+    return is_beyond and (is_full or job.sampling.needs_duration)
+
+
+def _judge(times_s: NDArray[np.float64], broken: str, plan: SamplingPlan, job: _Job) -> tuple[Status, str]:
+    """The status of a clip whose frames of `times_s` were kept, and its reason."""
+    taken, fps = len(times_s), job.container.fps
     if broken:
         return Status.PARTIAL, f"{broken}; {taken} frames were kept"
-    if taken < plan.expected:
-        slow = container.fps < plan.bins_per_s
-        why = f"the clip has {container.fps:g} a second" if slow else "the other moments have no frame of their own"
-        return Status.SHORT, f"{taken} of {plan.expected} frames that were asked for: {why}"
+    within = taken if job.sampling.by_motion else plan.count_within(times_s)
+    if within < plan.expected:
+        slow = fps < plan.bins_per_s
+        why = f"the clip has {fps:g} a second" if slow else "the other moments have no frame of their own"
+        return Status.SHORT, f"{within} of {plan.expected} frames that were asked for: {why}"
     return Status.OK, ""
 
 

@@ -8,12 +8,17 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featurize.errors import SettingsError
 from featurize.motion.keyframes import ENERGY_POWER, QUIET_SHARE
 from featurize.motion.settings import motion_settings
 
 # Container times are rounded to a tick; a frame that stands this close before a bin's start belongs to the bin.
 _BIN_TOLERANCE = 1e-3
+# The times that ffmpeg prints are rounded by less than this share of a bin.
+_PRINTED_BINS = 0.05
 # Frames are chosen by motion among so many a second, and so many in all.
 CANDIDATES_PER_S = 4.0
 MOST_CANDIDATES = 240
@@ -126,6 +131,13 @@ class SamplingPlan:
     def bins_until(self, last_frame_s: float) -> int:
         """How many bins begin until the clip's last frame."""
         return math.floor((last_frame_s - self.start_s) * self.bins_per_s + _BIN_TOLERANCE) + 1
+
+    def count_within(self, times_s: NDArray[np.float64]) -> int:
+        """How many of `times_s`, each of which is in a bin of its own, are in the bins that were asked for."""
+        if not self.expected:
+            return len(times_s)
+        end_s = self.start_s + (self.expected - _PRINTED_BINS) / self.bins_per_s
+        return int(np.count_nonzero(times_s < end_s))
 
     @property
     def select_filter(self) -> str:

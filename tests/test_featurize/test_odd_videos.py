@@ -1,0 +1,213 @@
+"""Videos whose picture changes its form on the way, or whose container says less than there is."""
+
+import struct
+import subprocess
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from indexed_clips import index_of, indexed_frames, write_indexed_clip
+from PIL import Image
+
+from featurize.decoding.decode import decode
+from featurize.decoding.decoded import DecodedClip
+from featurize.decoding.ffmpeg import ffmpeg_binary
+from featurize.views.crops import ViewSpec
+from featurize.views.resize import Canvas
+from featurize.views.sampling import Sampling
+from store import Status
+
+SPEC = ViewSpec(canvas=Canvas(px=64))
+SPREAD = Sampling(frames=5)
+THIN = Sampling(fps=10, max_frames=5)
+
+
+def indices(clip: DecodedClip) -> list[int]:
+    ((_, pixels),) = clip.crops[SPEC].by_size
+    return [index_of(frame) for frame in pixels]
+
+
+def write_jpegs(path: Path, jpegs: list[bytes], fps: int = 10) -> Path:
+    """A video of JPEG files, none of which is touched."""
+    command = [ffmpeg_binary(), "-v", "error", "-f", "mjpeg", "-r", str(fps), "-i", "-", "-c", "copy", str(path)]
+    subprocess.run(command, input=b"".join(jpegs), check=True)
+    return path
+
+
+def jpeg(index: int, *, mode: str = "RGB", size: tuple[int, int] = (64, 48), subsampling: str = "4:2:0") -> bytes:
+    (*_, frame) = indexed_frames(index + 1)
+    buffer = BytesIO()
+    settings: dict[str, Any] = {"subsampling": subsampling} if mode == "RGB" else {}
+    Image.fromarray(frame).convert(mode).resize(size).save(buffer, "JPEG", quality=95, **settings)
+    return buffer.getvalue()
+
+
+FORMS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "subsampling at every frame": lambda index: {"subsampling": ("4:2:0", "4:2:2")[index % 2]},
+    "subsampling now and then": lambda index: {"subsampling": ("4:2:0", "4:2:2", "4:4:4")[index // 7 % 3]},
+    "day to night": lambda index: {"mode": "RGB" if index < 25 else "L"},
+    "night to day": lambda index: {"mode": "L" if index < 3 else "RGB"},
+    "size": lambda index: {"size": (64, 48) if index < 30 else (128, 96)},
+    "size and shape, often": lambda index: {"size": ((128, 96), (64, 64))[index // 3 % 2]},
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "suffix"), [*((what, ".avi") for what in FORMS), ("day to night", ".mkv"), ("day to night", ".mov")]
+)
+def test_a_picture_that_changes_its_form_is_seen_to_its_end(tmp_path: Path, what: str, suffix: str) -> None:
+    path = write_jpegs(tmp_path / f"a{suffix}", [jpeg(index, **FORMS[what](index)) for index in range(50)])
+    for sampling in (SPREAD, THIN):
+        clip = decode(path, sampling, [SPEC])
+        assert (clip.status, clip.reason) == (Status.OK, "")
+        assert indices(clip) == [0, 10, 20, 30, 40]
+        np.testing.assert_allclose(clip.times_s, [0, 1, 2, 3, 4], atol=0.01)
+    dense = decode(path, Sampling(fps=5), [SPEC])
+    assert (dense.status, indices(dense)) == (Status.OK, list(range(0, 50, 2)))
+    assert len(dense.motion.times_s) == 40, "eight a second for what is said of light and motion"
+
+
+def test_colour_survives_a_night_before_it(tmp_path: Path) -> None:
+    red = BytesIO()
+    Image.fromarray(np.full((48, 64, 3), (200, 40, 40), np.uint8)).save(red, "JPEG", quality=95)
+    path = write_jpegs(tmp_path / "a.avi", [jpeg(9, mode="L")] * 10 + [red.getvalue()] * 30)
+    clip = decode(path, Sampling(frames=4), [SPEC])
+    ((_, pixels),) = clip.crops[SPEC].by_size
+    np.testing.assert_allclose(pixels[1:].mean(axis=(0, 1, 2)), [200, 40, 40], atol=3)
+    assert clip.image_facts.infrared_share == pytest.approx(0.25, abs=0.05)
+
+
+def understated(path: Path, *fields: tuple[bytes, int, bytes]) -> Path:
+    """`path` with numbers in its header overwritten: (marker, bytes behind its start, new value)."""
+    content = bytearray(path.read_bytes())
+    for marker, behind, value in fields:
+        place = content.index(marker) + behind
+        content[place : place + len(value)] = value
+    path.write_bytes(content)
+    return path
+
+
+def avi_of_few_frames(folder: Path) -> Path:
+    path = write_indexed_clip(folder / "a.avi", 50, fps=10, arguments=["-q:v", "1"])
+    return understated(path, (b"avih", 24, struct.pack("<I", 12)), (b"strh", 40, struct.pack("<I", 12)))
+
+
+def matroska_of_a_second(folder: Path) -> Path:
+    path = write_indexed_clip(folder / "a.mkv", 50, fps=10)
+    return understated(path, (b"\x44\x89\x88", 3, struct.pack(">d", 1000.0)))
+
+
+def mp4_of_a_second(folder: Path) -> Path:
+    path = write_indexed_clip(folder / "a.mp4", 50, fps=10)
+    media = struct.pack(">I", 10240)
+    second = struct.pack(">I", 1000)
+    return understated(path, (b"mvhd", 20, second), (b"tkhd", 24, second), (b"mdhd", 20, media))
+
+
+def asf_of_a_second(folder: Path) -> Path:
+    path = write_indexed_clip(folder / "a.asf", 50, fps=10, arguments=["-q:v", "1"])
+    properties = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+    preroll_ms = struct.unpack("<Q", path.read_bytes()[path.read_bytes().index(properties) + 80 :][:8])[0]
+    return understated(path, (properties, 64, struct.pack("<Q", (1000 + preroll_ms) * 10_000)))
+
+
+@pytest.mark.parametrize("write", [avi_of_few_frames, matroska_of_a_second, mp4_of_a_second, asf_of_a_second])
+def test_a_header_that_states_less_than_there_is_hides_nothing(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    path = write(tmp_path)
+    for sampling in (SPREAD, THIN):
+        clip = decode(path, sampling, [SPEC])
+        assert clip.container.duration_s < 2.5, "the facts say what the container says"
+        assert (clip.status, clip.reason) == (Status.OK, "")
+        np.testing.assert_allclose(indices(clip), [0, 10, 20, 30, 40], atol=1)
+    chosen = decode(path, Sampling(frames=20, choose="motion"), [SPEC])
+    assert (len(chosen.times_s), chosen.times_s.max() > 4.7) == (20, True)
+
+
+def test_a_long_clip_behind_a_short_header_is_seen_to_its_end(tmp_path: Path) -> None:
+    """100 s of picture behind a header of one second: more than is looked at before the length is measured."""
+    path = write_jpegs(tmp_path / "a.avi", [jpeg(index // 4) for index in range(200)], fps=2)
+    understated(path, (b"avih", 24, struct.pack("<I", 2)), (b"strh", 40, struct.pack("<I", 2)))
+    for sampling in (SPREAD, THIN):
+        clip = decode(path, sampling, [SPEC])
+        assert (clip.status, indices(clip)) == (Status.OK, [0, 10, 20, 30, 40])
+    dense = decode(path, Sampling(fps=8, max_frames=400), [SPEC])
+    assert indices(dense) == [index // 4 for index in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "words"),
+    [
+        (".mts", ["-c:v", "mpeg2video", "-q:v", "1"]),
+        (".mpg", ["-c:v", "mpeg2video", "-q:v", "1"]),
+        (".mkv", ["-crf", "1"]),
+        (".webm", []),
+        (".avi", ["-q:v", "1"]),
+    ],
+)
+def test_of_joined_recordings_each_is_seen(tmp_path: Path, suffix: str, words: list[str]) -> None:
+    """Two recordings of two seconds, of which the second begins at 0 again."""
+    part = write_indexed_clip(tmp_path / f"part{suffix}", 50, fps=25, arguments=words)
+    path = tmp_path / f"joined{suffix}"
+    path.write_bytes(part.read_bytes() * 2)
+    for sampling in (SPREAD, Sampling(fps=20, max_frames=5)):
+        clip = decode(path, sampling, [SPEC])
+        np.testing.assert_allclose(clip.times_s, [0, 0.8, 1.6, 2.4, 3.2], atol=0.05)
+        np.testing.assert_allclose(indices(clip), [0, 20, 40, 10, 30], atol=1)
+
+
+def write_fallen(path: Path, fall_ms: Callable[[int], int]) -> Path:
+    """50 frames in 5 s of Matroska, `fall_ms` taken off the time of each cluster (of about a second)."""
+    write_indexed_clip(path, 50, fps=10, arguments=["-g", "10", "-cluster_time_limit", "900"])
+    content = bytearray(path.read_bytes())
+    place = content.find(b"\x1f\x43\xb6\x75")
+    while place >= 0:
+        start = content.index(b"\xe7", place) + 2
+        stop = start + (content[start - 1] & 0x7F)
+        time_ms = int.from_bytes(content[start:stop], "big")
+        content[start:stop] = (time_ms - fall_ms(time_ms)).to_bytes(stop - start, "big")
+        place = content.find(b"\x1f\x43\xb6\x75", place + 4)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "fall_ms",
+    [
+        lambda time_ms: 3000 if time_ms >= 3000 else 0,
+        lambda time_ms: 1000 if time_ms >= 1500 else 0,
+        lambda time_ms: time_ms,
+    ],
+    ids=["far, once", "a little, once", "to 0, every second"],
+)
+def test_times_that_fall_back_hide_nothing(tmp_path: Path, fall_ms: Callable[[int], int]) -> None:
+    path = write_fallen(tmp_path / "a.mkv", fall_ms)
+    for sampling in (SPREAD, THIN):
+        clip = decode(path, sampling, [SPEC])
+        assert (clip.status, clip.reason) == (Status.OK, "")
+        np.testing.assert_allclose(indices(clip), [0, 10, 20, 30, 40], atol=1)
+        np.testing.assert_allclose(clip.times_s, [0, 1, 2, 3, 4], atol=0.11)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mjpeg"])
+def test_frames_without_a_container_are_counted_by_decoding(tmp_path: Path, codec: str) -> None:
+    form = {"libx264": "h264", "libx265": "hevc", "mjpeg": "mjpeg"}[codec]
+    words = ["-c:v", codec, "-q:v", "1", "-f", form]
+    path = write_indexed_clip(tmp_path / f"a.{form}", 50, fps=25, arguments=words)
+    for sampling in (SPREAD, Sampling(frames=5, choose="motion")):
+        clip = decode(path, sampling, [SPEC])
+        assert (clip.status, clip.reason) == (Status.OK, "")
+        assert clip.container.duration_s == pytest.approx(2, abs=0.13)
+        if sampling is SPREAD:
+            np.testing.assert_allclose(indices(clip), [0, 10, 20, 30, 40], atol=1)
+
+
+def test_what_has_neither_length_nor_frames_still_fails_with_its_reason(tmp_path: Path) -> None:
+    words = ["-c:v", "libx264", "-f", "h264"]
+    path = write_indexed_clip(tmp_path / "a.h264", 5, fps=25, arguments=words)
+    path.write_bytes(path.read_bytes()[:700])
+    clip = decode(path, SPREAD, [SPEC])
+    assert clip.status is Status.FAILED
+    assert clip.reason

@@ -1,12 +1,13 @@
 """From a file to sampled frames, and the crops of them that networks are shown.
 
 A video is decoded by ffmpeg in a subprocess of its own: a decoder that crashes or hangs on a damaged file takes nothing
-else with it. A picture is read by Pillow and is a clip of one frame. What cannot be decoded comes back as FAILED with
-its reason; nothing is ever made up for it.
+else with it. A picture is read by Pillow and is a clip of one frame; one that moves is a video. What cannot be decoded
+comes back as FAILED with its reason; nothing is ever made up for it.
 """
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import Probe
 from featurize.decoding.formats import is_image
-from featurize.decoding.still import read_image
+from featurize.decoding.still import Still, read_image
 from featurize.decoding.video import decode_video
 from featurize.motion.energy import NO_MOTION
 from featurize.motion.image_facts import LOW_WIDTH_PX, find_image_facts
@@ -51,9 +52,16 @@ def decode(
         obstacle = f"the file cannot be read: {error.strerror}"
     if obstacle:
         return no_frames(obstacle, Probe())
-    if is_image(path):
-        return _decode_image(path, specs)
-    return decode_video(path, sampling, specs, timeout_s=timeout_s)
+    if not is_image(path):
+        return decode_video(path, sampling, specs, timeout_s=timeout_s)
+    still = read_image(path)
+    if still.pictures == 1:
+        return _decode_still(still, specs)
+    moving = decode_video(path, sampling, specs, timeout_s=timeout_s)
+    if moving.status is not Status.FAILED:
+        return moving
+    reason = f"only the first of {still.pictures} pictures was read: {moving.reason}"
+    return replace(_decode_still(still, specs), status=Status.PARTIAL, reason=reason)
 
 
 def _obstacle(path: Path) -> str:
@@ -67,9 +75,8 @@ def _obstacle(path: Path) -> str:
     return ""
 
 
-def _decode_image(path: Path, specs: Sequence[ViewSpec]) -> DecodedClip:
+def _decode_still(still: Still, specs: Sequence[ViewSpec]) -> DecodedClip:
     """A still picture as a clip of one frame."""
-    still = read_image(path)
     if still.frame is None:
         return no_frames(still.reason, still.container)
     height, width = still.frame.shape[:2]

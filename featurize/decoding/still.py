@@ -40,6 +40,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _JPEG = ("JPEG", "MPO")
+# Formats whose further pictures are later ones, and not previews or other views.
+_ANIMATED = ("GIF", "PNG", "WEBP")
 _WITHOUT_WHITE = ("I", "F")
 
 Value = TypeVar("Value", int, str)
@@ -53,11 +55,13 @@ class Still:
         frame: (H, W, 3) uint8; None where it cannot be decoded.
         container: what the file states.
         reason: why there is no frame, "" if there is one.
+        pictures: how many the file holds, of which the frame is the first.
     """
 
     frame: NDArray[np.uint8] | None
     container: Probe
     reason: str = ""
+    pictures: int = 1
 
 
 def read_image(path: Path) -> Still:
@@ -71,6 +75,7 @@ def read_image(path: Path) -> Still:
                 return _undecodable(f"its values ({image.mode}) have no agreed white; convert it to 8 or 16 bits")
             picture = _in_eight_bits(image)
             damage = find_damage(path.read_bytes()) if image.format in _JPEG else ""
+            pictures = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
     except _DAMAGE as error:
         return _undecodable(clean_text(str(error)) or type(error).__name__)
     if damage:
@@ -78,7 +83,7 @@ def read_image(path: Path) -> Still:
     frame = np.asarray(picture if turn is None else picture.transpose(turn))
     height, width = frame.shape[:2]
     facts = Probe(container=container, codec=container, width=width, height=height, recorded_at=recorded_at)
-    return Still(frame=frame, container=facts)
+    return Still(frame=frame, container=facts, pictures=pictures)
 
 
 def _stated(image: Image.Image, tag: ExifTags.Base, otherwise: Value) -> Value:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import DecodedClip
-from featurize.decoding.ffmpeg import ffmpeg_binary
+from featurize.decoding.ffmpeg import Probe, ffmpeg_binary
 from featurize.views.crops import ViewSpec
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
@@ -211,3 +211,47 @@ def test_what_has_neither_length_nor_frames_still_fails_with_its_reason(tmp_path
     clip = decode(path, SPREAD, [SPEC])
     assert clip.status is Status.FAILED
     assert clip.reason
+
+
+MOVING_PICTURES: dict[str, dict[str, Any]] = {
+    "a.gif": {},
+    "a.png": {},
+    "a.webp": {"lossless": True},
+    "a.jpg": {"format": "GIF"},
+}
+
+
+def write_moving_picture(path: Path, **settings: Any) -> Path:
+    """Twenty frames, the last ten of which are shown for three times as long."""
+    first, *rest = (Image.fromarray(frame) for frame in indexed_frames(20))
+    duration = [100] * 10 + [300] * 10
+    first.save(path, save_all=True, append_images=rest, duration=duration, loop=0, **settings)
+    return path
+
+
+@pytest.mark.parametrize("name", MOVING_PICTURES)
+def test_a_picture_that_moves_is_a_clip_of_all_its_frames(tmp_path: Path, name: str) -> None:
+    path = write_moving_picture(tmp_path / name, **MOVING_PICTURES[name])
+    clip = decode(path, Sampling(fps=10), [SPEC])
+    assert indices(clip) == list(range(20))
+    np.testing.assert_allclose(clip.times_s, [*np.arange(10) * 0.1, *(1 + np.arange(10) * 0.3)], atol=0.011)
+    spread = decode(path, Sampling(frames=4), [SPEC])
+    assert (spread.status, spread.reason) == (Status.OK, "")
+    np.testing.assert_allclose(indices(spread), [0, 10, 14, 17], atol=1)
+
+
+def test_a_picture_that_stands_still_is_one_frame_in_every_format(tmp_path: Path) -> None:
+    for name in ("a.gif", "a.png", "a.webp"):
+        Image.fromarray(np.full((48, 64, 3), 60, np.uint8)).save(tmp_path / name)
+        clip = decode(tmp_path / name, Sampling(frames=4), [SPEC])
+        assert (clip.status, clip.reason, indices(clip)) == (Status.OK, "", [10])
+
+
+def test_a_moving_picture_that_cannot_be_decoded_says_what_was_not_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_moving_picture(tmp_path / "a.png")
+    monkeypatch.setattr("featurize.decoding.video.probe", lambda *_, **__: Probe(errors=("no such format",)))
+    clip = decode(path, Sampling(fps=10), [SPEC])
+    assert (clip.status, indices(clip)) == (Status.PARTIAL, [0])
+    assert clip.reason == "only the first of 20 pictures was read: no frame could be decoded: no such format"

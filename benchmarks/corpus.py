@@ -1,0 +1,433 @@
+"""Whether frames are what they are said to be, over drawn videos of every kind: each frame carries its number.
+
+    python -m benchmarks.corpus --count 240 --seed 0
+
+Clips are drawn over containers, codecs, rates (also variable ones), lengths, sound and rotation; some are cut off,
+damaged, joined, or have a header that states too little. Each is decoded under two samplings and checked: every frame
+is a true one, at its time within one frame; frames are spread over what is there as the status claims; nothing crashes.
+What is there is asked of a plain run of ffmpeg over all frames. Prints a line for each fault and one JSON line of
+counts; the exit code tells whether there was a fault.
+"""
+
+import argparse
+import json
+import os
+import struct
+import subprocess
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featurize.decoding.decode import decode
+from featurize.decoding.decoded import DecodedClip
+from featurize.decoding.ffmpeg import as_file, ffmpeg_binary
+from featurize.views.crops import ViewSpec
+from featurize.views.resize import Canvas
+from featurize.views.sampling import Sampling
+from store import Status
+
+ROWS, COLUMNS, BLOCK_PX = 4, 5, 16
+HEIGHT, WIDTH = ROWS * BLOCK_PX, COLUMNS * BLOCK_PX
+NUMBER_BITS, CHECK_BITS = 12, 8
+# At this size the picture is shown as it is, without resizing.
+SPEC = ViewSpec(canvas=Canvas(px=64))
+ENCODERS: dict[str, list[str]] = {
+    "h264": ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "12"],
+    "h264 with B-frames": ["-c:v", "libx264", "-preset", "veryfast", "-crf", "12", "-bf", "2"],
+    "hevc": ["-c:v", "libx265", "-preset", "ultrafast", "-crf", "12", "-x265-params", "log-level=error"],
+    "mpeg2video": ["-c:v", "mpeg2video", "-q:v", "2"],
+    "mpeg4": ["-c:v", "mpeg4", "-q:v", "2"],
+    "mpeg4 with B-frames": ["-c:v", "mpeg4", "-q:v", "2", "-bf", "2"],
+    "msmpeg4v2": ["-c:v", "msmpeg4v2", "-q:v", "2"],
+    "msmpeg4v3": ["-c:v", "msmpeg4", "-q:v", "2"],
+    "wmv2": ["-c:v", "wmv2", "-q:v", "2"],
+    "mjpeg": ["-c:v", "mjpeg", "-q:v", "2"],
+    "vp8": ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "2M"],
+    "vp9": ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "2M"],
+    "av1": ["-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "10", "-crf", "20"],
+    "ffv1": ["-c:v", "ffv1"],
+}
+_H264 = ("h264", "h264 with B-frames")
+_MPEG4 = ("mpeg4", "mpeg4 with B-frames")
+CONTAINERS: dict[str, tuple[str, ...]] = {
+    ".mp4": (*_H264, "hevc", *_MPEG4, "mjpeg", "vp9", "av1"),
+    ".mov": (*_H264, "hevc", *_MPEG4, "mjpeg"),
+    ".avi": ("h264", "mjpeg", *_MPEG4, "msmpeg4v2", "msmpeg4v3", "ffv1"),
+    ".asf": ("msmpeg4v3", "wmv2", "h264", "mpeg4"),
+    ".wmv": ("wmv2", "msmpeg4v3"),
+    ".mkv": (*_H264, "hevc", "mpeg2video", *_MPEG4, "msmpeg4v3", "mjpeg", "vp8", "vp9", "av1", "ffv1"),
+    ".mts": (*_H264, "hevc", "mpeg2video"),
+    ".mpg": ("mpeg2video",),
+    ".3gp": (*_H264, "mpeg4"),
+    ".webm": ("vp8", "vp9", "av1"),
+    ".h264": _H264,
+    ".hevc": ("hevc",),
+}
+RAW = (".h264", ".hevc")
+SOUNDS = {".avi": "libmp3lame", ".asf": "wmav2", ".wmv": "wmav2", ".webm": "libopus", ".mpg": "mp2", ".mts": "aac"}
+VARIABLE = (".mp4", ".mov", ".mkv", ".webm", ".asf", ".mts")
+TURNED = (".mp4", ".mov")
+STATED = {".avi", ".mkv", ".webm"}
+JOINABLE = (".mts", ".mpg", ".mkv", ".avi", *RAW)
+# MPEG-2 knows no others.
+MPEG2_RATES = (24.0, 25.0, 30.0, 50.0, 60.0)
+RATES = (1.0, 2.0, 5.0, 8.0, 10.0, 12.5, 15.0, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0)
+FORMS = ("whole", "cut", "damaged", "joined", "understated")
+FORM_SHARES = (0.6, 0.14, 0.14, 0.06, 0.06)
+ENCODING_TIMEOUT_S = 120
+# What a time may be off beyond one frame: Matroska counts milliseconds, MPEG-PS its own clock.
+ROUNDING_S = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What a drawn clip is.
+
+    Attributes:
+        seed: of all that is drawn for it.
+        suffix: its container.
+        codec: a row of `ENCODERS`.
+        fps: frames a second, of which some are missing where `kept_of` is not 0.
+        count: frames, with those that are missing.
+        kept_of: 0, or of so many frames about half are kept: the rate varies.
+        sound_s: how long its sound lasts; 0 without.
+        turn: quarters of a turn that its container asks for.
+        form: one of `FORMS`.
+    """
+
+    seed: int
+    suffix: str
+    codec: str
+    fps: float
+    count: int
+    kept_of: int = 0
+    sound_s: float = 0.0
+    turn: int = 0
+    form: str = "whole"
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frames that are in the clip, by their numbers; the time of frame n is n / fps."""
+        return [number for number in range(self.count) if self.keeps(number)]
+
+    def keeps(self, number: int) -> bool:
+        return not self.kept_of or number * 7 % self.kept_of < self.kept_of // 2 + 1
+
+
+@dataclass
+class Outcome:
+    """What was found out about a clip.
+
+    Attributes:
+        statuses: of its decodes.
+        faults: what was not as it is said to be.
+        frames: how many were compared with the truth.
+        unreadable: whether ffmpeg finds no frame in it at all.
+    """
+
+    statuses: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    frames: int = 0
+    unreadable: bool = False
+
+
+def draw(seed: int) -> Drawn:
+    rng = np.random.default_rng([seed, 20])
+    suffix = str(rng.choice(list(CONTAINERS)))
+    codec = str(rng.choice(CONTAINERS[suffix]))
+    fps = float(rng.choice(MPEG2_RATES if codec == "mpeg2video" else RATES))
+    longest = 400 if rng.random() < 0.2 else 90
+    count = int(rng.integers(1, min(longest, 2**NUMBER_BITS)))
+    form = str(rng.choice(FORMS, p=FORM_SHARES))
+    if (form == "joined" and (suffix not in JOINABLE or count < 20)) or (
+        form == "understated" and suffix not in STATED
+    ):
+        form = "whole"
+    whole = form == "whole"
+    sound = suffix not in RAW and form != "joined" and rng.random() < 0.4
+    return Drawn(
+        seed=seed,
+        suffix=suffix,
+        codec=codec,
+        fps=fps,
+        count=count,
+        kept_of=int(rng.choice([5, 11])) if whole and suffix in VARIABLE and rng.random() < 0.3 else 0,
+        sound_s=round(count / fps * float(rng.choice([0.6, 1.0, 1.02, 1.5])), 2) if sound else 0.0,
+        turn=int(rng.integers(1, 4)) if suffix in TURNED and rng.random() < 0.25 else 0,
+        form=form,
+    )
+
+
+def check_of(number: int) -> int:
+    return (number * 2654435761 >> 13) % 2**CHECK_BITS
+
+
+def picture(number: int) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8: the number and its check in black and white blocks."""
+    word = number << CHECK_BITS | check_of(number)
+    bits = np.array([word >> place & 1 for place in range(ROWS * COLUMNS)], np.uint8).reshape(ROWS, COLUMNS)
+    return np.repeat((bits * 200 + 28).repeat(BLOCK_PX, 0).repeat(BLOCK_PX, 1)[..., None], 3, axis=2)
+
+
+def number_in(frame: NDArray[np.uint8]) -> int | None:
+    """The number that a frame (H, W, 3) carries; None if it carries none that can be trusted."""
+    if frame.shape != (HEIGHT, WIDTH, 3):
+        return None
+    blocks = frame.astype(float).mean(axis=2).reshape(ROWS, BLOCK_PX, COLUMNS, BLOCK_PX)
+    inner = blocks[:, 4:-4, :, 4:-4]
+    levels = inner.mean(axis=(1, 3)).ravel()
+    if (np.abs(levels - 128) < 40).any() or inner.std(axis=(1, 3)).max() > 40:
+        return None
+    word = sum(int(level > 128) << place for place, level in enumerate(levels))
+    number = word >> CHECK_BITS
+    return number if check_of(number) == word % 2**CHECK_BITS else None
+
+
+def make(drawn: Drawn, folder: Path) -> Path:
+    """The drawn clip, in a file of its own."""
+    path = folder / f"{drawn.seed:05d}{drawn.suffix}"
+    rng = np.random.default_rng([drawn.seed, 21])
+    if drawn.form == "joined":
+        half = drawn.count // 2
+        parts = [folder / f"{drawn.seed:05d}-{part}{drawn.suffix}" for part in range(2)]
+        for part, numbers in zip(parts, (range(half), range(half, drawn.count)), strict=True):
+            encode(drawn, part, list(numbers))
+        path.write_bytes(b"".join(part.read_bytes() for part in parts))
+        return path
+    encode(drawn, path, list(range(drawn.count)))
+    content = bytearray(path.read_bytes())
+    if drawn.form == "cut":
+        del content[int(len(content) * rng.uniform(0.1, 0.98)) :]
+    if drawn.form == "damaged":
+        for place in rng.integers(0, len(content), int(rng.integers(1, 6))):
+            length = int(rng.integers(1, max(2, len(content) // 40)))
+            content[place : place + length] = rng.bytes(len(content[place : place + length]))
+    if drawn.form == "understated":
+        _understate(content, drawn)
+    path.write_bytes(content)
+    return path
+
+
+def _understate(content: bytearray, drawn: Drawn) -> None:
+    """The header says a quarter of the length."""
+    if drawn.suffix == ".avi":
+        few = struct.pack("<I", max(1, drawn.count // 4))
+        for marker, behind in ((b"avih", 24), (b"strh", 40)):
+            place = content.index(marker) + behind
+            content[place : place + 4] = few
+        return
+    place = content.find(b"\x44\x89\x88")
+    if place >= 0:
+        content[place + 3 : place + 11] = struct.pack(">d", drawn.count / drawn.fps * 250)
+
+
+def encode(drawn: Drawn, path: Path, numbers: Sequence[int]) -> None:
+    """Write the frames of `numbers`, of which some are dropped where the rate varies, by ffmpeg."""
+    words = ["-f", "rawvideo", "-pix_fmt", "rgb24"]
+    frames = [np.rot90(picture(number), drawn.turn) for number in numbers]
+    height, width = frames[0].shape[:2]
+    words += ["-s", f"{width}x{height}", "-r", str(drawn.fps), "-i", "pipe:0"]
+    if drawn.sound_s:
+        words += ["-f", "lavfi", "-t", str(drawn.sound_s), "-i", "sine", "-c:a", SOUNDS.get(drawn.suffix, "aac")]
+    if drawn.kept_of:
+        kept = f"select='lt(mod(n*7\\,{drawn.kept_of})\\,{drawn.kept_of // 2 + 1})'"
+        words += ["-vf", kept, "-fps_mode", "passthrough"]
+    gop = int(np.random.default_rng([drawn.seed, 22]).integers(1, 31))
+    form = [] if drawn.codec == "mjpeg" else ["-g", str(gop)]
+    words += [*ENCODERS[drawn.codec], *form, "-pix_fmt", "yuvj420p" if drawn.codec == "mjpeg" else "yuv420p"]
+    _run(["-y", *words, *(["-strict", "-2"] if drawn.suffix == ".3gp" else []), as_file(path)], _bytes_of(frames))
+    if drawn.turn:
+        flat = path.with_name(f"flat-{path.name}")
+        path.rename(flat)
+        _run(["-display_rotation", str(-90 * drawn.turn), "-i", as_file(flat), "-c", "copy", as_file(path)], b"")
+
+
+def _bytes_of(frames: Sequence[NDArray[np.uint8]]) -> bytes:
+    return b"".join(np.ascontiguousarray(frame).tobytes() for frame in frames)
+
+
+def _run(words: Sequence[str], content: bytes) -> None:
+    command = [ffmpeg_binary(), "-hide_banner", "-loglevel", "error", *words]
+    done = subprocess.run(command, input=content, capture_output=True, check=False, timeout=ENCODING_TIMEOUT_S)
+    if done.returncode:
+        raise OSError(f"{words[-1]}: ffmpeg could not write it: {done.stderr.decode(errors='replace').strip()}")
+
+
+def readable_numbers(path: Path) -> list[int]:
+    """The numbers that a plain run of ffmpeg over all frames gives, in its order; frames without one are left out."""
+    words = ["-i", as_file(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-vf", f"scale={WIDTH}:{HEIGHT}"]
+    command = [ffmpeg_binary(), "-loglevel", "quiet", "-nostdin", *words, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=ENCODING_TIMEOUT_S)
+    whole = len(done.stdout) // (HEIGHT * WIDTH * 3) * HEIGHT * WIDTH * 3
+    frames = np.frombuffer(done.stdout[:whole], np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
+    return [number for frame in frames if (number := number_in(frame)) is not None]
+
+
+def samplings(drawn: Drawn) -> list[Sampling]:
+    rng = np.random.default_rng([drawn.seed, 23])
+    fps = float(rng.choice([0.5, 1.0, 3.0, 7.0, 30.0]))
+    spread = Sampling(frames=int(rng.integers(1, 25)), choose="motion" if rng.random() < 0.2 else "even")
+    return [spread, Sampling(fps=fps, max_frames=int(rng.choice([4, 20, 180])))]
+
+
+def frames_in_order(clip: DecodedClip) -> list[NDArray[np.uint8]]:
+    """The sampled frames as they are."""
+    if not clip.crops:
+        return []
+    crops = clip.crops[SPEC]
+    ordered: dict[int, NDArray[np.uint8]] = {}
+    for places, pixels in crops.by_size:
+        ordered.update(zip(map(int, places), pixels, strict=True))
+    return [ordered[place] for place in sorted(ordered)]
+
+
+def faults_of(drawn: Drawn, clip: DecodedClip, sampling: Sampling, there: Sequence[int]) -> Iterator[str]:
+    """What is not as it is said to be; `there` are the numbers of the frames that can be read at all."""
+    numbers = [number_in(frame) for frame in frames_in_order(clip)]
+    if len(numbers) != len(clip.times_s):
+        yield f"{len(numbers)} frames, {len(clip.times_s)} times"
+        return
+    if clip.status is Status.FAILED:
+        if there:
+            yield f"FAILED, and {len(there)} frames can be read: {clip.reason}"
+        return
+    if clip.status is Status.PARTIAL:
+        # Where transport streams were joined, their packets' counters jump, which is what damage looks like.
+        if drawn.form not in ("cut", "damaged") and (drawn.form, drawn.suffix) != ("joined", ".mts"):
+            yield f"PARTIAL: {clip.reason}"
+        return
+    yield from _untrue(drawn, numbers, clip, min(there, default=0))
+    if len(there) and not sampling.by_motion:
+        yield from _uncovered(drawn, [number for number in numbers if number is not None], clip, sampling, there)
+
+
+def _untrue(drawn: Drawn, numbers: Sequence[int | None], clip: DecodedClip, first: int) -> Iterator[str]:
+    """Frames that are none, that come twice, or that are shown at another time."""
+    if None in numbers:
+        yield f"{numbers.count(None)} of {len(numbers)} frames show no number"
+        return
+    known = [number for number in numbers if number is not None]
+    if sorted(set(known)) != known:
+        yield f"frames come twice or in disorder: {known}"
+        return
+    times_s = np.array(known) / drawn.fps
+    shift_s = first / drawn.fps  # a clip's time begins with what can be read of it
+    off_s = np.minimum(np.abs(clip.times_s - times_s), np.abs(clip.times_s + shift_s - times_s))
+    if len(off_s) and off_s.max() > 1 / drawn.fps + ROUNDING_S:
+        yield f"a frame stands {off_s.max():.3f} s off ({drawn.fps:g} a second): {known} at {clip.times_s.tolist()}"
+
+
+def _uncovered(
+    drawn: Drawn, numbers: Sequence[int], clip: DecodedClip, sampling: Sampling, there: Sequence[int]
+) -> Iterator[str]:
+    """Stretches without a frame that the status does not tell of, and a status that tells of some where there are none.
+
+    Between two frames lies less than a bin and the gap between two of the source's frames.
+    """
+    gaps = np.diff(np.unique([*there, max(there) + 1]), prepend=min(there)) / drawn.fps
+    length_s = float(gaps.sum())
+    rate = (sampling.frames or 0) / length_s or min(sampling.fps or 0.0, sampling.max_frames / length_s)
+    # A length that no header states is seen to an eighth of a second, and a header may state one that is 5 % off.
+    loosely = 1.06
+    most_s = loosely / rate + float(gaps.max()) + 2 * ROUNDING_S + 0.125
+    apart_s = np.diff([*numbers, max(there) + 1]) / drawn.fps
+    apart_s = np.append(apart_s, (numbers[0] - min(there)) / drawn.fps if numbers else length_s)
+    if clip.status is Status.OK and apart_s.max() > most_s:
+        where = f"{apart_s.max():.2f} s without a frame, at most {most_s:.2f} s expected"
+        yield f"OK, but {where}: {list(numbers)} of {min(there)} to {max(there)}"
+    is_plain = drawn.form == "whole" and not drawn.kept_of and drawn.sound_s <= drawn.count / drawn.fps
+    if clip.status is Status.SHORT and is_plain and rate < drawn.fps * 0.9:
+        yield f"SHORT: {clip.reason}; {list(numbers)} of {min(there)} to {max(there)}"
+
+
+def examine(drawn: Drawn, folder: Path) -> Outcome:
+    """Make the clip, decode it and check what comes."""
+    outcome = Outcome()
+    path = make(drawn, folder)
+    there = readable_numbers(path)
+    outcome.unreadable = not there
+    if drawn.form == "whole" and there and there != drawn.numbers:
+        outcome.faults.append(f"the corpus: {len(there)} of {len(drawn.numbers)} frames can be read")
+    for sampling in samplings(drawn):
+        try:
+            clip = decode(path, sampling, [SPEC])
+        except Exception:  # noqa: BLE001  recorded as a fault of this clip
+            outcome.faults.append(f"{sampling.to_json()}: {traceback.format_exc(limit=-3)}")
+            continue
+        outcome.statuses.append(clip.status.name)
+        outcome.frames += len(clip.times_s)
+        outcome.faults += [f"{_words(sampling)}: {fault}" for fault in faults_of(drawn, clip, sampling, there)]
+    for made in folder.glob(f"*{drawn.seed:05d}*"):
+        made.unlink()
+    return outcome
+
+
+def _words(sampling: Sampling) -> str:
+    if sampling.frames:
+        return f"--frames {sampling.frames}" + (" --choose motion" if sampling.by_motion else "")
+    return f"--fps {sampling.fps:g} --max-frames {sampling.max_frames}"
+
+
+def examine_all(
+    seeds: Sequence[int], workers: int, on_outcome: Callable[[Drawn, Outcome], None]
+) -> list[tuple[Drawn, Outcome]]:
+    """Every clip of `seeds`, in that order."""
+    every = [draw(seed) for seed in seeds]
+    with tempfile.TemporaryDirectory(prefix="corpus-") as name, ThreadPoolExecutor(workers) as pool:
+        outcomes = []
+        for drawn, outcome in zip(every, pool.map(lambda each: examine(each, Path(name)), every), strict=True):
+            on_outcome(drawn, outcome)
+            outcomes.append((drawn, outcome))
+    return outcomes
+
+
+def counts(examined: Sequence[tuple[Drawn, Outcome]]) -> dict[str, Any]:
+    def tally(values: Iterator[Any]) -> dict[str, int]:
+        return dict(sorted(Counter(map(str, values)).items()))
+
+    return {
+        "clips": len(examined),
+        "faulty_clips": sum(bool(outcome.faults) for _, outcome in examined),
+        "unreadable_clips": sum(outcome.unreadable for _, outcome in examined),
+        "frames": sum(outcome.frames for _, outcome in examined),
+        "statuses": tally(status for _, outcome in examined for status in outcome.statuses),
+        "containers": tally(drawn.suffix for drawn, _ in examined),
+        "codecs": tally(drawn.codec for drawn, _ in examined),
+        "rates": tally(drawn.fps for drawn, _ in examined),
+        "forms": tally(drawn.form for drawn, _ in examined),
+        "with_sound": sum(drawn.sound_s > 0 for drawn, _ in examined),
+        "turned": sum(drawn.turn > 0 for drawn, _ in examined),
+        "variable_rate": sum(drawn.kept_of > 0 for drawn, _ in examined),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=240)
+    parser.add_argument("--seed", type=int, default=0, help="of the first clip; the others follow")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--keep", type=Path, help="make the clip of --seed in this folder, and no more")
+    words = parser.parse_args()
+    if words.keep:
+        print(make(draw(words.seed), words.keep))
+        return 0
+
+    def tell(drawn: Drawn, outcome: Outcome) -> None:
+        for fault in outcome.faults:
+            print(f"{json.dumps(asdict(drawn))}: {fault}", flush=True)
+
+    examined = examine_all(range(words.seed, words.seed + words.count), words.workers, tell)
+    print(json.dumps({"benchmark": "corpus", **counts(examined)}))
+    return int(any(outcome.faults for _, outcome in examined))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -52,7 +52,7 @@ ENCODERS: dict[str, list[str]] = {
     "mjpeg": ["-c:v", "mjpeg", "-q:v", "2"],
     "vp8": ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "2M"],
     "vp9": ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "2M"],
-    "av1": ["-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "10", "-crf", "20"],
+    "av1": ["-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-crf", "20"],
     "ffv1": ["-c:v", "ffv1"],
 }
 _H264 = ("h264", "h264 with B-frames")

@@ -113,10 +113,19 @@ def _planned_for_its_length(job: _Job, attempt: _Attempt) -> DecodedClip:
         length = attempt.length or measure_length(job.path, container, timeout_s=job.timeout_s)
         return _decode_planned(job, _for_length(layout, length)).clip if is_known(length.seconds) else decoded
     seen = length_of(_seen_times_s(decoded), container.fps)
-    if decoded.status is Status.SHORT and _is_well_below(seen.seconds, container):
+    if decoded.status is Status.SHORT and (
+        _is_well_below(seen.seconds, container) or _lacks_last_bins(job, layout, _seen_times_s(decoded))
+    ):
         again = _decode_planned(job, _for_length(layout, seen)).clip
         return again if job.sampling.needs_duration else _shorter_than_stated(again)
     return _whole_but_for_sound(decoded, job.sampling)
+
+
+def _lacks_last_bins(job: _Job, layout: _Layout, seen_times_s: NDArray[np.float64]) -> bool:
+    """Whether frames that are to be spread evenly were planned for moments after the last, though there are enough."""
+    plan = job.sampling.plan(layout.duration_s, job.container.fps)
+    is_slow = job.container.fps < plan.bins_per_s
+    return job.sampling.needs_duration and not is_slow and plan.bins_until(float(seen_times_s.max())) < plan.limit
 
 
 def _for_length(layout: _Layout, length: Length) -> _Layout:

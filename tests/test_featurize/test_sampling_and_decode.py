@@ -130,6 +130,15 @@ def test_sound_that_is_a_little_longer_makes_no_clip_short(tmp_path: Path, secon
     )
 
 
+def test_frames_are_spread_over_the_picture_where_the_sound_is_a_little_longer(tmp_path: Path) -> None:
+    """The last of thirty moments in 5.2 s comes after the last frame of 5 s."""
+    sound = ("-f", "lavfi", "-t", "5.2", "-i", "sine")
+    path = remux(write_indexed_clip(tmp_path / "plain.mp4", 50, fps=10), tmp_path / "a.mkv", *sound)
+    clip = frames_of(path, frames=30)
+    assert (clip.status, clip.reason) == (Status.OK, "")
+    assert indices(clip) == [math.ceil(place * 5 / 3 - 0.01) for place in range(30)]
+
+
 def test_a_hole_in_the_picture_is_not_laid_to_the_sound(tmp_path: Path) -> None:
     hole = ("-vf", "select='lt(n,10)+gte(n,30)'", "-fps_mode", "passthrough")
     plain = write_indexed_clip(tmp_path / "plain.mkv", 50, fps=10, arguments=hole)

@@ -12,6 +12,7 @@ counts; the exit code tells whether there was a fault.
 import argparse
 import json
 import os
+import re
 import struct
 import subprocess
 import tempfile
@@ -20,11 +21,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import DecodedClip
@@ -65,26 +68,53 @@ CONTAINERS: dict[str, tuple[str, ...]] = {
     ".wmv": ("wmv2", "msmpeg4v3"),
     ".mkv": (*_H264, "hevc", "mpeg2video", *_MPEG4, "msmpeg4v3", "mjpeg", "vp8", "vp9", "av1", "ffv1"),
     ".mts": (*_H264, "hevc", "mpeg2video"),
+    ".m2ts": _H264,
     ".mpg": ("mpeg2video",),
+    ".mpeg": ("mpeg2video",),
+    ".m4v": (*_H264, "mpeg4"),
     ".3gp": (*_H264, "mpeg4"),
     ".webm": ("vp8", "vp9", "av1"),
     ".h264": _H264,
     ".hevc": ("hevc",),
 }
+TRANSPORT = (".mts", ".m2ts")
 RAW = (".h264", ".hevc")
-SOUNDS = {".avi": "libmp3lame", ".asf": "wmav2", ".wmv": "wmav2", ".webm": "libopus", ".mpg": "mp2", ".mts": "aac"}
-VARIABLE = (".mp4", ".mov", ".mkv", ".webm", ".asf", ".mts")
-TURNED = (".mp4", ".mov")
-STATED = {".avi", ".mkv", ".webm"}
-JOINABLE = (".mts", ".mpg", ".mkv", ".avi", *RAW)
+SOUNDS = {
+    ".avi": "pcm_s16le",
+    ".asf": "wmav2",
+    ".wmv": "wmav2",
+    ".webm": "libopus",
+    ".mpg": "mp2",
+    ".mpeg": "mp2",
+    ".mts": "aac",
+}
+VARIABLE = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".asf", ".mts")
+TURNED = (".mp4", ".mov", ".m4v")
+STATED = (".avi", ".mkv", ".webm")
+CHANGING = (".avi", ".mkv", ".mov")
+FALLING = (".mkv", ".webm")
+LATE = (".mp4", ".mov", ".mkv")
+JOINABLE = (".mts", ".m2ts", ".mpg", ".mpeg", ".mkv", ".avi", *RAW)
 # MPEG-2 knows no others.
 MPEG2_RATES = (24.0, 25.0, 30.0, 50.0, 60.0)
 RATES = (1.0, 2.0, 5.0, 8.0, 10.0, 12.5, 15.0, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0)
-FORMS = ("whole", "cut", "damaged", "joined", "understated")
-FORM_SHARES = (0.6, 0.14, 0.14, 0.06, 0.06)
+# What may be odd about a clip, and how often it is.
+FORMS = {
+    "whole": "nothing",
+    "cut": "its end is missing, from a tenth of it to nine tenths",
+    "damaged": "one to five stretches of random bytes",
+    "joined": "two files, one behind the other",
+    "understated": "its header states a quarter of its length",
+    "changing": "JPEGs of changing subsampling, some of them grey",
+    "falling": "from some moment on, its times begin at 0 again",
+}
+FORM_SHARES = dict(zip(FORMS, (0.46, 0.14, 0.14, 0.07, 0.07, 0.07, 0.05), strict=True))
 ENCODING_TIMEOUT_S = 120
 # What a time may be off beyond one frame: Matroska counts milliseconds, MPEG-PS its own clock.
 ROUNDING_S = 0.02
+PRIMING_S = 0.1
+# By what share of it a picture may be longer than its header states, without being planned anew.
+UNSTATED = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +129,7 @@ class Drawn:
         count: frames, with those that are missing.
         kept_of: 0, or of so many frames about half are kept: the rate varies.
         sound_s: how long its sound lasts; 0 without.
+        late_s: how much later than its sound its picture begins.
         turn: quarters of a turn that its container asks for.
         form: one of `FORMS`.
     """
@@ -110,6 +141,7 @@ class Drawn:
     count: int
     kept_of: int = 0
     sound_s: float = 0.0
+    late_s: float = 0.0
     turn: int = 0
     form: str = "whole"
 
@@ -131,28 +163,28 @@ class Outcome:
         faults: what was not as it is said to be.
         frames: how many were compared with the truth.
         unreadable: whether ffmpeg finds no frame in it at all.
+        unnoticed: decodes that show damage which nothing in the file tells of: most codecs have no checksums.
     """
 
     statuses: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     frames: int = 0
     unreadable: bool = False
+    unnoticed: int = 0
 
 
 def draw(seed: int) -> Drawn:
     rng = np.random.default_rng([seed, 20])
-    suffix = str(rng.choice(list(CONTAINERS)))
-    codec = str(rng.choice(CONTAINERS[suffix]))
+    form = str(rng.choice(list(FORMS), p=list(FORM_SHARES.values())))
+    allowed = {"joined": JOINABLE, "understated": STATED, "changing": CHANGING, "falling": FALLING}
+    suffix = str(rng.choice(allowed.get(form, tuple(CONTAINERS))))
+    codec = "mjpeg" if form == "changing" else str(rng.choice(CONTAINERS[suffix]))
     fps = float(rng.choice(MPEG2_RATES if codec == "mpeg2video" else RATES))
     longest = 400 if rng.random() < 0.2 else 90
-    count = int(rng.integers(1, min(longest, 2**NUMBER_BITS)))
-    form = str(rng.choice(FORMS, p=FORM_SHARES))
-    if (form == "joined" and (suffix not in JOINABLE or count < 20)) or (
-        form == "understated" and suffix not in STATED
-    ):
-        form = "whole"
+    count = int(rng.integers(20 if form == "joined" else 1, longest))
     whole = form == "whole"
-    sound = suffix not in RAW and form != "joined" and rng.random() < 0.4
+    sound = suffix not in RAW and form not in ("joined", "changing") and rng.random() < 0.4
+    sound_s = round(count / fps * float(rng.choice([0.6, 1.0, 1.02, 1.5])), 2) if sound else 0.0
     return Drawn(
         seed=seed,
         suffix=suffix,
@@ -160,14 +192,16 @@ def draw(seed: int) -> Drawn:
         fps=fps,
         count=count,
         kept_of=int(rng.choice([5, 11])) if whole and suffix in VARIABLE and rng.random() < 0.3 else 0,
-        sound_s=round(count / fps * float(rng.choice([0.6, 1.0, 1.02, 1.5])), 2) if sound else 0.0,
-        turn=int(rng.integers(1, 4)) if suffix in TURNED and rng.random() < 0.25 else 0,
+        sound_s=sound_s,
+        late_s=float(rng.choice([0.5, 4.0])) if whole and sound and suffix in LATE and rng.random() < 0.8 else 0.0,
+        turn=int(rng.integers(1, 4)) if suffix in TURNED and form != "changing" and rng.random() < 0.25 else 0,
         form=form,
     )
 
 
 def check_of(number: int) -> int:
-    return (number * 2654435761 >> 13) % 2**CHECK_BITS
+    """So that pictures without a number, and parts of two, are not taken for one; black is none."""
+    return (number * 2654435761 >> 13) % 2**CHECK_BITS ^ 0b10100101
 
 
 def picture(number: int) -> NDArray[np.uint8]:
@@ -212,8 +246,25 @@ def make(drawn: Drawn, folder: Path) -> Path:
             content[place : place + length] = rng.bytes(len(content[place : place + length]))
     if drawn.form == "understated":
         _understate(content, drawn)
+    if drawn.form == "falling":
+        _let_fall(content, float(rng.uniform(0.3, 0.9)))
     path.write_bytes(content)
     return path
+
+
+def _let_fall(content: bytearray, share: float) -> None:
+    """The clusters of a Matroska file after some share of them begin at 0 again."""
+    marker = b"\x1f\x43\xb6\x75"
+    places = [
+        match.start() for match in re.finditer(re.escape(marker) + b"(?:[\x80-\xff]|\x01.{7})\xe7", content, re.S)
+    ]
+    falls_ms = 0
+    for place in places[max(1, int(len(places) * share)) :]:
+        start = place + 4 + (9 - content[place + 4].bit_length()) + 2  # behind the size, the first element is the time
+        stop = start + (content[start - 1] & 0x7F)
+        time_ms = int.from_bytes(content[start:stop], "big")
+        falls_ms = falls_ms or time_ms
+        content[start:stop] = (time_ms - falls_ms).to_bytes(stop - start, "big")
 
 
 def _understate(content: bytearray, drawn: Drawn) -> None:
@@ -231,23 +282,45 @@ def _understate(content: bytearray, drawn: Drawn) -> None:
 
 def encode(drawn: Drawn, path: Path, numbers: Sequence[int]) -> None:
     """Write the frames of `numbers`, of which some are dropped where the rate varies, by ffmpeg."""
+    if drawn.form == "changing":
+        words = ["-y", "-f", "mjpeg", "-r", str(drawn.fps), "-i", "pipe:0", "-c", "copy", as_file(path)]
+        _run(words, b"".join(_jpegs(drawn, numbers)))
+        return
     words = ["-f", "rawvideo", "-pix_fmt", "rgb24"]
     frames = [np.rot90(picture(number), drawn.turn) for number in numbers]
     height, width = frames[0].shape[:2]
     words += ["-s", f"{width}x{height}", "-r", str(drawn.fps), "-i", "pipe:0"]
-    if drawn.sound_s:
-        words += ["-f", "lavfi", "-t", str(drawn.sound_s), "-i", "sine", "-c:a", SOUNDS.get(drawn.suffix, "aac")]
+    sound = ["-f", "lavfi", "-t", str(drawn.sound_s), "-i", "sine"] if drawn.sound_s else []
+    coded = ["-c:a", SOUNDS.get(drawn.suffix, "aac")] if drawn.sound_s else []
+    words += [] if drawn.late_s else [*sound, *coded]
     if drawn.kept_of:
         kept = f"select='lt(mod(n*7\\,{drawn.kept_of})\\,{drawn.kept_of // 2 + 1})'"
         words += ["-vf", kept, "-fps_mode", "passthrough"]
     gop = int(np.random.default_rng([drawn.seed, 22]).integers(1, 31))
     form = [] if drawn.codec == "mjpeg" else ["-g", str(gop)]
+    form += ["-cluster_time_limit", "700"] if drawn.form == "falling" else []
     words += [*ENCODERS[drawn.codec], *form, "-pix_fmt", "yuvj420p" if drawn.codec == "mjpeg" else "yuv420p"]
     _run(["-y", *words, *(["-strict", "-2"] if drawn.suffix == ".3gp" else []), as_file(path)], _bytes_of(frames))
-    if drawn.turn:
-        flat = path.with_name(f"flat-{path.name}")
-        path.rename(flat)
-        _run(["-display_rotation", str(-90 * drawn.turn), "-i", as_file(flat), "-c", "copy", as_file(path)], b"")
+    if drawn.turn or drawn.late_s:
+        plain = path.with_name(f"plain-{path.name}")
+        path.rename(plain)
+        turned = ["-display_rotation", str(-90 * drawn.turn)] if drawn.turn else []
+        late = ["-itsoffset", str(drawn.late_s), "-i", as_file(plain), *sound, *coded] if drawn.late_s else []
+        _run([*turned, *(late or ["-i", as_file(plain), "-c:a", "copy"]), "-c:v", "copy", as_file(path)], b"")
+
+
+def _jpegs(drawn: Drawn, numbers: Sequence[int]) -> Iterator[bytes]:
+    """The frames as JPEG files, of which every few have another pixel format."""
+    rng = np.random.default_rng([drawn.seed, 24])
+    every, modes = int(rng.integers(1, 30)), rng.permutation(["4:2:0", "4:2:2", "4:4:4", "grey"])
+    for number in numbers:
+        mode = str(modes[number // every % len(modes)])
+        image, buffer = Image.fromarray(picture(number)), BytesIO()
+        if mode == "grey":
+            image.convert("L").save(buffer, "JPEG", quality=95)
+        else:
+            image.save(buffer, "JPEG", quality=95, subsampling=mode)
+        yield buffer.getvalue()
 
 
 def _bytes_of(frames: Sequence[NDArray[np.uint8]]) -> bytes:
@@ -301,11 +374,12 @@ def faults_of(drawn: Drawn, clip: DecodedClip, sampling: Sampling, there: Sequen
         return
     if clip.status is Status.PARTIAL:
         # Where transport streams were joined, their packets' counters jump, which is what damage looks like.
-        if drawn.form not in ("cut", "damaged") and (drawn.form, drawn.suffix) != ("joined", ".mts"):
+        if drawn.form not in ("cut", "damaged") and (drawn.form, drawn.suffix in TRANSPORT) != ("joined", True):
             yield f"PARTIAL: {clip.reason}"
         return
-    yield from _untrue(drawn, numbers, clip, min(there, default=0))
-    if len(there) and not sampling.by_motion:
+    untrue = list(_untrue(drawn, numbers, clip, min(there, default=0)))
+    yield from untrue
+    if there and not untrue and not sampling.by_motion:
         yield from _uncovered(drawn, [number for number in numbers if number is not None], clip, sampling, there)
 
 
@@ -318,9 +392,10 @@ def _untrue(drawn: Drawn, numbers: Sequence[int | None], clip: DecodedClip, firs
     if sorted(set(known)) != known:
         yield f"frames come twice or in disorder: {known}"
         return
-    times_s = np.array(known) / drawn.fps
-    shift_s = first / drawn.fps  # a clip's time begins with what can be read of it
-    off_s = np.minimum(np.abs(clip.times_s - times_s), np.abs(clip.times_s + shift_s - times_s))
+    times_s = np.array(known) / drawn.fps + drawn.late_s
+    # A clip's time begins with what can be read of it, or with its sound, which coders begin a moment before.
+    primed_s = min(max(0.0, clip.times_s[0] - times_s[0]), PRIMING_S) if drawn.sound_s and known else 0.0
+    off_s = np.min([np.abs(clip.times_s + shift - times_s) for shift in (0.0, first / drawn.fps, -primed_s)], axis=0)
     if len(off_s) and off_s.max() > 1 / drawn.fps + ROUNDING_S:
         yield f"a frame stands {off_s.max():.3f} s off ({drawn.fps:g} a second): {known} at {clip.times_s.tolist()}"
 
@@ -334,16 +409,17 @@ def _uncovered(
     """
     gaps = np.diff(np.unique([*there, max(there) + 1]), prepend=min(there)) / drawn.fps
     length_s = float(gaps.sum())
-    rate = (sampling.frames or 0) / length_s or min(sampling.fps or 0.0, sampling.max_frames / length_s)
-    # A length that no header states is seen to an eighth of a second, and a header may state one that is 5 % off.
-    loosely = 1.06
-    most_s = loosely / rate + float(gaps.max()) + 2 * ROUNDING_S + 0.125
-    apart_s = np.diff([*numbers, max(there) + 1]) / drawn.fps
-    apart_s = np.append(apart_s, (numbers[0] - min(there)) / drawn.fps if numbers else length_s)
-    if clip.status is Status.OK and apart_s.max() > most_s:
-        where = f"{apart_s.max():.2f} s without a frame, at most {most_s:.2f} s expected"
+    stated_s = max(length_s, drawn.late_s + drawn.sound_s)
+    rate = (sampling.frames or 0) / stated_s or min(sampling.fps or 0.0, sampling.max_frames / length_s)
+    # A length that no header states is seen to an eighth of a second.
+    most_s = (1 + UNSTATED) / rate + float(gaps.max()) + 2 * ROUNDING_S + 0.125
+    begins_s = (numbers[0] - min(there)) / drawn.fps if numbers else length_s
+    ends_s = (max(there) + 1 - max(numbers, default=0)) / drawn.fps - UNSTATED * length_s
+    apart_s = max(begins_s, ends_s, *(np.diff(numbers) / drawn.fps))
+    if clip.status is Status.OK and apart_s > most_s:
+        where = f"{apart_s:.2f} s without a frame, at most {most_s:.2f} s expected"
         yield f"OK, but {where}: {list(numbers)} of {min(there)} to {max(there)}"
-    is_plain = drawn.form == "whole" and not drawn.kept_of and drawn.sound_s <= drawn.count / drawn.fps
+    is_plain = drawn.form == "whole" and not drawn.kept_of and drawn.late_s + drawn.sound_s <= drawn.count / drawn.fps
     if clip.status is Status.SHORT and is_plain and rate < drawn.fps * 0.9:
         yield f"SHORT: {clip.reason}; {list(numbers)} of {min(there)} to {max(there)}"
 
@@ -364,7 +440,11 @@ def examine(drawn: Drawn, folder: Path) -> Outcome:
             continue
         outcome.statuses.append(clip.status.name)
         outcome.frames += len(clip.times_s)
-        outcome.faults += [f"{_words(sampling)}: {fault}" for fault in faults_of(drawn, clip, sampling, there)]
+        faults = [f"{_words(sampling)}: {fault}" for fault in faults_of(drawn, clip, sampling, there)]
+        if drawn.form == "damaged" and clip.status in (Status.OK, Status.SHORT):
+            outcome.unnoticed += bool(faults)
+        else:
+            outcome.faults += faults
     for made in folder.glob(f"*{drawn.seed:05d}*"):
         made.unlink()
     return outcome
@@ -397,12 +477,18 @@ def counts(examined: Sequence[tuple[Drawn, Outcome]]) -> dict[str, Any]:
         "clips": len(examined),
         "faulty_clips": sum(bool(outcome.faults) for _, outcome in examined),
         "unreadable_clips": sum(outcome.unreadable for _, outcome in examined),
+        "decodes_with_unnoticed_damage": sum(outcome.unnoticed for _, outcome in examined),
+        "decodes_of_damaged_clips": sum(
+            len(outcome.statuses) for drawn, outcome in examined if drawn.form == "damaged"
+        ),
         "frames": sum(outcome.frames for _, outcome in examined),
         "statuses": tally(status for _, outcome in examined for status in outcome.statuses),
         "containers": tally(drawn.suffix for drawn, _ in examined),
         "codecs": tally(drawn.codec for drawn, _ in examined),
         "rates": tally(drawn.fps for drawn, _ in examined),
         "forms": tally(drawn.form for drawn, _ in examined),
+        "longer_than_a_minute": sum(drawn.count / drawn.fps > 60 for drawn, _ in examined),
+        "begins_late": sum(drawn.late_s > 0 for drawn, _ in examined),
         "with_sound": sum(drawn.sound_s > 0 for drawn, _ in examined),
         "turned": sum(drawn.turn > 0 for drawn, _ in examined),
         "variable_rate": sum(drawn.kept_of > 0 for drawn, _ in examined),

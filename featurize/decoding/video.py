@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
+from featurize.decoding.joined import recordings_not_read
 from featurize.decoding.ppm import ppm_frames_alike
 from featurize.decoding.scratch import require_space, scratch_space
 from featurize.decoding.timeline import Length, filled_s, is_known, length_of, measure_length, unbroken_filter
@@ -57,7 +58,8 @@ def decode_video(path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, t
         attempt = _decode_planned(job, _Layout(duration_s=container.duration_s))
         if attempt.changes_form:
             attempt = _decode_planned(job, replace(attempt.layout, one_form=True))
-        return _planned_for_its_length(job, attempt)
+        decoded = _planned_for_its_length(job, attempt)
+    return _told_of_joined(path, decoded) if decoded.status is Status.OK else decoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +175,16 @@ def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
         goes_on=not stream.timed_out and _goes_on(job, layout, low_times_s, is_full=is_full),
         length=length_of(low_times_s, container.fps) if len(low_times_s) < low.limit + _LOW_BEYOND else None,
     )
+
+
+def _told_of_joined(path: Path, decoded: DecodedClip) -> DecodedClip:
+    """The same clip, or that it is short: where others are joined behind it, only what ffmpeg reads was seen."""
+    unread = recordings_not_read(path)
+    if not unread:
+        return decoded
+    others = "another recording is" if unread == 1 else f"{unread} other recordings are"
+    why = f"{others} joined behind what was seen, and cannot be read; split the file"
+    return replace(decoded, status=Status.SHORT, reason=why)
 
 
 def _seen_times_s(decoded: DecodedClip) -> NDArray[np.float64]:

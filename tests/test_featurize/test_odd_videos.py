@@ -158,6 +158,27 @@ def test_of_joined_recordings_each_is_seen(tmp_path: Path, suffix: str, words: l
         np.testing.assert_allclose(indices(clip), [0, 20, 40, 10, 30], atol=1)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "parts", "said"),
+    [
+        (".mp4", 2, "another recording is joined behind what was seen, and cannot be read; split the file"),
+        (".mov", 3, "2 other recordings are joined behind what was seen, and cannot be read; split the file"),
+        (".asf", 2, "another recording is joined behind what was seen, and cannot be read; split the file"),
+        (".mkv", 4, "2 other recordings are joined behind what was seen, and cannot be read; split the file"),
+        (".mkv", 2, ""),
+        (".mp4", 1, ""),
+        (".asf", 1, ""),
+    ],
+)
+def test_joined_recordings_that_are_not_read_are_told_of(tmp_path: Path, suffix: str, parts: int, said: str) -> None:
+    part = write_indexed_clip(tmp_path / f"part{suffix}", 20, fps=10)
+    path = tmp_path / f"joined{suffix}"
+    path.write_bytes(part.read_bytes() * parts)
+    clip = decode(path, Sampling(frames=4), [SPEC])
+    assert (clip.status, clip.reason) == (Status.SHORT if said else Status.OK, said)
+    assert len(indices(clip)) == 4
+
+
 def write_fallen(path: Path, fall_ms: Callable[[int], int]) -> Path:
     """50 frames in 5 s of Matroska, `fall_ms` taken off the time of each cluster (of about a second)."""
     write_indexed_clip(path, 50, fps=10, arguments=["-g", "10", "-cluster_time_limit", "900"])

@@ -94,7 +94,7 @@ STATED = (".avi", ".mkv", ".webm")
 CHANGING = (".avi", ".mkv", ".mov")
 FALLING = (".mkv", ".webm")
 LATE = (".mp4", ".mov", ".mkv")
-JOINABLE = (".mts", ".m2ts", ".mpg", ".mpeg", ".mkv", ".avi", *RAW)
+JOINABLE = (".mp4", ".asf", ".mts", ".m2ts", ".mpg", ".mpeg", ".mkv", ".avi", *RAW)
 # MPEG-2 knows no others.
 MPEG2_RATES = (24.0, 25.0, 30.0, 50.0, 60.0)
 RATES = (1.0, 2.0, 5.0, 8.0, 10.0, 12.5, 15.0, 24.0, 25.0, 29.97, 30.0, 50.0, 60.0)

@@ -37,7 +37,9 @@ _UNSET_CLOCK = ("1970-01-01", "1904-01-01")
 _PROGRESS_TIME = re.compile(r"time=(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 # What it says when it is run only for what it prints about a file.
 _ABOUT_THE_COMMAND = "At least one output file must be specified"
-_COMPLAINT = re.compile(r"^(?:\[[^\]]+\] )?\[(?P<level>error|fatal|panic|warning)\] (?P<what>.*)$", re.MULTILINE)
+_COMPLAINT = re.compile(
+    r"^(?:\[[^\]]+ @ [^\]]+\] )*\[(?P<level>error|fatal|panic|warning)\] (?P<what>.*)$", re.MULTILINE
+)
 
 
 @functools.cache

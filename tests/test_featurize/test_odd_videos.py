@@ -12,9 +12,10 @@ import pytest
 from indexed_clips import index_of, indexed_frames, write_indexed_clip
 from PIL import Image
 
+from benchmarks import corpus
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import DecodedClip
-from featurize.decoding.ffmpeg import Probe, ffmpeg_binary
+from featurize.decoding.ffmpeg import Probe, error_lines, ffmpeg_binary
 from featurize.views.crops import ViewSpec
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
@@ -223,6 +224,27 @@ def test_frames_without_a_container_are_counted_by_decoding(tmp_path: Path, code
         assert clip.container.duration_s == pytest.approx(2, abs=0.13)
         if sampling is SPREAD:
             np.testing.assert_allclose(indices(clip), [0, 10, 20, 30, 40], atol=1)
+
+
+def test_a_last_frame_that_is_made_up_in_part_is_told_of(tmp_path: Path) -> None:
+    """Frames without a container end where the file ends; the decoder completes the last one from the one before."""
+    drawn = corpus.Drawn(seed=1, suffix=".h264", codec="h264", fps=5, count=8)
+    content = corpus.make(drawn, tmp_path).read_bytes()
+    path = tmp_path / "a.h264"
+    partial = 0
+    for share in np.linspace(0.3, 0.98, 15):
+        path.write_bytes(content[: int(len(content) * share)])
+        clip = decode(path, Sampling(fps=5), [corpus.SPEC])
+        partial += clip.status is Status.PARTIAL
+        if clip.status is not Status.PARTIAL:
+            shown = [corpus.number_in(frame) for frame in corpus.frames_in_order(clip)]
+            assert shown == list(range(len(shown))), share
+    assert partial >= 5
+
+
+def test_complaints_are_read_whoever_makes_them() -> None:
+    log = "[vist#0:0/h264 @ 0x5] [dec:h264 @ 0x6] [warning] corrupt decoded frame\n[error] first\n[a @ 0x1] [error] b\n"
+    assert error_lines(log + "[a @ 0x1] [info] [error] is a word\n") == ("corrupt decoded frame", "first", "b")
 
 
 def test_what_has_neither_length_nor_frames_still_fails_with_its_reason(tmp_path: Path) -> None:

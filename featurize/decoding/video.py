@@ -30,6 +30,8 @@ _LOW = Sampling(fps=LOW_FPS, max_frames=MOST_LOW_FRAMES)
 _MOST_MISSING = 0.05
 # So many low-resolution frames more than planned tell that a picture goes on by more than that share.
 _LOW_BEYOND = math.ceil(_MOST_MISSING * MOST_LOW_FRAMES) + 2
+# A length of which fewer low-resolution frames tell is not known well enough to plan for it.
+_FEWEST_LOOKS = 50
 _NO_DURATION = "the clip's duration is unknown, so frames cannot be spread evenly; use --fps"
 
 
@@ -99,6 +101,7 @@ class _Attempt:
         changes_form: whether the size or the pixel format of the picture changes, for which the layout was not made.
         goes_on: whether frames are wanted of a part for which the plan left no room.
         length: of the picture, if it was seen to its end.
+        looks_per_s: how many low-resolution frames a second were planned for.
     """
 
     clip: DecodedClip
@@ -106,6 +109,7 @@ class _Attempt:
     changes_form: bool = False
     goes_on: bool = False
     length: Length | None = None
+    looks_per_s: float = LOW_FPS
 
 
 def _planned_for_its_length(job: _Job, attempt: _Attempt) -> DecodedClip:
@@ -118,6 +122,8 @@ def _planned_for_its_length(job: _Job, attempt: _Attempt) -> DecodedClip:
     if decoded.status is Status.SHORT and (
         _is_well_below(seen.seconds, container) or _lacks_last_bins(job, layout, _seen_times_s(decoded))
     ):
+        if attempt.looks_per_s < LOW_FPS and attempt.looks_per_s * seen.seconds < _FEWEST_LOOKS:
+            seen = measure_length(job.path, container, timeout_s=job.timeout_s)
         again = _decode_planned(job, _for_length(layout, seen)).clip
         return again if job.sampling.needs_duration else _shorter_than_stated(again)
     return _whole_but_for_sound(decoded, job.sampling)
@@ -174,6 +180,7 @@ def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
         changes_form=stream.filters_built > 1 and not layout.one_form,
         goes_on=not stream.timed_out and _goes_on(job, layout, low_times_s, is_full=is_full),
         length=length_of(low_times_s, container.fps) if len(low_times_s) < low.limit + _LOW_BEYOND else None,
+        looks_per_s=low.bins_per_s,
     )
 
 

@@ -127,6 +127,27 @@ def test_a_header_that_states_less_than_there_is_hides_nothing(tmp_path: Path, w
     assert (len(chosen.times_s), chosen.times_s.max() > 4.7) == (20, True)
 
 
+def avi_of_many_frames(folder: Path) -> Path:
+    path = write_indexed_clip(folder / "a.avi", 50, fps=10, arguments=["-q:v", "1"])
+    return understated(path, (b"avih", 24, struct.pack("<I", 90_000)), (b"strh", 40, struct.pack("<I", 90_000)))
+
+
+def matroska_of_hours(folder: Path) -> Path:
+    path = write_indexed_clip(folder / "a.mkv", 50, fps=10)
+    return understated(path, (b"\x44\x89\x88", 3, struct.pack(">d", 9_000_000.0)))
+
+
+@pytest.mark.parametrize("write", [avi_of_many_frames, matroska_of_hours])
+def test_a_header_that_states_hours_does_not_thin_seconds_out(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    path = write(tmp_path)
+    assert indices(decode(path, SPREAD, [SPEC])) == [0, 10, 20, 30, 40]
+    thin = decode(path, THIN, [SPEC])
+    assert (thin.status, indices(thin)) == (Status.SHORT, [0, 10, 20, 30, 40])
+    assert thin.reason.startswith("the picture lasts 5.0 s of the "), thin.container.duration_s
+    assert thin.container.duration_s > 4000
+    assert len(thin.motion.times_s) == 40
+
+
 def test_a_long_clip_behind_a_short_header_is_seen_to_its_end(tmp_path: Path) -> None:
     """100 s of picture behind a header of one second: more than is looked at before the length is measured."""
     path = write_jpegs(tmp_path / "a.avi", [jpeg(index // 4) for index in range(200)], fps=2)

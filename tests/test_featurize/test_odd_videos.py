@@ -205,13 +205,7 @@ def write_fallen(path: Path, fall_ms: Callable[[int], int]) -> Path:
     """50 frames in 5 s of Matroska, `fall_ms` taken off the time of each cluster (of about a second)."""
     write_indexed_clip(path, 50, fps=10, arguments=["-g", "10", "-cluster_time_limit", "900"])
     content = bytearray(path.read_bytes())
-    place = content.find(b"\x1f\x43\xb6\x75")
-    while place >= 0:
-        start = content.index(b"\xe7", place) + 2
-        stop = start + (content[start - 1] & 0x7F)
-        time_ms = int.from_bytes(content[start:stop], "big")
-        content[start:stop] = (time_ms - fall_ms(time_ms)).to_bytes(stop - start, "big")
-        place = content.find(b"\x1f\x43\xb6\x75", place + 4)
+    corpus.let_fall(content, fall_ms)
     path.write_bytes(content)
     return path
 

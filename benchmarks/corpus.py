@@ -461,7 +461,9 @@ def examine(drawn: Drawn, folder: Path) -> Outcome:
         outcome.statuses.append(clip.status.name)
         outcome.frames += len(clip.times_s)
         faults = [f"{_words(sampling)}: {fault}" for fault in faults_of(drawn, clip, sampling, there)]
-        if drawn.form == "damaged" and clip.status in (Status.OK, Status.SHORT):
+        # Frames without a container that end in the midst of one are damaged, and no index tells where they should.
+        hurt = drawn.form == "damaged" or (drawn.form == "cut" and drawn.suffix in RAW)
+        if hurt and clip.status in (Status.OK, Status.SHORT):
             outcome.unnoticed += bool(faults)
         else:
             outcome.faults += faults

@@ -123,7 +123,8 @@ def _planned_for_its_length(job: _Job, attempt: _Attempt) -> DecodedClip:
         _is_well_below(seen.seconds, container) or _lacks_last_bins(job, layout, _seen_times_s(decoded))
     ):
         if attempt.looks_per_s < LOW_FPS and attempt.looks_per_s * seen.seconds < _FEWEST_LOOKS:
-            seen = measure_length(job.path, container, timeout_s=job.timeout_s)
+            measured = measure_length(job.path, container, timeout_s=job.timeout_s)
+            seen = measured if is_known(measured.seconds) else seen
         again = _decode_planned(job, _for_length(layout, seen)).clip
         return again if job.sampling.needs_duration else _shorter_than_stated(again)
     return _whole_but_for_sound(decoded, job.sampling)
@@ -177,7 +178,7 @@ def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
     return _Attempt(
         clip=decoded,
         layout=layout,
-        changes_form=stream.filters_built > 1 and not layout.one_form,
+        changes_form=stream.filters_built > 1 and not (layout.one_form or stream.timed_out),
         goes_on=not stream.timed_out and _goes_on(job, layout, low_times_s, is_full=is_full),
         length=length_of(low_times_s, container.fps) if len(low_times_s) < low.limit + _LOW_BEYOND else None,
         looks_per_s=low.bins_per_s,

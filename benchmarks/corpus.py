@@ -119,7 +119,7 @@ ENCODING_TIMEOUT_S = 120
 # What a time may be off beyond one frame: Matroska counts milliseconds, MPEG-PS its own clock.
 ROUNDING_S = 0.02
 PRIMING_S = 0.1
-FALLING_BLUR_S = 0.25
+FALLING_BLUR_FRAMES = 5
 # By what share of it a picture may be longer than its header states, without being planned anew.
 UNSTATED = 0.05
 
@@ -413,10 +413,13 @@ def _untrue(drawn: Drawn, numbers: Sequence[int | None], clip: DecodedClip, firs
     # A clip's time begins with what can be read of it, or with its sound, which coders begin a moment before.
     primed_s = min(max(0.0, clip.times_s[0] - times_s[0]), PRIMING_S) if drawn.sound_s and known else 0.0
     off_s = np.min([np.abs(clip.times_s + shift - times_s) for shift in (0.0, first / drawn.fps, -primed_s)], axis=0)
-    # Times that fall among frames which are coded out of order leave it open when these were shown.
-    blur_s = FALLING_BLUR_S if drawn.form == "falling" else 0.0
-    if len(off_s) and off_s.max() > 1 / drawn.fps + ROUNDING_S + blur_s:
+    if len(off_s) and off_s.max() > 1 / drawn.fps + ROUNDING_S + _blur_s(drawn):
         yield f"a frame stands {off_s.max():.3f} s off ({drawn.fps:g} a second): {known} at {clip.times_s.tolist()}"
+
+
+def _blur_s(drawn: Drawn) -> float:
+    """Times that fall among frames which are coded out of order leave it open when these were shown."""
+    return FALLING_BLUR_FRAMES / drawn.fps if drawn.form == "falling" else 0.0
 
 
 def _uncovered(
@@ -431,7 +434,7 @@ def _uncovered(
     stated_s = max(length_s, drawn.late_s + drawn.sound_s)
     rate = (sampling.frames or 0) / stated_s or min(sampling.fps or 0.0, sampling.max_frames / length_s)
     # A length that no header states is seen to an eighth of a second.
-    most_s = (1 + UNSTATED) / rate + float(gaps.max()) + 2 * ROUNDING_S + 0.125
+    most_s = (1 + UNSTATED) / rate + float(gaps.max()) + 2 * ROUNDING_S + 0.125 + _blur_s(drawn)
     begins_s = (numbers[0] - min(there)) / drawn.fps if numbers else length_s
     ends_s = (max(there) + 1 - max(numbers, default=0)) / drawn.fps - UNSTATED * length_s
     apart_s = max(begins_s, ends_s, *(np.diff(numbers) / drawn.fps))

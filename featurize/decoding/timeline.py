@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.decoding.ffmpeg import FrameStream, Probe, as_file, stream_frames
+from featurize.motion.image_facts import LOW_FPS
 from featurize.views.sampling import SamplingPlan
 
 # Decoders give frames a little out of order where data is damaged; a clock that was set back falls by more than this.
@@ -21,7 +22,8 @@ _USUAL_FPS = 10.0
 # A time so far from the one before, next to how far apart times are otherwise, is a hole and no picture.
 _HOLE_GAPS = 10
 _LEAST_HOLE_S = 2.0
-_LOOKS_PER_S = 8.0
+_FEWEST_FOR_GAP = 3
+_LOOKS_PER_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ def length_of(times_s: NDArray[np.float64], fps: float) -> Length:
     """The length of a picture of which frames were seen at `times_s`, in any order, among them the first and last."""
     if not len(times_s):
         return Length(start_s=0.0, seconds=float("nan"))
-    gap_s = 1 / fps if fps > 0 else 1 / _LOOKS_PER_S
+    gap_s = 1 / fps if fps > 0 else 1 / LOW_FPS
     return Length(start_s=float(times_s.min()), seconds=float(np.ptp(times_s)) + gap_s)
 
 
@@ -75,7 +77,11 @@ def measure_length(path: Path, container: Probe, *, timeout_s: float) -> Length:
     stream = FrameStream()
     for _ in stream_frames(arguments, stream, timeout_s=timeout_s):
         pass
-    return length_of(np.array(stream.times_s("low")), container.fps)
+    times_s = np.array(stream.times_s("low"))
+    if len(times_s) < _FEWEST_FOR_GAP:
+        return length_of(times_s, container.fps)
+    # Where no container states a rate, what ffmpeg prints for one is a guess.
+    return length_of(times_s, 1 / float(np.median(np.diff(times_s))))
 
 
 def is_known(duration_s: float) -> bool:

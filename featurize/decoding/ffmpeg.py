@@ -24,6 +24,8 @@ from featurize.decoding.watchdog import FRAME_LINE, FrameWatch, run_to_its_end
 
 _PROBE_TIMEOUT_S = 30.0
 _SEVERAL = 2
+# Frames as PPM, each of them. In ticks of the rate that ffmpeg makes out, two of a varying one would stand at one time.
+AS_PPM = ("-fps_mode", "passthrough", "-enc_time_base", "1:1000000", "-f", "image2pipe", "-c:v", "ppm")
 _MOST_LOG_BYTES = 8 * 2**20
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _INPUT = re.compile(r"Input #0, ([^ ]+), from ")
@@ -209,7 +211,7 @@ def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: f
     """Run ffmpeg so that it writes PPM pictures to its standard output, and yield them as they come.
 
     Args:
-        arguments: everything after the global options; the output must be `-f image2pipe -c:v ppm pipe:1`.
+        arguments: everything after the global options; the output must be `*AS_PPM, "pipe:1"`.
         stream: filled in with how it ended.
         timeout_s: seconds without a new frame after which ffmpeg is killed.
 

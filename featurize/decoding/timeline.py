@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.decoding.ffmpeg import FrameStream, Probe, as_file, stream_frames
+from featurize.decoding.ffmpeg import AS_PPM, FrameStream, Probe, as_file, stream_frames
 from featurize.motion.image_facts import LOW_FPS
 from featurize.views.sampling import SamplingPlan
 
@@ -72,8 +72,18 @@ def measure_length(path: Path, container: Probe, *, timeout_s: float) -> Length:
     looks = SamplingPlan(bins_per_s=_LOOKS_PER_S, expected=0, limit=0)
     tiny = "scale=w=16:h=16:flags=neighbor,format=rgb24,showinfo@low=checksum=0[low]"
     graph = f"[0:{container.track}]{unbroken_filter(container.fps)},{looks.select_filter},{tiny}"
-    as_ppm = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
-    arguments = ["-reinit_filter", "0", "-i", as_file(path), "-filter_complex", graph, "-map", "[low]", *as_ppm]
+    arguments = [
+        "-reinit_filter",
+        "0",
+        "-i",
+        as_file(path),
+        "-filter_complex",
+        graph,
+        "-map",
+        "[low]",
+        *AS_PPM,
+        "pipe:1",
+    ]
     stream = FrameStream()
     for _ in stream_frames(arguments, stream, timeout_s=timeout_s):
         pass

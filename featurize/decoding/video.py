@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.decoding.decoded import DecodedClip, no_frames
-from featurize.decoding.ffmpeg import FrameStream, Probe, as_file, probe, stream_frames
+from featurize.decoding.ffmpeg import AS_PPM, FrameStream, Probe, as_file, probe, stream_frames
 from featurize.decoding.joined import recordings_not_read
 from featurize.decoding.ppm import ppm_frames_alike
 from featurize.decoding.scratch import require_space, scratch_space
@@ -236,9 +236,8 @@ def _arguments(job: _Job, layout: _Layout, plan: SamplingPlan, low: SamplingPlan
         "showinfo@low=checksum=0[low]"
     )
     build_once = ["-reinit_filter", "0"] if layout.one_form else []
-    as_ppm = ["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm"]
-    pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), *as_ppm, "pipe:1"]
-    file = ["-map", "[low]", "-frames:v", str(low.limit + _LOW_BEYOND), *as_ppm, "-y", str(lowres_path)]
+    pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), *AS_PPM, "pipe:1"]
+    file = ["-map", "[low]", "-frames:v", str(low.limit + _LOW_BEYOND), *AS_PPM, "-y", str(lowres_path)]
     return [*build_once, "-i", as_file(job.path), "-filter_complex", graph, *pipe, *file]
 
 

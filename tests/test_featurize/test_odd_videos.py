@@ -241,6 +241,15 @@ def test_frames_without_a_container_are_counted_by_decoding(tmp_path: Path, code
             np.testing.assert_allclose(indices(clip), [0, 10, 20, 30, 40], atol=1)
 
 
+def test_a_rate_that_varies_is_no_damage(tmp_path: Path) -> None:
+    """ffmpeg makes out one frame a second where some are half a second apart."""
+    drawn = corpus.Drawn(seed=1, suffix=".mkv", codec="h264", fps=2, count=25, kept_of=11)
+    clip = decode(corpus.make(drawn, tmp_path), Sampling(fps=0.5), [corpus.SPEC])
+    assert (clip.status, clip.reason) == (Status.OK, "")
+    shown = [corpus.number_in(frame) for frame in corpus.frames_in_order(clip)]
+    assert shown == [min(set(range(first, first + 4)) & set(drawn.numbers)) for first in range(0, 25, 4)]
+
+
 def test_a_few_frames_without_a_container_are_spread_too(tmp_path: Path) -> None:
     for fps in (5, 25):
         drawn = corpus.Drawn(seed=1, suffix=".h264", codec="h264", fps=fps, count=4)

@@ -38,6 +38,8 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 -p store -p featurize -p heads -p trapline
+	$(BIN)/mypy --platform darwin -p store -p featurize -p heads -p trapline
 	$(BIN)/lint-imports
 
 check: lint

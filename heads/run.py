@@ -44,6 +44,8 @@ _BLEND = "heads blend --run {run}"
 _FRAMES = "heads train --run {run} --frame-scores ..."
 _ADD = "heads blend --run {run} --add ..."
 _NO_FILE_NAME_HAS = '/\\:*?"<>|'
+_PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in range(10))
+_NO_FILE_IS_CALLED = frozenset({"con", "prn", "aux", "nul", *_PORTS})
 _WRITTEN_WITH = "written_with"  # in metrics.json: file name -> sha256
 
 
@@ -388,7 +390,13 @@ class RunDirectory:
 
 
 def can_name_file(name: str) -> bool:
-    """Whether `name` is safe as a file name: it cannot lead out of the run directory, and every system takes it."""
+    """Whether every system takes `name` as a file name, and it cannot lead out of the run directory."""
+    is_device = name.partition(".")[0].lower() in _NO_FILE_IS_CALLED
+    return _stays_inside(name) and not name.endswith((".", " ")) and not is_device
+
+
+def _stays_inside(name: str) -> bool:
+    """What runs have always asked of the name of a head: it cannot lead out of the run directory."""
     return bool(name) and not name.startswith(".") and not any(letter in name for letter in _NO_FILE_NAME_HAS)
 
 
@@ -398,6 +406,6 @@ def _plain(name: str) -> str:
     Raises:
         RunError: it is not.
     """
-    if not can_name_file(name):
+    if not _stays_inside(name):
         raise RunError(f"'{name}' cannot name a head: it becomes a file name; use letters, digits, '-', '_', '+', '.'")
     return name

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import io
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ _UNWRAPPED = 1000
 
 def run(app: "typer.Typer") -> None:
     """Run a Typer application: a TraplineError becomes one sentence on stderr and exit code 1."""
+    _print_any_letter()
     try:
         app()
     except TraplineError as error:
@@ -29,9 +31,21 @@ def run(app: "typer.Typer") -> None:
         sys.exit(1)
 
 
+def _print_any_letter() -> None:
+    """Show letters that the console, or the file that output goes to, has no code for by their numbers."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not _is_unicode(stream):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _is_unicode(stream: Any) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
 def print_json(result: Any) -> None:
     """Print `result` to stdout as indented JSON; NaN is refused, since other tools cannot read it."""
-    print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+    plain = not _is_unicode(sys.stdout)
+    print(json.dumps(result, indent=2, ensure_ascii=plain, allow_nan=False))
 
 
 def human_bytes(size: float) -> str:

@@ -17,6 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from store.portable import is_running, sync_folder
+
 _TEMPORARY = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{16}(?:\.[^.]+)?")
 _FORMER = re.compile(r"\..+\.\d+\.tmp(?:\.[^.]+)?")
 _STALE_AFTER_S = 24 * 3600.0
@@ -64,15 +66,6 @@ def replacing(path: Path, ending: str = "") -> Iterator[Path]:
             temporary.unlink()
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def temporary_name(ending: str = "") -> str:
     """A name for a file in the making, which tells the host and the process that makes it."""
     return f".tmp-{_host()}-{os.getpid()}-{secrets.token_hex(8)}{ending}"
@@ -110,21 +103,11 @@ def is_abandoned(path: Path, *, former: bool = False) -> bool:
     if match is None and not (former and _FORMER.fullmatch(path.name)):
         return False
     if match is not None and match["host"] == _host():
-        return not _is_running(int(match["pid"]))
+        return not is_running(int(match["pid"]))
     try:
         return time.time() - path.stat().st_mtime > _STALE_AFTER_S
     except FileNotFoundError:
         return False
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @cache

@@ -7,7 +7,6 @@ import functools
 import math
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from featurize.decoding.ppm import ppm_frames
 from featurize.decoding.tracks import choose_track, packets_read, video_tracks
-from featurize.decoding.watchdog import FRAME_LINE, FrameWatch, run_to_its_end
+from featurize.decoding.watchdog import FRAME_LINE, FrameWatch, open_log, run_to_its_end
 
 _PROBE_TIMEOUT_S = 30.0
 _SEVERAL = 2
@@ -218,7 +217,7 @@ def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: f
     Yields:
         (H, W, 3) uint8 pictures; a picture that was cut off is not among them.
     """
-    with tempfile.TemporaryFile() as log_file:
+    with open_log() as log_file:
         process = subprocess.Popen(
             [*_base_command(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log_file
         )

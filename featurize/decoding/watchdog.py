@@ -6,8 +6,9 @@ A clock goes on while Ctrl-Z or a laptop's lid holds everything up; what is coun
 import math
 import os
 import subprocess
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import IO, Self
 
@@ -15,6 +16,11 @@ _STEP_S = 1.0
 _READ_BYTES = 2**20
 # What the filter `showinfo` prints with every frame.
 FRAME_LINE = b" pts_time:"
+
+
+def open_log() -> IO[bytes]:
+    """A temporary file for what a decoder prints, which `FrameWatch` can read beside it."""
+    return tempfile.TemporaryFile() if hasattr(os, "pread") else tempfile.NamedTemporaryFile()
 
 
 class FrameWatch:
@@ -30,10 +36,9 @@ class FrameWatch:
     def __init__(self, process: "subprocess.Popen[bytes]", log: IO[bytes], timeout_s: float) -> None:
         self.timed_out = False
         self._process = process
-        self._log = log
+        self._tail = _Tail(log)
         self._steps = _steps(timeout_s)
         self._idle_steps = 0
-        self._read_bytes = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
 
@@ -50,10 +55,8 @@ class FrameWatch:
                 return
 
     def _log_tells_of_frames(self) -> bool:
-        """Whether a frame was logged since the last call; the decoder's own place in the file does not move."""
-        new = os.pread(self._log.fileno(), _READ_BYTES, self._read_bytes)
-        self._read_bytes += len(new)
-        return FRAME_LINE in new
+        """Whether a frame was logged since the last call."""
+        return FRAME_LINE in self._tail.read()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -64,6 +67,38 @@ class FrameWatch:
     ) -> None:
         self._over.set()
         self._thread.join()
+        self._tail.close()
+
+
+class _Tail:
+    """What is new in a log that a decoder writes to; the decoder's own place in the file does not move.
+
+    Without `pread` that takes a second handle, which Windows gives for a temporary file to those who ask for one.
+    """
+
+    def __init__(self, log: IO[bytes]) -> None:
+        self._log, self._position = log, 0
+        self._pread: Callable[[int, int, int], bytes] | None = getattr(os, "pread", None)
+        self._again: IO[bytes] | None = None
+        if self._pread is None:
+            self._again = open(log.name, "rb", opener=_open_temporary)  # noqa: SIM115
+
+    def read(self) -> bytes:
+        if self._again is not None:
+            return self._again.read(_READ_BYTES)
+        if self._pread is None:
+            return b""
+        new = self._pread(self._log.fileno(), _READ_BYTES, self._position)
+        self._position += len(new)
+        return new
+
+    def close(self) -> None:
+        if self._again is not None:
+            self._again.close()
+
+
+def _open_temporary(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_TEMPORARY", 0))
 
 
 def run_to_its_end(command: Sequence[str], *, timeout_s: float) -> "subprocess.CompletedProcess[bytes] | None":

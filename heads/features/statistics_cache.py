@@ -9,8 +9,8 @@ deleted at any time. Files beside the folders are of an earlier Trapline; what t
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +49,12 @@ def cached_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[s
     if missing and len(rows) >= _FEWEST_REMEMBERED and _writable(reader):
         with atomic_path(reader.cache / f"{digest}{_MARKS}") as temporary, temporary.open("wb") as file:
             np.save(file, marks)
-        with _new_files([paths[name] for name in missing], (len(rows), reader.dim)) as written:
-            made = dict(zip(missing, written, strict=True))
-            _fill(made, reader, rows, marks)
-        found |= made
+        _write_files(
+            [paths[name] for name in missing],
+            (len(rows), reader.dim),
+            lambda written: _fill(dict(zip(missing, written, strict=True)), reader, rows, marks),
+        )
+        found |= {name: _mapped(paths[name]) for name in missing}
     elif missing:
         made = {name: np.zeros((len(rows), reader.dim), np.float32) for name in missing}
         _fill(made, reader, rows, marks)
@@ -128,16 +130,14 @@ def _writable(reader: Reader) -> bool:
         return False
 
 
-@contextmanager
-def _new_files(paths: Sequence[Path], shape: tuple[int, int]) -> Iterator[list[NDArray[np.float32]]]:
-    """Arrays of zeros on the disk, which become `paths`, and cannot be changed any more, when all is done."""
+def _write_files(
+    paths: Sequence[Path], shape: tuple[int, int], fill: Callable[[list[NDArray[np.float32]]], None]
+) -> None:
+    """Write arrays of zeros, which `fill` then fills, to `paths`: whole or not at all."""
     with ExitStack() as stack:
         temporary = [stack.enter_context(atomic_path(path)) for path in paths]
-        opened = [np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape) for path in temporary]
-        yield list(opened)
-        for each in opened:
-            each.flush()
-            each.flags.writeable = False
+        fill([np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape) for path in temporary])
+        # Nothing maps them any more: not every system renames a file that is mapped.
 
 
 def _mapped(path: Path) -> NDArray[np.float32]:

@@ -100,9 +100,15 @@ def resolve_heads(
             continue
         heads += _on_keys(config, keys, spelt)
     names = [head.name for head in heads]
-    if len(set(names)) < len(names):
+    if len({name.casefold() for name in names}) < len(names):  # they become files, on systems that know no case too
         raise RecipeError(
             f"the recipe trains {name_a_few(sorted(names))} more than once; give heads a `name` of their own"
+        )
+    unfit = [name for name in names if not can_name_file(name)]
+    if unfit:
+        raise RecipeError(
+            f"'{unfit[0]}' cannot name a head: it becomes a file name, which not every system takes; use letters, "
+            "digits, '-', '_', '+', '.'"
         )
     if BLEND in names:
         raise RecipeError(f"a head cannot be called '{BLEND}', the run's own blend is; give it another `name`")

@@ -21,6 +21,7 @@ from store.access.places import Places, places_of, relocated
 from store.errors import CorruptPartError, StoreError, StoreReadError
 from store.format.feature_part import KIND
 from store.format.open_part import open_part
+from store.portable import open_to_read, read_at
 
 _HELD_OPEN = 64
 _THREADS = 4
@@ -107,7 +108,7 @@ class BlockReader:
         if descriptor is not None:
             _read_fully(descriptor, out, position, path)
             return
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_to_read(path)
         held = self._hold(places, number, descriptor)
         try:
             _read_fully(descriptor, out, position, path)
@@ -158,7 +159,7 @@ def _read_cached(places: Places, pairs: list[Pair]) -> list[Pair]:
     Returns:
         The pairs of clip and array that are left, for whatever reason: a real error comes up when they are read.
     """
-    part_of, features_at, held, preadv = places.part_of, places.features_at, places.held, os.preadv
+    part_of, features_at, held, preadv = places.part_of, places.features_at, places.held, getattr(os, "preadv")  # noqa: B009  there wherever `_CACHED_ONLY` is
     left = []
     for pair in pairs:
         clip, out = pair
@@ -178,7 +179,7 @@ def _read_fully(descriptor: int, out: NDArray[Any], position: int, path: Path) -
     """Fill `out` from `position`; a short read goes on where it stopped."""
     rest, done = out.data.cast("B"), 0
     while done < len(rest):
-        count = os.preadv(descriptor, [rest[done:]], position + done)
+        count = read_at(descriptor, rest[done:], position + done)
         if count == 0:
             raise CorruptPartError(f"{path}: ends before its rows do; run `store repair`")
         done += count

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from store.errors import StoreWriteError
 from store.files import replacing
+from store.portable import open_new, write_some
 
 HEADER_BYTES = 4096
 _WRITE_BYTES = 64 * 2**20
@@ -56,7 +57,7 @@ def _commit(path: Path, write: Callable[[int], None]) -> None:
 
 
 def _write_durably(path: Path, write: Callable[[int], None]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    descriptor = open_new(path)
     try:
         write(descriptor)
         os.fsync(descriptor)
@@ -93,7 +94,7 @@ def _batched(pieces: Iterable[memoryview]) -> Iterator[list[memoryview]]:
 def _write_all(descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
     rest = [piece for piece in pieces if len(piece)]
     while rest:
-        written = os.writev(descriptor, rest)
+        written = write_some(descriptor, rest)
         while rest and written >= len(rest[0]):
             written -= len(rest.pop(0))
         if rest:

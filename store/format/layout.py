@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from store.errors import CorruptPartError, StoreReadError, StoreWriteError
-from store.files import sync_folder
 from store.format.commit import commit_bytes
 from store.format.part_names import list_parts
 from store.key import FeatureKey
+from store.portable import sync_folder
 
 SPEC = "spec.json"
 

@@ -10,13 +10,13 @@ from store.access.rows import valid_rows
 from store.access.writer import MAX_PART_BYTES, per_frame_layout
 from store.errors import StoreError, StoreReadError, StoreWriteError
 from store.featurestore import CLIPS_PER_PART, FeatureStore
-from store.files import sync_folder
 from store.format.clip_part import clip_row, encode_clips
 from store.format.commit import commit_part
 from store.format.feature_part import encode_features
 from store.format.part_names import merged_part_name
 from store.key import FeatureKey
 from store.maintenance.verify import require_sealed, size_bytes
+from store.portable import sync_folder, unless_in_use
 from store.records import ClipFacts, ClipFeatures
 
 Row = TypeVar("Row", bound=ClipFeatures | ClipFacts)
@@ -137,7 +137,8 @@ def _merge(
         for batch in batches:
             commit_part(folder / merged_part_name(group[-1].path.name), encode(batch))
         for part in group:
-            part.path.unlink(missing_ok=True)
+            with unless_in_use():  # both say the same, and the next compaction removes it
+                part.path.unlink(missing_ok=True)
         sync_folder(folder)
     except StoreError:
         raise

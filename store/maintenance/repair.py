@@ -6,11 +6,12 @@ from pathlib import Path
 
 from store.errors import CorruptPartError, StoreWriteError
 from store.featurestore import FeatureStore
-from store.files import remove_abandoned, sync_folder
+from store.files import remove_abandoned
 from store.format.commit import commit_bytes
 from store.format.layout import SPEC, make_folder, write_spec
 from store.format.part_names import list_parts
 from store.maintenance.verify import Problem, part_key, verify_store
+from store.portable import sync_folder
 
 QUARANTINE = "quarantine"
 

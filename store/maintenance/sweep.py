@@ -11,8 +11,8 @@ import yaml
 from store.cache import bytes_of, cached_files, remove_files, useless_files
 from store.errors import ConfigError, StoreNotFoundError, StoreWriteError
 from store.featurestore import FeatureStore
-from store.files import sync_folder
 from store.key import FeatureKey
+from store.portable import sync_folder
 
 _EVERY_SOURCE = "each"
 _DOOMED = ".removed-"

@@ -23,7 +23,7 @@ _USUAL_FPS = 10.0
 _HOLE_GAPS = 10
 _LEAST_HOLE_S = 2.0
 _FEWEST_FOR_GAP = 3
-_LOOKS_PER_S = 30.0
+_LOOKS_PER_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -256,6 +256,9 @@ def test_a_few_frames_without_a_container_are_spread_too(tmp_path: Path) -> None
         clip = decode(corpus.make(drawn, tmp_path), Sampling(frames=2), [corpus.SPEC])
         assert [corpus.number_in(frame) for frame in corpus.frames_in_order(clip)] == [0, 2]
         assert (clip.status, clip.container.duration_s) == (Status.OK, pytest.approx(4 / fps, abs=0.02))
+    drawn = corpus.Drawn(seed=1, suffix=".hevc", codec="hevc", fps=60, count=19)
+    dense = decode(corpus.make(drawn, tmp_path), Sampling(frames=15), [corpus.SPEC])
+    assert (dense.status, len(dense.times_s)) == (Status.OK, 15)
 
 
 def test_a_last_frame_that_is_made_up_in_part_is_told_of(tmp_path: Path) -> None:

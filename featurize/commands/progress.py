@@ -123,9 +123,16 @@ def _print_done(console: Console, facts: dict[str, Any]) -> None:
         soft_wrap=True,
     )
     for view, clips in facts["seen_whole_by"].items():
+        what = "clip" if clips == 1 else "clips"
         console.print(
-            f"seen in whole frames only by the {view} view: {clips} (nothing stands out from the "
-            "background, or nearly everything does, or too few frames; `--preview` shows it)",
+            f"the {view} view showed whole frames of {clips} {what} in which it found nothing to cut out, as in most "
+            "blank ones (`--preview` shows what it finds)",
+            soft_wrap=True,
+        )
+    if facts["short"]:
+        console.print(
+            "short: fewer frames than were asked for, and none is repeated; no damage where clips simply have fewer a "
+            "second (`store ls` has the reasons)",
             soft_wrap=True,
         )
     if facts["without_sound"]:

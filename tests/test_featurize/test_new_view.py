@@ -76,7 +76,7 @@ def test_a_view_that_is_added_to_the_table_is_featurized_under_a_key_of_its_own(
     assert np.abs(row.features - other.features).max() > 0.1
     monkeypatch.setitem(VIEWS, "left", LeftPart(share=1.0))
     assert featurize_folder(request, tmp_path / "store", as_json=False) == 0
-    assert "seen in whole frames only by the left view: 1" in capsys.readouterr().out
+    assert "the left view showed whole frames of 1 clip in which it found nothing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("sampling", [Sampling(fps=4), Sampling(frames=6, choose="motion")], ids=["3/s", "by motion"])

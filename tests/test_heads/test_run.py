@@ -9,7 +9,7 @@ from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import PredictionError, RunError
 from heads.recipe import HeadConfig, Recipe, load_recipe
-from heads.run import RunDirectory
+from heads.run import RunDirectory, can_name_file
 from heads.workflows.compare_metadata import OTHER_METADATA
 from heads.workflows.compare_splits import RANDOM_SPLIT
 from store.files import temporary_name, write_json
@@ -156,3 +156,13 @@ def test_a_blend_of_before_the_digests_is_read_as_it_is(tmp_path: Path) -> None:
     write_json(run.metrics_path, {"chosen": "mean"})
     assert run.read_metrics() == {"chosen": "mean"}
     assert run.read_blend() == {"method": "mean"}
+
+
+@pytest.mark.parametrize("name", ["con", "AUX.v2", "lpt1", "ends.", "ends ", "a:b", "", ".hidden"])
+def test_no_file_is_called_what_some_system_refuses(name: str) -> None:
+    assert not can_name_file(name)
+
+
+@pytest.mark.parametrize("name", ["console", "auxiliary", "com", "deviation-a+motion", "größe"])
+def test_what_every_system_takes_can_name_a_file(name: str) -> None:
+    assert can_name_file(name)

@@ -3,7 +3,6 @@
 A part lies between `<!-- made: NAME -->` and `<!-- end -->`; what is around it is written by hand.
 """
 
-import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -12,23 +11,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from heads.recipe import HeadConfig, Recipe
+from heads.recipe.describe import descriptions
 from heads.recipe.kinds import HEAD_KINDS
+from heads.report.glossary import WORDS
 
 _DOCS = Path(__file__).parent
 
 
 def pages() -> dict[Path, str]:
     """The pages that have such parts, with the parts as they should be."""
-    sections = {"recipe": _recipe(), "head": _head(), **_drawings()}
-    return {_DOCS / name: _filled(_DOCS / name, sections) for name in ("architecture.md", "recipes.md")}
-
-
-def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """What the docstring says of each field, under `Attributes:`."""
-    text = inspect.getdoc(model) or ""
-    listed = text.partition("Attributes:\n")[2].partition("\n\n")[0]
-    found = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", listed, re.MULTILINE)
-    return {name: " ".join(told.split()) for name, told in found}
+    sections = {"recipe": _recipe(), "head": _head(), "words": _words(), **_drawings()}
+    return {_DOCS / name: _filled(_DOCS / name, sections) for name in ("architecture.md", "glossary.md", "recipes.md")}
 
 
 def layers(package: str) -> list[list[str]]:
@@ -52,6 +45,10 @@ def _recipe() -> str:
     told = descriptions(Recipe)
     rows = [f"| `{name}` | {_value(_default(Recipe, name))} | {_cell(told[name])} |" for name in Recipe.model_fields]
     return "\n".join(["| setting | default | what it is |", "|---|---|---|", *rows, ""])
+
+
+def _words() -> str:
+    return "\n\n".join(f"**{word}**: {meaning}" for word, meaning in WORDS.items()) + "\n"
 
 
 def _head() -> str:

@@ -17,7 +17,10 @@ def main() -> None:
 
 @app.callback()
 def heads() -> None:
-    """Train light heads on cached features, blend them, and show what each adds."""
+    """Train light heads on cached features, blend them, and show what each adds.
+
+    Words such as head, fold, out of fold and blend are explained at the end of every report, and in docs/glossary.md.
+    """
 
 
 Store = Annotated[Path, typer.Option(help="Folder of the feature store.")]

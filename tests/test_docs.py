@@ -29,6 +29,7 @@ import store.records
 from heads.data.class_names import BLANK_WORDS
 from heads.data.tables import EMPTY_WORDS, ID_COLUMNS
 from heads.recipe import HeadConfig, Recipe
+from heads.recipe.describe import descriptions
 from heads.recipe.kinds import HEAD_KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +87,7 @@ def test_parts_of_pages_that_the_code_says_are_up_to_date() -> None:
 
 @pytest.mark.parametrize("model", [HeadConfig, Recipe])
 def test_every_setting_of_a_recipe_says_what_it_is(model: type[BaseModel]) -> None:
-    told = script(ROOT / "docs" / "make_sections.py").descriptions(model)
+    told = descriptions(model)
     assert list(told) == list(model.model_fields), "`Attributes:` lists the fields, in their order"
     assert [name for name, text in told.items() if len(text) < 15] == []
     page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from heads.report.comparison import Comparison, difference_table, sentences_on, 
 from heads.report.figures.charts import fold_chart, reliability_chart, removal_chart, species_chart
 from heads.report.figures.small_multiples import species_reliability
 from heads.report.files import ClipFiles
+from heads.report.glossary import WORDS
 from heads.report.run_facts import RunFacts, read_run
 from heads.report.strips import StripMaker
 from heads.report.tables.confusion import confusion_table
@@ -126,6 +127,7 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         listings=listings,
         bad_clips=bad_clips_table(facts),
         settings=settings_tables(facts),
+        words=WORDS,
         config=yaml.safe_dump(dict(facts.config), sort_keys=False, allow_unicode=True) if facts.config else "",
     )
     strips = {card.clip_id: card.strip for listing in listings for card in listing.cards}

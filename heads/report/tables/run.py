@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from heads.evaluation.standard_errors import clip_losses
+from heads.recipe import HeadConfig
+from heads.recipe.describe import descriptions
 from heads.report.run_facts import RunFacts
 from heads.report.tables.cells import Column, Row, Table, change, columns, number, percent, text
 
@@ -179,13 +181,17 @@ def bad_clips_table(facts: RunFacts) -> Table:
 
 
 def settings_tables(facts: RunFacts) -> list[Table]:
-    """What each head was made from, key by key."""
+    """What each head was made from, key by key, and what each of its settings is."""
+    meanings = {f"settings.{name}": told for name, told in descriptions(HeadConfig).items()}
     return [
         Table(
             key=f"head-{place}",
             caption=name,
-            columns=columns(("Setting", "", "text"), ("Value", "", "text")),
-            rows=tuple(Row(cells=(text(key), text(value))) for key, value in _flat(head)),
+            columns=columns(("Setting", "", "text"), ("Value", "", "text"), ("What it is", "", "text")),
+            rows=tuple(
+                Row(cells=(text(key), text(value), text(meanings.get(key, ""), tone="quiet")))
+                for key, value in _flat(head)
+            ),
         )
         for place, (name, head) in enumerate({**facts.heads, **facts.added}.items())
     ]

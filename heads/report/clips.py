@@ -232,7 +232,7 @@ def _table(facts: RunFacts, ranking: _Ranking, links: Mapping[str, str]) -> Tabl
         )
         for clip, score, why in zip(ranking.clips, ranking.scores, ranking.why, strict=True)
     ]
-    return Table(
+    table = Table(
         key=ranking.key,
         caption=ranking.caption,
         columns=(
@@ -244,6 +244,7 @@ def _table(facts: RunFacts, ranking: _Ranking, links: Mapping[str, str]) -> Tabl
         rows=tuple(rows),
         filter_label="Filter clips",
     )
+    return table if facts.has_sites else table.without("Site")
 
 
 def _csv(facts: RunFacts, ranking: _Ranking) -> str:
@@ -251,7 +252,7 @@ def _csv(facts: RunFacts, ranking: _Ranking) -> str:
     frame = pd.DataFrame(
         {
             "filename": [facts.blend.ids[clip] for clip in ranking.clips],
-            "site": [facts.groups[clip] if facts.has_sites else "" for clip in ranking.clips],
+            **({"site": [facts.groups[clip] for clip in ranking.clips]} if facts.has_sites else {}),
             "labelled": [_labelled(facts, clip) for clip in ranking.clips],
             "predicted": [_predicted(facts, clip) for clip in ranking.clips],
             "why": list(ranking.why),

@@ -50,6 +50,7 @@ class Comparison:
         outcomes: how many there are of each outcome.
         notes: what the two runs do not share, a sentence each.
         settings: (setting, in the first, in the second) of each that differs.
+        units: what intervals take as independent: `sites`, or `clips` where sites are not known.
     """
 
     first: str
@@ -59,6 +60,7 @@ class Comparison:
     outcomes: Mapping[str, int]
     notes: list[str]
     settings: list[tuple[str, str, str]]
+    units: str
 
 
 def compare_runs(first: RunDirectory, second: RunDirectory) -> Comparison:
@@ -86,6 +88,7 @@ def compare_runs(first: RunDirectory, second: RunDirectory) -> Comparison:
         outcomes=dict(Counter(each.outcome for each in turned)),
         notes=_notes(one, two, labels),
         settings=list(_settings(one.config, two.config)),
+        units=two.units,
     )
 
 
@@ -93,7 +96,7 @@ def sentences_on(found: Comparison) -> list[str]:
     """What changed, in words."""
     whole = found.differences[0]
     much = f"{100 * abs(whole.change) / whole.first:.1f} %"
-    chance = f"{'not ' if whole.verdict == 'not sure' else ''}more than chance among sites would give"
+    chance = f"{'not ' if whole.verdict == 'not sure' else ''}more than chance among {found.units} would give"
     better = f"{'lower' if whole.change < 0 else 'higher'} by {much}, {chance}" if whole.change else "the same"
     told = {use: [each.name for each in found.differences[1:] if each.verdict == use] for use in ("better", "worse")}
     turned = "; ".join(f"{count:,} {outcome}" for outcome, count in sorted(found.outcomes.items()))
@@ -134,7 +137,7 @@ def difference_table(found: Comparison) -> Table:
             (found.first, "Log loss of the first run's blend", "number"),
             (found.second, "Log loss of the second run's blend", "number"),
             ("Change", "Second minus first; less is better", "number"),
-            ("95 % interval", "Of the change, with sites as the units", "text"),
+            ("95 % interval", f"Of the change, with {found.units} as the units", "text"),
             ("Verdict", "Not sure: the interval holds zero", "text"),
             ("AP before", "Average precision in the first run", "number"),
             ("AP after", "Average precision in the second run", "number"),

@@ -90,6 +90,11 @@ class RunFacts:
         return self.labels.sites is not None
 
     @property
+    def units(self) -> str:
+        """What is drawn, held out and resampled as a whole: `sites`, or `clips` where sites are not known."""
+        return "sites" if self.has_sites else "clips"
+
+    @property
     def values(self) -> NDArray[np.uint8]:
         """The labels as the blend's columns stand, (N, C)."""
         return self.labels.values[:, [self.labels.classes.index(name) for name in self.blend.classes]]

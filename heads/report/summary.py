@@ -101,7 +101,7 @@ def _against_single(facts: RunFacts) -> str:
     if gain.mean <= 0:
         return f"{said} higher. Blending does not help here; the single model would do."
     surely = gain.mean > _SURELY * gain.standard_error
-    return f"{said} lower, {'more' if surely else 'not more'} than chance among sites would give."
+    return f"{said} lower, {'more' if surely else 'not more'} than chance among {facts.units} would give."
 
 
 def trust(facts: RunFacts) -> list[str]:
@@ -128,7 +128,8 @@ def trust(facts: RunFacts) -> list[str]:
     rare = [str(name) for name, is_rare in facts.balance["rare"].items() if is_rare]
     if rare:
         sentences.append(
-            f"{_sentence(_listed(rare))} {'is' if len(rare) == 1 else 'are'} at fewer sites than there are folds: read "
+            f"{_sentence(_listed(rare))} {'is' if len(rare) == 1 else 'are'} "
+            f"{'at fewer sites' if facts.has_sites else 'in fewer clips'} than there are folds: read "
             f"{'its' if len(rare) == 1 else 'their'} scores as anecdotes."
         )
     return sentences

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["text", "number"]
@@ -63,6 +63,15 @@ class Table:
     note: str = ""
     choice: int | None = None
     chosen: str = ""
+
+    def without(self, *labels: str) -> "Table":
+        """The same table without the columns of these labels."""
+        kept = [place for place, column in enumerate(self.columns) if column.label not in labels]
+        return replace(
+            self,
+            columns=tuple(self.columns[place] for place in kept),
+            rows=tuple(replace(row, cells=tuple(row.cells[place] for place in kept)) for row in self.rows),
+        )
 
     @property
     def explained(self) -> list[Column]:

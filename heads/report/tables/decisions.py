@@ -37,12 +37,12 @@ def verdict_table(facts: RunFacts, found: list[Verdict]) -> Table | None:
         )
         for each in found
     )
-    return Table(
+    table = Table(
         key="verdicts",
         caption="What the answers are good for, species by species",
         columns=columns(
             ("Species", "", "text"),
-            ("Verdict", _rule(), "text"),
+            ("Verdict", _rule(facts), "text"),
             ("What to do", "", "text"),
             ("From", "Probability from which on to take a clip, or to look at it", "number"),
             ("Right", "Share of the clips from there on that show it, with the threshold set on other folds", "number"),
@@ -54,6 +54,7 @@ def verdict_table(facts: RunFacts, found: list[Verdict]) -> Table | None:
         filter_label="Filter species" if len(rows) > _ROWS_AT_A_GLANCE else "",
         note="Shares are of clips like the labelled ones: where a species is rarer, fewer of its finds are right.",
     )
+    return table if facts.has_sites else table.without("Sites")
 
 
 def light_table(facts: RunFacts, clips: pd.DataFrame | None) -> Table | None:
@@ -122,10 +123,11 @@ def _advice(each: Verdict, n_clips: int) -> str:
     return f"Look at {each.to_look_at} of {n_clips:,} clips to find {hits} of the {each.clips} that show it."
 
 
-def _rule() -> str:
+def _rule(facts: RunFacts) -> str:
+    fewer = ", or at fewer sites than there are folds" if facts.has_sites else ""
     return (
         "Usable alone: at the threshold for a precision of 90 %, the answers were at least 85 % right where the "
         "threshold had not been set, with an interval above 75 %, and half of the clips were found. Too few clips: "
-        f"fewer than {FEWEST_CLIPS}, or at fewer sites than there are folds. Needs checking: the rest, by the "
+        f"fewer than {FEWEST_CLIPS}{fewer}. Needs checking: the rest, by the "
         "threshold that finds 90 %"
     )

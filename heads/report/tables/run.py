@@ -33,7 +33,8 @@ def balance_rows(facts: RunFacts) -> Table:
         )
         for name, row in zip(frame.index.tolist(), frame.to_dict("records"), strict=True)
     ]
-    return Table(
+    fewer = "at fewer sites" if facts.has_sites else "in fewer clips"
+    table = Table(
         key="balance",
         caption="Clips of each species in each fold",
         columns=(
@@ -41,11 +42,12 @@ def balance_rows(facts: RunFacts) -> Table:
             *(Column(label=f"Fold {fold}") for fold in range(facts.folds.n_folds)),
             *columns(
                 ("Largest share", "Of its clips in one fold; even is 1 / folds", "number"),
-                ("", "rare: at fewer sites than there are folds, so some fold cannot score it", "text"),
+                ("", f"rare: {fewer} than there are folds, so some fold cannot score it", "text"),
             ),
         ),
         rows=tuple(rows),
     )
+    return table if facts.has_sites else table.without("Sites")
 
 
 def sites_table(facts: RunFacts) -> Table | None:

@@ -64,7 +64,7 @@ def species_table(facts: RunFacts) -> Table:
     """Every species: how much of it there is, how well the blend and the best single model do on it."""
     scores = facts.chosen["per_class"]
     widest = longest([scores[name]["share"] for name in scores])
-    return Table(
+    table = Table(
         key="species",
         caption=f"Species under the chosen blend ({facts.metrics['chosen']})",
         columns=columns(
@@ -83,6 +83,7 @@ def species_table(facts: RunFacts) -> Table:
         rows=tuple(_species_row(facts, name, scores[name], widest) for name in scores),
         filter_label="Filter species",
     )
+    return table if facts.has_sites else table.without("Sites")
 
 
 def _species_row(facts: RunFacts, name: str, scores: dict[str, Any], widest: float) -> Row:
@@ -135,9 +136,9 @@ def thresholds_table(facts: RunFacts) -> Table:
             ("Wanted", "The threshold is the one that keeps this and gives most of the other", "text"),
             ("Threshold", "Probability from which on a clip counts as a find; a dash if none is enough", "number"),
             ("Precision", "Share of finds that show the species", "number"),
-            ("95 % interval", "From resampling sites", "text"),
+            ("95 % interval", f"From resampling {facts.units}", "text"),
             ("Recall", "Share of the clips with the species that are found", "number"),
-            ("95 % interval", "From resampling sites", "text"),
+            ("95 % interval", f"From resampling {facts.units}", "text"),
             ("Real precision", "With each fold's threshold set on other folds", "number"),
             ("Real recall", "With each fold's threshold set on other folds", "number"),
         ),

@@ -199,6 +199,17 @@ def test_it_says_whether_sites_were_kept_apart(make_run: MakeRun, tmp_path: Path
     assert "the scores flatter" not in with_sites
 
 
+def test_where_sites_are_not_known_they_are_named_only_where_they_are_missed(make_run: MakeRun) -> None:
+    run = make_run(sites=False)
+    page = unescape(re.sub(r"<style>.*?</style>|<script>.*?</script>", "", render_report(run).html, flags=re.DOTALL))
+    page = page.partition('<section id="words-section">')[0]
+    named = {line.strip() for line in re.split(r"[<>]", page) if re.search(r"\bsites?\b", line, flags=re.IGNORECASE)}
+    ours = {line for line in named if not line.startswith(("Taï forest", "td class", "th scope", "a download"))}
+    assert len(ours) == 1, ours
+    (said,) = ours
+    assert said.startswith("Clips were dealt into 5 folds one by one, without sites.")
+
+
 def test_the_blend_is_weighed_against_the_best_single_model(make_run: MakeRun) -> None:
     run = make_run()
     scores = run.read_metrics()

@@ -54,6 +54,15 @@ Backbones = Annotated[
         help="Network to run: a name, hub:URL_OR_FOLDER, or keras:FILE.keras; give it again for more.",
     ),
 ]
+ForRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--for",
+        metavar="RUN",
+        help="Make what this run of `heads train` reads, instead of naming backbones, views and frames.",
+        show_default="no run",
+    ),
+]
 Taps = Annotated[str | None, typer.Option(metavar="TAP,TAP", help="Of hub:HANDLE or keras:FILE: what to keep.")]
 Weights = Annotated[
     list[str] | None,
@@ -104,6 +113,7 @@ def featurize(
     videos: Videos = None,
     store: Store = None,
     backbone: Backbones = None,
+    for_run: ForRun = None,
     taps: Taps = None,
     weights: Weights = None,
     offline: Offline = False,
@@ -146,8 +156,10 @@ def featurize(
 
         command.list_taps(backbone, offline=offline, verbose=verbose, as_json=as_json)
         return
-    if not videos or (preview is None and (store is None or not backbone)):
-        raise typer.BadParameter("name the clips, and give --backbone and --store")
+    if not videos or (preview is None and (store is None or not (backbone or for_run))):
+        raise typer.BadParameter("name the clips, and give --store, and --backbone or --for")
+    if for_run is not None and (fps, frames, input_px, resize) != (None, None, None, None):
+        raise typer.BadParameter("--for takes frames and sizes from the run; leave --fps, --frames and the like out")
     from featurize.commands import run as command
     from featurize.pipeline.request import Request
     from featurize.views.sampling import Sampling
@@ -178,7 +190,12 @@ def featurize(
         relink=relink,
         verbose=verbose,
     )
-    if dry_run:
-        command.dry_run(request, store or Path(), as_json=as_json)
-    elif command.featurize_folder(request, store or Path(), as_json=as_json):
+    requests = [request] if for_run is None else command.requests_for(for_run, request)
+    lost = 0
+    for each in requests:
+        if dry_run:
+            command.dry_run(each, store or Path(), as_json=as_json)
+        else:
+            lost += command.featurize_folder(each, store or Path(), as_json=as_json)
+    if lost:
         raise typer.Exit(_EXIT_SOME_FAILED)

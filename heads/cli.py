@@ -132,6 +132,10 @@ Out = Annotated[Path, typer.Option(help="File to write: CSV, or Parquet if it en
 Explain = Annotated[
     bool, typer.Option("--explain", help="Add the three moments of each clip that its answer came from.")
 ]
+OnlyNew = Annotated[
+    bool,
+    typer.Option("--only-new", help="Leave out clips that the run learned from: write answers for new ones alone."),
+]
 Findings = Annotated[
     Path | None,
     typer.Option(
@@ -267,6 +271,7 @@ def predict(
     template: Template = None,
     add: AddNew = None,
     explain: Explain = False,
+    only_new: OnlyNew = False,
     findings: Findings = None,
     sites: Sites = None,
     site_pattern: SitePattern = None,
@@ -285,6 +290,7 @@ def predict(
         template_path=template,
         added=add or (),
         explain=explain,
+        only_new=only_new,
         as_json=as_json,
         id_map=id_map or (),
         findings_path=findings,

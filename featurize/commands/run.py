@@ -20,6 +20,7 @@ from featurize.pipeline import preview
 from featurize.pipeline.discover import survey
 from featurize.pipeline.estimate import estimate_cost, spread
 from featurize.pipeline.extract import extract
+from featurize.pipeline.for_run import keys_of_run, sampling_of
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.progress_bar import progress_bar
 from featurize.pipeline.request import (
@@ -34,6 +35,7 @@ from featurize.pipeline.summary import Progress
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
+from store.key import FeatureKey
 
 _TIMED_CLIPS = 6
 
@@ -56,6 +58,19 @@ def featurize_folder(request: Request, root: Path, *, as_json: bool) -> int:
     outcome = summary_facts(summary, str(root))
     print_json(outcome) if as_json else print_summary(outcome)
     return sum(len(outcome[what]) for what in ("failures", "unreached", "unlisted"))
+
+
+def requests_for(run: Path, request: Request) -> list[Request]:
+    """The requests that make what a run reads, one for each sampling; all else is as in `request`.
+
+    Raises:
+        SourceError: there is no such run.
+        SettingsError: it was sampled by another version of Trapline.
+    """
+    by_sampling: dict[Sampling, list[FeatureKey]] = {}
+    for key in keys_of_run(run):
+        by_sampling.setdefault(sampling_of(key), []).append(key)
+    return [replace(request, sampling=sampling, keys=tuple(keys)) for sampling, keys in by_sampling.items()]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from featurize.backbones.runner import RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Found, survey
+from featurize.pipeline.for_run import sources_of
 from featurize.pipeline.plan import Plan, make_plan
 from featurize.pipeline.relink import relink, require_unmoved
 from featurize.pipeline.source import FeatureSource, make_source
@@ -20,7 +21,7 @@ from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import native_chatter
 from store.errors import StoreNotFoundError
-from store.key import distinguish
+from store.key import FeatureKey, distinguish
 
 Watch = Callable[[Plan], AbstractContextManager[Callable[[Progress], None]]]
 """Entered when the plan is made and left when it is carried out; gives the callback that is called after every clip."""
@@ -36,6 +37,7 @@ class Request:
         sampling: which frames.
         views: names of views.
         taps: names of taps separated by commas, None for each network's own.
+        keys: features to make, instead of those of backbones and views: what a run reads, all of `sampling`.
         weights: words of `--weights`.
         offline: whether nothing may be downloaded.
         input_px: nominal side of the networks' input, None for each one's own.
@@ -55,6 +57,7 @@ class Request:
     sampling: Sampling
     views: Sequence[str] = (DEFAULT_VIEW,)
     taps: str | None = None
+    keys: Sequence[FeatureKey] = ()
     weights: Sequence[str] = ()
     offline: bool = False
     input_px: int | None = None
@@ -155,6 +158,10 @@ def _find_clips(request: Request, store: FeatureStore | None) -> Found:
 
 
 def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[FeatureSource]:
+    if request.keys:
+        if any(loads_a_model(key.backbone) for key in request.keys):
+            import_networks(verbose=request.verbose)
+        return sources_of(request.keys, request.backbones, request.weights, offline=request.offline)
     if not request.backbones or not request.views:
         raise SettingsError("there is nothing to compute: name at least one backbone and one view")
     if any(loads_a_model(word) for word in request.backbones):

@@ -32,6 +32,7 @@ def predict(
     template_path: Path | None,
     added: Sequence[Path],
     explain: bool,
+    only_new: bool,
     as_json: bool,
     id_map: Sequence[str] = (),
     findings_path: Path | None = None,
@@ -53,6 +54,8 @@ def predict(
     explainer = explaining_head(run) if explain else None
     outside = [each.renamed({name: apply_rules(name, rules) for name in each.ids}, ()) for each in outside]
     new = predict_run(run, store, None if wanted is None else wanted.ids, outside)
+    if only_new:
+        new = new.only(Origin.NEW)
     frames = None if explainer is None else top_frames(run, store, explainer, new.predictions.ids)
     write_predictions(out, new, template, frames)
     if findings_path is not None:

@@ -54,6 +54,23 @@ class NewPredictions:
     status: tuple[Status, ...]
     origin: tuple[Origin, ...]
 
+    def only(self, origin: Origin) -> "NewPredictions":
+        """The answers of this origin alone.
+
+        Raises:
+            PredictError: there is none.
+        """
+        kept = [place for place, each in enumerate(self.origin) if each is origin]
+        if not kept:
+            raise PredictError(
+                f"none of the {len(self.origin)} clips is {origin.value} to the run; leave --only-new out"
+            )
+        return NewPredictions(
+            predictions=self.predictions.select([self.predictions.ids[place] for place in kept]),
+            status=tuple(self.status[place] for place in kept),
+            origin=tuple(self.origin[place] for place in kept),
+        )
+
     def to_frame(self) -> pd.DataFrame:
         """A row a clip: `clip_id`, `status`, `origin`, and the probability of each class."""
         frame = pd.DataFrame(self.predictions.probabilities, columns=list(self.predictions.classes))

@@ -1,0 +1,121 @@
+"""What a trained run reads, made of new clips: its networks, views, sampling and sizes, to the same weights."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from featurize.backbones.resolve import loads_a_model, resolve_backbones
+from featurize.backbones.spec import Backbone
+from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
+from featurize.errors import SettingsError, SourceError, WeightsError
+from featurize.pipeline.source import FeatureSource, make_source
+from featurize.views.sampling import Sampling
+from store.errors import CorruptPartError
+from store.key import FeatureKey, distinguish
+
+
+def keys_of_run(run: Path) -> list[FeatureKey]:
+    """The features that the heads of a run read; of a blended run, those of the models that its blend keeps.
+
+    Raises:
+        SourceError: there is no such run, or it cannot be read.
+    """
+    if not (run / "heads").is_dir():
+        raise SourceError(f"{run}: there is no run here, expected its folder `heads`; name the run's folder with --for")
+    try:
+        blend = run / "blend.json"
+        wanted = json.loads(blend.read_text(encoding="utf-8"))["models"] if blend.is_file() else None
+        heads = {path.parent.name: path for path in sorted((run / "heads").glob("*/head.json"))}
+        specs: list[dict[str, Any]] = [
+            spec
+            for name, path in heads.items()
+            if wanted is None or name in wanted
+            for spec in json.loads(path.read_text(encoding="utf-8"))["sources"]
+        ]
+        keys = [FeatureKey.from_json(spec) for spec in specs]
+    except (OSError, ValueError, KeyError, TypeError, CorruptPartError) as error:
+        raise SourceError(
+            f"{run}: cannot be read as a run ({error}); name the folder that `heads train` made"
+        ) from error
+    if not keys:
+        raise SourceError(f"{run}: no head of this run was trained on features, so there is nothing to make for it")
+    return list({key.digest: key for key in keys}.values())
+
+
+def sampling_of(key: FeatureKey) -> Sampling:
+    """The sampling that a key was made under.
+
+    Raises:
+        SettingsError: it was made by another version of Trapline, which samples otherwise.
+    """
+    said = key.sampling
+    if said["mode"] == "fps":
+        sampling = Sampling(fps=said["fps"], max_frames=said["max_frames"])
+    else:
+        sampling = Sampling(frames=said["frames"], choose="motion" if said["mode"] == "motion" else "even")
+    if sampling.to_json() != dict(said):
+        raise SettingsError(f"{key.folder}: was sampled by another version of Trapline; featurize with that version")
+    return sampling
+
+
+def sources_of(
+    keys: Sequence[FeatureKey], words: Sequence[str], weights: Sequence[str], *, offline: bool
+) -> list[FeatureSource]:
+    """The sources that give just the features of some keys.
+
+    Args:
+        keys: of a run.
+        words: of `--backbone`, for networks that are not in the registry: their files.
+        weights: of `--weights`.
+        offline: whether nothing may be downloaded.
+
+    Raises:
+        SettingsError: a network of one's own is not named, or its settings cannot be had here.
+        WeightsError: the weights here are not those that the run's features were made with.
+    """
+    return [_source_of(key, words, weights, offline=offline) for key in keys]
+
+
+def _source_of(key: FeatureKey, words: Sequence[str], given: Sequence[str], *, offline: bool) -> FeatureSource:
+    backbone = _backbone_of(key, words, offline=offline)
+    wanted = given if not key.weights_sha256.startswith("random") else [*given, f"{backbone.name}=random"]
+    own = [word for word in wanted if "=" not in word or word.startswith(f"{backbone.name}=")]
+    weights = choose_weights([backbone], own, offline=offline)[backbone.name]
+    if weights.sha256 != key.weights_sha256:
+        raise WeightsError(
+            f"{backbone.name}: the run's features were made with weights {_short(key.weights_sha256)}, those here are "
+            f"{_short(weights.sha256)}; give the file that was used with --weights {backbone.name}=PATH"
+        )
+    if weights is RANDOM_WEIGHTS and not key.weights_sha256.startswith("random"):
+        raise WeightsError(f"{backbone.name}: the run was not made with untrained weights; leave --weights random out")
+    rule = key.resize.partition(",")[0]
+    source = make_source(backbone, weights, str(key.view["name"]), input_px=key.input_px, resize=rule)
+    made = source.key(sampling_of(key))
+    if made != key:
+        told = distinguish([key, made])
+        raise SettingsError(
+            f"{key.folder}: was made with settings that this version of Trapline does not have ({told[key.folder]}; "
+            f"here {told[made.folder]}); featurize with the version that made it"
+        )
+    return source
+
+
+def _backbone_of(key: FeatureKey, words: Sequence[str], *, offline: bool) -> Backbone:
+    if not loads_a_model(key.backbone):
+        return resolve_backbones([key.backbone], None)[0]
+    taps = ",".join(name for name, _ in key.taps)
+    for word in words:
+        (found,) = resolve_backbones(
+            [word], taps if loads_a_model(word) else None, input_px=key.input_px, offline=offline
+        )
+        if found.name == key.backbone:
+            return found
+    raise SettingsError(
+        f"the run reads {key.backbone}, a network of your own: name its file too, by --backbone keras:FILE.keras or "
+        "hub:FOLDER"
+    )
+
+
+def _short(sha256: str) -> str:
+    return sha256 if sha256.startswith("random") else f"{sha256[:12]}…"

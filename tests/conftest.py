@@ -7,6 +7,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+# Networks that tests compile are kept for other tests, and for the next run, not in the folder of the user.
+os.environ.setdefault("TRAPLINE_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "trapline"))
 
 import pytest
 from hypothesis import settings

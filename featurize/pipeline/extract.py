@@ -12,7 +12,8 @@ from dataclasses import fields
 from typing import Any
 
 from featurize.backbones.runner import Runner, RuntimeName
-from featurize.backbones.spec import resolve
+from featurize.backbones.spec import Backbone, resolve
+from featurize.backbones.weights import Weights
 from featurize.decoding.ffmpeg import Probe
 from featurize.motion.image_facts import ImageFacts
 from featurize.pipeline.discover import Clip
@@ -23,6 +24,7 @@ from featurize.pipeline.relink import renew
 from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress, Summary
 from store import ClipFacts, FeatureStore, Status
+from store.console import native_chatter
 from store.ids import writable
 
 _CLIP_FACTS = frozenset(field.name for field in fields(ClipFacts))
@@ -58,7 +60,7 @@ def extract(
         Counts per status, and the clips that failed with their reasons.
     """
     renew(plan.touched, store)
-    runners = {source: _runner(source, runtime) for source in _sources(plan.tasks)}
+    runners = _runners(_sources(plan.tasks), runtime)
     progress = Progress()
     with ExitStack() as stack:
         # The last to enter is the first to commit: facts go before features, and a clip without facts is done again.
@@ -83,17 +85,37 @@ def extract(
     return Summary.of(plan, progress)
 
 
+def _runners(sources: Sequence[FeatureSource], runtime: RuntimeName) -> dict[FeatureSource, Runner]:
+    """What runs each source: views of one network at one size share it."""
+    made: dict[tuple[Backbone, Weights, int], Runner] = {}
+    runners = {}
+    for source in sources:
+        network = (source.backbone, source.weights, source.canvas.px)
+        if network not in made:
+            made[network] = _runner(source, runtime)
+        runners[source] = made[network]
+    return runners
+
+
 def _runner(source: FeatureSource, runtime: RuntimeName) -> Runner:
-    """The network of a source, ready to run. TensorFlow is imported only here: having nothing to do is quick."""
+    """The network of a source, ready to run. TensorFlow is imported only where a network must be built."""
     if source.backbone.kind != "network":
         runner: Runner = resolve(source.backbone)(source.backbone)
         return runner
-    from featurize.runtime.extractor import build_extractor
-    from featurize.runtime.runners import choose_runtime, make_runner, precision_for
+    from featurize.runtime.compiled import CompiledNetworks
+    from featurize.runtime.runners import choose_runtime, make_kept_runner, make_runner, precision_for
+
+    def build() -> Any:
+        with native_chatter(shown=False):
+            from featurize.runtime.extractor import build_extractor
+
+        return build_extractor(source.backbone, source.weights, source.canvas.px)
 
     chosen = choose_runtime(runtime)
+    if chosen == "openvino":
+        return make_kept_runner(build, CompiledNetworks(source.backbone, source.weights, source.canvas.px))
     with precision_for(chosen):
-        return make_runner(build_extractor(source.backbone, source.weights, source.canvas.px), chosen)
+        return make_runner(build(), chosen)
 
 
 def _sources(tasks: Sequence[Task]) -> list[FeatureSource]:

@@ -142,15 +142,18 @@ def existing_store(store: FeatureStore | Path) -> FeatureStore | None:
 
 
 def import_networks_for(plan: Plan, *, verbose: bool) -> None:
-    """Import TensorFlow once it is known that a network has something to do; rules run without it."""
-    if any(source.backbone.kind == "network" for task in plan.tasks for source in task.sources):
-        import_networks(verbose=verbose)
+    """Let TensorFlow talk while it is imported, where that is wanted and a network has something to do.
+
+    Otherwise it is imported once a network must be built: rules run without it, and so do networks that are compiled.
+    """
+    if verbose and any(source.backbone.kind == "network" for task in plan.tasks for source in task.sources):
+        import_networks(verbose=True)
 
 
 def import_networks(*, verbose: bool) -> None:
     """Import TensorFlow, which takes seconds and talks."""
     with native_chatter(shown=verbose):
-        import featurize.runtime.runners  # noqa: F401
+        import featurize.runtime.extractor  # noqa: F401
 
 
 def _find_clips(request: Request, store: FeatureStore | None) -> Found:

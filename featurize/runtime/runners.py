@@ -4,16 +4,25 @@ import contextlib
 import importlib.util
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbones.runner import Runner, RuntimeName
 from featurize.errors import BackboneError, SettingsError
+from featurize.runtime.compiled import CompiledNetworks
+from store.console import native_chatter
+
+if TYPE_CHECKING:
+    import keras
+
+_PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
+# Where one of these is, TensorFlow may have a GPU; where none is, it need not be asked.
+_SIGNS_OF_A_GPU = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 def choose_runtime(name: RuntimeName) -> Literal["tensorflow", "openvino"]:
@@ -33,7 +42,11 @@ def choose_runtime(name: RuntimeName) -> Literal["tensorflow", "openvino"]:
 
 
 def _has_gpu() -> bool:
-    import tensorflow as tf
+    """Whether TensorFlow sees a GPU. On Linux it is imported for that only where there are signs of one."""
+    if sys.platform == "linux" and not any(Path(sign).exists() for sign in _SIGNS_OF_A_GPU):
+        return False
+    with native_chatter(shown=False):
+        import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU"))
 
@@ -51,6 +64,8 @@ def precision_for(runtime: Literal["tensorflow", "openvino"]) -> Iterator[None]:
 @contextlib.contextmanager
 def mixed_precision() -> Iterator[None]:
     """Within it, layers are built to compute in float16 and to keep their weights in float32."""
+    import keras
+
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -59,12 +74,19 @@ def mixed_precision() -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def make_runner(extractor: keras.Model, runtime: Literal["tensorflow", "openvino"]) -> Runner:
+def make_runner(extractor: "keras.Model", runtime: Literal["tensorflow", "openvino"]) -> Runner:
     """A function that computes features of full batches with `extractor`, compiled once per picture size."""
-    return _openvino_runner(extractor) if runtime == "openvino" else _tensorflow_runner(extractor)
+    return _openvino_runner(lambda: extractor, None) if runtime == "openvino" else _tensorflow_runner(extractor)
 
 
-def _tensorflow_runner(extractor: keras.Model) -> Runner:
+def make_kept_runner(build: "Callable[[], keras.Model]", kept: CompiledNetworks) -> Runner:
+    """The same in OpenVINO of a network that is built, at once, only if nothing of it was kept, or else when a picture
+    of another size comes than what was kept is for.
+    """
+    return _openvino_runner(build, kept)
+
+
+def _tensorflow_runner(extractor: "keras.Model") -> Runner:
     import tensorflow as tf
 
     # No control flow depends on a tensor, so it is not looked for: networks of a thousand layers are traced sooner.
@@ -91,26 +113,41 @@ def _import_openvino() -> Any:
     return openvino
 
 
-def _openvino_runner(extractor: keras.Model) -> Runner:
-    openvino = _import_openvino()
-    core = openvino.Core()
+def _openvino_runner(build: "Callable[[], keras.Model]", kept: CompiledNetworks | None) -> Runner:
+    core = _import_openvino().Core()
+    convert = cache(lambda: _converted(core, build()))
+    if kept is None or not kept.is_known:
+        convert()
+    compiled: dict[tuple[int, ...], Any] = {}
+
+    def compile_for(shape: tuple[int, ...]) -> Any:
+        found = None if kept is None else kept.load(core, shape, _PRECISION)
+        if found is not None:
+            return found
+        sized = convert().clone()
+        sized.reshape(list(shape))
+        made = core.compile_model(sized, "CPU", _PRECISION)
+        if kept is not None:
+            kept.keep(core, shape, made)
+        return made
+
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if pixels.shape not in compiled:
+            compiled[pixels.shape] = compile_for(pixels.shape)
+        features: NDArray[np.float32] = np.array(compiled[pixels.shape](pixels)[0])
+        return features
+
+    return run
+
+
+def _converted(core: Any, extractor: "keras.Model") -> Any:
+    """A Keras model as one of OpenVINO's, for pictures of any size that it takes."""
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         path = Path(folder) / "extractor.xml"
         extractor.export(str(path), format="openvino", verbose=False)
         # Read into memory, so that nothing refers to the folder when it goes.
         model = core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
-    model = _only_features(model, extractor.output.shape[-1])
-    compiled: dict[tuple[int, ...], Any] = {}
-
-    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if pixels.shape not in compiled:
-            sized = model.clone()
-            sized.reshape(list(pixels.shape))
-            compiled[pixels.shape] = core.compile_model(sized, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        features: NDArray[np.float32] = np.array(compiled[pixels.shape](pixels)[0])
-        return features
-
-    return run
+    return _only_features(model, extractor.output.shape[-1])
 
 
 def _only_features(model: Any, dim: int) -> Any:

@@ -1,0 +1,154 @@
+"""Compiled networks, kept on the disk: the next start of a network takes neither TensorFlow nor a compiler.
+
+What is kept is a cache: it can be deleted at any time, and whatever is wrong with it, the network is built again. A
+file is used only if it is whole (its first line is the sha256 of the rest) and was made of the same weights, taps, size
+and code, by the same version of OpenVINO for the same processor: such a file gives the same bits as building anew.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import json
+import os
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from featurize.backbones.spec import Backbone
+from featurize.backbones.weights import Weights
+from store.digest import settings_digest
+from store.files import atomic_path, remove_abandoned
+
+FOLDER_VARIABLE = "TRAPLINE_CACHE"
+MOST_BYTES = 4 * 10**9
+_SEAL_BYTES = 65  # a sha256 in hex, and the end of the line
+# What decides which numbers a network gives, beside its weights: the code that builds it, and the libraries under it.
+_BUILT_BY = (
+    "backbones/builders",
+    "backbones/registry.py",
+    "backbones/spec.py",
+    "runtime/extractor.py",
+    "runtime/runners.py",
+)
+_LIBRARIES = ("keras", "tensorflow", "openvino")
+
+
+def cache_folder() -> Path:
+    """Where compiled networks are kept: what the variable TRAPLINE_CACHE names, else the user's folder for caches."""
+    import platformdirs
+
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named or platformdirs.user_cache_dir("trapline", appauthor=False)) / "networks"
+
+
+class CompiledNetworks:
+    """The compiled forms of one network, one a picture size.
+
+    Args:
+        backbone: its row.
+        weights: its weights.
+        px: side of the square that it is built for, if it is built for one.
+        folder: where they are kept.
+    """
+
+    def __init__(self, backbone: Backbone, weights: Weights, px: int, folder: Path | None = None) -> None:
+        self._folder = folder or cache_folder()
+        self._name = f"{_plain(backbone.name)}-{_digest(backbone, weights, px)}"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether any size of this network was compiled before, so that it is known to build."""
+        return any(self._folder.glob(f"{self._name}-*.blob"))
+
+    def load(self, core: Any, shape: tuple[int, ...], settings: dict[str, str]) -> Any | None:
+        """The network for pictures of `shape`, compiled before; None if it was not, or what is kept is damaged."""
+        path = self._path(core, shape)
+        try:
+            content = path.read_bytes()
+            seal, blob = content[:_SEAL_BYTES], content[_SEAL_BYTES:]
+            if seal != _seal(blob):
+                return None
+            compiled = core.import_model(io.BytesIO(blob), "CPU", settings)
+            os.utime(path)
+        except (OSError, RuntimeError):
+            return None
+        return compiled
+
+    def keep(self, core: Any, shape: tuple[int, ...], compiled: Any) -> None:
+        """Keep a network that was compiled for pictures of `shape`; where that cannot be done, nothing is kept."""
+        with contextlib.suppress(OSError, RuntimeError):
+            stream = io.BytesIO()
+            compiled.export_model(stream)
+            blob = stream.getvalue()
+            with atomic_path(self._path(core, shape)) as temporary:
+                temporary.write_bytes(_seal(blob) + blob)
+            remove_abandoned(self._folder)
+            trim(self._folder)
+
+    def _path(self, core: Any, shape: tuple[int, ...]) -> Path:
+        machine = settings_digest(core.get_property("CPU", "FULL_DEVICE_NAME"))[:8]
+        return self._folder / f"{self._name}-{machine}-{'x'.join(map(str, shape))}.blob"
+
+
+def trim(folder: Path, most_bytes: int = MOST_BYTES) -> None:
+    """Delete the compiled networks that were not used for longest, until those that are left take `most_bytes`."""
+    facts = [(path, path.stat()) for path in _blobs(folder)]
+    taken = sum(stat.st_size for _, stat in facts)
+    for path, stat in sorted(facts, key=lambda each: each[1].st_mtime):
+        if taken <= most_bytes:
+            return
+        with contextlib.suppress(OSError):
+            path.unlink()
+        taken -= stat.st_size
+
+
+def _blobs(folder: Path) -> Iterator[Path]:
+    return folder.glob("*.blob")
+
+
+def _seal(blob: bytes) -> bytes:
+    return hashlib.sha256(blob).hexdigest().encode() + b"\n"
+
+
+def _digest(backbone: Backbone, weights: Weights, px: int) -> str:
+    row = {
+        "name": backbone.name,
+        "taps": [[tap.name, tap.layer, tap.channels, tap.side] for tap in backbone.taps],
+        "preprocessing": repr(backbone.preprocessing),
+        "px": None if backbone.any_shape else px,
+        "weights": weights.sha256,
+        "builder": backbone.builder,
+        "architecture": backbone.architecture,
+        "code": _code_digest(),
+        "builder_code": _module_digest(backbone.builder.partition(":")[0]),
+        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+    }
+    return settings_digest(json.loads(json.dumps(row)))[:24]
+
+
+@cache
+def _code_digest() -> str:
+    """The digest of the code that builds networks: where it changes, nothing that was built before is used."""
+    package = resources.files("featurize")
+    digest = hashlib.sha256()
+    for name in _BUILT_BY:
+        place = package.joinpath(name)
+        files = [place] if place.is_file() else sorted(place.iterdir(), key=lambda each: each.name)
+        for file in files:
+            if file.name.endswith(".py"):
+                digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _module_digest(name: str) -> str:
+    """The digest of a module's file, which is not imported for it; "" for one without a file."""
+    found = importlib.util.find_spec(name)
+    path = Path(found.origin) if found is not None and found.origin else None
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)

@@ -1,0 +1,124 @@
+"""Compiled networks that are kept: the same bits without TensorFlow, and nothing trusted that is not whole."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from indexed_clips import write_indexed_clip
+from tiny_backbone import tiny_backbone
+
+from featurize.backbones.spec import Backbone
+from featurize.backbones.weights import RANDOM_WEIGHTS, Weights
+from featurize.runtime.compiled import CompiledNetworks, trim
+from featurize.runtime.extractor import build_extractor
+from featurize.runtime.runners import make_kept_runner
+from store import FeatureStore
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (16, 64, 96, 3), dtype=np.uint8)
+
+
+def build() -> keras.Model:
+    return build_extractor(tiny_backbone(), RANDOM_WEIGHTS)
+
+
+def never() -> keras.Model:
+    raise AssertionError("it was to be taken from what is kept")
+
+
+def kept(folder: Path, backbone: Backbone | None = None, weights: Weights = RANDOM_WEIGHTS) -> CompiledNetworks:
+    return CompiledNetworks(backbone or tiny_backbone(), weights, 64, folder)
+
+
+def test_what_is_kept_gives_the_same_bits_and_builds_nothing(tmp_path: Path) -> None:
+    first = make_kept_runner(build, kept(tmp_path))(PIXELS)
+    again = make_kept_runner(never, kept(tmp_path))(PIXELS)
+    assert first.tobytes() == again.tobytes()
+    assert first.any()
+    with pytest.raises(AssertionError, match="to be taken from what is kept"):
+        make_kept_runner(never, kept(tmp_path))(PIXELS[:, :32])  # a size that nobody compiled
+
+
+@pytest.mark.parametrize("spoil", [lambda blob: blob[:-1], lambda blob: blob[:80] + b"x" + blob[81:], lambda _: b""])
+def test_what_is_damaged_is_made_anew(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    first = make_kept_runner(build, kept(tmp_path))(PIXELS)
+    (path,) = tmp_path.glob("*.blob")
+    whole = path.read_bytes()
+    assert spoil(whole) != whole
+    path.write_bytes(spoil(whole))
+    assert make_kept_runner(build, kept(tmp_path))(PIXELS).tobytes() == first.tobytes()
+    make_kept_runner(never, kept(tmp_path))(PIXELS)  # it is whole again
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights"),
+    [
+        (tiny_backbone("other"), RANDOM_WEIGHTS),
+        (tiny_backbone(), Weights(path=None, sha256="0" * 64)),
+        (replace(tiny_backbone(), taps=tiny_backbone().taps[:1]), RANDOM_WEIGHTS),
+        (tiny_backbone(builder="made_store:make_store"), RANDOM_WEIGHTS),
+        (tiny_backbone(any_shape=False), RANDOM_WEIGHTS),
+    ],
+)
+def test_another_network_is_another_file(tmp_path: Path, backbone: Backbone, weights: Weights) -> None:
+    make_kept_runner(build, kept(tmp_path))(PIXELS)
+    assert kept(tmp_path).is_known
+    assert not kept(tmp_path, backbone, weights).is_known
+
+
+def test_changed_code_uses_nothing_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_kept_runner(build, kept(tmp_path))(PIXELS)
+    monkeypatch.setattr("featurize.runtime.compiled._code_digest", lambda: "other")
+    assert not kept(tmp_path).is_known
+
+
+def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "middle", "old")):
+        (tmp_path / f"{name}.blob").write_bytes(bytes(100))
+        os.utime(tmp_path / f"{name}.blob", (1000 - age, 1000 - age))
+    trim(tmp_path, 250)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["middle", "new"]
+    trim(tmp_path, 0)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_where_nothing_can_be_kept_networks_run_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert make_kept_runner(build, kept(tmp_path / "file" / "below"))(PIXELS).any()
+
+
+_FEATURIZE = """
+import sys
+from featurize.cli import app
+
+try:
+    app(sys.argv[1:])
+except SystemExit as ended:
+    print("code", ended.code, "tensorflow" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_the_second_start_needs_no_tensorflow(tmp_path: Path) -> None:
+    for number in range(2):
+        write_indexed_clip(tmp_path / "clips" / f"{number}.mp4", 6, fps=2)
+    said = []
+    for name in ("first", "second"):
+        words = [str(tmp_path / "clips"), "--store", str(tmp_path / name), "--backbone", "efficientnet_lite0"]
+        done = subprocess.run(
+            [sys.executable, "-c", _FEATURIZE, *words, "--fps", "2"],
+            env={**os.environ, "TRAPLINE_CACHE": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        said.append(done.stdout.splitlines()[-1])
+    assert said == ["code 0 True", "code 0 False"]
+    stores = [FeatureStore.open(tmp_path / name) for name in ("first", "second")]
+    readers = [store.reader(store.keys()[0]) for store in stores]
+    assert readers[0].batch(range(2))[0].tobytes() == readers[1].batch(range(2))[0].tobytes()

@@ -90,6 +90,14 @@ RuntimeChoice = Annotated[Runtime, typer.Option(help="auto: OpenVINO on a CPU, T
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
 ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Do at most so many clips.")]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Do the I-th of N shares of the clips: on N machines, into one store, or one each for `store merge`.",
+        show_default="all clips",
+    ),
+]
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Do clips again that failed before or broke part way.")
 ]
@@ -127,6 +135,7 @@ def featurize(
     runtime: RuntimeChoice = Runtime.auto,
     workers: Workers = None,
     limit: Limit = None,
+    shard: Shard = None,
     clips_per_part: ClipsPerPart = 256,
     retry_failed: RetryFailed = False,
     relink: Relink = None,
@@ -185,6 +194,7 @@ def featurize(
         runtime=runtime.value,
         workers=workers,
         limit=limit,
+        shard=None if shard is None else _shard(shard),
         retry_failed=retry_failed,
         clips_per_part=clips_per_part,
         relink=relink,
@@ -199,3 +209,15 @@ def featurize(
             lost += command.featurize_folder(each, store or Path(), as_json=as_json)
     if lost:
         raise typer.Exit(_EXIT_SOME_FAILED)
+
+
+def _shard(word: str) -> tuple[int, int]:
+    """The share that `I/N` means, counted from 0.
+
+    Raises:
+        BadParameter: it means none.
+    """
+    index, _, count = word.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise typer.BadParameter(f"--shard {word}: expected I/N with I from 1 to N, such as 3/16")
+    return int(index) - 1, int(count)

@@ -95,6 +95,25 @@ def compact(
 
 
 @app.command()
+def merge(
+    sources: Annotated[list[Path], typer.Argument(metavar="STORES...", help="Stores to merge; they stay as they are.")],
+    into: Annotated[Path, typer.Option("--into", help="Store to merge into; made if it is missing.")],
+    copy: Annotated[bool, typer.Option("--copy", help="Copy files, also where hard links would do.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put the parts of several stores into one, as if one machine had made them; the same command again goes on."""
+    from dataclasses import asdict
+
+    from store.featurestore import FeatureStore
+    from store.maintenance.listing import describe_merge
+    from store.maintenance.merge import merge_stores
+
+    opened = [_open(source) for source in sources]
+    facts = asdict(merge_stores(opened, FeatureStore.open(into, create=True), copy=copy))
+    print_json(facts) if as_json else print(describe_merge(facts))
+
+
+@app.command()
 def export(
     store: Store,
     out: Annotated[Path, typer.Option("--out", help="Folder for the files, one HDF5 file a key.")],

@@ -43,6 +43,7 @@ class Request:
         input_px: nominal side of the networks' input, None for each one's own.
         resize: name of the resize rule, None for each one's own.
         limit: most clips to do, None for all.
+        shard: (index from 0, count) of the share of the clips to do, None for all.
         retry_failed: whether clips that failed before or broke part way are done again.
         relink: whether clips that only moved are recognised by their content first; None stops where they did.
         runtime: what runs the networks.
@@ -63,6 +64,7 @@ class Request:
     input_px: int | None = None
     resize: str | None = None
     limit: int | None = None
+    shard: tuple[int, int] | None = None
     retry_failed: bool = False
     relink: bool | None = None
     runtime: RuntimeName = "auto"
@@ -201,4 +203,7 @@ def _warn_of_other_settings(
 
 def _make_plan(request: Request, found: Found, sources: Sequence[FeatureSource], store: FeatureStore | None) -> Plan:
     plan = make_plan(found.clips, sources, request.sampling, store, retry_failed=request.retry_failed)
-    return replace(plan, unlisted=found.unlisted, passed_over=found.passed_over).limited(request.limit)
+    plan = replace(plan, unlisted=found.unlisted, passed_over=found.passed_over)
+    if request.shard is not None:
+        plan = plan.share(*request.shard)
+    return plan.limited(request.limit)

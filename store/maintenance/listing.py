@@ -100,6 +100,12 @@ def compaction_lines(rows: Iterable[Row]) -> list[str]:
     ]
 
 
+def describe_merge(facts: Mapping[str, Any]) -> str:
+    """What merging did, as text."""
+    copied = f", {human_bytes(facts['bytes'])} copied" if facts["bytes"] else ""
+    return f"{facts['parts']} parts merged{copied}, {facts['present']} there already; {facts['clips']} clips known"
+
+
 def sweep_facts(store: FeatureStore, plan: Sweep) -> Row:
     """What a sweep would remove and what it would keep; nothing of it is removed yet."""
     cache = {"bytes": plan.cache_bytes, "unwanted_bytes": plan.useless_bytes, "removed_bytes": 0}

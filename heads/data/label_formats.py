@@ -1,14 +1,22 @@
 """The forms that labels come in, one class each; `LABEL_FORMATS` is the table of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from heads.data.class_names import joined_notes, means_blank, spelling_notes, with_one_blank
+from heads.data.formats.camtrap_dp import CamtrapDp
+from heads.data.formats.camtrapr import RecordTable
+from heads.data.formats.coco_camera_traps import CocoCameraTraps
+from heads.data.formats.collected import Reading
+from heads.data.formats.timelapse import TimelapseCsv, TimelapseDatabase
+from heads.data.formats.wildlife_insights import WildlifeInsights
+from heads.data.formats.zamba_cloud import ZambaCloud
 from heads.data.labels import BLANK, Labelled, LabelTable
+from heads.data.mapping import ClassMapping
 from heads.data.tables import ID_COLUMNS, TextTable, find_id_column, quoted, read_header, read_table, tidy
 from heads.errors import LabelError
 from store.ids import name_a_few
@@ -102,19 +110,48 @@ class Long:
         sites = _one_site_each(table, row_ids) if "site" in table.columns else None
         labels = LabelTable(ids=tuple(ids), classes=classes, values=values, sites=sites, origin=table.name)
         notes = joined_notes(table.name, "class", spellings)
+        if "split" in table.columns:
+            notes = (*notes, f"{table.name}: its column 'split' does not count, folds are dealt anew by site")
         return Labelled(labels=labels, sites=labels.known_sites, notes=notes, adds_up=True)
 
 
-LABEL_FORMATS: tuple[LabelFormat, ...] = (OneHot(), Long())
+LABEL_FORMATS: tuple[LabelFormat, ...] = (
+    CamtrapDp(),
+    WildlifeInsights(),
+    TimelapseDatabase(),
+    TimelapseCsv(),
+    RecordTable(),
+    ZambaCloud(),
+    CocoCameraTraps(),
+    OneHot(),
+    Long(),
+)
 
 
-def read_labels(path: Path) -> Labelled:
+@runtime_checkable
+class ReadsAsAsked(Protocol):
+    """A form whose files can be read in several ways."""
+
+    def read_as(self, path: Path, reading: Reading) -> Labelled:
+        """Read it so; raises as `LabelFormat.read` does."""
+
+
+def read_labels(path: Path, mapping: ClassMapping | None = None, *, machine: bool = False) -> Labelled:
     """Read labels in whichever of `LABEL_FORMATS` recognises them.
+
+    Args:
+        path: of the file, or the folder.
+        mapping: the class of each name in the file, and the columns that hold names; None to take them as they are.
+        machine: whether what a machine said counts, in a form that tells it from what people said.
 
     Raises:
         LabelError: no format does, or the labels are ambiguous or useless.
     """
-    read = _format_of(path).read(path)
+    form = _format_of(path)
+    reading = Reading(columns=() if mapping is None else mapping.columns, machine=machine)
+    read = form.read_as(path, reading) if isinstance(form, ReadsAsAsked) else form.read(path)
+    if mapping is not None:
+        read = mapping.apply(read)
     found = with_one_blank(_shown_classes(read))
     _require_blank_alone(found.labels, [name for name in read.labels.classes if means_blank(name)])
     notes = spelling_notes(found.labels.origin, "classes", found.labels.classes)
@@ -124,6 +161,12 @@ def read_labels(path: Path) -> Labelled:
 def load_labels(path: Path) -> LabelTable:
     """The labels of `read_labels`, without the sites of other clips."""
     return read_labels(path).labels
+
+
+def candidate_columns(path: Path) -> Mapping[str, Sequence[str]]:
+    """The names in each column of a file that may hold labels; {} for a form that says which column does."""
+    form = _format_of(path)
+    return form.candidates(path) if isinstance(form, TimelapseCsv | TimelapseDatabase) else {}
 
 
 def _format_of(path: Path) -> LabelFormat:

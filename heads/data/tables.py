@@ -149,7 +149,7 @@ def read_table(path: Path) -> TextTable:
     try:
         delimiter = delimiter_of(path)
         with _opened(path) as file:
-            found = list(_filled_rows(file, delimiter))
+            return table_of(file, path.name, delimiter)
     except FileNotFoundError as error:
         raise LabelError(f"{path}: there is no such file; name a CSV file that exists") from error
     except UnicodeDecodeError as error:
@@ -158,18 +158,33 @@ def read_table(path: Path) -> TextTable:
         raise LabelError(f"{path.name}: cannot be unpacked ({error}); pack it again, or give the CSV file") from error
     except OSError as error:
         raise LabelError(f"{path}: cannot be read ({error.strerror or error}); name a CSV file that can") from error
+
+
+def table_of(file: IO[str], name: str, delimiter: str) -> TextTable:
+    """The table in an open file of text.
+
+    Args:
+        file: opened with `newline=""`.
+        name: of the file, for messages.
+        delimiter: what separates cells.
+
+    Raises:
+        LabelError: it is no CSV, empty, ragged, or names a column twice.
+    """
+    try:
+        found = list(_filled_rows(file, delimiter))
     except csv.Error as error:
-        raise LabelError(f"{path.name}: not a CSV file ({error}); save it as comma-separated CSV UTF-8") from error
+        raise LabelError(f"{name}: not a CSV file ({error}); save it as comma-separated CSV UTF-8") from error
     if len(found) < 2:
         raise LabelError(
-            f"{path.name}: the table is empty, so that it is not a CSV table of clips; expected a header line and at "
+            f"{name}: the table is empty, so that it is not a CSV table of clips; expected a header line and at "
             "least one row"
         )
     lines = [line for line, _ in found[1:]]
     header, *rows = _without_empty_columns([row for _, row in found])
-    columns = _checked_header(path.name, [tidy(cell) for cell in header])
-    _require_even_rows(path.name, columns, rows, lines)
-    return TextTable(name=path.name, columns=columns, header=tuple(header), rows=rows, lines=lines)
+    columns = _checked_header(name, [tidy(cell) for cell in header])
+    _require_even_rows(name, columns, rows, lines)
+    return TextTable(name=name, columns=columns, header=tuple(header), rows=rows, lines=lines)
 
 
 def read_header(path: Path) -> tuple[str, ...]:

@@ -3,7 +3,11 @@
 import csv
 import gzip
 import io
+import json
+import sqlite3
+import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heads.data.corrections import correct_labels
-from heads.data.labels import LabelTable
+from heads.data.label_formats import read_labels
+from heads.data.labels import Labelled, LabelTable
+from heads.data.mapping import read_mapping
 from heads.data.matching import match_clips, parse_id_map
 from heads.data.predictions import read_csv
 from heads.data.sites import labels_and_sites, load_sites
@@ -156,6 +162,140 @@ def test_a_compressed_table_gives_a_result_or_one_sentence(tmp_path: Path, conte
     path.write_bytes(packed[: len(packed) - cut])
     for read in READERS:
         says_one_sentence(read, path)
+
+
+FOREIGN = {
+    "images_1.csv": "project_id deployment_id image_id filename location is_blank identified_by wi_taxon_id class "
+    "genus species common_name sequence_id",
+    "ImageData.csv": "File RelativePath DateTime DeleteFlag Species Notes",
+    "records.csv": "Station Species DateTimeOriginal Directory FileName",
+    "videos.csv": "video_uuid original_filename top_1_label corrected_label",
+    "mapping.csv": "column theirs class",
+    "media.csv": "mediaID deploymentID timestamp filePath fileName fileMediatype",
+    "deployments.csv": "deploymentID locationID locationName latitude longitude deployment_id placename",
+    "observations.csv": "deploymentID mediaID eventID eventStart eventEnd observationLevel observationType "
+    "cameraSetupType scientificName classificationMethod classifiedBy observationTags",
+}
+FOREIGN_CELLS = st.sampled_from(
+    [
+        *("d1", "m1", "m2", "e1", "media", "event", "animal", "blank", "unknown", "human", "machine", "Vulpes vulpes"),
+        *("2024-05-01T10:00:00Z", "2024-05-01T10:00:00", "2024-13-45", "video/mp4", "audio/wav", "s1/a.mp4", "a.mp4"),
+        *("https://x.org/a/file", "setup", "1.5", "true", "false", "", "No CV Result", "Computer vision", "class:hog"),
+    ]
+)
+
+
+@st.composite
+def foreign_tables(draw: st.DrawFn, name: str) -> bytes:
+    """A table in the shape of another program's, with cells that fit their columns now and then."""
+    columns = FOREIGN[name].split(" ")
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1]))):
+        columns[draw(st.integers(0, len(columns) - 1))] = draw(cells)
+    cell = st.one_of(FOREIGN_CELLS, FOREIGN_CELLS, FOREIGN_CELLS, cells)
+    rows = draw(st.lists(st.lists(cell, min_size=len(columns), max_size=len(columns)), min_size=1, max_size=5))
+    written = io.StringIO()
+    csv.writer(written).writerows([columns, *rows])
+    return written.getvalue().encode("utf-8", errors="replace")[: draw(st.sampled_from([None, None, None, -3]))]
+
+
+VALUES = st.recursive(
+    FOREIGN_CELLS | cells | st.none() | st.booleans() | st.integers(-1, 3) | st.floats(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FOREIGN_CELLS, inner, max_size=3),
+    max_leaves=4,
+)
+COCO_FIELDS = st.sampled_from(["id", "file_name", "location", "corrupt", "name", "image_id", "category_id"])
+COCO = st.fixed_dictionaries(
+    {
+        name: st.lists(st.dictionaries(COCO_FIELDS, st.integers(0, 2) | VALUES, max_size=6) | VALUES, max_size=3)
+        | VALUES
+        for name in ("images", "annotations", "categories")
+    }
+)
+
+
+def foreign_labels_of(path: Path) -> None:
+    for machine in (False, True):
+        found = read_labels(path, machine=machine)
+        assert set(found.labels.ids)
+        assert found.notes or path.suffix == ".csv"
+
+
+@pytest.mark.parametrize("name", ["images_1.csv", "ImageData.csv", "records.csv", "videos.csv"])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_table_of_another_program_gives_labels_or_one_sentence(
+    tmp_path: Path, name: str, data: st.DataObject
+) -> None:
+    (tmp_path / name).write_bytes(data.draw(foreign_tables(name)))
+    says_one_sentence(foreign_labels_of, tmp_path / name)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_bundle_of_tables_gives_labels_or_one_sentence(tmp_path: Path, data: st.DataObject) -> None:
+    folder = tmp_path / "fuzzed"
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    for name in data.draw(st.sampled_from([("images_1.csv", "deployments.csv"), PACKAGED, PACKAGED])):
+        (folder / name).write_bytes(data.draw(foreign_tables(name) | foreign_tables(name) | st.binary(max_size=9)))
+    resources = [{"name": name.partition(".")[0], "path": name} for name in PACKAGED]
+    descriptor = {
+        "profile": "x/camtrap-dp/1.0.2/x.json",
+        "resources": data.draw(st.sampled_from([resources, resources[1:]])),
+    }
+    text = json.dumps(descriptor | data.draw(st.sampled_from([{}, {}, {"resources": 1}, {"profile": []}])))
+    (folder / "datapackage.json").write_text(text[: data.draw(st.sampled_from([None, None, -1]))])
+    says_one_sentence(foreign_labels_of, folder)
+    packed = tmp_path / "fuzzed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    content = bytearray(packed.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=2)):
+        content[place] ^= data.draw(st.integers(0, 255))
+    packed.write_bytes(bytes(content))
+    says_one_sentence(foreign_labels_of, packed)
+
+
+PACKAGED = ("deployments.csv", "media.csv", "observations.csv")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=COCO.map(lambda value: json.dumps(value, default=str).encode()) | st.binary(max_size=20),
+    cut=st.sampled_from([0, 0, 1]),
+)
+def test_a_json_gives_labels_or_one_sentence(tmp_path: Path, content: bytes, cut: int) -> None:
+    path = tmp_path / "fuzzed.json"
+    path.write_bytes(content[: len(content) - cut])
+    says_one_sentence(foreign_labels_of, path)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_database_gives_labels_or_one_sentence(tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "fuzzed.ddb"
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("CREATE TABLE DataTable (Id INTEGER, File TEXT, RelativePath TEXT, DeleteFlag TEXT, Species TEXT)")
+        value = FOREIGN_CELLS | st.none() | st.integers(-3, 3) | st.binary(max_size=3)
+        rows = data.draw(st.lists(st.tuples(*[value] * 5), max_size=4))
+        base.executemany("INSERT INTO DataTable VALUES (?, ?, ?, ?, ?)", rows)
+        base.commit()
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=3)):
+        content[place] ^= data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(content[: data.draw(st.sampled_from([None, None, -9, 100]))]))
+    says_one_sentence(foreign_labels_of, path)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=foreign_tables("mapping.csv"))
+def test_a_mapping_gives_a_result_or_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "fuzzed.csv"
+    path.write_bytes(content)
+    says_one_sentence(lambda path: read_mapping(path).apply(Labelled(labels=LABELS, sites={})) and None, path)
 
 
 WORDS = st.sampled_from(

@@ -64,6 +64,7 @@ def train(
     compare_splits: bool = False,
     compare_metadata: bool = False,
     id_map: Sequence[str] = (),
+    mapping: str | Path | None = None,
     progress: bool = True,
 ) -> "Run":
     """Train a recipe's heads over folds; what a stopped run has finished is kept.
@@ -94,6 +95,7 @@ def train(
         compare_metadata: train with and without clip facts: what they are worth.
         id_map: `FROM=TO`, as `heads train --id-map` takes it: how ids of the tables become the store's, where matching
             them by the ends of their paths does not do.
+        mapping: CSV of `theirs,class`: the class that each name in the labels means; None to take names as they are.
         progress: whether a bar is shown on stderr, or below the notebook's cell.
 
     Returns:
@@ -124,6 +126,7 @@ def train(
             corrections=[Path(path) for path in corrections],
             leave_out_copies=leave_out_copies,
             id_map=parse_id_map(id_map),
+            mapping=None if mapping is None else Path(mapping),
         )
     epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata)
     with _bar(epochs, shown=progress) as show:

@@ -29,7 +29,7 @@ Run = Annotated[Path, typer.Option("--run", help="Folder of the run, as `heads t
 Labels = Annotated[
     Path | None,
     typer.Option(
-        help="CSV: filename and a 0/1 column a class, or rows of filepath,label.",
+        help="CSV: filename and a 0/1 column a class, or rows of filepath,label; or another program's labels.",
         show_default="must be given, but with --like",
     ),
 ]
@@ -41,6 +41,27 @@ Corrections = Annotated[
     list[Path] | None,
     typer.Option(help="CSV of filename,correct, as the report's lists have it: labels to replace; may be given again."),
 ]
+Mapping = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV of theirs,class: the class that each name in the labels means; `heads labels` drafts one.",
+        show_default="names are classes",
+    ),
+]
+GivenLabels = Annotated[
+    Path,
+    typer.Argument(metavar="IN", help="File or folder of labels: ours, or another program's."),
+]
+LabelsOut = Annotated[Path | None, typer.Option("--out", help="CSV to write the labels to.", show_default="none")]
+SitesOut = Annotated[
+    Path | None,
+    typer.Option(help="CSV to write the site of each clip to, labelled or not.", show_default="none"),
+]
+WriteMapping = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="New CSV of the names that there are, to be filled in.", show_default="none"),
+]
+Machine = Annotated[bool, typer.Option("--machine", help="Take what a machine said for labels too.")]
 RecipePath = Annotated[Path | None, typer.Option(help="YAML recipe.", show_default="the built-in default")]
 Sites = Annotated[Path | None, typer.Option(help="CSV of filename,site: clips of one site stay in one fold.")]
 IdMap = Annotated[
@@ -156,6 +177,7 @@ def train(
     labels: Labels = None,
     like: Like = None,
     corrections: Corrections = None,
+    mapping: Mapping = None,
     recipe: RecipePath = None,
     sites: Sites = None,
     site_pattern: SitePattern = None,
@@ -204,6 +226,31 @@ def train(
         dry_run=dry_run,
         as_json=as_json,
         id_map=id_map or (),
+        mapping=mapping,
+    )
+
+
+@app.command()
+def labels(
+    given: GivenLabels,
+    out: LabelsOut = None,
+    sites_out: SitesOut = None,
+    mapping: Mapping = None,
+    write_mapping: WriteMapping = None,
+    machine: Machine = False,
+    as_json: Json = False,
+) -> None:
+    """Read labels in any form, say what they hold, and write them as tables of ours."""
+    from heads.commands import labels as command_labels
+
+    command_labels.convert(
+        given,
+        out=out,
+        sites_out=sites_out,
+        mapping_path=mapping,
+        draft=write_mapping,
+        machine=machine,
+        as_json=as_json,
     )
 
 

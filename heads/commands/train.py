@@ -52,6 +52,7 @@ def train(
     dry_run: bool,
     as_json: bool,
     id_map: Sequence[str] = (),
+    mapping: Path | None = None,
 ) -> None:
     """Train a run, showing progress, and print one line a head."""
     if deterministic:
@@ -71,6 +72,7 @@ def train(
         corrections=corrections,
         leave_out_copies=leave_out_copies,
         id_map=parse_id_map(id_map),
+        mapping=mapping,
     )
     if dry_run:
         show_estimate(job, as_json=as_json)

@@ -152,6 +152,7 @@ def read_labels(path: Path, mapping: ClassMapping | None = None, *, machine: boo
     read = form.read_as(path, reading) if isinstance(form, ReadsAsAsked) else form.read(path)
     if mapping is not None:
         read = mapping.apply(read)
+    _require_class_names(read.labels.origin, read.labels.classes)
     found = with_one_blank(_shown_classes(read))
     _require_blank_alone(found.labels, [name for name in read.labels.classes if means_blank(name)])
     notes = spelling_notes(found.labels.origin, "classes", found.labels.classes)

@@ -10,7 +10,7 @@ import numpy as np
 
 from heads.data.class_names import means_blank
 from heads.data.formats.collected import means_unknown
-from heads.data.labels import BLANK, Labelled
+from heads.data.labels import BLANK, Labelled, LabelTable
 from heads.data.tables import quoted, read_table, tidy
 from heads.errors import LabelError
 from store.files import write_text
@@ -113,13 +113,13 @@ def read_mapping(path: Path) -> ClassMapping:
     return ClassMapping(name=table.name, classes_of=classes_of, columns=tuple(columns))
 
 
-def write_draft(path: Path, found: Labelled, columns: Mapping[str, Iterable[str]]) -> int:
+def write_draft(path: Path, found: LabelTable | None, columns: Mapping[str, Iterable[str]]) -> int:
     """Write a mapping to be filled in: every name as a class of its own, unknown ones as '?'.
 
     Args:
         path: where to; a file that is there is not touched.
-        found: the labels under their own names.
-        columns: the names in each column that may hold labels, where the form does not say which does.
+        found: the labels under their own names; None where it is not to be seen which column holds them.
+        columns: then the names in each column that may.
 
     Returns:
         How many names it has.
@@ -129,7 +129,7 @@ def write_draft(path: Path, found: Labelled, columns: Mapping[str, Iterable[str]
     """
     if path.exists():
         raise LabelError(f"{path}: is there already and may have been filled in; name a new file")
-    counts = dict(zip(found.labels.classes, found.labels.values.sum(axis=0).tolist(), strict=True))
+    counts = {} if found is None else dict(zip(found.classes, found.values.sum(axis=0).tolist(), strict=True))
     rows = [(column, name) for column, names in columns.items() for name in names] or [("", name) for name in counts]
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")

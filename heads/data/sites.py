@@ -8,6 +8,7 @@ from pathlib import Path
 from heads.data.class_names import spelling_notes
 from heads.data.label_formats import read_labels
 from heads.data.labels import Labelled, LabelTable, renamed_sites
+from heads.data.mapping import ClassMapping
 from heads.data.matching import IdRule, match_clips, require_fitting, unknown_clips
 from heads.data.tables import read_table
 from heads.errors import LabelError, TrainError
@@ -22,6 +23,7 @@ def labels_and_sites(
     site_pattern: str | None,
     id_map: Sequence[IdRule] = (),
     allow_missing: bool | None = None,
+    mapping: ClassMapping | None = None,
 ) -> Labelled:
     """The label table with its sites, and the site of each clip, labelled or not, as far as the same source tells.
 
@@ -35,12 +37,13 @@ def labels_and_sites(
         site_pattern: a pattern that finds the site in a clip id, instead.
         id_map: how ids of the tables become clips', where that is not to be found out.
         allow_missing: whether labelled clips that are not known are left out, with a note; None to keep them.
+        mapping: the class of each name of the label table; None to take them as they are.
 
     Raises:
         LabelError: a table or the pattern is not what it should be.
         UnknownClipError: a labelled clip is not known, or has no site.
     """
-    clips, read = list(known), read_labels(path)
+    clips, read = list(known), read_labels(path, mapping)
     if id_map:
         asked = {**dict.fromkeys((*read.labels.ids, *read.sites)), **(load_sites(sites) if sites is not None else {})}
         require_fitting(id_map, asked, path.name if sites is None else f"{path.name} and {sites.name}")

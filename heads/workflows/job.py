@@ -9,6 +9,7 @@ import pandas as pd
 from heads.data.corrections import correct_labels
 from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
+from heads.data.mapping import read_mapping
 from heads.data.matching import IdRule
 from heads.data.sites import labels_and_sites
 from heads.data.splits import Unlabelled, deal_clips, find_copies
@@ -101,6 +102,7 @@ def read_job(
     corrections: Sequence[Path] = (),
     leave_out_copies: bool = False,
     id_map: Sequence[IdRule] = (),
+    mapping: Path | None = None,
 ) -> TrainingJob:
     """Prepare training from files.
 
@@ -116,6 +118,7 @@ def read_job(
         corrections: tables of what clips really show.
         leave_out_copies: keep copies of a clip at one site only, instead of joining the sites.
         id_map: how ids of the tables become the store's, where that is not to be found out.
+        mapping: a table of the class of each name in the label table; None to take names as they are.
 
     Raises:
         LabelError: a table or the pattern is not what it should be.
@@ -129,6 +132,7 @@ def read_job(
         site_pattern=site_pattern,
         id_map=id_map,
         allow_missing=allow_missing,
+        mapping=None if mapping is None else read_mapping(mapping),
     )
     corrected, corrected_notes = correct_labels(found.labels, corrections, id_map)
     job = prepare_job(

@@ -48,6 +48,14 @@ Mapping = Annotated[
         show_default="names are classes",
     ),
 ]
+AddedMapping = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping",
+        help="CSV of theirs,class: the class that each name in a JSON of --add means.",
+        show_default="classes by their own names",
+    ),
+]
 GivenLabels = Annotated[
     Path,
     typer.Argument(metavar="IN", help="File or folder of labels: ours, or another program's."),
@@ -125,11 +133,14 @@ Videos = Annotated[
 ]
 Add = Annotated[
     list[Path] | None,
-    typer.Option("--add", help="CSV of another model's predictions, out of fold; NAME.csv becomes model NAME."),
+    typer.Option(
+        "--add",
+        help="Another model's predictions, out of fold: CSV, or JSON of MegaDetector or SpeciesNet; NAME.csv is NAME.",
+    ),
 ]
 AddNew = Annotated[
     list[Path] | None,
-    typer.Option("--add", help="CSV: what model NAME, added to the blend as NAME.csv, says of these clips."),
+    typer.Option("--add", help="CSV or JSON: what model NAME, added to the blend as NAME.csv, says of these clips."),
 ]
 Method = Annotated[str | None, typer.Option(help="Blender to keep.", show_default="the simplest as good as the best")]
 Also = Annotated[
@@ -258,6 +269,7 @@ def labels(
 def blend(
     run_folder: Run,
     add: Add = None,
+    mapping: AddedMapping = None,
     method: Method = None,
     also: Also = None,
     precision: Precision = None,
@@ -269,6 +281,7 @@ def blend(
     from heads.blending.blenders import known_blender
     from heads.blending.selection import AUTO
     from heads.commands.tables import print_added, print_leaderboard
+    from heads.data.mapping import read_mapping
     from heads.data.matching import parse_id_map
     from heads.evaluation.thresholds import WANTED
     from heads.run import RunDirectory
@@ -282,7 +295,7 @@ def blend(
 
     directory, rules = RunDirectory(run_folder), parse_id_map(id_map or ())
     for path in add or ():
-        print_added(add_predictions(directory, path, rules))
+        print_added(add_predictions(directory, path, rules, None if mapping is None else read_mapping(mapping)))
     rows = blend_run(
         directory,
         method,
@@ -317,6 +330,7 @@ def predict(
     out: Out,
     template: Template = None,
     add: AddNew = None,
+    mapping: AddedMapping = None,
     explain: Explain = False,
     only_new: OnlyNew = False,
     findings: Findings = None,
@@ -343,6 +357,7 @@ def predict(
         findings_path=findings,
         sites=sites,
         site_pattern=site_pattern,
+        mapping_path=mapping,
     )
 
 

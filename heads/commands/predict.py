@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from heads.data.mapping import read_mapping
 from heads.data.matching import apply_rules, parse_id_map, require_fitting
-from heads.data.predictions import Predictions, read_csv
+from heads.data.predictions import Predictions
 from heads.data.sites import places_of
 from heads.data.tables import TextTable
 from heads.explain.attribution import explaining_head, top_frames
 from heads.run import RunDirectory
+from heads.workflows.external import read_new
 from heads.workflows.findings import findings
 from heads.workflows.output import (
     clips_of_template,
@@ -38,6 +40,7 @@ def predict(
     findings_path: Path | None = None,
     sites: Path | None = None,
     site_pattern: str | None = None,
+    mapping_path: Path | None = None,
 ) -> None:
     """Predict a store's clips, or those of a template, into a file, and what they are said to show into another."""
     require_writable(out)
@@ -45,11 +48,14 @@ def predict(
         require_writable(findings_path)
     rules = parse_id_map(id_map)
     template = None if template_path is None else read_template(template_path)
-    outside = [read_csv(path) for path in added]
-    run, store = RunDirectory(run_folder), FeatureStore.open(store_root)
+    run = RunDirectory(run_folder)
+    mapping = None if mapping_path is None else read_mapping(mapping_path)
+    read = [read_new(run, path, mapping) for path in added]
+    outside = [each for each, _ in read]
+    store = FeatureStore.open(store_root)
     require_fitting(rules, _ids_of_tables(template, outside), "the tables")
     wanted = None if template is None else clips_of_template(template, store.clips().index, rules)
-    for sentence in () if wanted is None else wanted.notes:
+    for sentence in (*(note for _, notes in read for note in notes), *(() if wanted is None else wanted.notes)):
         stderr_console().print(sentence, highlight=False, soft_wrap=True)
     explainer = explaining_head(run) if explain else None
     outside = [each.renamed({name: apply_rules(name, rules) for name in each.ids}, ()) for each in outside]

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.folds import Folds
+from heads.data.formats.detector_results import is_results, read_results
 from heads.data.labels import LabelTable
+from heads.data.mapping import ClassMapping
 from heads.data.matching import IdRule, Matches, match_clips, require_fitting
 from heads.data.predictions import Predictions, read_csv
 from heads.errors import PredictionError
@@ -47,13 +49,17 @@ class Added:
     notes: tuple[str, ...] = ()
 
 
-def add_predictions(run: RunDirectory, path: Path, rules: Sequence[IdRule] = ()) -> Added:
+def add_predictions(
+    run: RunDirectory, path: Path, rules: Sequence[IdRule] = (), mapping: ClassMapping | None = None
+) -> Added:
     """Bring the predictions in `path` into a run, as a model named like the file; what was added under it is replaced.
 
     Args:
         run: has labels and folds.
-        path: a CSV with a column of clips, a column a class (0 to 1), and `fold` if the model was trained in folds.
+        path: a CSV with a column of clips, a column a class (0 to 1), and `fold` if the model was trained in folds; or
+            the .json of MegaDetector or SpeciesNet.
         rules: how ids of the file become the run's, where that is not to be found out.
+        mapping: the class of each name in a .json; None to look for the classes' own names.
 
     Raises:
         LabelError: a rule fits no clip of the file.
@@ -61,10 +67,11 @@ def add_predictions(run: RunDirectory, path: Path, rules: Sequence[IdRule] = ())
             named like a trained head of the run or like its blend.
         RunError: the name cannot be a file's.
     """
-    given = read_csv(path)
+    labels = run.read_labels()
+    given, notes = _read(path, labels.classes, mapping)
     if given.model == BLEND:
         raise PredictionError(f"{path}: a model cannot be called '{BLEND}', the run's own blend is; rename the file")
-    labels, folds = run.read_labels(), run.read_folds()
+    folds = run.read_folds()
     own = [run.read_oof(name) for name in run.head_names() if name != given.model]
     if run.head_path(given.model).is_file() or given.model in run.planned_heads():
         raise PredictionError(f"{path}: the run has a head '{given.model}' of its own; give the file another name")
@@ -84,12 +91,37 @@ def add_predictions(run: RunDirectory, path: Path, rules: Sequence[IdRule] = ())
         n_clips=len(mine.ids),
         n_new=len(new.ids),
         warnings=warnings,
-        notes=matches.notes,
+        notes=(*notes, *matches.notes),
     )
     run.write_oof(given.model, replace(mine, fold=folds.of(mine.ids)))
     facts = {name: value for name, value in asdict(added).items() if name != "notes"}
     run.write_added(given.model, replace(new, fold=None), facts)
     return added
+
+
+def read_new(run: RunDirectory, path: Path, mapping: ClassMapping | None = None) -> tuple[Predictions, tuple[str, ...]]:
+    """What an added model says of new clips, and sentences on how it was read.
+
+    Args:
+        run: has the model, named like the file.
+        path: a CSV, or the .json of MegaDetector or SpeciesNet.
+        mapping: the class of each name in a .json.
+
+    Raises:
+        PredictionError: the file is neither.
+    """
+    if path.suffix.lower() != ".json":
+        return read_csv(path), ()
+    columns = run.read_oof(path.stem).classes if run.is_added(path.stem) and is_results(path) else None
+    return _read(path, run.read_labels().classes, mapping, columns)
+
+
+def _read(
+    path: Path, classes: Sequence[str], mapping: ClassMapping | None, columns: Sequence[str] | None = None
+) -> tuple[Predictions, tuple[str, ...]]:
+    if path.suffix.lower() == ".json":
+        return read_results(path, classes, mapping=mapping, columns=columns)
+    return read_csv(path), ()
 
 
 def added_predictions(run: RunDirectory, name: str, further: Sequence[Predictions] = ()) -> Predictions:

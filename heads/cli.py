@@ -161,6 +161,51 @@ Recall = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option(help="File to write: CSV, or Parquet if it ends in .parquet.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="wide (our table, by the ending of --out), long, megadetector, camtrap-dp (a folder), or timelapse.",
+    ),
+]
+ClassTable = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TABLE",
+        help="CSV of class, scientificName, taxonRank, taxonID, vernacularName: what --format calls classes.",
+        show_default="their own names",
+    ),
+]
+Deployments = Annotated[
+    Path | None,
+    typer.Option(help="CSV of a Camtrap DP package's deployments, whose names are the sites.", show_default="none"),
+]
+Project = Annotated[
+    Path | None, typer.Option(help="JSON of a Camtrap DP package's contributors and project.", show_default="none")
+]
+Package = Annotated[
+    Path | None,
+    typer.Option(
+        help="Camtrap DP package to whose observations these are added, in a new folder.", show_default="none"
+    ),
+]
+TimeZone = Annotated[
+    str | None,
+    typer.Option(help="Zone of capture times that tell none: Europe/Berlin, +02:00.", show_default="none"),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Probability from which on --format says that a class is there, 0 to 1.",
+        show_default="what the report calls usable alone",
+    ),
+]
+ExportRun = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a blended run.")]
+ExportOut = Annotated[Path, typer.Option("--out", help="File to write, or new folder for camtrap-dp.")]
+ExportStore = Annotated[
+    Path | None,
+    typer.Option("--store", help="Feature store of the clips: frame rates, times.", show_default="none"),
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Add the three moments of each clip that its answer came from.")
 ]
@@ -337,12 +382,20 @@ def predict(
     sites: Sites = None,
     site_pattern: SitePattern = None,
     id_map: IdMap = None,
+    output_format: Format = "wide",
+    classes: ClassTable = None,
+    deployments: Deployments = None,
+    project: Project = None,
+    package: Package = None,
+    time_zone: TimeZone = None,
+    threshold: Threshold = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Give probabilities for a store's clips by the run's blend; a clip that failed gets the training prior."""
     with native_chatter(shown=verbose):
         from heads.commands import predict as command_predict
+        from heads.workflows.exports.registry import ExportOptions
 
     command_predict.predict(
         run_folder,
@@ -358,6 +411,56 @@ def predict(
         sites=sites,
         site_pattern=site_pattern,
         mapping_path=mapping,
+        options=ExportOptions(
+            format=output_format,
+            classes=classes,
+            deployments=deployments,
+            project=project,
+            package=package,
+            time_zone=time_zone,
+            threshold=threshold,
+        ),
+    )
+
+
+@app.command()
+def export(
+    run_folder: ExportRun,
+    out: ExportOut,
+    output_format: Format = "wide",
+    store: ExportStore = None,
+    classes: ClassTable = None,
+    deployments: Deployments = None,
+    project: Project = None,
+    package: Package = None,
+    sites: Sites = None,
+    site_pattern: SitePattern = None,
+    time_zone: TimeZone = None,
+    threshold: Threshold = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write what a run says of the clips that it learned from, out of fold, in the format of another program."""
+    with native_chatter(shown=verbose):
+        from heads.commands import export as command_export
+        from heads.workflows.exports.registry import ExportOptions
+
+    command_export.export(
+        run_folder,
+        out,
+        ExportOptions(
+            format=output_format,
+            classes=classes,
+            deployments=deployments,
+            project=project,
+            package=package,
+            time_zone=time_zone,
+            threshold=threshold,
+        ),
+        store_root=store,
+        sites=sites,
+        site_pattern=site_pattern,
+        as_json=as_json,
     )
 
 

@@ -9,8 +9,10 @@ from heads.data.matching import apply_rules, parse_id_map, require_fitting
 from heads.data.predictions import Predictions
 from heads.data.sites import places_of
 from heads.data.tables import TextTable
+from heads.errors import PredictionError
 from heads.explain.attribution import explaining_head, top_frames
 from heads.run import RunDirectory
+from heads.workflows.exports.registry import ExportOptions, export
 from heads.workflows.external import read_new
 from heads.workflows.findings import findings
 from heads.workflows.output import (
@@ -41,9 +43,14 @@ def predict(
     sites: Path | None = None,
     site_pattern: str | None = None,
     mapping_path: Path | None = None,
+    options: ExportOptions | None = None,
 ) -> None:
     """Predict a store's clips, or those of a template, into a file, and what they are said to show into another."""
-    require_writable(out)
+    options = ExportOptions() if options is None else options
+    chosen = options.chosen()
+    require_writable(out) if chosen is None else chosen.require(out)
+    if chosen is not None and (explain or template_path is not None):
+        raise PredictionError(f"--format {options.format} has no place for --template or --explain; leave them out")
     if findings_path is not None:
         require_writable(findings_path)
     rules = parse_id_map(id_map)
@@ -63,11 +70,17 @@ def predict(
     if only_new:
         new = new.only(Origin.NEW)
     frames = None if explainer is None else top_frames(run, store, explainer, new.predictions.ids)
-    write_predictions(out, new, template, frames)
-    if findings_path is not None:
+    places: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+    if findings_path is not None or chosen is not None:
         places, notes = places_of(store.clips().index, sites=sites, site_pattern=site_pattern, id_map=rules)
-        for sentence in notes:
-            stderr_console().print(sentence, highlight=False, soft_wrap=True)
+    if chosen is None:
+        write_predictions(out, new, template, frames)
+    else:
+        notes = (*notes, *export(out, chosen, options, run, store, new, places))
+    for sentence in notes:
+        stderr_console().print(sentence, highlight=False, soft_wrap=True)
+    if findings_path is not None:
         times = {str(clip_id): str(when) for clip_id, when in store.clips()["recorded_at"].items()}
         table = findings(run, new, {**run.read_labels().known_sites, **places}, times)
         write_table(findings_path, table)

@@ -46,20 +46,33 @@ def findings(
     Raises:
         RunError: the run is not blended.
     """
-    metrics, labels, folds = run.read_metrics(), run.read_labels(), run.read_folds()
-    balance = balance_table(labels.select(folds.ids).values, folds, labels.classes)
-    known = species_verdicts(metrics, balance, folds.n_folds, sites=labels.sites is not None)
-    verdicts, blank_from = {each.name: each for each in known}, _blank_threshold(metrics)
     rows = []
-    answers = zip(new.predictions.ids, new.status, new.origin, new.predictions.probabilities.tolist(), strict=True)
-    for clip_id, status, origin, said in answers:
-        probability = dict(zip(new.predictions.classes, said, strict=True))
-        found = [("", Say.CANNOT_SAY)] if status is Status.FAILED else _said(probability, verdicts, blank_from)
+    answers = zip(new.predictions.ids, new.origin, new.predictions.probabilities.tolist(), said(run, new), strict=True)
+    for clip_id, origin, probabilities, found in answers:
+        probability = dict(zip(new.predictions.classes, probabilities, strict=True))
         for species, say in found:
             shown = f"{probability[species]:.2f}" if species else ""
             where = (clip_id, sites.get(clip_id, ""), times.get(clip_id, ""))
             rows.append((*where, species, shown, say.value, origin.value))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def said(run: RunDirectory, new: NewPredictions) -> list[list[tuple[str, Say]]]:
+    """What each clip is said to show, as `findings` has it; a class of "" where there is nothing to name.
+
+    Raises:
+        RunError: the run is not blended.
+    """
+    metrics, labels, folds = run.read_metrics(), run.read_labels(), run.read_folds()
+    balance = balance_table(labels.select(folds.ids).values, folds, labels.classes)
+    known = species_verdicts(metrics, balance, folds.n_folds, sites=labels.sites is not None)
+    verdicts, blank_from = {each.name: each for each in known}, _blank_threshold(metrics)
+    return [
+        [("", Say.CANNOT_SAY)]
+        if status is Status.FAILED
+        else _said(dict(zip(new.predictions.classes, probabilities, strict=True)), verdicts, blank_from)
+        for status, probabilities in zip(new.status, new.predictions.probabilities.tolist(), strict=True)
+    ]
 
 
 def _said(

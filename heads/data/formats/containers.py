@@ -43,25 +43,40 @@ class Bundle:
         return self.path.name or str(self.path)
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file.
+        """The bytes of a file, unpacked if its name ends in `.gz`.
 
         Raises:
             LabelError: it is not there, leads out of the bundle, or cannot be read.
         """
-        if name not in self.names:
+        content = self.raw(name)
+        try:
+            return decompress(content) if name.lower().endswith(".gz") else content
+        except (OSError, *_BAD_ARCHIVE) as error:
+            raise LabelError(f"{self.name}: '{name}' cannot be unpacked ({error}); pack it again") from error
+
+    def raw(self, name: str) -> bytes:
+        """The bytes of a file as they lie there.
+
+        Raises:
+            LabelError: it is not there, leads out of the bundle, or cannot be read.
+        """
+        if name not in self.names and not self._has(name):
             raise LabelError(f"{self.name}: there is no file '{name}' in it, only {quoted(self.names[:8])}; add it")
         try:
             if not self.is_zip:
-                content = (self.path / self.base / name).read_bytes()
-            else:
-                with zipfile.ZipFile(self.path) as archive:
-                    member = archive.getinfo(self.base + name)
-                    if member.file_size > _MOST_BYTES:
-                        raise LabelError(f"{self.name}: '{name}' would unpack to {member.file_size} bytes; unpack it")
-                    content = archive.read(member)
-            return decompress(content) if name.lower().endswith(".gz") else content
+                return (self.path / self.base / name).read_bytes()
+            with zipfile.ZipFile(self.path) as archive:
+                member = archive.getinfo(self.base + name)
+                if member.file_size > _MOST_BYTES:
+                    raise LabelError(f"{self.name}: '{name}' would unpack to {member.file_size} bytes; unpack it")
+                return archive.read(member)
         except (OSError, *_BAD_ARCHIVE) as error:
             raise LabelError(f"{self.name}: '{name}' cannot be read ({error}); pack or copy it again") from error
+
+    def _has(self, name: str) -> bool:
+        """Whether a folder has a file further down."""
+        path = PurePosixPath(name)
+        return not (self.is_zip or path.is_absolute() or ".." in path.parts) and (self.path / name).is_file()
 
     def text(self, name: str) -> str:
         """The text of a file in UTF-8.

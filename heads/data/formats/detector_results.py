@@ -124,6 +124,8 @@ class _Spelling:
 
     def meant(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """The classes that a thing of some names is, the first name that is known counts; () if it is none."""
+        if not names:
+            return ()
         if names not in self._found:
             shown = names[0]
             self.asked.add(shown)
@@ -183,6 +185,10 @@ def _megadetector(path: Path, content: Mapping[str, Any], spelling: _Spelling) -
         spelling.kind(name)
     for key, name in species.items():
         spelling.meant(_taxon_names(name, described.get(key, "")))
+    info = content.get("info")
+    ours = isinstance(info, dict) and str(info.get("classifier", "")).startswith(
+        "Trapline "
+    )  # then both are one number
     seen: dict[str, _Seen] = {}
     for row, image in enumerate(content["images"]):
         where = f"images[{row}]"
@@ -211,7 +217,7 @@ def _megadetector(path: Path, content: Mapping[str, Any], spelling: _Spelling) -
                 kind = _score(pair[1], path, f"{at}: a classification's probability")
                 key = str(pair[0])
                 for meant in spelling.meant(_taxon_names(species.get(key, key), described.get(key, ""))):
-                    scores[meant] = max(scores.get(meant, 0.0), sure * kind)
+                    scores[meant] = max(scores.get(meant, 0.0), kind if ours else sure * kind)
         each.add(scores, 1 - surest)
     return seen
 

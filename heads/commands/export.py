@@ -1,0 +1,48 @@
+"""What `heads export` does: the out-of-fold answers of a run, in the format that somebody wants."""
+
+from collections import Counter
+from pathlib import Path
+
+from heads.data.sites import places_of
+from heads.run import RunDirectory
+from heads.workflows.exports.answers import out_of_fold_answers
+from heads.workflows.exports.registry import ExportOptions
+from heads.workflows.exports.registry import export as write_export
+from heads.workflows.output import require_writable, write_predictions
+from store import FeatureStore, Status
+from store.console import print_json, stderr_console
+
+
+def export(
+    run_folder: Path,
+    out: Path,
+    options: ExportOptions,
+    *,
+    store_root: Path | None,
+    sites: Path | None,
+    site_pattern: str | None,
+    as_json: bool,
+) -> None:
+    """Write what the run says of the clips that it learned from, each by models that did not."""
+    chosen = options.chosen()
+    require_writable(out) if chosen is None else chosen.require(out)
+    run = RunDirectory(run_folder)
+    store = None if store_root is None else FeatureStore.open(store_root)
+    new = out_of_fold_answers(run)
+    notes: tuple[str, ...] = ()
+    if chosen is None:
+        write_predictions(out, new)
+    else:
+        places, found = places_of(new.predictions.ids, sites=sites, site_pattern=site_pattern)
+        notes = (*found, *write_export(out, chosen, options, run, store, new, places))
+    for sentence in notes:
+        stderr_console().print(sentence, highlight=False, soft_wrap=True)
+    statuses = Counter(each.value for each in new.status)
+    if as_json:
+        origins = Counter(each.value for each in new.origin)
+        print_json(
+            {"out": str(out), "clips": len(new.status), "statuses": statuses, "origins": origins, "notes": notes}
+        )
+        return
+    failed = f", {statuses[Status.FAILED.value]} of which could not be decoded" if statuses[Status.FAILED.value] else ""
+    print(f"{len(new.status)} clips, answered by models that did not learn from them{failed}: {out}")

@@ -1,0 +1,100 @@
+"""Answers as MegaDetector's results JSON, version 1.6, with the fields of videos."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from heads.data.labels import BLANK
+from heads.workflows.exports.answers import WHOLE_FRAME, Answers, Moment
+from heads.workflows.exports.tables import require_file
+from store import Status
+from store.files import write_text
+
+FORMAT_VERSION = "1.6"
+_FLOOR = 0.05  # probabilities below are not written: a file of 100,000 clips and 30 classes would be 300 MB
+_KINDS = {"animal": "1", "human": "2", "vehicle": "3"}
+_STILLS = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+_MILLISECONDS = 1000.0  # where a video's frame rate is not known, its frames are numbered by milliseconds
+
+
+class MegaDetectorJson:
+    """A detection for each class of a clip, with its probability, in the box and the frame where most moved.
+
+    Blank clips have no detection that is surer than what P(blank) leaves, and failed ones have `failure` and no list of
+    detections. `info.trapline` names the clips whose answers are not those of all models for a new clip.
+    """
+
+    about = "MegaDetector's results JSON 1.6, as Timelapse reads it"
+    needs_store = True
+
+    def require(self, path: Path) -> None:
+        """Raise PredictionError unless it can be written at `path`."""
+        require_file(path, ".json")
+
+    def write(self, path: Path, answers: Answers) -> list[str]:
+        """Write it."""
+        write_text(path, json.dumps(results(answers), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return [f"{path.name}: lay it into the folder of the clips, which its paths are relative to"]
+
+
+def results(answers: Answers) -> dict[str, Any]:
+    """The content of the file."""
+    new = answers.new
+    species = [name for name in new.predictions.classes if name != BLANK]
+    ids = {name: str(number) for number, name in enumerate(species)}
+    made = answers.made.strftime("%Y-%m-%d %H:%M:%S")
+    origins: dict[str, list[str]] = {}
+    for clip_id, origin in zip(new.predictions.ids, new.origin, strict=True):
+        origins.setdefault(origin.value, []).append(clip_id)
+    images = []
+    for clip_id, status, row in zip(
+        new.predictions.ids, new.status, new.predictions.probabilities.tolist(), strict=True
+    ):
+        said = dict(zip(new.predictions.classes, row, strict=True))
+        images.append(_item(answers, clip_id, status, said, ids))
+    return {
+        "info": {
+            "format_version": FORMAT_VERSION,
+            "detector": "none (boxes of what moves, by Trapline)",
+            "detection_completion_time": made,
+            "classifier": answers.by,
+            "classification_completion_time": made,
+            "detector_metadata": {"typical_detection_threshold": 0.5, "conservative_detection_threshold": 0.2},
+            "trapline": {"origin": {name: some for name, some in origins.items() if name != "new"}},
+        },
+        "detection_categories": {number: {"human": "person"}.get(kind, kind) for kind, number in _KINDS.items()},
+        "classification_categories": {number: name for name, number in ids.items()},
+        "classification_category_descriptions": {
+            number: answers.taxa[name].scientific_name or name for name, number in ids.items()
+        },
+        "images": images,
+    }
+
+
+def _item(
+    answers: Answers, clip_id: str, status: Status, said: dict[str, float], ids: dict[str, str]
+) -> dict[str, Any]:
+    still = clip_id.lower().endswith(_STILLS)
+    fps = answers.fact(clip_id, "fps")
+    known = math.isfinite(fps) and fps > 0
+    if status is Status.FAILED:
+        video = {} if still else {"frame_rate": fps if known else -1.0, "frames_processed": []}
+        reason = answers.reasons.get(clip_id, "") or "could not be decoded"
+        return {"file": clip_id, "detections": None, "failure": reason, **video}
+    rate = fps if known else _MILLISECONDS
+    moment = answers.moments.get(clip_id, Moment(times_s=(0.0,), at_s=0.0))
+    frame = {} if still else {"frame_number": round(moment.at_s * rate)}
+    video = {} if still else {"frame_rate": rate, "frames_processed": [round(each * rate) for each in moment.times_s]}
+    detections = [
+        {
+            "category": _KINDS[answers.taxa[name].kind],
+            "conf": round(float(value), 5),
+            "bbox": list(moment.box if moment else WHOLE_FRAME),
+            "classifications": [[ids[name], round(float(value), 5)]],
+            **frame,
+        }
+        for name, value in sorted(said.items(), key=lambda each: -each[1])
+        if name != BLANK and value >= _FLOOR
+    ]
+    return {"file": clip_id, "detections": detections, **video}

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -29,6 +30,22 @@ def build(into: Path) -> Path:
     subprocess.run([*command, "--wheel-dir", str(into), str(ROOT)], check=True, env={**os.environ, "PIP_NO_INDEX": "1"})
     (wheel,) = into.glob("*.whl")
     return wheel
+
+
+@pytest.mark.slow
+def test_the_source_distribution_is_the_same_each_time_and_can_be_built_from(tmp_path: Path) -> None:
+    code = "import sys, hatchling.build; hatchling.build.build_sdist(sys.argv[1])"
+    made = []
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], cwd=ROOT, check=True, capture_output=True)
+        made += (tmp_path / name).glob("*.tar.gz")
+    assert len(made) == 2
+    assert made[0].read_bytes() == made[1].read_bytes()
+    with tarfile.open(made[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "CITATION.cff", "README.md", "pyproject.toml", "configs/default.yaml", "store/cli.py"} <= names
+    assert not [name for name in names if name.startswith((".venv", ".pytest_cache", "demo/", "site/"))]
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import importlib.util
 import io
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata, resources
@@ -144,10 +145,15 @@ def _code_digest() -> str:
 
 
 def _module_digest(name: str) -> str:
-    """The digest of a module's file, which is not imported for it; "" for one without a file."""
-    found = importlib.util.find_spec(name)
+    """The digest of a module's file, which is not imported for it; where it has none, another one each time."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ValueError, ImportError):  # a module that somebody made up in memory
+        found = None
     path = Path(found.origin) if found is not None and found.origin else None
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else ""
+    if path is None or not path.is_file():
+        return secrets.token_hex(8)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _plain(name: str) -> str:

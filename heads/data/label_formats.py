@@ -117,12 +117,12 @@ class Long:
 
 LABEL_FORMATS: tuple[LabelFormat, ...] = (
     CamtrapDp(),
+    CocoCameraTraps(),  # before those that look for the header of a table in all of a long JSON
     WildlifeInsights(),
     TimelapseDatabase(),
     TimelapseCsv(),
     RecordTable(),
     ZambaCloud(),
-    CocoCameraTraps(),
     OneHot(),
     Long(),
 )

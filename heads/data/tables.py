@@ -53,7 +53,9 @@ class TextTable:
 
     def names(self, name: str) -> list[str]:
         """The cells of one column of names, tidied; "" for a cell that is empty or says so, such as NaN."""
-        return ["" if is_empty(cell) else tidy(cell) for cell in self.column(name)]
+        cells = self.column(name)
+        tidied = {cell: "" if is_empty(cell) else tidy(cell) for cell in set(cells)}  # names stand in many rows each
+        return [tidied[cell] for cell in cells]
 
     @property
     def id_column(self) -> str:
@@ -239,7 +241,10 @@ def _without_empty_columns(rows: Sequence[list[str]]) -> list[list[str]]:
 
     Columns at the right may stand in some rows only.
     """
-    header, used = rows[0], {place for row in rows for place, cell in enumerate(row) if tidy(cell)}
+    header = rows[0]
+    if all(tidy(cell) for cell in header) and max(map(len, rows)) == len(header):
+        return list(rows)
+    used = {place for row in rows for place, cell in enumerate(row) if tidy(cell)}
     width = max(used, default=0) + 1
     empty = {place for place in range(min(width, len(header))) if not tidy(header[place]) and place not in used}
     cut = [row[:width] for row in rows]

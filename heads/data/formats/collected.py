@@ -64,14 +64,17 @@ class Collected:
     seen: dict[str, None] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
+    _meant: dict[str, str] = field(default_factory=dict, repr=False)
 
     def add(self, clip_id: str, name: str) -> None:
         """Somebody said that the clip shows `name`, or BLANK; a word for not knowing is no label, and never BLANK."""
         self.seen.setdefault(clip_id)
-        if means_unknown(name):
-            self.unsure.add(clip_id)
+        if name not in self._meant:
+            self._meant[name] = "" if means_unknown(name) else BLANK if means_blank(name) else name
+        if meant := self._meant[name]:
+            self.shown.setdefault(clip_id, {}).setdefault(meant)
         else:
-            self.shown.setdefault(clip_id, {}).setdefault(BLANK if means_blank(name) else name)
+            self.unsure.add(clip_id)
 
     def place(self, clip_id: str, site: str, where: str) -> None:
         """The clip was taken at `site`.

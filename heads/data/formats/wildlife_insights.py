@@ -1,5 +1,6 @@
 """Downloads of Wildlife Insights: images*.csv with deployments.csv beside it, in a folder or a zip."""
 
+import csv
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -9,7 +10,7 @@ from heads.data.formats.camtrap_dp import cells
 from heads.data.formats.collected import Collected, Reading, unambiguous
 from heads.data.formats.containers import Bundle, open_bundle, require_columns
 from heads.data.labels import BLANK, Labelled
-from heads.data.tables import TextTable, read_header
+from heads.data.tables import TextTable, read_header, tidy
 from heads.errors import LabelError
 
 _IMAGES, _SEQUENCES = "images*.csv", "sequences*.csv"
@@ -33,10 +34,10 @@ class WildlifeInsights:
         if bundle is None:
             return False
         try:
-            table = bundle.table(_files(bundle, _IMAGES)[0])
-        except LabelError:
+            header = next(csv.reader([bundle.text(_files(bundle, _IMAGES)[0]).partition("\n")[0]]), [])
+        except (LabelError, csv.Error):
             return True  # then its reader says what is wrong
-        return {"image_id", *_NEEDED} <= set(table.columns)
+        return {"image_id", *_NEEDED} <= set(map(tidy, header))
 
     def read(self, path: Path) -> Labelled:
         """Read what people identified."""

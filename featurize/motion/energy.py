@@ -105,16 +105,16 @@ def find_motion(lowres: LowresFrames, times_s: NDArray[np.float64]) -> Motion:
         return NO_MOTION
     rows, columns = lowres.grey.shape[1] // CELL_PX, lowres.grey.shape[2] // CELL_PX
     cells = np.zeros((len(lowres), rows, columns), np.float32)
-    modes = _light_modes(lowres)
+    modes = light_modes(lowres)
     settled = _settled(modes, times_s)
     for mode in (False, True):
         members = np.flatnonzero((modes == mode) & settled)
         if len(members) >= FEWEST_FRAMES and cells.size:
             cells[members] = _beyond_noise(_deviation(_standardised(lowres.grey[members])))
-    return Motion(times_s=times_s, cells=_smoothed(cells, times_s))
+    return Motion(times_s=times_s, cells=smoothed(cells, times_s))
 
 
-def _light_modes(lowres: LowresFrames) -> NDArray[np.bool_]:
+def light_modes(lowres: LowresFrames) -> NDArray[np.bool_]:
     """(L,) whether each frame is infrared; a clip that hovers on the border between the two is all one mode."""
     limit = COLOURLESS * lowres.grey.mean(axis=(1, 2), keepdims=True)
     infrared = np.asarray((lowres.chroma <= limit).mean(axis=(1, 2)) >= COLOURLESS_SHARE)
@@ -136,14 +136,14 @@ def _standardised(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 def _deviation(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """(L, h, w) mean absolute difference from the background in each cell, the camera's shaking undone."""
     grey = stabilised(grey, _background(grey))
-    grey = _matched(grey, _background(grey))
+    grey = fitted(grey, _background(grey))
     difference = np.abs(grey - _background(grey))
     count, rows, columns = len(grey), grey.shape[1] // CELL_PX, grey.shape[2] // CELL_PX
     tiles = difference[:, : rows * CELL_PX, : columns * CELL_PX].reshape(count, rows, CELL_PX, columns, CELL_PX)
     return np.asarray(tiles.mean(axis=(2, 4)))
 
 
-def _matched(grey: NDArray[np.float32], background: NDArray[np.float32]) -> NDArray[np.float32]:
+def fitted(grey: NDArray[np.float32], background: NDArray[np.float32]) -> NDArray[np.float32]:
     """`grey` with the gain and offset that fit each frame to the background where the two are most alike.
 
     An animal changes the mean and the spread of its frame, and so the standardised level of everything else; a line
@@ -182,7 +182,7 @@ def _without_flashes(cells: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(np.minimum(before, cells), np.minimum(np.maximum(before, cells), after)))
 
 
-def _smoothed(cells: NDArray[np.float32], times_s: NDArray[np.float64]) -> NDArray[np.float32]:
+def smoothed(cells: NDArray[np.float32], times_s: NDArray[np.float64]) -> NDArray[np.float32]:
     """`cells` smoothed over space and over time; frames are about evenly spaced."""
     if len(cells) < 2 or not cells.any():
         return cells

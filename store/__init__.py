@@ -10,9 +10,18 @@ if TYPE_CHECKING:
     from store.access.reader import FeatureReader
     from store.featurestore import FeatureStore, KeyInfo
     from store.key import FeatureKey
-    from store.records import ClipFacts, ClipFeatures, Status
+    from store.records import ClipFacts, ClipFeatures, SeenAgainst, Status
 
-__all__ = ["ClipFacts", "ClipFeatures", "FeatureKey", "FeatureReader", "FeatureStore", "KeyInfo", "Status"]
+__all__ = [
+    "ClipFacts",
+    "ClipFeatures",
+    "FeatureKey",
+    "FeatureReader",
+    "FeatureStore",
+    "KeyInfo",
+    "SeenAgainst",
+    "Status",
+]
 
 _HOMES = {
     "ClipFacts": "store.records",
@@ -21,6 +30,7 @@ _HOMES = {
     "FeatureReader": "store.access.reader",
     "FeatureStore": "store.featurestore",
     "KeyInfo": "store.featurestore",
+    "SeenAgainst": "store.records",
     "Status": "store.records",
 }
 

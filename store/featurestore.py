@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,12 +13,15 @@ from store.access.reader import FeatureReader
 from store.access.writer import PartWriter, facts_writer, feature_writer
 from store.cache import cache_folder
 from store.errors import StoreNotFoundError
+from store.format.background_part import background_folder, encode_backgrounds, load_background_part
 from store.format.clip_part import ClipPart, load_clip_part
 from store.format.columns import STATUS_CODES
+from store.format.commit import commit_part
 from store.format.feature_part import FeaturePart, load_feature_part
 from store.format.layout import SPEC, key_folders, make_folder, read_spec, write_spec
+from store.format.part_names import list_parts, new_part_name
 from store.key import FeatureKey, distinguish
-from store.records import ClipFacts, ClipFeatures, Status
+from store.records import ClipFacts, ClipFeatures, SeenAgainst, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,6 +191,29 @@ class FeatureStore:
     def clip_parts(self) -> list[ClipPart]:
         """The parts of the clip table, oldest first."""
         return self._clips.parts()
+
+    def backgrounds(self, settings: Mapping[str, Any]) -> dict[str, SeenAgainst]:
+        """What clips are seen against, by fingerprint; of several rows of one clip the oldest counts, for ever.
+
+        Args:
+            settings: what decides about it.
+        """
+        folder = background_folder(self.root, settings)
+        found: dict[str, SeenAgainst] = {}
+        for name in list_parts(folder):
+            for row in load_background_part(folder / name):
+                found.setdefault(row.fingerprint, row)
+        return found
+
+    def add_backgrounds(self, settings: Mapping[str, Any], rows: Sequence[SeenAgainst]) -> None:
+        """Write down, as one part, what some clips are seen against.
+
+        Raises:
+            StoreWriteError: the disk refused; nothing was written.
+        """
+        folder = background_folder(self.root, settings)
+        make_folder(folder)
+        commit_part(folder / new_part_name(folder), encode_backgrounds(settings, rows))
 
     def reader(self, key: FeatureKey) -> FeatureReader:
         """A reader of the features of `key`, as they are now.

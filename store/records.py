@@ -122,3 +122,34 @@ class ClipFacts:
     motion_share: float = float("nan")
     motion_peak: float = float("nan")
     image_hash: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenAgainst:
+    """What a clip is seen against: its key picture, and other clips whose key pictures show the same framing.
+
+    Attributes:
+        clip_id: the clip, as it was called when this was found out.
+        fingerprint: content fingerprint of its file, by which it is known.
+        infrared: whether its picture is without colour.
+        picture: (h, w) uint8 grey levels of its key picture.
+        others: content fingerprints of the clips that it is seen against; none where too few show the same framing.
+        shifts: (len(others), 2) float32: by how many pixels each of them is shifted to the right and downwards.
+        digest: of everything above but the id, and of the key pictures of the others, in hex.
+
+    Example:
+        >>> row = SeenAgainst(
+        ...     clip_id="a.mp4", fingerprint="0" * 32, infrared=True, picture=np.zeros((2, 3), np.uint8),
+        ...     others=(), shifts=np.zeros((0, 2), np.float32), digest="",
+        ... )
+        >>> row.picture.shape
+        (2, 3)
+    """
+
+    clip_id: str
+    fingerprint: str
+    infrared: bool
+    picture: NDArray[np.uint8]
+    others: tuple[str, ...]
+    shifts: NDArray[np.float32]
+    digest: str

@@ -46,7 +46,8 @@ def repair_store(store: FeatureStore, progress: Callable[[Path], None] = lambda 
     ]
     folders = [problem.path.parent for problem in damaged if problem.path.name == SPEC]
     restored = [path for path in map(_restore_spec, folders) if path is not None]
-    everywhere = [store.root / "clips", *sorted((store.root / "features").glob("*/"))]
+    folders_of = [folder for kind in ("features", "backgrounds") for folder in sorted((store.root / kind).glob("*/"))]
+    everywhere = [store.root / "clips", *folders_of]
     return Repair(
         quarantined=quarantined,
         restored=restored,

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from store.errors import CorruptPartError, StoreError, StoreReadError
+from store.format.background_part import load_background_part
 from store.format.clip_part import load_clip_part
 from store.format.columns import STATUSES
 from store.format.commit import HEADER_BYTES, header_of
@@ -101,12 +102,20 @@ def _checks(root: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
             yield folder / name, partial(_check_feature_part, folder / name)
     for name in list_parts(root / "clips"):
         yield root / "clips" / name, partial(_check_clip_part, root / "clips" / name)
+    for folder in sorted((root / "backgrounds").glob("*/")):
+        for name in list_parts(folder):
+            yield folder / name, partial(_check_background_part, folder / name)
 
 
 def _check_clip_part(path: Path) -> None:
     require_sealed(path)
     part = load_clip_part(path)
     _require_ids(path, part.columns["clip_id"])
+
+
+def _check_background_part(path: Path) -> None:
+    require_sealed(path)
+    _require_ids(path, [row.clip_id for row in load_background_part(path)])
 
 
 def _check_feature_part(path: Path) -> None:

@@ -76,7 +76,9 @@ Resize = Annotated[
 ]
 Views = Annotated[
     list[View],
-    typer.Option("--view", help="whole frames, or squares around what moves; give it again for both."),
+    typer.Option(
+        "--view", help="whole frames, squares around what moves, or around animals at rest too; give it again for more."
+    ),
 ]
 Fps = Annotated[float | None, typer.Option(help="Frames a second.", show_default="3")]
 FramesPerClip = Annotated[int | None, typer.Option(help="Frames a clip, instead of --fps.")]
@@ -84,7 +86,9 @@ MaxFrames = Annotated[int, typer.Option(help="With --fps: a clip that would give
 ChooseBy = Annotated[Choose, typer.Option(help="With --frames: evenly spaced, or those that carry most motion.")]
 Preview = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Write a contact sheet a clip, with the boxes of the motion view, and stop."),
+    typer.Option(
+        metavar="DIR", help="Write a contact sheet a clip, with the boxes of the --view (motion if none), and stop."
+    ),
 ]
 RuntimeChoice = Annotated[Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
@@ -177,7 +181,16 @@ def featurize(
         fps=3.0 if fps is None and frames is None else fps, frames=frames, max_frames=max_frames, choose=choose.value
     )
     if preview is not None:
-        if command.write_previews(videos, sampling, preview, workers=workers, limit=limit, as_json=as_json):
+        if command.write_previews(
+            videos,
+            sampling,
+            preview,
+            views=[str(each) for each in view],
+            store=store,
+            workers=workers,
+            limit=limit,
+            as_json=as_json,
+        ):
             raise typer.Exit(_EXIT_SOME_FAILED)
         return
 

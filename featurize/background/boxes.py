@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.background.difference import MOST_INSIDE, REACHES
+from featurize.background.difference import MOST_INSIDE, POWER, REACHES
 from featurize.motion.boxes import MOST_BOXES, Box, boxes_of
 from featurize.motion.energy import MOVING
 
@@ -16,7 +16,7 @@ def boxes_apart(difference: NDArray[np.float32], moving: NDArray[np.float32], as
         moving: (h, w) motion energy.
         aspect: width of the frame over its height, in pixels.
     """
-    found = boxes_of(difference * np.float32(MOVING / REACHES), aspect)
+    found = boxes_of(MOVING * (difference / np.float32(REACHES)) ** np.float32(POWER), aspect)
     if found[0].covers_frame:
         return boxes_of(moving, aspect) if found[0].energy == 0 else found
     others = [box for box in boxes_of(moving, aspect) if not box.covers_frame]

@@ -36,6 +36,8 @@ REACHES = 2.0
 LOOK_S = 0.5
 FRAMES_A_LOOK = 2
 STAYS_S = 1.0
+# What differs is weighed by this power: an animal's dark side is as much of it as its bright one.
+POWER = 0.7
 # Something that moves is shown beside what differs unless more than this share of its box is inside another one.
 MOST_INSIDE = 0.5
 # A frame is shifted onto the background within so many pixels, if it is not nearer to it as it stands.
@@ -49,12 +51,14 @@ class Background:
 
     Attributes:
         own: (h, w) the clip's own key picture, scaled: frames are fitted and shifted to it.
+        empty: (h, w) the median of its neighbours' key pictures, fitted and shifted to it, to be looked at.
         samples: (N, h, w) the key pictures of its neighbours, fitted and shifted to it, without smooth light and shade.
         usual: (rows, columns) by how much each cell usually differs.
         infrared: in which light it can be compared.
     """
 
     own: NDArray[np.float32]
+    empty: NDArray[np.float32]
     samples: NDArray[np.float32]
     usual: NDArray[np.float32]
     infrared: bool
@@ -69,8 +73,11 @@ def make_background(own: KeyPicture, others: Sequence[tuple[KeyPicture, float, f
     """
     picture = scaled(own.grey)
     aligned = np.stack([shifted_back(scaled(other.grey), right, down) for other, right, down in others])
-    samples = _details(fitted(aligned, picture))
-    return Background(own=picture, samples=samples, usual=_usual(samples), infrared=own.infrared)
+    alike = fitted(aligned, picture)
+    samples = _details(alike)
+    return Background(
+        own=picture, empty=median_over_time(alike), samples=samples, usual=_usual(samples), infrared=own.infrared
+    )
 
 
 def find_difference(lowres: LowresFrames, times_s: NDArray[np.float64], background: Background) -> NDArray[np.float32]:

@@ -54,5 +54,6 @@ def difference_settings() -> dict[str, Any]:
         "difference.stays_s": difference.STAYS_S,
         "difference.least_shift_px": difference.LEAST_SHIFT_PX,
         "difference.most_shift_px": difference.MOST_SHIFT_PX,
+        "difference.power": difference.POWER,
         "difference.most_inside": difference.MOST_INSIDE,
     }

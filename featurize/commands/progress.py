@@ -59,6 +59,7 @@ def summary_facts(summary: Summary, store: str) -> dict[str, Any]:
         "frames": summary.frames,
         "seen_whole": sum(summary.seen_whole.values()),
         "seen_whole_by": dict(summary.seen_whole),
+        "without_background": summary.uncompared,
         "without_sound": summary.unheard,
         "seconds": round(seconds, 2),
         "clips_per_s": round(summary.decoded / seconds, 3),
@@ -133,6 +134,12 @@ def _print_done(console: Console, facts: dict[str, Any]) -> None:
         console.print(
             "short: fewer frames than were asked for, and none is repeated; no damage where clips simply have fewer a "
             "second (`store ls` has the reasons)",
+            soft_wrap=True,
+        )
+    if facts["without_background"]:
+        console.print(
+            f"{facts['without_background']} clips have too few others of the same framing to be compared with; of them "
+            "the animal view sees what the motion view does",
             soft_wrap=True,
         )
     if facts["without_sound"]:

@@ -17,6 +17,7 @@ from featurize.commands.progress import (
     summary_facts,
 )
 from featurize.pipeline import preview
+from featurize.pipeline.backgrounds import NO_BACKGROUNDS, glimpse_backgrounds
 from featurize.pipeline.discover import survey
 from featurize.pipeline.estimate import estimate_cost, spread
 from featurize.pipeline.extract import extract
@@ -32,6 +33,7 @@ from featurize.pipeline.request import (
     plan_request,
 )
 from featurize.pipeline.summary import Progress
+from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
@@ -91,14 +93,37 @@ def _print_moved(clips: int) -> None:
 
 
 def write_previews(
-    videos: Sequence[Path], sampling: Sampling, folder: Path, *, workers: int | None, limit: int | None, as_json: bool
+    videos: Sequence[Path],
+    sampling: Sampling,
+    folder: Path,
+    *,
+    views: Sequence[str] = (),
+    store: Path | None = None,
+    workers: int | None,
+    limit: int | None,
+    as_json: bool,
 ) -> int:
-    """Write a contact sheet per clip into `folder`, saying what each shows, and return how much was not to be had."""
+    """Write a contact sheet per clip into `folder`, saying what each shows, and return how much was not to be had.
+
+    The boxes are those of the last of `views` that shows parts of frames, of the motion view if there is none; what
+    clips are seen against is the store's word where it has one.
+    """
     console = stderr_console()
     found = survey(videos)
     clips = found.clips[:limit]
+    threads = workers or os.cpu_count() or 1
+    view = next((name for name in reversed(views) if find_view(name).crops), "motion")
+    backgrounds = NO_BACKGROUNDS
+    if find_view(view).needs_background:
+        backgrounds = glimpse_backgrounds(found.clips, existing_store(store) if store else None, workers=threads)
     failures = preview.write_previews(
-        clips, sampling, folder, workers=workers or os.cpu_count() or 1, on_clip=lambda line: console.print(line)
+        clips,
+        sampling,
+        folder,
+        view=view,
+        backgrounds=backgrounds,
+        workers=threads,
+        on_clip=lambda line: console.print(line),
     )
     outcome = preview_facts(len(clips) - len(failures), folder, failures, found.unlisted)
     print_json(outcome) if as_json else print_previews(outcome)
@@ -120,7 +145,8 @@ def list_taps(words: Sequence[str], *, offline: bool, verbose: bool, as_json: bo
 
 def _measure_seconds(plan: Plan, request: Request) -> float:
     """How long `plan` is going to take, about: a few of its clips are run into a store that is thrown away."""
-    sample = replace(plan, tasks=tuple(spread(plan.tasks, _TIMED_CLIPS)), touched=())
+    timed_tasks = tuple(spread(plan.tasks, _TIMED_CLIPS))
+    sample = replace(plan, tasks=timed_tasks, touched=(), named=tuple(task.clip for task in timed_tasks))
     if not sample.tasks:
         return 0.0
     import_networks_for(sample, verbose=request.verbose)

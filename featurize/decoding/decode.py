@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from featurize.background.difference import Background, find_difference
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import Probe
 from featurize.decoding.formats import is_image
-from featurize.decoding.still import Still, read_image
+from featurize.decoding.still import Still, low_resolution, read_image
 from featurize.decoding.video import decode_video
-from featurize.motion.energy import NO_MOTION
-from featurize.motion.image_facts import LOW_WIDTH_PX, find_image_facts
+from featurize.motion.energy import NO_MOTION, Motion
+from featurize.motion.image_facts import find_image_facts
 from featurize.motion.lowres import LowresFrames
 from featurize.views.crops import CropMaker, ViewSpec
 from featurize.views.sampling import Sampling
@@ -30,7 +30,12 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 def decode(
-    path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, timeout_s: float = DECODE_TIMEOUT_S
+    path: Path,
+    sampling: Sampling,
+    specs: Sequence[ViewSpec],
+    *,
+    background: Background | None = None,
+    timeout_s: float = DECODE_TIMEOUT_S,
 ) -> DecodedClip:
     """The sampled frames of the clip at `path`, as each of `specs` shows them.
 
@@ -38,6 +43,7 @@ def decode(
         path: a video or an image.
         sampling: which frames.
         specs: the sizes and views in which they are wanted.
+        background: what the clip is compared with by views that ask for it; None where there is none.
         timeout_s: seconds without a new frame after which the decoder is killed; what it gave until then is kept.
 
     Returns:
@@ -53,15 +59,15 @@ def decode(
     if obstacle:
         return no_frames(obstacle, Probe())
     if not is_image(path):
-        return decode_video(path, sampling, specs, timeout_s=timeout_s)
+        return decode_video(path, sampling, specs, background=background, timeout_s=timeout_s)
     still = read_image(path)
     if still.pictures == 1:
-        return _decode_still(still, specs)
-    moving = decode_video(path, sampling, specs, timeout_s=timeout_s)
+        return _decode_still(still, specs, background)
+    moving = decode_video(path, sampling, specs, background=background, timeout_s=timeout_s)
     if moving.status is not Status.FAILED:
         return moving
     reason = f"only the first of {still.pictures} pictures was read: {moving.reason}"
-    return replace(_decode_still(still, specs), status=Status.PARTIAL, reason=reason)
+    return replace(_decode_still(still, specs, background), status=Status.PARTIAL, reason=reason)
 
 
 def _obstacle(path: Path) -> str:
@@ -75,23 +81,25 @@ def _obstacle(path: Path) -> str:
     return ""
 
 
-def _decode_still(still: Still, specs: Sequence[ViewSpec]) -> DecodedClip:
+def _decode_still(still: Still, specs: Sequence[ViewSpec], background: Background | None) -> DecodedClip:
     """A still picture as a clip of one frame."""
     if still.frame is None:
         return no_frames(still.reason, still.container)
-    height, width = still.frame.shape[:2]
-    lowres_size = (LOW_WIDTH_PX, max(1, round(height * LOW_WIDTH_PX / width)))
-    lowres = np.asarray(Image.fromarray(still.frame).resize(lowres_size, Image.Resampling.BOX))
+    lowres = LowresFrames(low_resolution(still.frame)[None])
     times_s = np.zeros(1)
+    motion = NO_MOTION
+    if background is not None:
+        apart = find_difference(lowres, times_s, background)
+        motion = Motion(times_s=times_s, cells=np.zeros_like(apart), difference=apart)
     with closing(CropMaker(specs, None)) as maker:
         maker.push(still.frame)
-        _, crops = maker.finish(times_s, NO_MOTION)
+        _, crops = maker.finish(times_s, motion)
     return DecodedClip(
         crops=crops,
         times_s=times_s,
         status=Status.OK,
         reason="",
         container=still.container,
-        image_facts=find_image_facts(LowresFrames(lowres[None])),
-        motion=NO_MOTION,
+        image_facts=find_image_facts(lowres),
+        motion=motion,
     )

@@ -141,7 +141,7 @@ def probe(path: Path, *, count_packets: bool = False, timeout_s: float = _PROBE_
             is read in any case where there are several video tracks, for the number of their frames.
         timeout_s: seconds until ffmpeg is killed.
     """
-    command = [*_base_command(), "-i", as_file(path)]
+    command = [*ffmpeg_command(), "-i", as_file(path)]
     done = run_to_its_end(command, timeout_s=timeout_s)
     if done is None:
         return Probe(errors=(f"ffmpeg did not answer in {timeout_s:g} s",))
@@ -202,7 +202,8 @@ def _last_time(log: str) -> float:
     return seconds if seconds > 0 else float("nan")
 
 
-def _base_command() -> list[str]:
+def ffmpeg_command() -> list[str]:
+    """How every command of ffmpeg begins."""
     return [ffmpeg_binary(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", "-threads", "1"]
 
 
@@ -219,7 +220,7 @@ def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: f
     """
     with open_log() as log_file:
         process = subprocess.Popen(
-            [*_base_command(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log_file
+            [*ffmpeg_command(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log_file
         )
         watch = FrameWatch(process, log_file, timeout_s)
         try:

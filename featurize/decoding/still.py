@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 
 from featurize.decoding.ffmpeg import Probe, clean_text
 from featurize.decoding.jpeg import find_damage
+from featurize.motion.image_facts import LOW_WIDTH_PX
 
 # What Pillow is known to raise over damaged files: its readers trust what a file says of itself.
 _DAMAGE = (
@@ -104,3 +105,10 @@ def _in_eight_bits(image: Image.Image) -> Image.Image:
 
 def _undecodable(why: str) -> Still:
     return Still(frame=None, container=Probe(), reason=f"the image cannot be decoded: {why}")
+
+
+def low_resolution(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) in the size in which facts about it are found, (h, w, 3)."""
+    height, width = frame.shape[:2]
+    size = (LOW_WIDTH_PX, max(1, round(height * LOW_WIDTH_PX / width)))
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))

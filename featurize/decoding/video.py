@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featurize.background.difference import Background, find_difference
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import AS_PPM, FrameStream, Probe, as_file, probe, stream_frames
 from featurize.decoding.joined import recordings_not_read
@@ -25,6 +26,9 @@ from store.records import Status
 
 # Exact rounding: the same pixels on every machine, at a few per cent of the decoder's time.
 SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
+# What brings pixels that are not square into shape, and a picture to the low resolution in which motion is found.
+SQUARE_PIXELS = f"scale=w=iw*sar:h=ih:flags={SCALE_FLAGS},setsar=1"
+LOW_FILTER = f"scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24"
 _LOW = Sampling(fps=LOW_FPS, max_frames=MOST_LOW_FRAMES)
 # A picture that is shorter than the container states by more than this share was planned for the wrong length.
 _MOST_MISSING = 0.05
@@ -35,8 +39,10 @@ _FEWEST_LOOKS = 50
 _NO_DURATION = "the clip's duration is unknown, so frames cannot be spread evenly; use --fps"
 
 
-def decode_video(path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, timeout_s: float) -> DecodedClip:
-    """The sampled frames of the video at `path`, as each of `specs` shows them.
+def decode_video(
+    path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, background: Background | None = None, timeout_s: float
+) -> DecodedClip:
+    """The sampled frames of the video at `path`, as each of `specs` shows them, seen against `background`.
 
     Containers may state the length of the sound, or a time that does not begin with the picture, or less than was
     written behind their header; or a clip was cut off. One whose picture turns out to have another length is planned
@@ -56,7 +62,14 @@ def decode_video(path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, t
             if not is_known(counted.seconds):
                 return no_frames(_NO_DURATION, container)
             container = replace(container, duration_s=counted.seconds)
-        job = _Job(path=path, sampling=sampling, specs=specs, container=container, timeout_s=timeout_s)
+        job = _Job(
+            path=path,
+            sampling=sampling,
+            specs=specs,
+            background=background,
+            container=container,
+            timeout_s=timeout_s,
+        )
         attempt = _decode_planned(job, _Layout(duration_s=container.duration_s))
         if attempt.changes_form:
             attempt = _decode_planned(job, replace(attempt.layout, one_form=True))
@@ -71,6 +84,7 @@ class _Job:
     path: Path
     sampling: Sampling
     specs: Sequence[ViewSpec]
+    background: Background | None
     container: Probe
     timeout_s: float
 
@@ -162,6 +176,8 @@ def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
         lowres = LowresFrames(ppm_frames_alike(lowres_path)[: low.limit])
         low_times_s = np.array(stream.times_s("low"))
         motion = find_motion(lowres, low_times_s[: len(lowres)])
+        if job.background is not None:
+            motion = replace(motion, difference=find_difference(lowres, motion.times_s, job.background))
         times_s = np.array(stream.times_s("sampled")[:count])
         taken, crops = maker.finish(times_s, motion)
     status, reason = _judge(times_s[taken], broken, plan, job)
@@ -232,7 +248,7 @@ def _arguments(job: _Job, layout: _Layout, plan: SamplingPlan, low: SamplingPlan
         f"[0:{job.container.track}]{unbroken_filter(job.container.fps)},"
         f"scale=w=iw*sar:h=ih:flags={SCALE_FLAGS}{one_form},setsar=1,split[full][small];"
         f"[full]{plan.select_filter},scale=flags={SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
-        f"[small]{low.select_filter},scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24,"
+        f"[small]{low.select_filter},{LOW_FILTER},"
         "showinfo@low=checksum=0[low]"
     )
     build_once = ["-reinit_filter", "0"] if layout.one_form else []

@@ -7,7 +7,7 @@ off: swaying leaves, rain and a ticking clock raise the level of their cells and
 no training is involved.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import cv2
@@ -54,10 +54,13 @@ class Motion:
         times_s: (L,) times of the low-resolution frames, seconds.
         cells: (L, h, w) float32: by how much each cell deviates from the background beyond its noise level, in
             standard deviations of the frame's grey levels. Zero where there is no background to compare with.
+        difference: (L, h, w) float32: how many times what is usual each cell differs from what the camera's other clips
+            show; zero where it does not clearly. No rows where that is not known, or nobody asked.
     """
 
     times_s: NDArray[np.float64]
     cells: NDArray[np.float32]
+    difference: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
 
     @cached_property
     def energy(self) -> NDArray[np.float32]:

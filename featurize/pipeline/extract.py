@@ -16,6 +16,7 @@ from featurize.backbones.spec import Backbone, resolve
 from featurize.backbones.weights import Weights
 from featurize.decoding.ffmpeg import Probe
 from featurize.motion.image_facts import ImageFacts
+from featurize.pipeline.backgrounds import NO_BACKGROUNDS, learn_backgrounds
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.lanes import lane_for
 from featurize.pipeline.plan import UNREACHED, Plan, Task
@@ -23,6 +24,7 @@ from featurize.pipeline.prefetch import DecodedTask, decode_ahead
 from featurize.pipeline.relink import renew
 from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress, Summary
+from featurize.views.registry import find_view
 from store import ClipFacts, FeatureStore, Status
 from store.console import native_chatter
 from store.ids import writable
@@ -41,8 +43,9 @@ def extract(
 ) -> Summary:
     """Carry out `plan`: decode each clip once, run every source that it lacks, and commit parts as they fill.
 
-    Decoding runs ahead of the networks in `workers` threads, each with an ffmpeg process of its own. Stopping the
-    process at any instant loses at most the clips of uncommitted parts; running again does those.
+    If a view compares clips with each other, what each clip that was named is seen against is found out first, unless
+    the store has it. Decoding runs ahead of the networks in `workers` threads, each with an ffmpeg process of its own.
+    Stopping the process at any instant loses at most the clips of uncommitted parts; running again does those.
 
     Example:
         plan = featurize.plan("clips", store, backbones="efficientnet_lite0", fps=3)
@@ -61,7 +64,10 @@ def extract(
     """
     renew(plan.touched, store)
     runners = _runners(_sources(plan.tasks), runtime)
+    threads = workers or os.cpu_count() or 1
     progress = Progress()
+    compares = any(find_view(source.view).needs_background for source in runners)
+    backgrounds = learn_backgrounds(plan.named, store, workers=threads) if compares else NO_BACKGROUNDS
     with ExitStack() as stack:
         # The last to enter is the first to commit: facts go before features, and a clip without facts is done again.
         writers = {
@@ -70,7 +76,7 @@ def extract(
         }
         facts = stack.enter_context(store.clip_writer(clips_per_part=clips_per_part))
         lanes = {source: lane_for(source, run, writers[source], progress.refuse) for source, run in runners.items()}
-        decoding = decode_ahead(plan.tasks, plan.sampling, workers or os.cpu_count() or 1)
+        decoding = decode_ahead(plan.tasks, plan.sampling, threads, backgrounds)
         for decoded in _timed(decoding, progress):
             if decoded.task.known and not decoded.fingerprint:
                 progress.unreached.append((decoded.task.clip.clip_id, UNREACHED))
@@ -141,6 +147,7 @@ def _count(decoded: DecodedTask, progress: Progress) -> None:
     progress.statuses[clip.status] += 1
     for view in {spec.view for spec, crops in clip.crops.items() if crops.found_no_crop}:
         progress.seen_whole[view] = progress.seen_whole.get(view, 0) + 1
+    progress.uncompared += decoded.uncompared
     progress.unheard += decoded.sound is not None and not len(decoded.sound.frames)
     if clip.container.video_tracks > 1:
         progress.many_tracks.append(decoded.task.clip.clip_id)

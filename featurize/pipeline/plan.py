@@ -52,6 +52,7 @@ class Plan:
         unreached: (clip id, reason) of each clip that the store knows and that cannot be read now.
         unlisted: (folder, reason) of each folder whose clips, if it has any, could not be found.
         passed_over: how many files beside the clips are none, by suffix.
+        named: all clips that were named, done or not; of a share too, since a clip is seen against the others.
     """
 
     tasks: tuple[Task, ...]
@@ -63,6 +64,7 @@ class Plan:
     unreached: tuple[tuple[str, str], ...] = ()
     unlisted: tuple[tuple[str, str], ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    named: tuple[Clip, ...] = ()
 
     @property
     def keys(self) -> dict[FeatureSource, FeatureKey]:
@@ -141,7 +143,7 @@ def make_plan(
     wanted = tuple(dict.fromkeys(sources))
     if store is None:
         tasks = tuple(Task(clip=clip, sources=wanted) for clip in clips)
-        return Plan(tasks=tasks, sources=wanted, sampling=sampling)
+        return Plan(tasks=tasks, sources=wanted, sampling=sampling, named=tuple(clips))
     table = store.clips()
     known = set(table.index[table["fingerprint"] != ""])
     fingerprints, touched = _known_fingerprints(clips, table)
@@ -165,6 +167,7 @@ def make_plan(
         done={clip_id: Status(statuses[clip_id]) for clip_id in fingerprints if clip_id not in lacking},
         touched=tuple(clip for clip in touched if clip.clip_id not in lacking),
         unreached=tuple((clip_id, UNREACHED) for clip_id in unreached),
+        named=tuple(clips),
     )
 
 

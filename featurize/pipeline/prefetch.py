@@ -3,18 +3,21 @@
 import errno
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from featurize.background.difference import Background
 from featurize.decoding.audio import Sound, decode_sound, no_sound
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import Probe, clean_text
 from featurize.errors import FeaturizeError, MachineError
+from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds
 from featurize.pipeline.plan import Task, fingerprint_or_blank
 from featurize.views.crops import ViewSpec
+from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling
 from store import Status
 
@@ -32,22 +35,33 @@ class DecodedTask:
         task: the clip, and what is wanted of it.
         fingerprint: of its content.
         clip: what decoding gave of its picture.
+        uncompared: whether a view asked for what it is seen against, and there was nothing.
         sound: its sound, if any source wants it and the picture could be decoded.
     """
 
     task: Task
     fingerprint: str
     clip: DecodedClip
+    uncompared: bool
     sound: Sound | None
 
 
-def decode_ahead(tasks: Sequence[Task], sampling: Sampling, workers: int) -> Iterator[DecodedTask]:
-    """Decode `tasks` in threads and yield them in order, holding only a few decoded clips at a time."""
+def decode_ahead(
+    tasks: Sequence[Task], sampling: Sampling, workers: int, backgrounds: Backgrounds = NO_BACKGROUNDS
+) -> Iterator[DecodedTask]:
+    """Decode `tasks` in threads and yield them in order, holding only a few decoded clips at a time.
+
+    Args:
+        tasks: clips, and what is wanted of them.
+        sampling: which frames.
+        workers: threads.
+        backgrounds: what clips are seen against by views that ask for it.
+    """
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         window: deque[Future[DecodedTask]] = deque()
         try:
             for task in tasks:
-                window.append(pool.submit(_decode_task, task, sampling))
+                window.append(pool.submit(_decode_task, task, sampling, backgrounds))
                 if len(window) > workers * _CLIPS_AHEAD_PER_WORKER:
                     yield window.popleft().result()
             while window:
@@ -57,7 +71,13 @@ def decode_ahead(tasks: Sequence[Task], sampling: Sampling, workers: int) -> Ite
                 future.cancel()
 
 
-def decode_or_fail(path: Path, clip_id: str, sampling: Sampling, specs: Sequence[ViewSpec]) -> DecodedClip:
+def decode_or_fail(
+    path: Path,
+    clip_id: str,
+    sampling: Sampling,
+    specs: Sequence[ViewSpec],
+    find_background: Callable[[], Background | None] = lambda: None,
+) -> DecodedClip:
     """What `decode` gives; a clip over which it breaks for a reason that nobody foresaw is FAILED with that reason.
 
     The traceback goes to the log.
@@ -66,20 +86,29 @@ def decode_or_fail(path: Path, clip_id: str, sampling: Sampling, specs: Sequence
         FeaturizeError: the settings or the machine are at fault, not the clip.
     """
     try:
-        return decode(path, sampling, specs)
+        return decode(path, sampling, specs, background=find_background())
     except FeaturizeError:
         raise
     except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
         return no_frames(_unforeseen(error, clip_id), Probe())
 
 
-def _decode_task(task: Task, sampling: Sampling) -> DecodedTask:
+def _decode_task(task: Task, sampling: Sampling, backgrounds: Backgrounds) -> DecodedTask:
     specs = list(dict.fromkeys(source.view_spec for source in task.sources if source.backbone.kind != "sound"))
     fingerprint = fingerprint_or_blank(task.clip)
-    decoded = decode_or_fail(task.clip.path, task.clip.clip_id, sampling, specs)
+    compares = any(find_view(spec.view).needs_background for spec in specs)
+
+    def find_background() -> Background | None:
+        return backgrounds.of(fingerprint) if compares else None
+
+    decoded = decode_or_fail(task.clip.path, task.clip.clip_id, sampling, specs, find_background)
     listens = any(source.backbone.kind == "sound" for source in task.sources)
     return DecodedTask(
-        task=task, fingerprint=fingerprint, clip=decoded, sound=_hear(task, decoded) if listens else None
+        task=task,
+        fingerprint=fingerprint,
+        clip=decoded,
+        uncompared=compares and decoded.status is not Status.FAILED and not len(decoded.motion.difference),
+        sound=_hear(task, decoded) if listens else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Contact sheets: what the motion view sees of a clip, to be looked at before days of computing are spent on it."""
+"""Contact sheets: what a view sees of a clip, to be looked at before days of computing are spent on it."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,17 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from featurize.background.difference import Background
 from featurize.decoding.decoded import DecodedClip
 from featurize.errors import SourceError
 from featurize.motion.boxes import Box
 from featurize.motion.energy import MOVING
 from featurize.motion.keyframes import choose_by_motion
+from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds
 from featurize.pipeline.discover import Clip
+from featurize.pipeline.plan import fingerprint_or_blank
 from featurize.pipeline.prefetch import decode_or_fail
 from featurize.views.crops import ViewSpec
 from featurize.views.moving import MovingSquares
+from featurize.views.registry import find_view
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
+from featurize.views.view import View
 
 _FRAMES = 15
 _COLUMNS = 5
@@ -26,11 +31,21 @@ _TILE_PX = 224
 _CURVE_PX = 90
 _TEXT_PX = 18
 _INK, _PAPER, _FAINT = "#1b1b1b", "#ffffff", "#b8b8b8"
+# Ten times what is usual is white.
+_MOST_APART = 10.0
+_MOTION = MovingSquares()
 _BOX_COLOURS = ("#ff7a00", "#00a5ff")
 
 
 def write_previews(
-    clips: Sequence[Clip], sampling: Sampling, folder: Path, *, workers: int, on_clip: Callable[[str], None]
+    clips: Sequence[Clip],
+    sampling: Sampling,
+    folder: Path,
+    *,
+    view: str = "motion",
+    backgrounds: Backgrounds = NO_BACKGROUNDS,
+    workers: int,
+    on_clip: Callable[[str], None],
 ) -> list[tuple[str, str]]:
     """Write a contact sheet per clip into `folder`, named as the clip with `.jpg` behind.
 
@@ -38,6 +53,8 @@ def write_previews(
         clips: the clips.
         sampling: the frames that featurize would take; the 15 most telling of them are shown.
         folder: made if it is missing.
+        view: name of the view.
+        backgrounds: what clips are seen against, if the view compares them.
         workers: decoding threads.
         on_clip: called with one line per clip.
 
@@ -49,7 +66,7 @@ def write_previews(
     """
     failures: list[tuple[str, str]] = []
     with ThreadPoolExecutor(workers) as pool:
-        written = pool.map(lambda clip: _write_one(clip, sampling, folder), clips)
+        written = pool.map(lambda clip: _write_one(clip, sampling, folder, find_view(view), backgrounds), clips)
         for clip, (failure, said) in zip(clips, written, strict=True):
             if failure:
                 failures.append((clip.clip_id, failure))
@@ -57,17 +74,18 @@ def write_previews(
     return failures
 
 
-def _write_one(clip: Clip, sampling: Sampling, folder: Path) -> tuple[str, str]:
+def _write_one(clip: Clip, sampling: Sampling, folder: Path, view: View, backgrounds: Backgrounds) -> tuple[str, str]:
     """Write the sheet of one clip: why it failed, "" if it did not, and what it shows."""
     spec = ViewSpec(canvas=Canvas(px=_TILE_PX))
-    decoded = decode_or_fail(clip.path, clip.clip_id, sampling, [spec])
+    background = backgrounds.of(fingerprint_or_blank(clip)) if view.needs_background else None
+    decoded = decode_or_fail(clip.path, clip.clip_id, sampling, [spec], lambda: background)
     if not len(decoded.times_s):
         return decoded.reason, ""
     path = folder / f"{clip.clip_id}.jpg"
     ((_, pixels),) = decoded.crops[spec].by_size
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet(clip.clip_id, decoded, pixels).save(path, quality=88)
+        contact_sheet(clip.clip_id, decoded, pixels, view, background).save(path, quality=88)
     except OSError as error:
         raise SourceError(
             f"{path}: the contact sheet cannot be written ({error.strerror or error}); give --preview another folder"
@@ -75,35 +93,79 @@ def _write_one(clip: Clip, sampling: Sampling, folder: Path) -> tuple[str, str]:
     return "", _in_words(decoded)
 
 
-def contact_sheet(title: str, decoded: DecodedClip, pixels: NDArray[np.uint8]) -> Image.Image:
+def contact_sheet(
+    title: str,
+    decoded: DecodedClip,
+    pixels: NDArray[np.uint8],
+    view: View = _MOTION,
+    background: Background | None = None,
+) -> Image.Image:
     """The sheet of one clip.
 
     Args:
         title: what stands above it.
         decoded: the clip.
         pixels: (T, H, W, 3) uint8, its whole frames.
+        view: whose boxes are drawn.
+        background: what it is seen against; it is shown, and what differs from it, behind the frames.
     """
     nearest = decoded.motion.nearest(decoded.times_s)
     shown = choose_by_motion(decoded.motion.energy_at(decoded.times_s), _FRAMES)
     height, width = pixels.shape[1:3]
-    columns = min(_COLUMNS, len(shown))
-    rows = -(-len(shown) // columns)
+    behind = [] if background is None else _background_tiles(background, decoded, (width, height))
+    shown = shown[: _FRAMES - len(behind)]
+    columns = min(_COLUMNS, len(shown) + len(behind))
+    rows = -(-(len(shown) + len(behind)) // columns)
     sheet = Image.new("RGB", (max(columns, 3) * width, _TEXT_PX + rows * (height + _TEXT_PX) + _CURVE_PX), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
     draw.text((4, 2), f"{title}   {_in_words(decoded)}", _INK, font)
     aspect = width / height
     for place, index in enumerate(shown):
-        x, y = place % columns * width, _TEXT_PX + place // columns * (height + _TEXT_PX)
+        x, y = _corner(place, columns, (width, height))
         sheet.paste(Image.fromarray(pixels[index]), (x, y))
-        boxes = MovingSquares().boxes(decoded.motion, int(nearest[index]), aspect)
+        boxes = view.boxes(decoded.motion, int(nearest[index]), aspect)
         _draw_boxes(draw, boxes, (x, y), (width, height))
         draw.text((x + 4, y + height + 1), _caption(decoded.times_s[index], boxes), _INK, font)
+    for place, (caption, tile) in enumerate(behind, start=len(shown)):
+        x, y = _corner(place, columns, (width, height))
+        sheet.paste(tile, (x, y))
+        draw.text((x + 4, y + height + 1), caption, _INK, font)
     _draw_curve(draw, decoded, decoded.times_s[shown], sheet.height - _CURVE_PX, sheet.width)
     return sheet
 
 
+def _corner(place: int, columns: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Where the tile at `place` begins."""
+    return place % columns * size[0], _TEXT_PX + place // columns * (size[1] + _TEXT_PX)
+
+
+def _background_tiles(
+    background: Background, decoded: DecodedClip, size: tuple[int, int]
+) -> list[tuple[str, Image.Image]]:
+    """The place as the camera's other clips show it, and what differs from it at any time, with captions."""
+    grey = np.clip(110 + 80 * background.empty, 0, 255).astype(np.uint8)
+    strongest = decoded.motion.difference.max(axis=0, initial=0)
+    apart = np.clip(strongest * (255 / _MOST_APART), 0, 255).astype(np.uint8)
+    return [
+        (f"seen against {len(background.samples)} other clips", Image.fromarray(grey).convert("RGB").resize(size)),
+        (
+            f"differs by {strongest.max(initial=0):.1f} times the usual at most",
+            Image.fromarray(apart).convert("RGB").resize(size, Image.Resampling.NEAREST),
+        ),
+    ]
+
+
 def _in_words(decoded: DecodedClip) -> str:
+    """What a sheet shows: what moves and, where that is known, what differs from the camera's other clips."""
+    differs = np.atleast_1d(decoded.motion.difference.any(axis=(1, 2)))
+    if not len(differs):
+        return _motion_in_words(decoded)
+    moves = _motion_in_words(decoded).removesuffix(": whole frames")
+    return f"{moves}; something differs from the camera's other clips in {differs.mean():.0%} of the time"
+
+
+def _motion_in_words(decoded: DecodedClip) -> str:
     motion = decoded.motion
     if not motion.cells.size:
         return "too few frames to see motion: whole frames"

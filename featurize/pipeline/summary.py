@@ -25,6 +25,7 @@ class Progress:
         failures: (clip id, reason) of each clip that failed.
         seen_whole: clips of which a view that may show less saw nothing but whole frames, by the view's name.
         unreached: (clip id, reason) of each clip that the store knows and that could not be read any more.
+        uncompared: clips of which too few others show the same framing for a view that compares them.
         unheard: clips whose picture could be decoded but not their sound, where that was asked for.
         many_tracks: ids of the clips that hold several video tracks, of which one was taken.
         started: `time.monotonic()` when decoding began.
@@ -37,6 +38,7 @@ class Progress:
     failures: list[tuple[str, str]] = field(default_factory=list)
     unreached: list[tuple[str, str]] = field(default_factory=list)
     seen_whole: dict[str, int] = field(default_factory=dict)
+    uncompared: int = 0
     unheard: int = 0
     many_tracks: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -69,6 +71,7 @@ class Summary:
         statuses: the decoded clips per status.
         frames: frames decoded.
         seen_whole: clips of which a view that may show less saw nothing but whole frames, by the view's name.
+        uncompared: clips of which too few others show the same framing for a view that compares them.
         unheard: clips whose picture could be decoded but not their sound, where that was asked for.
         seconds: how long it took; of several shares, the longest.
         working_s: seconds that networks were there for work, summed over shares.
@@ -88,6 +91,7 @@ class Summary:
     statuses: Mapping[Status, int]
     frames: int
     seen_whole: Mapping[str, int]
+    uncompared: int
     unheard: int
     seconds: float
     working_s: float
@@ -111,6 +115,7 @@ class Summary:
             statuses=dict(progress.statuses),
             frames=progress.frames,
             seen_whole=dict(progress.seen_whole),
+            uncompared=progress.uncompared,
             unheard=progress.unheard,
             seconds=seconds,
             working_s=seconds,
@@ -134,6 +139,7 @@ class Summary:
             statuses={status: sum(part.statuses[status] for part in parts) for status in Status},
             frames=sum(part.frames for part in parts),
             seen_whole=dict(sum((Counter(part.seen_whole) for part in parts), Counter())),
+            uncompared=sum(part.uncompared for part in parts),
             unheard=sum(part.unheard for part in parts),
             seconds=max(part.seconds for part in parts),
             working_s=sum(part.working_s for part in parts),

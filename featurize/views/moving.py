@@ -15,6 +15,7 @@ class MovingSquares:
     name: str = "motion"
     crops: bool = True
     needs_whole_clip: bool = True
+    needs_background: bool = False
 
     def settings(self) -> dict[str, Any]:
         """What decides how much moves, and where."""

@@ -3,12 +3,13 @@
 from typing import Any
 
 from featurize.errors import SettingsError
+from featurize.views.animal import AnimalSquares
 from featurize.views.moving import MovingSquares
 from featurize.views.view import View
 from featurize.views.whole import WholeFrames
 
 DEFAULT_VIEW = "whole"
-VIEWS: dict[str, View] = {view.name: view for view in (WholeFrames(), MovingSquares())}
+VIEWS: dict[str, View] = {view.name: view for view in (WholeFrames(), MovingSquares(), AnimalSquares())}
 
 
 def find_view(name: str) -> View:

@@ -32,6 +32,15 @@ class View(Protocol):
         """
         ...
 
+    @property
+    def needs_background(self) -> bool:
+        """Whether it compares a clip with the camera's other clips.
+
+        If so, what each clip of the command is seen against is found out before the first of them is decoded, and
+        stands in `Motion.difference`, where enough other clips show the same framing.
+        """
+        ...
+
     def settings(self) -> dict[str, Any]:
         """Every number that decides what is shown, as it stands in feature keys; the names are there for ever."""
         ...

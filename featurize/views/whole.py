@@ -15,6 +15,7 @@ class WholeFrames:
     name: str = "whole"
     crops: bool = False
     needs_whole_clip: bool = False
+    needs_background: bool = False
 
     def settings(self) -> dict[str, Any]:
         """Nothing can be set."""

@@ -25,7 +25,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "Run": "the folder with trained heads, their answers, the blend and the report.",
         "Site": "a place where a camera hung. All of its clips are in one fold, so that scores are those of a "
         "new place.",
-        "View": "what part of a frame a network sees: the `whole` frame, or squares around what moves (`motion`).",
+        "View": "what part of a frame a network sees: the `whole` frame, squares around what moves (`motion`), or "
+        "around whatever the camera's other clips do not show (`animal`).",
     }
 )
 """What each word means."""

@@ -11,6 +11,7 @@ from featurize.backbones.registry import find_backbone
 from featurize.backbones.resolve import resolve_backbones
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights, locate_weights
+from featurize.background.settings import background_settings
 from featurize.pipeline.source import make_source
 from featurize.views.registry import view_settings
 from featurize.views.sampling import Sampling
@@ -57,6 +58,45 @@ MOTION_VIEW = {
     "boxes.smear_cells": 0.5,
     "boxes.too_much": 0.5,
 }
+ANIMAL_VIEW = {
+    **MOTION_VIEW,
+    "name": "animal",
+    "background.key_frames": 7,
+    "background.fewest_key_frames": 3,
+    "background.most_decoded_px": 50_000_000,
+    "background.colourless": 0.1,
+    "background.colourless_share": 0.9,
+    "background.least_spread": 4.0,
+    "background.scale_percentiles": [10.0, 50.0, 90.0],
+    "background.alike": 0.35,
+    "background.most_shift_px": 16.0,
+    "background.detail_px": 4.0,
+    "background.contrast_px": 8.0,
+    "background.least_contrast": 0.03,
+    "background.most_contrast": 2.5,
+    "background.block_px": 15,
+    "background.border_px": 6,
+    "background.sketch_px": 4,
+    "background.sketch_smoothing_px": 1.5,
+    "background.sketch_length": 1000.0,
+    "background.candidates": 32,
+    "background.most_neighbours": 16,
+    "background.fewest_neighbours": 4,
+    "difference.agreeing": 2,
+    "difference.begins": 3.0,
+    "difference.reaches": 2.0,
+    "difference.detail_px": 14.0,
+    "difference.least_usual": 0.02,
+    "difference.usual_quantile": 0.75,
+    "difference.smoothing_cells": 0.8,
+    "difference.look_s": 0.5,
+    "difference.frames_a_look": 2,
+    "difference.stays_s": 1.0,
+    "difference.least_shift_px": 0.75,
+    "difference.most_shift_px": 16.0,
+    "difference.power": 0.7,
+    "difference.most_inside": 0.5,
+}
 CHOSEN_BY_MOTION = {
     "mode": "motion",
     "frames": 8,
@@ -90,11 +130,21 @@ def test_what_decides_about_motion_stands_in_keys_under_these_words_with_these_v
     )
 
 
+def test_what_decides_about_animals_stands_in_keys_under_these_words_with_these_values() -> None:
+    """The second digest names the folder in which stores keep what clips are seen against."""
+    assert alike(view_settings("animal"), ANIMAL_VIEW)
+    assert (
+        settings_digest(view_settings("animal")) == "ce91376b7fe6f873a32534b926e41302eddd321c4f906406e7bb8b2c0826dc7c"
+    )
+    assert settings_digest(background_settings()) == "2bffac933ab8e497a8b8c41819c2afba9d0f915bf3a4c73e884694bb0c071cad"
+
+
 @pytest.mark.parametrize(
     ("view", "sampling", "digest"),
     [
         ("whole", EACH_SECOND, "2c4b23eb1a2b7f3745a138da769b14e3430f464000fe4dc3085f930926fc19b2"),
         ("motion", EACH_SECOND, "7297bf698751d60073fe7ce10e9e0e2fd7856a6bd3a12a7007a561f6de54ea42"),
+        ("animal", EACH_SECOND, "ad2cdf12c6cae21b93bb536c5673489f7501f95e5a4bce530ae492c2add4806d"),
         ("whole", Sampling(frames=8), "7dc8def0952693e133471f401641ae322c8c5b45a505e713922b15d1ceb306a3"),
         (
             "whole",
@@ -102,7 +152,7 @@ def test_what_decides_about_motion_stands_in_keys_under_these_words_with_these_v
             "d583bd89459d29b450becef54f269b233c3c0f4e840e19d2e88e275a15169465",
         ),
     ],
-    ids=["whole", "motion", "8 even", "8 by motion"],
+    ids=["whole", "motion", "animal", "8 even", "8 by motion"],
 )
 def test_the_key_of_a_network_is_the_same_for_ever(view: str, sampling: Sampling, digest: str) -> None:
     key = key_of(find_backbone("efficientnet_lite0"), view, sampling)

@@ -212,10 +212,10 @@ def test_a_clip_of_twelve_and_a_half_seconds_at_eight_frames_a_second_is_decoded
 def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def breaks(path: Path, *arguments: object) -> DecodedClip:
+    def breaks(path: Path, *arguments: object, **named: object) -> DecodedClip:
         if path.name == "3.mp4":
             raise IndexError("index 100 is out of bounds")
-        return decode(path, *arguments)  # type: ignore[arg-type]
+        return decode(path, *arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr("featurize.pipeline.prefetch.decode", breaks)
     with caplog.at_level("INFO", "featurize"):
@@ -248,7 +248,7 @@ def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
 def test_a_machine_that_has_run_out_of_something_stops_the_run_instead_of_failing_every_clip(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
 ) -> None:
-    def breaks(*_: object) -> DecodedClip:
+    def breaks(*_: object, **_named: object) -> DecodedClip:
         raise error
 
     monkeypatch.setattr("featurize.pipeline.prefetch.decode", breaks)

@@ -7,7 +7,7 @@ import pandas as pd
 from rich.table import Table
 
 from heads.data.formats.collected import counted
-from heads.data.label_formats import candidate_columns, read_labels
+from heads.data.label_formats import about_format, candidate_columns, read_labels
 from heads.data.labels import Labelled
 from heads.data.mapping import read_mapping, write_draft
 from heads.errors import LabelError
@@ -39,7 +39,10 @@ def convert(
         names = write_draft(draft, None, columns)
         print(f"{draft}: {counted(names, 'name')} of {counted(len(columns), 'column')}; keep the rows of the right one")
         return
-    for sentence in found.notes:
+    notes = found.notes
+    if not any("read as" in note for note in notes):
+        notes = (f"{given.name}: read as {about_format(given)}: {counted(len(found.labels.ids), 'clip')}", *notes)
+    for sentence in notes:
         stderr_console().print(sentence, highlight=False, soft_wrap=True)
     if sites_out is not None and not found.sites:
         raise LabelError(f"{given.name}: it tells no sites, so that there is nothing to write to {sites_out.name}")
@@ -55,7 +58,7 @@ def convert(
                 "clips": len(found.labels.ids),
                 "classes": _counts(found),
                 "sites": len(set(found.sites.values())),
-                "notes": list(found.notes),
+                "notes": list(notes),
             }
         )
         return

@@ -164,6 +164,15 @@ def load_labels(path: Path) -> LabelTable:
     return read_labels(path).labels
 
 
+def about_format(path: Path) -> str:
+    """What form a label file is of, in words.
+
+    Raises:
+        LabelError: it is of none.
+    """
+    return _format_of(path).about
+
+
 def candidate_columns(path: Path) -> Mapping[str, Sequence[str]]:
     """The names in each column of a file that may hold labels; {} for a form that says which column does."""
     form = _format_of(path)

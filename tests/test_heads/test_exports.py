@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import foreign_rules
+import made_store
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,15 +21,19 @@ from typer.testing import CliRunner, Result
 
 from heads.cli import app
 from heads.data.class_table import Taxon, own_taxon, read_class_table
+from heads.data.folds import assign_folds
 from heads.data.formats.detector_results import read_results
 from heads.data.label_formats import read_labels
+from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import LabelError, PredictionError
-from heads.run import BLEND
+from heads.run import BLEND, RunDirectory
+from heads.workflows.blend import blend_run
 from heads.workflows.exports.answers import Answers, Moment, parse_zone
-from heads.workflows.exports.camtrap_dp import CamtrapDp
+from heads.workflows.exports.camtrap_dp import OBSERVATION_COLUMNS, CamtrapDp
 from heads.workflows.exports.megadetector import MegaDetectorJson, results
 from heads.workflows.exports.tables import LongCsv, TimelapseReady
+from heads.workflows.external import add_predictions
 from heads.workflows.predict import NewPredictions, Origin
 from store import ClipFacts, FeatureStore, Status
 
@@ -446,3 +451,61 @@ def test_a_run_is_exported_out_of_fold_with_its_failed_clips(tmp_path: Path, mak
     assert len(content["info"]["trapline"]["origin"]["out of fold"]) == 120
     with pytest.raises(PredictionError, match="what only the store knows, such as frame rates; give --store"):
         call("export", run.path, "--out", tmp_path / "x.json", "--format", "megadetector")
+
+
+def test_new_clips_are_predicted_into_every_format(tmp_path: Path, given_tables: CamtrapDp) -> None:
+    """By a run whose only model is one from outside, so that nothing needs training."""
+    n_clips, n_labelled = 90, 84
+    deer = np.random.default_rng(0).integers(0, 2, n_clips).astype(np.uint8)
+    truth = np.stack([1 - deer, deer], axis=1)
+    ids = made_store.clip_ids(n_clips)
+    store = made_store.make_store(tmp_path / "store", truth, boxes=True)
+    labels = LabelTable(
+        ids=tuple(ids[:n_labelled]),
+        classes=("blank", "deer"),
+        values=truth[:n_labelled],
+        sites=tuple(made_store.sites_of(ids[:n_labelled])),
+    )
+    run = RunDirectory(tmp_path / "run")
+    run.write_labels(labels)
+    run.write_folds(assign_folds(labels.values, labels.sites, 3, 0, ids=labels.ids))
+    noise = np.random.default_rng(1).uniform(0, 0.4, n_clips)
+    said = pd.DataFrame({"clip_id": ids, "blank": 1 - abs(deer - noise), "deer": abs(deer - noise)})
+    said.to_csv(tmp_path / "other.csv", index=False)
+    add_predictions(run, tmp_path / "other.csv")
+    blend_run(run, "mean", most_clips_for_trees=0)
+    words = ["predict", "--run", run.path, "--store", store.root, "--threshold", "0.5"]
+    call(*words, "--format", "megadetector", "--out", tmp_path / "md.json")
+    content = json.loads((tmp_path / "md.json").read_text())
+    assert foreign_rules.broken_rules(content) == []
+    items = {item["file"]: item for item in content["images"]}
+    found = items[ids[int(np.flatnonzero(deer)[0])]]
+    assert found["detections"][0]["bbox"] == [0.25, 0.25, 0.5, 0.5]
+    last = found["frames_processed"][-1]
+    assert found["detections"][0]["frame_number"] == last == 1000 * (len(found["frames_processed"]) - 1)
+    assert len(content["info"]["trapline"]["origin"]["out of fold"]) == n_labelled
+    call(*words, "--format", "timelapse", "--out", tmp_path / "t.csv")
+    expected = {clip_id: {"deer"} if shown else {"blank"} for clip_id, shown in zip(ids, deer, strict=True)}
+    assert labels_of(tmp_path / "t.csv") == expected
+    package = write_media_package(tmp_path / "package", ids)
+    done = call(*words, "--format", "camtrap-dp", "--package", package, "--out", tmp_path / "merged", "--json")
+    assert json.loads(done.stdout)["origins"] == {"out of fold": n_labelled, "new": n_clips - n_labelled}
+    assert labels_of(tmp_path / "merged", machine=True) == {f"cards/{name}": said for name, said in expected.items()}
+    tables = ("--deployments", given_tables.deployments, "--project", given_tables.project)
+    with pytest.raises(PredictionError, match="none of the 90 clips can be in a package: no capture time: 'site 0/"):
+        call(*words, "--format", "camtrap-dp", *tables, "--out", tmp_path / "whole")
+    assert not (tmp_path / "whole").exists()
+
+
+def write_media_package(folder: Path, ids: list[str]) -> Path:
+    """A package of clips that nobody has looked at yet."""
+    folder.mkdir()
+    names = ("deployments", "media", "observations")
+    resources = [{"name": name, "path": f"{name}.csv"} for name in names]
+    profile = "https://raw.githubusercontent.com/tdwg/camtrap-dp/1.0.2/camtrap-dp-profile.json"
+    (folder / "datapackage.json").write_text(json.dumps({"profile": profile, "resources": resources}))
+    (folder / "deployments.csv").write_text("deploymentID,latitude,longitude\nd1,1,2\n")
+    rows = [f"m{row},d1,2024-01-10T10:00:00Z,cards/{clip_id},video/mp4\n" for row, clip_id in enumerate(ids)]
+    (folder / "media.csv").write_text("mediaID,deploymentID,timestamp,filePath,fileMediatype\n" + "".join(rows))
+    (folder / "observations.csv").write_text(",".join(OBSERVATION_COLUMNS))
+    return folder

@@ -387,6 +387,23 @@ def test_a_bundle_of_wildlife_insights_in_a_folder_and_in_a_zip(tmp_path: Path) 
     assert shown(alone).keys() == {"a.mp4", "d1/b.mp4", "d2/b.mp4", "e.mp4"}
 
 
+def test_identifications_of_sequences_hold_for_all_of_their_images(tmp_path: Path) -> None:
+    images = ("project_id", "deployment_id", "sequence_id", "image_id", "filename")
+    rows = [(1, "d1", f"q{n // 2}", n, f"{n}.jpg") for n in range(5)]
+    write_csv(tmp_path / "wi" / "images.csv", images, rows)
+    sequences = ("sequence_id", "identified_by", "genus", "species", "common_name", "is_blank")
+    said = [
+        ("q0", "Ann", "Panthera", "onca", "Jaguar", 0),
+        ("q1", "Ann", "", "", "Blank", 1),
+        ("q2", "Ann", "", "", "", 1),
+    ]
+    write_csv(tmp_path / "wi" / "sequences.csv", sequences, said)
+    assert shown(read_labels(tmp_path / "wi")) == {
+        **{f"{n}.jpg": {"Panthera onca"} for n in (0, 1)},
+        **{f"{n}.jpg": {"blank"} for n in (2, 3, 4)},
+    }
+
+
 def test_only_what_somebody_corrected_in_zamba_cloud_is_a_label(tmp_path: Path) -> None:
     columns = ("video_uuid", "original_filename", "top_1_label", "top_1_probability", "corrected_label")
     rows = [("u", "a.mp4", "bird", 0.9, "leopard"), ("v", "b.mp4", "bird", 0.9, ""), ("w", "c.mp4", "hog", 1, "blank")]

@@ -42,6 +42,13 @@ def test_labels_and_sites_are_written_and_read_back_alike(records: Path, tmp_pat
     assert records.read_text() == ROWS
 
 
+def test_our_own_form_is_named_too(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("filename,fox,hare\na,1,0\nb,0,1\n")
+    done = call(tmp_path / "labels.csv")
+    assert "labels.csv: read as a CSV of filename and a column of 0 and 1 for each class: 2 clips" in done.stderr
+    assert "2 clips with labels" in done.stdout
+
+
 def test_a_mapping_drafts_itself_and_is_then_applied(records: Path, tmp_path: Path) -> None:
     draft = tmp_path / "mapping.csv"
     call(records, "--write-mapping", draft)

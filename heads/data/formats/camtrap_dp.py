@@ -21,7 +21,9 @@ CLASS_TAG = "class:"  # in observationTags: the name of a class that is no taxon
 _DESCRIPTOR = "datapackage.json"
 _VERSION = re.compile(r"camtrap-dp/(\d+\.\d+(?:\.\d+)?)")
 _PLACES = ("locationID", "locationName")
-_MODELS = re.compile(r"trapline|megadetector|speciesnet|zamba|deepfaune|mlwic|efficientnet|yolo|addax", re.IGNORECASE)
+_MODELS = re.compile(
+    r"\b(?:trapline|megadetector|speciesnet|zamba|deepfaune|mlwic|efficientnet|yolov?\d|addaxai)", re.IGNORECASE
+)
 _NAMED_BY_TYPE = {"human": "human", "vehicle": "vehicle", "blank": BLANK, "unknown": "unknown"}
 
 

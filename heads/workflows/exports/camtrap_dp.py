@@ -139,11 +139,12 @@ class _Media:
 def _whole(deployments: TextTable, project: Mapping[str, Any], answers: Answers) -> tuple[dict[str, bytes], list[str]]:
     media: dict[str, _Media] = {}
     left_out: dict[str, list[str]] = {}
-    methods = project["project"]["captureMethod"]
+    methods, running = project["project"]["captureMethod"], _running(deployments)
     rows = []
     for clip_id, status in zip(answers.new.predictions.ids, answers.new.status, strict=True):
         taken = answers.recorded(clip_id)
-        deployment = None if taken is None else _deployment_of(clip_id, taken, deployments, answers)
+        there = running.get(answers.sites.get(clip_id, ""), [])
+        deployment = next((name for start, end, name in there if taken is not None and start <= taken <= end), None)
         kind = _MEDIA_TYPES.get(clip_id.rpartition(".")[2].lower())
         reason = (
             "a path that the standard does not allow"
@@ -195,7 +196,7 @@ def _whole(deployments: TextTable, project: Mapping[str, Any], answers: Answers)
 
 def _merged(package: Package, answers: Answers) -> tuple[dict[str, bytes], list[str]]:
     media = package.table("media", "mediaID", "deploymentID", "timestamp", "filePath", "fileMediatype")
-    names, ids = media_clips(media), cells(media, "mediaID")
+    names, ids, kinds = media_clips(media), cells(media, "mediaID"), cells(media, "fileMediatype")
     clips = answers.new.predictions.ids
     matches = match_clips(names, clips, media.name)
     name = package.file("observations")
@@ -210,7 +211,7 @@ def _merged(package: Package, answers: Answers) -> tuple[dict[str, bytes], list[
             continue
         start = when(stamp, media, row, "timestamp")
         seconds = answers.fact(clip_id, "duration_s")
-        video = cells(media, "fileMediatype")[row].startswith("video/") and math.isfinite(seconds)
+        video = kinds[row].startswith("video/") and math.isfinite(seconds)
         found[clip_id] = _Media(
             media_id=ids[row],
             deployment=deployment,
@@ -423,18 +424,15 @@ def _project(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
-def _deployment_of(clip_id: str, taken: datetime, table: TextTable, answers: Answers) -> str | None:
-    """The deployment whose id or place is the clip's site, and that was running; the only one if no site is known."""
-    site = answers.sites.get(clip_id, "")
-    columns = [cells(table, name) for name in ("deploymentID", "locationID", "locationName")]
-    fits = [row for row in range(len(table.rows)) if site and site in [column[row] for column in columns]]
-    if not site and len(table.rows) == 1:
-        fits = [0]
-    for row in fits:
+def _running(table: TextTable) -> dict[str, list[tuple[datetime, datetime, str]]]:
+    """When which deployment was running, by each name of its place; by "" too if it is the only one."""
+    found: dict[str, list[tuple[datetime, datetime, str]]] = {}
+    names = list(zip(*(cells(table, name) for name in ("deploymentID", "locationID", "locationName")), strict=True))
+    for row, places in enumerate(names):
         start, end = (when(cells_of(table, row, name), table, row, name) for name in _MUST_DEPLOY[3:])
-        if start <= taken <= end:
-            return columns[0][row]
-    return None
+        for place in dict.fromkeys((*filter(None, places), *([""] if len(names) == 1 else []))):
+            found.setdefault(place, []).append((start, end, places[0]))
+    return found
 
 
 def _descriptor(project: Mapping[str, Any], deployments: TextTable, answers: Answers) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from heads.data.labels import BLANK
 from heads.workflows.exports.answers import WHOLE_FRAME, Answers, Moment
 from heads.workflows.exports.tables import require_file
 from store import Status
-from store.files import write_text
+from store.files import atomic_path
 
 FORMAT_VERSION = "1.6"
 _FLOOR = 0.05  # probabilities below are not written: a file of 100,000 clips and 30 classes would be 300 MB
@@ -34,25 +35,29 @@ class MegaDetectorJson:
 
     def write(self, path: Path, answers: Answers) -> list[str]:
         """Write it."""
-        write_text(path, json.dumps(results(answers), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        head, items = header(answers), _items(answers)
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(head, indent=1, ensure_ascii=False, allow_nan=False).removesuffix("\n}"))
+            between = ',\n "images": ['
+            for item in items:  # one at a time: a season's would take gigabytes
+                file.write(f"{between}\n  {json.dumps(item, ensure_ascii=False, allow_nan=False)}")
+                between = ","
+            file.write("\n ]\n}\n" if between == "," else f"{between}]\n}}\n")
         return [f"{path.name}: lay it into the folder of the clips, which its paths are relative to"]
 
 
 def results(answers: Answers) -> dict[str, Any]:
     """The content of the file."""
-    new = answers.new
-    species = [name for name in new.predictions.classes if name != BLANK]
-    ids = {name: str(number) for number, name in enumerate(species)}
+    return {**header(answers), "images": list(_items(answers))}
+
+
+def header(answers: Answers) -> dict[str, Any]:
+    """What stands before the items: who answers, categories, and which answers are not of all models."""
+    new, ids = answers.new, _category_ids(answers)
     made = answers.made.strftime("%Y-%m-%d %H:%M:%S")
     origins: dict[str, list[str]] = {}
     for clip_id, origin in zip(new.predictions.ids, new.origin, strict=True):
         origins.setdefault(origin.value, []).append(clip_id)
-    images = []
-    for clip_id, status, row in zip(
-        new.predictions.ids, new.status, new.predictions.probabilities.tolist(), strict=True
-    ):
-        said = dict(zip(new.predictions.classes, row, strict=True))
-        images.append(_item(answers, clip_id, status, said, ids))
     return {
         "info": {
             "format_version": FORMAT_VERSION,
@@ -68,8 +73,21 @@ def results(answers: Answers) -> dict[str, Any]:
         "classification_category_descriptions": {
             number: answers.taxa[name].scientific_name or name for name, number in ids.items()
         },
-        "images": images,
     }
+
+
+def _category_ids(answers: Answers) -> dict[str, str]:
+    """The id of each class that is a classification category."""
+    species = (name for name in answers.new.predictions.classes if name != BLANK)
+    return {name: str(number) for number, name in enumerate(species)}
+
+
+def _items(answers: Answers) -> Iterator[dict[str, Any]]:
+    """An item for each clip."""
+    ids = _category_ids(answers)
+    for clip_id, status, _, probabilities, _ in answers.rows():
+        said = dict(zip(answers.new.predictions.classes, probabilities, strict=True))
+        yield _item(answers, clip_id, status, said, ids)
 
 
 def _item(

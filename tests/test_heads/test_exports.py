@@ -509,3 +509,32 @@ def write_media_package(folder: Path, ids: list[str]) -> Path:
     (folder / "media.csv").write_text("mediaID,deploymentID,timestamp,filePath,fileMediatype\n" + "".join(rows))
     (folder / "observations.csv").write_text(",".join(OBSERVATION_COLUMNS))
     return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("media.csv", "2024-01-10T10:00:00Z", "soon"), "media.csv, line 2: 'timestamp' is 'soon', expected a time"),
+        (("media.csv", ".mp4,", "/z.mkv,"), "none of its 90 files, such as 'cards/site 0/000/z.mkv'"),
+        (("observations.csv", ",classificationProbability", ""), "it has no column 'classificationProbability'"),
+        (("observations.csv", "observationID,", ""), "there is no column 'observationID'"),
+        (("datapackage.json", '"observations.csv"', '"../o.csv"'), "there is no file '../o.csv' in it"),
+    ],
+)
+def test_a_package_that_nothing_can_be_added_to_says_why(
+    tmp_path: Path, change: tuple[str, str, str], said: str
+) -> None:
+    ids = made_store.clip_ids(90)
+    package = write_media_package(tmp_path / "package", ids)
+    name, right, wrong = change
+    (package / name).write_text((package / name).read_text().replace(right, wrong))
+    new = NewPredictions(
+        predictions=Predictions(ids=tuple(ids), classes=("blank", "fox"), probabilities=np.tile([0.1, 0.9], (90, 1))),
+        status=(Status.OK,) * 90,
+        origin=(Origin.NEW,) * 90,
+    )
+    found = replace(answers(), new=new, said=[("fox",)] * 90, facts=pd.DataFrame())
+    with pytest.raises((LabelError, PredictionError)) as raised:
+        CamtrapDp(package=package).write(tmp_path / "out", found)
+    assert said in str(raised.value)
+    assert not (tmp_path / "out").exists()

@@ -248,7 +248,7 @@ def _merged(package: Package, answers: Answers) -> tuple[dict[str, bytes], list[
     ]
     notes += [f"{len(without)} clips are no files of the package: {name_a_few(without)}"] * bool(without)
     levels = package.descriptor.get("project")
-    if isinstance(levels, dict) and "media" not in levels.get("observationLevel", ["media"]):
+    if isinstance(levels, dict) and "media" not in str(levels.get("observationLevel", "media")):
         notes.append("datapackage.json: project.observationLevel does not list 'media', which observations now have")
     return files, [*notes, *_nameless(answers)]
 

@@ -169,6 +169,14 @@ def test_a_head_can_be_for_one_view_only(tmp_path: Path) -> None:
         "deviation-made+motion": "motion",
         "discriminant-made+motion": "motion",
     }
+    with store.writer(replace(made_key(), view={"name": "animal"})) as writer:
+        for index in range(len(reader)):
+            writer.add(reader.row(index))
+    more = {head.name: head.config for head in resolve_heads(load_recipe(None), store).heads}
+    assert len(more) == 5
+    for kind in ("deviation", "discriminant"):
+        moving, animals = more[f"{kind}-made+motion"], more[f"{kind}-made+animal"]
+        assert animals == moving.model_copy(update={"view": "animal"})
 
 
 def test_a_head_for_a_view_that_nobody_featurized_is_left_out_with_what_may_be_meant(tmp_path: Path) -> None:

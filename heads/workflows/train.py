@@ -109,10 +109,11 @@ def begin(job: TrainingJob, run: RunDirectory) -> None:
 def difference(job: TrainingJob, run: RunDirectory) -> str:
     """What a run was begun with that is not the job's, in words; "" if it was begun with just the same.
 
-    Recipes are compared by meaning: a setting that the run's recipe could not name yet has its default.
+    Recipes are compared by meaning: a setting that the run's recipe could not name yet has its default, and heads for
+    views that the store does not hold mean nothing.
     """
     before, config = run.read_config(), _config(job)
-    if run_recipe(run).model_dump() != job.recipe.model_dump():
+    if _that_fits(run_recipe(run), job).model_dump() != _that_fits(job.recipe, job).model_dump():
         return "another recipe"
     return next((named for part, named in _SHARED.items() if before.get(part) != config[part]), "")
 
@@ -125,6 +126,12 @@ def run_recipe(run: RunDirectory) -> Recipe:
         RunError: the run holds none.
     """
     return parse_settings(run.read_config()["recipe"], Recipe, f"{run.config_path}: recipe")
+
+
+def _that_fits(recipe: Recipe, job: TrainingJob) -> Recipe:
+    """The recipe without heads for views that the job's store does not hold."""
+    views = {None, *(key.view["name"] for key in job.store.keys())}
+    return recipe.model_copy(update={"heads": tuple(head for head in recipe.heads if head.view in views)})
 
 
 def _config(job: TrainingJob) -> dict[str, Any]:

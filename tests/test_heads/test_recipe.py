@@ -131,6 +131,18 @@ def test_which_features_are_read_can_be_said_by_settings_and_names(tmp_path: Pat
         read("three")
 
 
+def test_a_head_that_is_there_for_several_views_is_silent_about_those_that_the_store_lacks(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", np.ones((3, 2), np.uint8), ("one",))
+    heads = tuple(HeadConfig(kind="deviation", view=view) for view in ("whole", "motion", "animal"))
+    assert resolve_heads(Recipe(heads=heads), store).notes == []
+    alone = resolve_heads(Recipe(heads=(*heads, HeadConfig(kind="discriminant", view="motion"))), store)
+    assert [note.split(";")[0] for note in alone.notes] == [
+        "head 'discriminant' is left out: nothing that the store holds (one) is of view motion"
+    ]
+    (note,) = resolve_heads(Recipe(heads=(*heads, HeadConfig(kind="deviation", view="whol"))), store).notes
+    assert note.endswith("did you mean 'whole'?")
+
+
 def test_heads_on_own_models_are_named_as_files_may_be_named(tmp_path: Path) -> None:
     sources = ("keras:Mine", "keras:mine", "hub:google-x-1", 'hub:a b"<c>|?*.', "keras:löwe.v2+motion")
     store = make_store(tmp_path, np.ones((3, 2), np.uint8), sources)

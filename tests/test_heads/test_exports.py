@@ -149,6 +149,16 @@ def test_results_obey_megadetectors_rules_and_failed_clips_are_not_blank() -> No
     assert type(items["s2/Taï é.mp4"]["detections"][0]["conf"]) is float
 
 
+@pytest.mark.filterwarnings("default")
+def test_megadetectors_own_validator_finds_nothing_wrong(tmp_path: Path) -> None:
+    """Where megadetector-utils and jsonpickle are installed, which nothing else here needs."""
+    pytest.importorskip("jsonpickle")
+    theirs = pytest.importorskip("megadetector.postprocessing.validate_batch_results")
+    MegaDetectorJson().write(tmp_path / "md.json", answers())
+    found = theirs.validate_batch_results(str(tmp_path / "md.json"))["validation_results"]
+    assert (found["errors"], found["warnings"]) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("change", "rule"),
     [

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from heads.data.folds import Folds
 from heads.data.labels import LabelTable
-from heads.data.sites import labels_and_sites
+from heads.data.reading.sites import labels_and_sites
 from heads.data.splits import deal_clips
 from heads.evaluation.metrics import mean_log_loss
 from heads.models.seed_average import mean_of_logits

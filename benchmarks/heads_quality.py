@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 from heads.data.folds import Folds
 from heads.data.labels import LabelTable
-from heads.data.sites import labels_and_sites
+from heads.data.reading.sites import labels_and_sites
 from heads.data.splits import deal_clips
 from heads.evaluation.metrics import average_precision, mean_log_loss
 from heads.features.statistics_cache import cached_statistics

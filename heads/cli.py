@@ -326,8 +326,8 @@ def blend(
     from heads.blending.blenders import known_blender
     from heads.blending.selection import AUTO
     from heads.commands.tables import print_added, print_leaderboard
-    from heads.data.mapping import read_mapping
     from heads.data.matching import parse_id_map
+    from heads.data.reading.mapping import read_mapping
     from heads.evaluation.thresholds import WANTED
     from heads.run import RunDirectory
     from heads.workflows.blend import blend_run

@@ -20,9 +20,9 @@ from featurize.runtime.extractor import tap_output
 from heads.blending.blend import Blend, blend_data
 from heads.blending.blenders import blenders_to_try, find_blender
 from heads.data.folds import assign_folds
-from heads.data.label_formats import read_labels
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.reading.label_formats import read_labels
 from heads.errors import LabelError, PredictionError
 from heads.workflows.output import write_predictions
 from heads.workflows.predict import NewPredictions, Origin

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from heads.data.sites import places_of
+from heads.data.reading.sites import places_of
 from heads.run import RunDirectory
 from heads.workflows.exports.answers import out_of_fold_answers
 from heads.workflows.exports.registry import ExportOptions

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from heads.data.formats.collected import counted
-from heads.data.label_formats import about_format, candidate_columns, read_labels
 from heads.data.labels import Labelled
-from heads.data.mapping import read_mapping, write_draft
+from heads.data.reading.formats.collected import counted
+from heads.data.reading.label_formats import about_format, candidate_columns, read_labels
+from heads.data.reading.mapping import read_mapping, write_draft
 from heads.errors import LabelError
 from store.console import print_json, stderr_console, stdout_console
 from store.files import atomic_path

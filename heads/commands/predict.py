@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from heads.data.mapping import read_mapping
 from heads.data.matching import apply_rules, parse_id_map, require_fitting
 from heads.data.predictions import Predictions
-from heads.data.sites import places_of
+from heads.data.reading.mapping import read_mapping
+from heads.data.reading.sites import places_of
 from heads.data.tables import TextTable
 from heads.errors import PredictionError
 from heads.explain.attribution import explaining_head, top_frames

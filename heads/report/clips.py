@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.corrections import CORRECT
+from heads.data.reading.corrections import CORRECT
 from heads.evaluation.review import (
     Suspect,
     classes_known,

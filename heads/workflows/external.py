@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.folds import Folds
-from heads.data.formats.detector_results import is_results, read_results
 from heads.data.labels import LabelTable
-from heads.data.mapping import ClassMapping
 from heads.data.matching import IdRule, Matches, match_clips, require_fitting
 from heads.data.predictions import Predictions, read_csv
+from heads.data.reading.formats.detector_results import is_results, read_results
+from heads.data.reading.mapping import ClassMapping
 from heads.errors import PredictionError
 from heads.evaluation.metrics import average_precision, matching_values, mean_log_loss
 from heads.run import BLEND, RunDirectory

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from heads.data.corrections import correct_labels
 from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
-from heads.data.mapping import read_mapping
 from heads.data.matching import IdRule
-from heads.data.sites import labels_and_sites
+from heads.data.reading.corrections import correct_labels
+from heads.data.reading.mapping import read_mapping
+from heads.data.reading.sites import labels_and_sites
 from heads.data.splits import Unlabelled, deal_clips, find_copies
 from heads.errors import LabelError
 from heads.features.readers import Reader

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heads.data.corrections import correct_labels
 from heads.data.labels import LabelTable
+from heads.data.reading.corrections import correct_labels
 from heads.errors import LabelError
 
 LABELS = LabelTable(

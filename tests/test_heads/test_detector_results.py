@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from heads.cli import app
 from heads.data.folds import assign_folds
-from heads.data.formats.detector_results import read_results
 from heads.data.labels import LabelTable
-from heads.data.mapping import ClassMapping
 from heads.data.predictions import Predictions
+from heads.data.reading.formats.detector_results import read_results
+from heads.data.reading.mapping import ClassMapping
 from heads.errors import PredictionError
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run

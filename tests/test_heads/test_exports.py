@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from heads.cli import app
-from heads.data.class_table import Taxon, own_taxon, read_class_table
 from heads.data.folds import assign_folds
-from heads.data.formats.detector_results import read_results
-from heads.data.label_formats import read_labels
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.reading.class_table import Taxon, own_taxon, read_class_table
+from heads.data.reading.formats.detector_results import read_results
+from heads.data.reading.label_formats import read_labels
 from heads.errors import LabelError, PredictionError
 from heads.run import BLEND, RunDirectory
 from heads.workflows.blend import blend_run

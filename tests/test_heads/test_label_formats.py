@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from heads.data.label_formats import read_labels
 from heads.data.labels import Labelled
-from heads.data.mapping import ClassMapping, read_mapping
+from heads.data.reading.label_formats import read_labels
+from heads.data.reading.mapping import ClassMapping, read_mapping
 from heads.errors import LabelError
 
 DEPLOYMENTS = ("deploymentID", "locationID", "locationName", "latitude", "longitude")

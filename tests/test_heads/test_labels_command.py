@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from heads.cli import app
-from heads.data.label_formats import read_labels
-from heads.data.mapping import read_mapping
-from heads.data.sites import labels_and_sites, load_sites
+from heads.data.reading.label_formats import read_labels
+from heads.data.reading.mapping import read_mapping
+from heads.data.reading.sites import labels_and_sites, load_sites
 from heads.errors import LabelError
 
 ROWS = "Station,Species,Directory,FileName\nS1,Fox,S1,a.mp4\nS1,Empty,S1,b.mp4\nS2,Cape fox,S2,a.mp4\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from heads.data.matching import match_clips, parse_id_map, require_fitting
-from heads.data.sites import labels_and_sites
+from heads.data.reading.sites import labels_and_sites
 from heads.errors import LabelError, TrainError
 from store.errors import UnknownClipError
 

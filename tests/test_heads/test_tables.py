@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from made_store import clip_ids, make_store
 
-from heads.data.label_formats import load_labels, read_labels
 from heads.data.labels import LabelTable
 from heads.data.predictions import read_csv
-from heads.data.sites import labels_and_sites, load_sites
+from heads.data.reading.label_formats import load_labels, read_labels
+from heads.data.reading.sites import labels_and_sites, load_sites
 from heads.data.tables import read_table, tidy
 from heads.errors import LabelError, PredictionError
 from heads.recipe import HeadConfig, Recipe

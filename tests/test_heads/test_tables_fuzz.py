@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heads.data.corrections import correct_labels
-from heads.data.label_formats import read_labels
 from heads.data.labels import Labelled, LabelTable
-from heads.data.mapping import read_mapping
 from heads.data.matching import match_clips, parse_id_map
 from heads.data.predictions import read_csv
-from heads.data.sites import labels_and_sites, load_sites
+from heads.data.reading.corrections import correct_labels
+from heads.data.reading.label_formats import read_labels
+from heads.data.reading.mapping import read_mapping
+from heads.data.reading.sites import labels_and_sites, load_sites
 from heads.errors import LabelError, PredictionError
 from heads.recipe import Recipe, load_recipe
 from heads.workflows.output import clips_of_template, read_template

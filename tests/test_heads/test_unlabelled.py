@@ -12,7 +12,7 @@ from training import Told, train_run
 
 from heads.data.labels import LabelTable
 from heads.data.listener import LoggingListener
-from heads.data.sites import labels_and_sites
+from heads.data.reading.sites import labels_and_sites
 from heads.data.splits import deal_clips
 from heads.models.trained_head import TrainedHead
 from heads.recipe import Recipe

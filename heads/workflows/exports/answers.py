@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from heads.data.class_table import Taxon
 from heads.data.labels import BLANK
 from heads.data.predictions import Predictions
+from heads.data.reading.class_table import Taxon
 from heads.errors import PredictionError
 from heads.run import BLEND, RunDirectory
 from heads.workflows.findings import Say, said

@@ -14,10 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from heads.data.class_table import Taxon
-from heads.data.formats.camtrap_dp import CLASS_TAG, Package, cells, media_clips, open_package, when
 from heads.data.labels import BLANK
 from heads.data.matching import match_clips
+from heads.data.reading.class_table import Taxon
+from heads.data.reading.formats.camtrap_dp import CLASS_TAG, Package, cells, media_clips, open_package, when
 from heads.data.tables import TextTable, quoted, read_table
 from heads.errors import LabelError, PredictionError
 from heads.workflows.exports.answers import Answers, new_folder

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from heads.data.class_table import read_class_table
+from heads.data.reading.class_table import read_class_table
 from heads.errors import PredictionError
 from heads.run import RunDirectory
 from heads.workflows.exports.answers import (

@@ -13,7 +13,7 @@ import pytest
 from heads.blending.blend import blend_data
 from heads.blending.blenders import find_blender
 from heads.blending.blenders.registry import BLENDERS
-from heads.data.corrections import correct_labels
+from heads.data.reading.corrections import correct_labels
 from heads.errors import RunError
 from heads.evaluation.standard_errors import clip_losses
 from heads.evaluation.verdicts import FEWEST_CLIPS, Use, species_verdicts

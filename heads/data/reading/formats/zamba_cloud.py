@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from heads.data.formats.collected import Collected
 from heads.data.labels import Labelled
+from heads.data.reading.formats.collected import Collected
 from heads.data.tables import read_header, read_table
 from heads.errors import LabelError
 from store.ids import normalise_clip_id

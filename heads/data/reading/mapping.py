@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from heads.data.class_names import means_blank
-from heads.data.formats.collected import means_unknown
 from heads.data.labels import BLANK, Labelled, LabelTable
+from heads.data.reading.formats.collected import means_unknown
 from heads.data.tables import quoted, read_table, tidy
 from heads.errors import LabelError
 from store.files import write_text

@@ -6,10 +6,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from heads.data.class_names import means_blank
-from heads.data.formats.camtrap_dp import cells
-from heads.data.formats.collected import Collected, Reading, unambiguous
-from heads.data.formats.containers import Bundle, open_bundle, require_columns
 from heads.data.labels import BLANK, Labelled
+from heads.data.reading.formats.camtrap_dp import cells
+from heads.data.reading.formats.collected import Collected, Reading, unambiguous
+from heads.data.reading.formats.containers import Bundle, open_bundle, require_columns
 from heads.data.tables import TextTable, read_header, tidy
 from heads.errors import LabelError
 

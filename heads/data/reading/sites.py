@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from heads.data.class_names import spelling_notes
-from heads.data.label_formats import read_labels
 from heads.data.labels import Labelled, LabelTable, renamed_sites
-from heads.data.mapping import ClassMapping
 from heads.data.matching import IdRule, match_clips, require_fitting, unknown_clips
+from heads.data.reading.label_formats import read_labels
+from heads.data.reading.mapping import ClassMapping
 from heads.data.tables import read_table
 from heads.errors import LabelError, TrainError
 from store.ids import name_a_few

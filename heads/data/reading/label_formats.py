@@ -8,15 +8,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from heads.data.class_names import joined_notes, means_blank, spelling_notes, with_one_blank
-from heads.data.formats.camtrap_dp import CamtrapDp
-from heads.data.formats.camtrapr import RecordTable
-from heads.data.formats.coco_camera_traps import CocoCameraTraps
-from heads.data.formats.collected import Reading
-from heads.data.formats.timelapse import TimelapseCsv, TimelapseDatabase
-from heads.data.formats.wildlife_insights import WildlifeInsights
-from heads.data.formats.zamba_cloud import ZambaCloud
 from heads.data.labels import BLANK, Labelled, LabelTable
-from heads.data.mapping import ClassMapping
+from heads.data.reading.formats.camtrap_dp import CamtrapDp
+from heads.data.reading.formats.camtrapr import RecordTable
+from heads.data.reading.formats.coco_camera_traps import CocoCameraTraps
+from heads.data.reading.formats.collected import Reading
+from heads.data.reading.formats.timelapse import TimelapseCsv, TimelapseDatabase
+from heads.data.reading.formats.wildlife_insights import WildlifeInsights
+from heads.data.reading.formats.zamba_cloud import ZambaCloud
+from heads.data.reading.mapping import ClassMapping
 from heads.data.tables import ID_COLUMNS, TextTable, find_id_column, quoted, read_header, read_table, tidy
 from heads.errors import LabelError
 from store.ids import name_a_few

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from heads.data.formats.collected import Collected
-from heads.data.formats.containers import read_json
 from heads.data.labels import Labelled
+from heads.data.reading.formats.collected import Collected
+from heads.data.reading.formats.containers import read_json
 from heads.data.tables import tidy
 from heads.errors import LabelError
 from store.ids import normalise_clip_id

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from heads.data.formats.collected import Collected, Reading, counted, unambiguous
-from heads.data.formats.containers import Bundle, open_bundle, read_json
 from heads.data.labels import BLANK, Labelled
+from heads.data.reading.formats.collected import Collected, Reading, counted, unambiguous
+from heads.data.reading.formats.containers import Bundle, open_bundle, read_json
 from heads.data.tables import TextTable, is_empty, tidy
 from heads.errors import LabelError
 

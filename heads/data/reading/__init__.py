@@ -1,0 +1,1 @@
+"""Labels, sites, classes and corrections out of people's files: ours, and those of other programs."""

@@ -177,6 +177,15 @@ def test_a_run_is_never_mixed(
         train_run(store, labels, run, recipe, sites=None if changed == "folds" else sites)
 
 
+def test_a_run_goes_on_under_a_recipe_that_names_views_which_the_store_lacks(
+    trained: tuple[FeatureStore, RunDirectory, Path], sites: Path
+) -> None:
+    store, run, labels = trained
+    heads = (*RECIPE.heads, CONFIG.model_copy(update={"view": "animal"}))
+    done = train_run(store, labels, run, RECIPE.model_copy(update={"heads": heads}), sites=sites)
+    assert [head.resumed for head in done] == [True] * len(run.head_names())
+
+
 def test_a_run_goes_on_under_a_version_whose_recipes_have_more_settings(
     trained: tuple[FeatureStore, RunDirectory, Path], sites: Path
 ) -> None:

@@ -33,8 +33,8 @@ def decode(
     path: Path,
     sampling: Sampling,
     specs: Sequence[ViewSpec],
-    *,
     background: Background | None = None,
+    *,
     timeout_s: float = DECODE_TIMEOUT_S,
 ) -> DecodedClip:
     """The sampled frames of the clip at `path`, as each of `specs` shows them.

@@ -4,7 +4,6 @@ It is written down in the store, once and for all: a later run, a resumed one, o
 each clip against what it was seen against before.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,11 +18,10 @@ from featurize.background.settings import background_settings
 from featurize.decoding.key_frames import decode_key_frames
 from featurize.errors import FeaturizeError
 from featurize.pipeline.discover import Clip
+from featurize.pipeline.faults import unforeseen
 from featurize.pipeline.plan import fingerprint_or_blank
 from store import FeatureStore, SeenAgainst
 from store.format.background_part import background_digest
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def _look_at(clip: Clip) -> KeyPicture | None:
     except FeaturizeError:
         raise
     except Exception as error:  # noqa: BLE001  the clip is decoded later, and its reason recorded then
-        _log.info("clip '%s'", clip.clip_id, exc_info=error)
+        unforeseen(error, clip.clip_id)
         return None
 
 

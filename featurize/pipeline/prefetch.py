@@ -1,7 +1,5 @@
 """Decoding ahead of the networks, in threads that each wait for an ffmpeg process."""
 
-import errno
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,9 +10,10 @@ from featurize.background.difference import Background
 from featurize.decoding.audio import Sound, decode_sound, no_sound
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import DecodedClip, no_frames
-from featurize.decoding.ffmpeg import Probe, clean_text
-from featurize.errors import FeaturizeError, MachineError
+from featurize.decoding.ffmpeg import Probe
+from featurize.errors import FeaturizeError
 from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds
+from featurize.pipeline.faults import unforeseen
 from featurize.pipeline.plan import Task, fingerprint_or_blank
 from featurize.views.crops import ViewSpec
 from featurize.views.registry import find_view
@@ -22,9 +21,6 @@ from featurize.views.sampling import Sampling
 from store import Status
 
 _CLIPS_AHEAD_PER_WORKER = 2
-# What the machine has run out of: a clip is not to blame for it.
-_OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +82,11 @@ def decode_or_fail(
         FeaturizeError: the settings or the machine are at fault, not the clip.
     """
     try:
-        return decode(path, sampling, specs, background=find_background())
+        return decode(path, sampling, specs, find_background())
     except FeaturizeError:
         raise
     except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
-        return no_frames(_unforeseen(error, clip_id), Probe())
+        return no_frames(unforeseen(error, clip_id), Probe())
 
 
 def _decode_task(task: Task, sampling: Sampling, backgrounds: Backgrounds) -> DecodedTask:
@@ -119,24 +115,4 @@ def _hear(task: Task, decoded: DecodedClip) -> Sound | None:
     try:
         return decode_sound(task.clip.path, decoded.times_s, decoded.container)
     except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
-        return no_sound(_unforeseen(error, task.clip.clip_id))
-
-
-def _unforeseen(error: Exception, clip_id: str) -> str:
-    """The reason of a clip over which decoding broke, one sentence.
-
-    Raises:
-        MachineError: the machine has run out of something, so the next clip would fare no better.
-    """
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE):
-        lacking = getattr(error, "strerror", None) or str(error) or "out of memory"
-        raise MachineError(
-            f"clip '{clip_id}': {lacking}; give the machine what it lacks, or ask for fewer --workers, "
-            "and run the same command again: what was committed is kept"
-        ) from error
-    _log.info("clip '%s'", clip_id, exc_info=error)
-    what = " ".join([type(error).__name__, *(f"({said})" for said in [clean_text(str(error))] if said)])
-    return (
-        f"decoding met a fault of Trapline's own, {what}; please report it with the traceback that "
-        "--retry-failed --verbose shows"
-    )
+        return no_sound(unforeseen(error, task.clip.clip_id))

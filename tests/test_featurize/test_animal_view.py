@@ -16,6 +16,7 @@ from featurize.commands.progress import print_summary, summary_facts
 from featurize.commands.run import write_previews
 from featurize.decoding.key_frames import decode_key_frames
 from featurize.demo.scenes import write_video
+from featurize.errors import MachineError
 from featurize.pipeline.extract import extract
 from featurize.pipeline.request import Request, plan_request
 from featurize.pipeline.summary import Progress, Summary
@@ -250,3 +251,17 @@ def test_a_file_that_cannot_be_decoded_has_no_key_frames_and_a_reason_later(
     store, summary = featurized(tmp_path / "clips", tmp_path / "store")
     assert [name for name, _ in summary.failures] == ["broken.mp4"]
     assert len(store.backgrounds(background_settings())) == 8
+
+
+def test_a_machine_that_has_run_out_of_something_stops_the_first_look_at_clips(
+    trap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip that was not looked at for want of memory would be seen against nothing for ever."""
+
+    def breaks(path: Path) -> None:
+        raise MemoryError(path)
+
+    monkeypatch.setattr("featurize.pipeline.backgrounds.decode_key_frames", breaks)
+    with pytest.raises(MachineError, match="give the machine what it lacks"):
+        featurized(trap, tmp_path / "store")
+    assert not (tmp_path / "store/backgrounds").exists()

@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 
 from featurize.decoding.ffmpeg import Probe, clean_text
 from featurize.decoding.jpeg import find_damage
+from featurize.decoding.png import find_png_damage
 from featurize.motion.image_facts import LOW_WIDTH_PX
 
 # What Pillow is known to raise over damaged files: its readers trust what a file says of itself.
@@ -75,7 +76,7 @@ def read_image(path: Path) -> Still:
             if image.mode in _WITHOUT_WHITE:
                 return _undecodable(f"its values ({image.mode}) have no agreed white; convert it to 8 or 16 bits")
             picture = _in_eight_bits(image)
-            damage = find_damage(path.read_bytes()) if image.format in _JPEG else ""
+            damage = _damage(path, image.format or "")
             pictures = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
     except _DAMAGE as error:
         return _undecodable(clean_text(str(error)) or type(error).__name__)
@@ -85,6 +86,13 @@ def read_image(path: Path) -> Still:
     height, width = frame.shape[:2]
     facts = Probe(container=container, codec=container, width=width, height=height, recorded_at=recorded_at)
     return Still(frame=frame, container=facts, pictures=pictures)
+
+
+def _damage(path: Path, form: str) -> str:
+    """What of a picture's data a decoder would make up without a word, "" for nothing."""
+    if form in _JPEG:
+        return find_damage(path.read_bytes())
+    return find_png_damage(path.read_bytes()) if form == "PNG" else ""
 
 
 def _stated(image: Image.Image, tag: ExifTags.Base, otherwise: Value) -> Value:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 from tiny_backbone import tiny_source
 
 from featurize.decoding.decode import decode
@@ -257,3 +257,40 @@ def test_a_picture_without_an_agreed_white_fails_and_says_what_to_do(tmp_path: P
     still = read_image(tmp_path / "a.png")
     assert still.frame is None
     assert "have no agreed white; convert it to 8 or 16 bits" in still.reason
+
+
+def png(picture: Image.Image, **settings: Any) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", **settings)
+    return buffer.getvalue()
+
+
+def test_a_damaged_png_fails_wherever_its_pixels_are_damaged(tmp_path: Path) -> None:
+    sound, path = png(photo()), tmp_path / "a.png"
+    start, stop = sound.index(b"IDAT") + 4, sound.rindex(b"IEND") - 8
+    for place in np.linspace(start, stop - 1, 40).astype(int).tolist():
+        damaged = bytearray(sound)
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
+        clip = decode(path, SAMPLING, [])
+        assert (clip.status, len(clip.times_s)) == (Status.FAILED, 0), place
+    path.write_bytes(sound[:-12])
+    assert decode(path, SAMPLING, []).status is Status.FAILED
+
+
+@pytest.mark.parametrize("extra", ["text", "bytes behind it", "palette", "several pictures"])
+def test_a_sound_png_is_what_pillow_sees(tmp_path: Path, extra: str) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("camera", "notes")
+    content = {
+        "text": lambda: png(photo(), pnginfo=info),
+        "bytes behind it": lambda: png(photo()) + bytes(100),
+        "palette": lambda: png(photo().quantize(16)),
+        "several pictures": lambda: png(photo(), save_all=True, append_images=[photo(1)]),
+    }[extra]()
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    still = read_image(path)
+    assert still.reason == ""
+    with Image.open(path) as picture:
+        np.testing.assert_array_equal(still.frame, picture.convert("RGB"))

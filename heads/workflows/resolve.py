@@ -1,7 +1,7 @@
 """A recipe's heads on the sources that a store holds."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -76,29 +76,35 @@ def resolve_heads(
     if not held:
         raise RecipeError(f"{store.root}: the store holds no features; run `featurize` first")
     heads: list[HeadSpec] = []
-    unseen: list[HeadConfig] = []
+    # A head that is for a view which is not held is told of unless it is trained for another view.
+    left_out: list[tuple[HeadConfig, str, bool]] = []
     spelt = spell_sources(held)
     notes = [*_missing(recipe, held), *_misspelt(recipe, held)]
     for config in recipe.heads:
         lacking = [name for name in config.classes if classes is not None and name not in classes]
         if lacking:
-            notes.append(f"head '{config.name or config.kind}' is left out: no clip is labelled '{lacking[0]}'")
+            told = f"head '{config.name or config.kind}' is left out: no clip is labelled '{lacking[0]}'"
+            left_out.append((config, told, True))
             continue
         wanted = config.sources if config.sources != EACH_SOURCE else held
         keys = [store.find(source, chosen) for source in wanted if source not in config.without]
         keys = [key for key in keys if config.view in (None, key.view["name"])]
         if not keys and config.view is not None:
-            unseen.append(config)
+            near = get_close_matches(config.view, {key.view["name"] for key in chosen}, n=1)
+            meant = f"; did you mean '{near[0]}'?" if near else ""
+            left_out.append((config, _left_out(config, held) + meant, bool(near)))
             continue
         if config.joined and len(keys) < _FEWEST_TO_JOIN:
             few = ", ".join(key.source for key in keys) or "none"
-            notes.append(f"head '{config.name or config.kind}' is left out: it joins sources, and there is {few}")
+            told = f"head '{config.name or config.kind}' is left out: it joins sources, and there is {few}"
+            left_out.append((config, told, True))
             continue
         if not keys:
-            notes.append(_left_out(config, held))
+            left_out.append((config, _left_out(config, held), True))
             continue
         heads += _on_keys(config, keys, spelt)
-    notes += _of_views_not_held(unseen, heads, held, {str(key.view["name"]) for key in chosen})
+    trained = {head.config.name or head.config.kind for head in heads}
+    notes += [told for config, told, always in left_out if always or (config.name or config.kind) not in trained]
     names = [head.name for head in heads]
     if len({name.casefold() for name in names}) < len(names):  # they become files, on systems that know no case too
         raise RecipeError(
@@ -185,24 +191,6 @@ def _left_out(config: HeadConfig, held: Sequence[str]) -> str:
         f"head '{config.name or config.kind}' is left out: nothing that the store holds ({', '.join(held)}) is of "
         f"{_asked_for(config)}"
     )
-
-
-def _of_views_not_held(
-    unseen: Sequence[HeadConfig], fitting: Sequence[HeadSpec], held: Sequence[str], views: Collection[str]
-) -> list[str]:
-    """A sentence on each head for views that the store does not hold; none on one that is trained for another view.
-
-    A recipe serves stores of any views, so that a head that stands in it once a view is left out for most of them.
-    """
-    trained = {head.config.name or head.config.kind for head in fitting}
-    notes = []
-    for config in unseen:
-        near = get_close_matches(config.view or "", views, n=1)
-        if near:
-            notes.append(f"{_left_out(config, held)}; did you mean '{near[0]}'?")
-        elif (config.name or config.kind) not in trained:
-            notes.append(_left_out(config, held))
-    return notes
 
 
 def _asked_for(config: HeadConfig) -> str:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.data import label_formats
 from heads.data.labels import LabelTable
+from heads.data.reading import label_formats
 from heads.data.reading.label_formats import LABEL_FORMATS, Labelled, load_labels, read_labels
 from heads.data.reading.sites import labels_and_sites, load_sites, sites_from_pattern
 from heads.errors import LabelError

@@ -169,10 +169,7 @@ class FeatureStore:
             clips_per_part: rows after which a part is committed.
             max_seconds: seconds after which a part is committed, looked at when a row is added.
         """
-        folder = self.folder(key)
-        if not (folder / SPEC).exists():
-            make_folder(folder)
-            write_spec(folder, key)
+        folder = self.make_folder_of(key)
         return feature_writer(folder, key, clips_per_part=clips_per_part, max_seconds=max_seconds)
 
     def clip_writer(
@@ -235,3 +232,15 @@ class FeatureStore:
     def folder(self, key: FeatureKey) -> Path:
         """The folder of `key`'s parts."""
         return self.root / "features" / key.folder
+
+    def make_folder_of(self, key: FeatureKey) -> Path:
+        """The folder of `key`'s parts, which is made, and says what the key is, if it is new.
+
+        Raises:
+            StoreWriteError: the disk refused.
+        """
+        folder = self.folder(key)
+        if not (folder / SPEC).exists():
+            make_folder(folder)
+            write_spec(folder, key)
+        return folder

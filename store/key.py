@@ -125,8 +125,8 @@ def setting_words(key: FeatureKey) -> dict[str, str]:
         "preprocessing": key.preprocessing,
         "dtype": key.dtype,
     }
-    spelt = {**{name: value for name, value in key.view.items() if name not in plain}, **plain}
-    return {name: _spelt(spelt[name]) for name in [*plain, *(name for name in spelt if name not in plain)]}
+    view = {name: value for name, value in key.view.items() if name not in plain}
+    return {name: _spelt(value) for name, value in {**plain, **view}.items()}
 
 
 def distinguish(keys: Sequence[FeatureKey]) -> dict[str, str]:

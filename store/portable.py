@@ -6,9 +6,8 @@ Each is chosen by whether the call is there, not by the system's name. What a sy
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 _SHARING_VIOLATION = 32  # Windows' number for: another process has the file open
 # One lock for all descriptors: where there is no positioned read, the place in the file is moved and read from.
@@ -75,7 +74,7 @@ def is_running(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def unless_in_use() -> Any:
+def unless_in_use() -> Iterator[None]:
     """Within it, that a file cannot be removed because somebody has it open is no error: only Windows minds.
 
     The file stays; whoever comes next removes it.

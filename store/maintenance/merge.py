@@ -13,8 +13,8 @@ from pathlib import Path
 
 from store.errors import StoreRequestError, StoreWriteError
 from store.featurestore import FeatureStore
-from store.files import replacing
-from store.format.layout import make_folder, write_spec
+from store.files import atomic_path
+from store.format.layout import make_folder
 from store.format.part_names import list_parts
 from store.ids import name_a_few
 from store.portable import sync_folder
@@ -90,19 +90,15 @@ def _require_one_content_each(stores: Sequence[FeatureStore]) -> None:
 
 
 def _clip_folders(sources: Sequence[FeatureStore], into: FeatureStore) -> Iterator[tuple[Path, Path]]:
+    make_folder(into.root / "clips")
     for source in sources:
-        make_folder(into.root / "clips")
         yield source.root / "clips", into.root / "clips"
 
 
 def _key_folders(sources: Sequence[FeatureStore], into: FeatureStore) -> Iterator[tuple[Path, Path]]:
     for source in sources:
         for key in source.keys():
-            target = into.folder(key)
-            if key not in into.keys():
-                make_folder(target)
-                write_spec(target, key)
-            yield source.folder(key), target
+            yield source.folder(key), into.make_folder_of(key)
 
 
 def _place(source: Path, target: Path, *, copy: bool) -> int:
@@ -112,10 +108,8 @@ def _place(source: Path, target: Path, *, copy: bool) -> int:
             os.link(source, target)
             return 0
     try:
-        with replacing(target, target.suffix) as temporary:
+        with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
         return target.stat().st_size
     except OSError as error:
         raise StoreWriteError(

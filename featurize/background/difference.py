@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.background.key_picture import KeyPicture, scaled
-from featurize.background.likeness import shifted_back
+from featurize.background.likeness import shift_between, shifted_back
 from featurize.motion.energy import CELL_PX, fitted, light_modes
 from featurize.motion.lowres import LowresFrames, median_over_time
 from featurize.motion.stabilise import STRIDE_PX
@@ -175,12 +175,9 @@ def _unexplained(frame: NDArray[np.float32], samples: NDArray[np.float32], agree
 
 def _steadied(frames: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.float32]:
     """Frames (L, h, w), each shifted onto the picture `own` where that brings it nearer."""
-    height, width = own.shape
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     steady = frames.copy()
     for index, frame in enumerate(frames):
-        # OpenCV 5 multiplies what it is given by the window, in place.
-        (right, down), _ = cv2.phaseCorrelate(own.copy(), frame.copy(), window)
+        right, down = shift_between(own, frame)
         if LEAST_SHIFT_PX <= max(abs(right), abs(down)) <= MOST_SHIFT_PX:
             moved = shifted_back(frame, right, down)
             if _distance(moved, own) < _distance(frame, own):

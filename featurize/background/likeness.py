@@ -66,14 +66,20 @@ def sketch(textured: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> Likeness:
     """How alike two textures (h, w) of one size are, once the shift of the other is undone."""
+    right, down = shift_between(one, other)
+    if max(abs(right), abs(down)) > MOST_SHIFT_PX:
+        right = down = 0.0
+    value = float(np.median(_block_correlations(one, shifted_back(other, right, down))))
+    return Likeness(value=value, right=right, down=down)
+
+
+def shift_between(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[float, float]:
+    """By how many pixels `other` (h, w) is shifted to the right and downwards against `one`, by phase correlation."""
     height, width = one.shape
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     # OpenCV 5 multiplies what it is given by the window, in place.
     (right, down), _ = cv2.phaseCorrelate(one.copy(), other.copy(), window)
-    if max(abs(right), abs(down)) > MOST_SHIFT_PX:
-        right = down = 0.0
-    value = float(np.median(_block_correlations(one, shifted_back(other, right, down))))
-    return Likeness(value=value, right=float(right), down=float(down))
+    return float(right), float(down)
 
 
 def shifted_back(picture: NDArray[np.float32], right: float, down: float) -> NDArray[np.float32]:

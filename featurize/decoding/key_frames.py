@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.background.key_picture import FEWEST_KEY_FRAMES, KEY_FRAMES, MOST_DECODED_PX
-from featurize.decoding.ffmpeg import Probe, as_file, ffmpeg_command, probe
+from featurize.decoding.ffmpeg import AS_PPM, Probe, as_file, ffmpeg_command, probe
 from featurize.decoding.formats import is_image
 from featurize.decoding.ppm import ppm_frames_alike
 from featurize.decoding.scratch import scratch_space
 from featurize.decoding.still import low_resolution, read_image
-from featurize.decoding.video import LOW_FILTER, SQUARE_PIXELS
+from featurize.decoding.timeline import is_known
+from featurize.decoding.video import LOW_FILTER, square_pixels
 from featurize.decoding.watchdog import run_to_its_end
 from featurize.motion.lowres import LowresFrames
 from featurize.views.sampling import Sampling
 
 _TIMEOUT_S = 120.0
 _UNKNOWN_LENGTH = Sampling(fps=0.5, max_frames=KEY_FRAMES)
-_AS_PPM = ("-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "-y")
 
 
 def decode_key_frames(path: Path) -> LowresFrames:
@@ -60,11 +60,11 @@ def _jump(path: Path, container: Probe, scratch: Path) -> NDArray[np.uint8]:
     command = ffmpeg_command()
     for moment in moments:
         command += ["-noaccurate_seek", "-ss", f"{moment:.3f}", "-threads", "1", "-i", as_file(path)]
-    chains = [f"[{place}:{container.track}]{SQUARE_PIXELS},{LOW_FILTER}[at{place}]" for place in range(KEY_FRAMES)]
+    chains = [f"[{place}:{container.track}]{square_pixels()},{LOW_FILTER}[at{place}]" for place in range(KEY_FRAMES)]
     command += ["-filter_complex", ";".join(chains)]
     files = [scratch / f"{place}.ppm" for place in range(KEY_FRAMES)]
     for place, file in enumerate(files):
-        command += ["-map", f"[at{place}]", "-frames:v", "1", *_AS_PPM, str(file)]
+        command += ["-map", f"[at{place}]", "-frames:v", "1", *AS_PPM, "-y", str(file)]
     run_to_its_end(command, timeout_s=_TIMEOUT_S)
     found = [frames for frames in map(ppm_frames_alike, files) if len(frames)]
     alike = [frames for frames in found if frames.shape[1:] == found[0].shape[1:]]
@@ -73,11 +73,10 @@ def _jump(path: Path, container: Probe, scratch: Path) -> NDArray[np.uint8]:
 
 def _decode_through(path: Path, container: Probe, scratch: Path) -> NDArray[np.uint8]:
     """(L, h, w, 3) frames evenly spread over the clip."""
-    known = math.isfinite(container.duration_s) and container.duration_s > 0
-    sampling = Sampling(frames=KEY_FRAMES) if known else _UNKNOWN_LENGTH
+    sampling = Sampling(frames=KEY_FRAMES) if is_known(container.duration_s) else _UNKNOWN_LENGTH
     plan = sampling.plan(container.duration_s, container.fps)
     file = scratch / "low.ppm"
-    graph = f"[0:{container.track}]{plan.select_filter},{SQUARE_PIXELS},{LOW_FILTER}[low]"
+    graph = f"[0:{container.track}]{plan.select_filter},{square_pixels()},{LOW_FILTER}[low]"
     command = [*ffmpeg_command(), "-i", as_file(path), "-filter_complex", graph, "-map", "[low]"]
-    run_to_its_end([*command, "-frames:v", str(plan.limit), *_AS_PPM, str(file)], timeout_s=_TIMEOUT_S)
+    run_to_its_end([*command, "-frames:v", str(plan.limit), *AS_PPM, "-y", str(file)], timeout_s=_TIMEOUT_S)
     return ppm_frames_alike(file)

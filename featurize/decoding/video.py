@@ -26,8 +26,7 @@ from store.records import Status
 
 # Exact rounding: the same pixels on every machine, at a few per cent of the decoder's time.
 SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
-# What brings pixels that are not square into shape, and a picture to the low resolution in which motion is found.
-SQUARE_PIXELS = f"scale=w=iw*sar:h=ih:flags={SCALE_FLAGS},setsar=1"
+# What brings a picture to the low resolution in which motion is found.
 LOW_FILTER = f"scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24"
 _LOW = Sampling(fps=LOW_FPS, max_frames=MOST_LOW_FRAMES)
 # A picture that is shorter than the container states by more than this share was planned for the wrong length.
@@ -241,12 +240,17 @@ def _is_well_below(seen_s: float, container: Probe) -> bool:
     return seen_s > 0 and missing_s > max(_MOST_MISSING * container.duration_s, 1 / LOW_FPS)
 
 
+def square_pixels(then: str = "") -> str:
+    """The filters of ffmpeg that bring pixels which are not square into shape; `then` are filters in between."""
+    return f"scale=w=iw*sar:h=ih:flags={SCALE_FLAGS}{then},setsar=1"
+
+
 def _arguments(job: _Job, layout: _Layout, plan: SamplingPlan, low: SamplingPlan, lowres_path: Path) -> list[str]:
     """The arguments of ffmpeg: a track's sampled frames in full resolution to the pipe, low-resolution to a file."""
     one_form = ",format=rgb24" if layout.one_form else ""
     graph = (
         f"[0:{job.container.track}]{unbroken_filter(job.container.fps)},"
-        f"scale=w=iw*sar:h=ih:flags={SCALE_FLAGS}{one_form},setsar=1,split[full][small];"
+        f"{square_pixels(one_form)},split[full][small];"
         f"[full]{plan.select_filter},scale=flags={SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
         f"[small]{low.select_filter},{LOW_FILTER},"
         "showinfo@low=checksum=0[low]"

@@ -53,21 +53,24 @@ def learn_backgrounds(clips: Sequence[Clip], store: FeatureStore, *, workers: in
     Raises:
         StoreWriteError: the disk refused.
     """
+    known, new = _find_out(clips, store, workers)
+    if not new:
+        return Backgrounds(known)
     settings = background_settings()
-    new = _find_out(clips, store, workers)
-    if new:
-        store.add_backgrounds(settings, new)
-    return Backgrounds(store.backgrounds(settings))
+    store.add_backgrounds(settings, new)
+    return Backgrounds(store.backgrounds(settings))  # of what others wrote meanwhile, the oldest counts
 
 
 def glimpse_backgrounds(clips: Sequence[Clip], store: FeatureStore | None, *, workers: int) -> Backgrounds:
     """What `learn_backgrounds` would give, and nothing is written down."""
-    known = store.backgrounds(background_settings()) if store else {}
-    return Backgrounds(known | {row.fingerprint: row for row in _find_out(clips, store, workers)})
+    known, new = _find_out(clips, store, workers)
+    return Backgrounds(known | {row.fingerprint: row for row in new})
 
 
-def _find_out(clips: Sequence[Clip], store: FeatureStore | None, workers: int) -> list[SeenAgainst]:
-    """What those of `clips` are seen against of which the store does not say it."""
+def _find_out(
+    clips: Sequence[Clip], store: FeatureStore | None, workers: int
+) -> tuple[dict[str, SeenAgainst], list[SeenAgainst]]:
+    """What the store says of clips, and what those of `clips` are seen against of which it says nothing."""
     settings = background_settings()
     known = store.backgrounds(settings) if store else {}
     stored = _stored_fingerprints(store) if store else {}
@@ -76,7 +79,7 @@ def _find_out(clips: Sequence[Clip], store: FeatureStore | None, workers: int) -
         new = {name: clip for name, clip in zip(fingerprints, clips, strict=True) if name and name not in known}
         shown = dict(zip(new, pool.map(_look_at, new.values()), strict=True))
     pictures = {name: picture for name, picture in shown.items() if picture is not None}
-    return _rows(pictures, new, known, settings) if pictures else []
+    return known, _rows(pictures, new, known, settings) if pictures else []
 
 
 def _as_seen(clip: Clip) -> tuple[str, int, int]:

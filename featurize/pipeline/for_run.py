@@ -7,7 +7,7 @@ from typing import Any
 
 from featurize.backbones.resolve import loads_a_model, resolve_backbones
 from featurize.backbones.spec import Backbone
-from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
+from featurize.backbones.weights import Weights, choose_weights
 from featurize.errors import SettingsError, SourceError, WeightsError
 from featurize.pipeline.source import FeatureSource, make_source
 from featurize.views.sampling import Sampling
@@ -74,12 +74,21 @@ def sources_of(
         SettingsError: a network of one's own is not named, or its settings cannot be had here.
         WeightsError: the weights here are not those that the run's features were made with.
     """
-    return [_source_of(key, words, weights, offline=offline) for key in keys]
+    networks: dict[tuple[Any, ...], tuple[Backbone, Weights]] = {}
+    sources = []
+    for key in keys:
+        network = (key.backbone, key.taps, key.input_px, key.weights_sha256)
+        if network not in networks:  # views of one network share it: weights are large, and models take long to load
+            networks[network] = _network_of(key, words, weights, offline=offline)
+        sources.append(_source_of(key, *networks[network]))
+    return sources
 
 
-def _source_of(key: FeatureKey, words: Sequence[str], given: Sequence[str], *, offline: bool) -> FeatureSource:
+def _network_of(
+    key: FeatureKey, words: Sequence[str], given: Sequence[str], *, offline: bool
+) -> tuple[Backbone, Weights]:
     backbone = _backbone_of(key, words, offline=offline)
-    wanted = given if not key.weights_sha256.startswith("random") else [*given, f"{backbone.name}=random"]
+    wanted = [*given, f"{backbone.name}=random"] if _is_random(key.weights_sha256) else given
     own = [word for word in wanted if "=" not in word or word.startswith(f"{backbone.name}=")]
     weights = choose_weights([backbone], own, offline=offline)[backbone.name]
     if weights.sha256 != key.weights_sha256:
@@ -87,8 +96,10 @@ def _source_of(key: FeatureKey, words: Sequence[str], given: Sequence[str], *, o
             f"{backbone.name}: the run's features were made with weights {_short(key.weights_sha256)}, those here are "
             f"{_short(weights.sha256)}; give the file that was used with --weights {backbone.name}=PATH"
         )
-    if weights is RANDOM_WEIGHTS and not key.weights_sha256.startswith("random"):
-        raise WeightsError(f"{backbone.name}: the run was not made with untrained weights; leave --weights random out")
+    return backbone, weights
+
+
+def _source_of(key: FeatureKey, backbone: Backbone, weights: Weights) -> FeatureSource:
     rule = key.resize.partition(",")[0]
     source = make_source(backbone, weights, str(key.view["name"]), input_px=key.input_px, resize=rule)
     made = source.key(sampling_of(key))
@@ -117,5 +128,10 @@ def _backbone_of(key: FeatureKey, words: Sequence[str], *, offline: bool) -> Bac
     )
 
 
+def _is_random(sha256: str) -> bool:
+    """Whether what stands in a key for a digest of weights is that of an untrained network."""
+    return sha256.startswith("random")
+
+
 def _short(sha256: str) -> str:
-    return sha256 if sha256.startswith("random") else f"{sha256[:12]}…"
+    return sha256 if _is_random(sha256) else f"{sha256[:12]}…"

@@ -83,9 +83,7 @@ def plan_request(request: Request, store: FeatureStore | None, on_warning: Calla
     sources = _find_sources(request, on_warning)
     found = _find_clips(request, store)
     if store is not None:
-        if request.relink is None:
-            require_unmoved(found.clips, store)
-        _warn_of_other_settings(sources, request.sampling, store, on_warning)
+        _compare_with(store, request, found, sources, on_warning)
     return _make_plan(request, found, sources, store)
 
 
@@ -112,14 +110,11 @@ def carry_out(
     """
     run = find_work_runner(request.work_runner)
     sources = _find_sources(request, on_warning)
-    known = existing_store(store)
-    found = _find_clips(request, known)
+    found = _find_clips(request, existing_store(store))
     opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
     if request.relink:
         on_moved(relink(found.clips, opened.keys(), opened))
-    elif request.relink is None:
-        require_unmoved(found.clips, opened)
-    _warn_of_other_settings(sources, request.sampling, opened, on_warning)
+    _compare_with(opened, request, found, sources, on_warning)
     plan = _make_plan(request, found, sources, opened)
     import_networks_for(plan, verbose=request.verbose)
     with watch(plan) as on_clip:
@@ -184,20 +179,31 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
     return list(dict.fromkeys(sources))
 
 
-def _warn_of_other_settings(
-    sources: Sequence[FeatureSource], sampling: Sampling, store: FeatureStore, on_warning: Callable[[str], None]
+def _compare_with(
+    store: FeatureStore,
+    request: Request,
+    found: Found,
+    sources: Sequence[FeatureSource],
+    on_warning: Callable[[str], None],
 ) -> None:
-    """Say which sources the store holds under other settings only, as one name then means two things in it."""
+    """Stop where clips that the store holds have moved, and nothing says what to do about them; and say which sources
+    it holds under other settings only, as one name then means two things in it.
+
+    Raises:
+        SourceError: clips have moved.
+    """
+    if request.relink is None:
+        require_unmoved(found.clips, store)
     held = store.keys()
     for source in sources:
-        key = source.key(sampling)
+        key = source.key(request.sampling)
         others = [each for each in held if each.source == key.source]
         if others and key not in others:
-            words = " and ".join(distinguish([*others, key]).values())
+            words = distinguish([*others, key])
             on_warning(
-                f"the store holds {key.source} already under other settings, and will hold both ({words}): say to "
-                f"`heads train` which of them it is to read by --features, for example --features "
-                f"{distinguish([*others, key])[key.folder].split()[0]}"
+                f"the store holds {key.source} already under other settings, and will hold both "
+                f"({' and '.join(words.values())}): say to `heads train` which of them it is to read by --features, "
+                f"for example --features {words[key.folder].split()[0]}"
             )
 
 

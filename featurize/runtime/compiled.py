@@ -9,10 +9,8 @@ import contextlib
 import hashlib
 import importlib.util
 import io
-import json
 import os
 import secrets
-from collections.abc import Iterator
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
@@ -96,7 +94,7 @@ class CompiledNetworks:
 
 def trim(folder: Path, most_bytes: int = MOST_BYTES) -> None:
     """Delete the compiled networks that were not used for longest, until those that are left take `most_bytes`."""
-    facts = [(path, path.stat()) for path in _blobs(folder)]
+    facts = [(path, path.stat()) for path in folder.glob("*.blob")]
     taken = sum(stat.st_size for _, stat in facts)
     for path, stat in sorted(facts, key=lambda each: each[1].st_mtime):
         if taken <= most_bytes:
@@ -104,10 +102,6 @@ def trim(folder: Path, most_bytes: int = MOST_BYTES) -> None:
         with contextlib.suppress(OSError):
             path.unlink()
         taken -= stat.st_size
-
-
-def _blobs(folder: Path) -> Iterator[Path]:
-    return folder.glob("*.blob")
 
 
 def _seal(blob: bytes) -> bytes:
@@ -127,7 +121,7 @@ def _digest(backbone: Backbone, weights: Weights, px: int) -> str:
         "builder_code": _module_digest(backbone.builder.partition(":")[0]),
         "libraries": {name: metadata.version(name) for name in _LIBRARIES},
     }
-    return settings_digest(json.loads(json.dumps(row)))[:24]
+    return settings_digest(row)[:24]
 
 
 @cache

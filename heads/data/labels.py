@@ -140,6 +140,11 @@ def _without_marks(name: str) -> str:
     return name
 
 
+def in_words(classes: Sequence[str], shown: NDArray[np.uint8]) -> str:
+    """The classes that a clip shows, of a row (C,) of labels."""
+    return ", ".join(classes[column] for column in np.flatnonzero(shown).tolist()) or "none of the classes"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Labelled:
     """What a file says of clips.

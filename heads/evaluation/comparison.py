@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.evaluation.metrics import EPS, average_precision
-from heads.evaluation.standard_errors import cluster_robust_mean
+from heads.evaluation.metrics import average_precision
+from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
 
 _SURELY = 1.96  # standard errors to either side of a 95 % interval
 
@@ -64,15 +64,15 @@ def compare_models(
         groups: (N) the group of each clip: its site.
         classes: (C) names.
     """
-    losses = [-np.log(np.where(labels == 1, sure, 1 - sure)) for sure in (_sure(first), _sure(second))]
     precisions = [average_precision(labels, each) for each in (first, second)]
-    columns = [slice(None), *range(len(classes))]
+    everyone = list(range(len(classes)))
+    columns = [everyone, *([place] for place in everyone)]
     found = []
     for name, column in zip(["", *classes], columns, strict=True):
-        one, two = (each[:, column].reshape(len(labels), -1).mean(axis=1) for each in losses)
+        one, two = (clip_losses(labels[:, column], each[:, column]) for each in (first, second))
         gain = cluster_robust_mean(two - one, groups)
         of_class = [each[column] for each in precisions]
-        known = [each[~np.isnan(each)] for each in map(np.atleast_1d, of_class)]
+        known = [each[~np.isnan(each)] for each in of_class]
         found.append(
             Difference(
                 name=name,
@@ -86,8 +86,3 @@ def compare_models(
             )
         )
     return found
-
-
-def _sure(probabilities: Probabilities) -> Probabilities:
-    clipped: Probabilities = np.clip(probabilities, EPS, 1 - EPS)
-    return clipped

@@ -36,9 +36,8 @@ def loss_per_clip(labels: Labels, probabilities: Probabilities) -> NDArray[np.fl
     """(N,) the log loss of each clip, summed over classes, of (N, C) probabilities: high where the blend was sure and
     wrong.
     """
-    sure = np.clip(probabilities, _EPS, 1 - _EPS)
-    losses: NDArray[np.float64] = -np.log(np.where(labels == 1, sure, 1 - sure)).sum(axis=1)
-    return losses
+    summed: NDArray[np.float64] = _losses(labels, probabilities).sum(axis=1)
+    return summed
 
 
 def entropy(probabilities: Probabilities) -> NDArray[np.float64]:
@@ -77,8 +76,7 @@ def suspect_labels(labels: Labels, probabilities: Probabilities, known: NDArray[
         known: (N, C) whether the models that were asked about the clip ever saw the class. A clip that is labelled with
             one that they did not see is left out: they could not but deny it.
     """
-    sure, shown = np.clip(probabilities, _EPS, 1 - _EPS), labels == 1
-    losses = -np.log(np.where(shown, sure, 1 - sure))
+    shown, losses = labels == 1, _losses(labels, probabilities)
     usual = np.zeros(labels.shape[1])
     for column in np.flatnonzero((shown & known).any(axis=0)):
         usual[column] = np.median(losses[shown[:, column] & known[:, column], column])
@@ -94,7 +92,7 @@ def suspect_labels(labels: Labels, probabilities: Probabilities, known: NDArray[
                 clip=clip,
                 labelled=worst,
                 usual=None if worst is None else float(np.exp(-usual[worst])),
-                instead=int(others[sure[clip, others].argmax()]) if len(others) else None,
+                instead=int(others[probabilities[clip, others].argmax()]) if len(others) else None,
                 excess=float(together[clip]),
             )
         )
@@ -107,6 +105,13 @@ def classes_known(labels: Labels, fold: NDArray[np.int64]) -> NDArray[np.bool_]:
     for number in np.unique(fold):
         known[fold == number] = labels[fold != number].any(axis=0)
     return known
+
+
+def _losses(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+    """(N, C) the log loss of each class in each clip."""
+    sure = np.clip(probabilities, _EPS, 1 - _EPS)
+    losses: NDArray[np.float64] = -np.log(np.where(labels == 1, sure, 1 - sure))
+    return losses
 
 
 def _entropy(probabilities: Probabilities) -> NDArray[np.float64]:

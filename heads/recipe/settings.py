@@ -160,6 +160,11 @@ class HeadConfig(StrictModel):
                 raise ValueError(f"{name}: a head of kind {self.kind} has no use for it; leave it out")
 
     @property
+    def title(self) -> str:
+        """What the head is called, without its source: its name, or else its kind."""
+        return self.name or self.kind
+
+    @property
     def traits(self) -> HeadKind:
         """What heads of this kind are, and ask for."""
         return HEAD_KINDS[self.kind]

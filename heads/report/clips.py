@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heads.data.labels import in_words
 from heads.data.reading.corrections import CORRECT
 from heads.evaluation.review import (
     Suspect,
@@ -279,8 +280,7 @@ def _cards(
 
 
 def _labelled(facts: RunFacts, clip: int) -> str:
-    true = np.flatnonzero(facts.values[clip])
-    return ", ".join(facts.blend.classes[column] for column in true) or "none of the classes"
+    return in_words(facts.blend.classes, facts.values[clip])
 
 
 def _predicted(facts: RunFacts, clip: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from heads.data.labels import LabelTable
+from heads.data.labels import LabelTable, in_words
 from heads.data.predictions import Predictions
 from heads.errors import RunError
 from heads.evaluation.comparison import Difference, compare_models
@@ -201,7 +201,6 @@ def _turned(labels: LabelTable, first: Predictions, second: Predictions) -> list
     found = []
     for row in np.flatnonzero(tops[0] != tops[1]).tolist():
         right = [bool(labels.values[row, top[row]]) for top in tops]
-        names = np.flatnonzero(labels.values[row])
         said = [
             (labels.classes[top[row]], float(each.probabilities[row, top[row]]))
             for top, each in zip(tops, (first, second), strict=True)
@@ -209,7 +208,7 @@ def _turned(labels: LabelTable, first: Predictions, second: Predictions) -> list
         found.append(
             Turned(
                 clip_id=labels.ids[row],
-                labelled=", ".join(labels.classes[name] for name in names) or "none of the classes",
+                labelled=in_words(labels.classes, labels.values[row]),
                 first=said[0],
                 second=said[1],
                 outcome="right both" if all(right) else _OUTCOMES[right[0], right[1]],

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from store import FeatureStore
+import pandas as pd
 
 
 class ClipFiles:
     """Finds the file of a clip, for its pictures and for links to it.
 
     Args:
-        store: knows where the files were when they were featurized.
+        clips: the store's clip table, which knows where the files were when they were featurized.
         videos: the folder that clip ids are paths below, if the files are not where they were.
     """
 
-    def __init__(self, store: FeatureStore, videos: Path | None) -> None:
-        self._paths = store.clips()["path"].to_dict()
+    def __init__(self, clips: pd.DataFrame, videos: Path | None) -> None:
+        self._paths = clips["path"].to_dict()
         self._videos = videos
 
     def path(self, clip_id: str) -> Path:

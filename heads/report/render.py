@@ -96,7 +96,8 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         RunError: the run is not blended yet; the message names the command.
     """
     facts = read_run(run)
-    files = None if store is None else ClipFiles(store, videos)
+    clips = None if store is None else store.clips()
+    files = None if clips is None else ClipFiles(clips, videos)
     listings = clip_listings(facts, _strips(run, facts, store, files), files)
     found = species_verdicts(facts.metrics, facts.balance, facts.folds.n_folds, sites=facts.has_sites)
     html = _fill(
@@ -104,7 +105,7 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         facts=facts,
         decisions=_decisions(facts, found),
         verdicts=verdict_table(facts, found),
-        light=light_table(facts, None if store is None else store.clips()),
+        light=light_table(facts, clips),
         best_model=words.best_model(facts),
         fold_chart=fold_chart(facts),
         species_chart=species_chart(facts),

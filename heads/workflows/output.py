@@ -53,18 +53,19 @@ class _Table(ABC):
         return ""
 
     def write(self, path: Path, new: NewPredictions, template: TextTable | None, frames: Frames | None) -> None:
-        self._save(prediction_table(new, template, frames), path)
+        self.save(prediction_table(new, template, frames), path)
 
     @abstractmethod
-    def _save(self, table: pd.DataFrame, path: Path) -> None:
-        """Write the table without its index."""
+    def save(self, table: pd.DataFrame, path: Path, *, for_people: bool = False) -> None:
+        """Write the table without its index; `for_people` so that a spreadsheet opens it with its letters."""
 
 
 class Csv(_Table):
     """Comma-separated text, compressed if the name says so."""
 
-    def _save(self, table: pd.DataFrame, path: Path) -> None:
-        table.to_csv(path, index=False)
+    def save(self, table: pd.DataFrame, path: Path, *, for_people: bool = False) -> None:
+        """CSV; with a byte order mark, which Excel asks for, if it is for people."""
+        table.to_csv(path, index=False, encoding="utf-8-sig" if for_people else "utf-8")
 
 
 class Parquet(_Table):
@@ -76,7 +77,8 @@ class Parquet(_Table):
             return ""
         return "Parquet needs pyarrow, which is not installed: pip install 'trapline[parquet]'"
 
-    def _save(self, table: pd.DataFrame, path: Path) -> None:
+    def save(self, table: pd.DataFrame, path: Path, *, for_people: bool = False) -> None:
+        """Parquet, which is the same for everybody."""
         table.to_parquet(path, index=False)
 
 
@@ -97,17 +99,17 @@ def write_predictions(
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table for people: Parquet if the name says so, else CSV with a byte order mark, which Excel asks for.
+    """Write a table for people in the format that the ending of `path` names.
 
     Raises:
-        PredictionError: as `require_writable` raises it.
+        PredictionError: as `require_writable` raises it, or the format is none of rows and columns.
     """
     require_writable(path)
+    form = _format_of(path)
+    if not isinstance(form, _Table):
+        raise PredictionError(f"{path.name}: is no table of rows and columns; name a file that ends in .csv")
     with atomic_path(path) as temporary:
-        if isinstance(_format_of(path), Parquet):
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_csv(temporary, index=False, encoding="utf-8-sig")
+        form.save(table, temporary, for_people=True)
 
 
 def require_writable(path: Path) -> None:

@@ -83,7 +83,7 @@ def resolve_heads(
     for config in recipe.heads:
         lacking = [name for name in config.classes if classes is not None and name not in classes]
         if lacking:
-            told = f"head '{config.name or config.kind}' is left out: no clip is labelled '{lacking[0]}'"
+            told = f"head '{config.title}' is left out: no clip is labelled '{lacking[0]}'"
             left_out.append((config, told, True))
             continue
         wanted = config.sources if config.sources != EACH_SOURCE else held
@@ -96,15 +96,15 @@ def resolve_heads(
             continue
         if config.joined and len(keys) < _FEWEST_TO_JOIN:
             few = ", ".join(key.source for key in keys) or "none"
-            told = f"head '{config.name or config.kind}' is left out: it joins sources, and there is {few}"
+            told = f"head '{config.title}' is left out: it joins sources, and there is {few}"
             left_out.append((config, told, True))
             continue
         if not keys:
             left_out.append((config, _left_out(config, held), True))
             continue
         heads += _on_keys(config, keys, spelt)
-    trained = {head.config.name or head.config.kind for head in heads}
-    notes += [told for config, told, always in left_out if always or (config.name or config.kind) not in trained]
+    trained = {head.config.title for head in heads}
+    notes += [told for config, told, always in left_out if always or config.title not in trained]
     names = [head.name for head in heads]
     if len({name.casefold() for name in names}) < len(names):  # they become files, on systems that know no case too
         raise RecipeError(
@@ -179,7 +179,7 @@ def _spell(source: str) -> str:
 
 
 def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey], spelt: Mapping[str, str]) -> list[HeadSpec]:
-    title = config.name or config.kind
+    title = config.title
     if config.joined:
         return [HeadSpec(name=title, config=config, keys=tuple(keys))]
     return [HeadSpec(name=f"{title}-{spelt[key.source]}", config=config, keys=(key,)) for key in keys]
@@ -188,7 +188,7 @@ def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey], spelt: Mapping[str,
 def _left_out(config: HeadConfig, held: Sequence[str]) -> str:
     """The sentence on a head whose sources the store does not hold."""
     return (
-        f"head '{config.name or config.kind}' is left out: nothing that the store holds ({', '.join(held)}) is of "
+        f"head '{config.title}' is left out: nothing that the store holds ({', '.join(held)}) is of "
         f"{_asked_for(config)}"
     )
 

@@ -213,7 +213,7 @@ def test_a_strip_shows_the_strongest_species_over_time(folder: Path) -> None:
     store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
     deer = [clip_id for clip_id, shown in zip(clip_ids(90), make_truth()[:, 1], strict=True) if shown][5]
     write_indexed_clip(folder / "videos" / deer, 12, 1.0)
-    [strip] = StripMaker(run, store, ClipFiles(store, folder / "videos"), [HEADS[1]]).make([deer]).values()
+    [strip] = StripMaker(run, store, ClipFiles(store.clips(), folder / "videos"), [HEADS[1]]).make([deer]).values()
     scores = scores_over_time(run, store, HEADS[1], [deer])[deer]
     said = scores.probabilities[:, 1]
     assert len(strip.frames) == min(len(said), 6)

@@ -75,7 +75,7 @@ def shown(picture: str) -> int:
 def test_a_strip_shows_the_frames_that_count_with_their_boxes(tmp_path: Path) -> None:
     write_indexed_clip(tmp_path / "videos" / "a.mp4", N_FRAMES, FPS)
     store = make_store(tmp_path / "store", ["a.mp4", "gone.mp4"], tmp_path / "videos")
-    made = StripMaker(RunDirectory(tmp_path / "run"), store, ClipFiles(store, None), []).make(
+    made = StripMaker(RunDirectory(tmp_path / "run"), store, ClipFiles(store.clips(), None), []).make(
         ["a.mp4", "gone.mp4", "stranger.mp4"]
     )
     frames = made["a.mp4"].frames
@@ -108,7 +108,9 @@ def test_where_two_things_move_a_moment_stands_once(tmp_path: Path) -> None:
                 per_frame={"motion_energy": np.array([0.1, 0.2, 0.8, 0.0], np.float32), "box": boxes},
             )
         )
-    [strip] = StripMaker(RunDirectory(tmp_path / "run"), store, ClipFiles(store, None), []).make(["a.mp4"]).values()
+    [strip] = (
+        StripMaker(RunDirectory(tmp_path / "run"), store, ClipFiles(store.clips(), None), []).make(["a.mp4"]).values()
+    )
     assert [frame.time_s for frame in strip.frames] == [0.0, 1.0, 2.0]
     assert strip.frames[1].boxes == ((0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0))
     assert 'points="0.0,33.8 300.0,4.0 600.0,38.0"' in strip.line
@@ -134,7 +136,7 @@ def test_pictures_end_where_the_page_would_grow_too_large(tmp_path: Path, monkey
     write_indexed_clip(tmp_path / "a.mp4", N_FRAMES, FPS)
     ids = ["a.mp4", *(f"gone {number}.mp4" for number in range(4))]
     store = make_store(tmp_path / "store", ids, tmp_path)
-    made = StripMaker(RunDirectory(tmp_path / "run"), store, ClipFiles(store, None), []).make(ids)
+    made = StripMaker(RunDirectory(tmp_path / "run"), store, ClipFiles(store.clips(), None), []).make(ids)
     assert made["a.mp4"].frames
     assert "too large" in made["gone 3.mp4"].problem
 

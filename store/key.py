@@ -110,6 +110,10 @@ class FeatureKey:
             ) from error
 
 
+# What a setting is for a key that does not have it.
+UNSET = "none"
+
+
 def setting_words(key: FeatureKey) -> dict[str, str]:
     """The settings of a key as words, by name; those of sampling first, since they differ most often.
 
@@ -130,15 +134,20 @@ def setting_words(key: FeatureKey) -> dict[str, str]:
 
 
 def distinguish(keys: Sequence[FeatureKey]) -> dict[str, str]:
-    """For keys of one source: by folder the fewest settings, as `name=value`, that no other of them has together."""
+    """For keys of one source: by folder the fewest settings, as `name=value`, that no other of them has together.
+
+    A setting that a key does not have, as others do, is `none`: it was made before there was such a setting.
+    """
     words = {key.folder: setting_words(key) for key in keys}
+    names = dict.fromkeys(name for each in words.values() for name in each)
     told = {}
     for folder, own in words.items():
         others, chosen = [other for name, other in words.items() if name != folder], []
-        for name, value in own.items():
+        for name in {**own, **names}:
             if not others:
                 break
-            left = [other for other in others if other.get(name) == value]
+            value = own.get(name, UNSET)
+            left = [other for other in others if other.get(name, UNSET) == value]
             if len(left) < len(others):
                 chosen.append(f"{name}={value}")
                 others = left

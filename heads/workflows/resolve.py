@@ -13,7 +13,7 @@ from store import FeatureReader, FeatureStore
 from store.digest import settings_digest
 from store.errors import StoreNotFoundError
 from store.ids import name_a_few
-from store.key import FeatureKey, setting_words
+from store.key import UNSET, FeatureKey, setting_words
 
 _FEWEST_TO_JOIN = 2
 _PLAIN_BESIDES_LETTERS = "-_+."
@@ -129,7 +129,8 @@ def choose_keys(store: FeatureStore, features: Sequence[str]) -> list[FeatureKey
     Args:
         store: holds the features.
         features: names as `FeatureStore.find` reads them, of which a key fits any; and settings, `name=value` as
-            `store.key.setting_words` spells them, one or several separated by spaces, of which it fits all.
+            `store.key.setting_words` spells them, one or several separated by spaces, of which it fits all. A setting
+            of views does not concern a source of which no key has it; where another has it, it is `none` for this one.
 
     Raises:
         StoreNotFoundError: a name means nothing in the store, or nothing fits.
@@ -142,12 +143,24 @@ def choose_keys(store: FeatureStore, features: Sequence[str]) -> list[FeatureKey
     named = {key.folder for name in names for key in store.meant(name)}
     keys = [key for key in store.keys() if not names or key.folder in named]
     fits = [
-        key for key in keys if all(setting_words(key).get(name.strip()) == value.strip() for name, _, value in settings)
+        key
+        for key in keys
+        if all(
+            setting_words(key).get(name.strip(), UNSET) == value.strip()
+            for name, _, value in settings
+            if _concerns(name.strip(), key, keys)
+        )
     ]
     if features and not fits:
         held = name_a_few([f"{key.folder} ({_told(key, settings)})" for key in keys])
         raise StoreNotFoundError(f"{store.root}: no features fit --features {' '.join(features)}; there are: {held}")
     return fits
+
+
+def _concerns(setting: str, key: FeatureKey, keys: Sequence[FeatureKey]) -> bool:
+    """Whether a setting says something about a key: one of views does if the key's source has it in any of `keys`."""
+    of_views = any(setting in each.view for each in keys) and not any(setting in each.sampling for each in keys)
+    return not of_views or any(setting in each.view for each in keys if each.source == key.source)
 
 
 def spell_sources(sources: Sequence[str]) -> dict[str, str]:

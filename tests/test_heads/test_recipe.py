@@ -13,7 +13,7 @@ from heads.errors import RecipeError
 from heads.recipe import HeadConfig, Recipe, adapt, builtin_recipe, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.resolve import resolve_heads, spell_sources
-from store import FeatureStore
+from store import FeatureKey, FeatureStore
 from store.errors import ConfigError, StoreNotFoundError
 from store.maintenance.sweep import unwanted_keys, wanted_sources
 
@@ -129,6 +129,26 @@ def test_which_features_are_read_can_be_said_by_settings_and_names(tmp_path: Pat
         read("fps=8")
     with pytest.raises(StoreNotFoundError, match="no features 'three'"):
         read("three")
+
+
+def test_features_made_before_there_was_a_setting_of_their_view_can_be_chosen(tmp_path: Path) -> None:
+    store = make_store(tmp_path, np.ones((3, 2), np.uint8), ("one",))
+    (whole,) = store.keys()
+    older = replace(whole, view={"name": "motion", "steady.gain": 0.7})
+    newer = replace(whole, view={"name": "motion", "steady.gain": 0.7, "steady.revision": 2})
+    for key in (older, newer):
+        with store.writer(key):
+            pass
+    recipe = Recipe(heads=(HeadConfig(kind="attention"),))
+
+    def read(*features: str) -> list[FeatureKey]:
+        return [head.keys[0] for head in resolve_heads(recipe, store, features=features).heads]
+
+    with pytest.raises(StoreNotFoundError, match=r"may mean .*--features 'steady.revision=(2|none)'"):
+        read()
+    assert read("steady.revision=none") == [whole, older]
+    assert read("steady.revision=2") == [whole, newer]
+    assert read("steady.gain=0.7", "steady.revision=2") == [whole, newer]
 
 
 def test_a_head_that_is_there_for_several_views_is_silent_about_those_that_the_store_lacks(tmp_path: Path) -> None:

@@ -143,3 +143,5 @@ def test_settings_in_words_tell_keys_apart(key: FeatureKey) -> None:
     for each in keys:
         settings = dict(words.split("=") for words in told[each.folder].split())
         assert [other for other in keys if settings.items() <= setting_words(other).items()] == [each]
+    newer = replace(key, view={**key.view, "steady.revision": 2})
+    assert distinguish([key, newer]) == {key.folder: "steady.revision=none", newer.folder: "steady.revision=2"}

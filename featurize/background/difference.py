@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.background.key_picture import KeyPicture, scaled
-from featurize.background.likeness import shift_between, shifted_back
 from featurize.motion.energy import CELL_PX, fitted, light_modes
 from featurize.motion.lowres import LowresFrames, median_over_time
-from featurize.motion.stabilise import STRIDE_PX
+from featurize.motion.stabilise import STRIDE_PX, shift_between, shifted_back
 
 # Light and shade that change smoothly over more than this are no animal.
 DETAIL_PX = 14.0

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.background.key_picture import KeyPicture, scaled
+from featurize.motion.stabilise import shift_between, shifted_back
 
 # Two pictures are of one framing if the correlation of the middle block is above this, after the shift is undone.
 ALIKE = 0.35
@@ -71,24 +72,6 @@ def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> Likeness:
         right = down = 0.0
     value = float(np.median(_block_correlations(one, shifted_back(other, right, down))))
     return Likeness(value=value, right=right, down=down)
-
-
-def shift_between(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[float, float]:
-    """By how many pixels `other` (h, w) is shifted to the right and downwards against `one`, by phase correlation."""
-    height, width = one.shape
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    # OpenCV 5 multiplies what it is given by the window, in place.
-    (right, down), _ = cv2.phaseCorrelate(one.copy(), other.copy(), window)
-    return float(right), float(down)
-
-
-def shifted_back(picture: NDArray[np.float32], right: float, down: float) -> NDArray[np.float32]:
-    """`picture` (h, w) moved to the left by `right` and up by `down`; its edges are repeated."""
-    height, width = picture.shape
-    shift = np.array([[1, 0, right], [0, 1, down]], np.float32)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    moved = cv2.warpAffine(picture, shift, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.float32)
 
 
 def _block_correlations(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -36,6 +36,7 @@ def motion_settings() -> dict[str, Any]:
         "steady.gain": stabilise.GAIN,
         "steady.least_shift_px": stabilise.LEAST_SHIFT_PX,
         "steady.most_shift_px": stabilise.MOST_SHIFT_PX,
+        "steady.revision": stabilise.REVISION,
         "steady.stride_px": stabilise.STRIDE_PX,
     }
 

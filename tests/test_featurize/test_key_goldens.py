@@ -45,6 +45,7 @@ MOTION_VIEW = {
     "steady.gain": 0.7,
     "steady.least_shift_px": 0.75,
     "steady.most_shift_px": 16.0,
+    "steady.revision": 2,
     "steady.stride_px": 3,
     "boxes.most_boxes": 2,
     "boxes.moving": 0.1,
@@ -119,14 +120,14 @@ def key_of(backbone: Backbone, view: str = "whole", sampling: Sampling = EACH_SE
 
 def test_what_decides_about_motion_stands_in_keys_under_these_words_with_these_values() -> None:
     assert alike(view_settings("motion"), MOTION_VIEW)
-    assert len(MOTION_VIEW) == 36
+    assert len(MOTION_VIEW) == 37
     assert alike(Sampling(frames=8, choose="motion").to_json(), CHOSEN_BY_MOTION)
     assert (
-        settings_digest(view_settings("motion")) == "2ed5ca523bf782a4880bb689e8ae505cd5928762f6a58dbf0d3adf59c2ab8601"
+        settings_digest(view_settings("motion")) == "7aa9750509577902b89068b9834a10b30194872b2f9b5be5d502dcef733e5b81"
     )
     assert (
         settings_digest(Sampling(frames=8, choose="motion").to_json())
-        == "d40d6d9ee2fed31b80f9988cf80abb8440b7240cdfc3621a61e396e920f9b9db"
+        == "cf361c6d8b7067b912195068b67d44a34f1fb47bd3d798333199f6952cf19b25"
     )
 
 
@@ -134,7 +135,7 @@ def test_what_decides_about_animals_stands_in_keys_under_these_words_with_these_
     """The second digest names the folder in which stores keep what clips are seen against."""
     assert alike(view_settings("animal"), ANIMAL_VIEW)
     assert (
-        settings_digest(view_settings("animal")) == "ce91376b7fe6f873a32534b926e41302eddd321c4f906406e7bb8b2c0826dc7c"
+        settings_digest(view_settings("animal")) == "c3eb9b501d4da320e41f7dd4d2b81f8e936689b15cb95576bc6da24195a89225"
     )
     assert settings_digest(background_settings()) == "2bffac933ab8e497a8b8c41819c2afba9d0f915bf3a4c73e884694bb0c071cad"
 
@@ -143,13 +144,13 @@ def test_what_decides_about_animals_stands_in_keys_under_these_words_with_these_
     ("view", "sampling", "digest"),
     [
         ("whole", EACH_SECOND, "2c4b23eb1a2b7f3745a138da769b14e3430f464000fe4dc3085f930926fc19b2"),
-        ("motion", EACH_SECOND, "7297bf698751d60073fe7ce10e9e0e2fd7856a6bd3a12a7007a561f6de54ea42"),
-        ("animal", EACH_SECOND, "ad2cdf12c6cae21b93bb536c5673489f7501f95e5a4bce530ae492c2add4806d"),
+        ("motion", EACH_SECOND, "d96a4851aaa329624e0c76f2bb73bbeeef79794024d548e6e0d340e178ad0ec9"),
+        ("animal", EACH_SECOND, "d0d63760b4e3cd9ebc84e6697f75369b23c33cc428ea32040617155b076f5f10"),
         ("whole", Sampling(frames=8), "7dc8def0952693e133471f401641ae322c8c5b45a505e713922b15d1ceb306a3"),
         (
             "whole",
             Sampling(frames=8, choose="motion"),
-            "d583bd89459d29b450becef54f269b233c3c0f4e840e19d2e88e275a15169465",
+            "ab7fd1266c9359bd2c0d847b88577e15995d16d5a2ac905bf88b727a76d0d17e",
         ),
     ],
     ids=["whole", "motion", "animal", "8 even", "8 by motion"],

@@ -72,7 +72,8 @@ def read_image(path: Path) -> Still:
         with Image.open(path) as image:
             container = (image.format or "").lower()
             turn = _TURNS.get(_stated(image, ExifTags.Base.Orientation, 1))
-            recorded_at = clean_text(_stated(image, ExifTags.Base.DateTime, ""))
+            taken = _stated(image, ExifTags.Base.DateTimeOriginal, "", ExifTags.IFD.Exif)
+            recorded_at = clean_text(taken or _stated(image, ExifTags.Base.DateTime, ""))
             if image.mode in _WITHOUT_WHITE:
                 return _undecodable(f"its values ({image.mode}) have no agreed white; convert it to 8 or 16 bits")
             picture = _in_eight_bits(image)
@@ -95,10 +96,13 @@ def _damage(path: Path, form: str) -> str:
     return find_png_damage(path.read_bytes()) if form == "PNG" else ""
 
 
-def _stated(image: Image.Image, tag: ExifTags.Base, otherwise: Value) -> Value:
-    """What the EXIF says under `tag`; `otherwise` where it does not say it in the form that it must have."""
+def _stated(image: Image.Image, tag: ExifTags.Base, otherwise: Value, part: ExifTags.IFD | None = None) -> Value:
+    """What the EXIF, or a part of it, says under `tag`; `otherwise` where it does not say it in the form that it must
+    have.
+    """
     try:
-        value = image.getexif().get(tag)
+        exif = image.getexif()
+        value = exif.get(tag) if part is None else exif.get_ifd(part).get(tag)
     except _DAMAGE:
         return otherwise
     return value if isinstance(value, type(otherwise)) else otherwise

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 from tiny_backbone import tiny_source
 
 from featurize.decoding.decode import decode
@@ -84,6 +84,16 @@ def test_pictures_are_turned_upright_as_pillow_does(tmp_path: Path, orientation:
     with Image.open(tmp_path / "a.png") as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
     np.testing.assert_array_equal(read_image(tmp_path / "a.png").frame, expected)
+
+
+def test_when_a_picture_was_taken_counts_more_than_when_it_was_saved(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.DateTime] = "2025:01:02 03:04:05"
+    Image.fromarray(gradient()).save(tmp_path / "a.jpg", exif=exif)
+    assert read_image(tmp_path / "a.jpg").container.recorded_at == "2025:01:02 03:04:05"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:03:01 05:06:07"
+    Image.fromarray(gradient()).save(tmp_path / "a.jpg", exif=exif)
+    assert read_image(tmp_path / "a.jpg").container.recorded_at == "2024:03:01 05:06:07"
 
 
 def test_texts_end_at_the_first_zero_character(tmp_path: Path) -> None:

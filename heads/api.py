@@ -6,13 +6,14 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from heads.data.matching import match_clips, parse_id_map
+from heads.data.reading.capture_times import read_source
 from heads.data.tables import ID_COLUMNS
 from heads.errors import HeadsWarning, RunError, UnweighedError
 from heads.evaluation.leaderboard import leaderboard
@@ -29,10 +30,12 @@ with native_chatter(shown=False):  # TensorFlow talks when it is imported
     from heads.workflows.blend import blend_run
     from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
     from heads.workflows.compare_splits import compare_splits as score_on_random_folds
+    from heads.workflows.compare_splits import compare_time as score_on_the_future
     from heads.workflows.external import add_predictions
     from heads.workflows.job import TrainingJob, read_job
     from heads.workflows.predict import NewPredictions, predict_run
     from heads.workflows.progress_bar import Show, StepListener, steps_shown
+    from heads.workflows.timing import timing_of
     from heads.workflows.train import be_deterministic, epochs_left
     from heads.workflows.train import train as train_heads
 
@@ -65,6 +68,11 @@ def train(
     compare_metadata: bool = False,
     id_map: Sequence[str] = (),
     mapping: str | Path | None = None,
+    times: Table | None = None,
+    time_pattern: str | None = None,
+    time_zone: str | None = None,
+    event_gap: str | None = None,
+    split_time: bool = False,
     progress: bool = True,
 ) -> "Run":
     """Train a recipe's heads over folds; what a stopped run has finished is kept.
@@ -96,6 +104,11 @@ def train(
         id_map: `FROM=TO`, as `heads train --id-map` takes it: how ids of the tables become the store's, where matching
             them by the ends of their paths does not do.
         mapping: CSV of `theirs,class`: the class that each name in the labels means; None to take names as they are.
+        times: `filename` and `captured` of each clip, as a file or a DataFrame; what the clips' files say if None.
+        time_pattern: how the time stands in clips' paths, such as "%Y%m%d_%H%M%S", instead.
+        time_zone: that of capture times that tell none.
+        event_gap: clips of a site that begin within this time of each other are one event, such as "30min".
+        split_time: train once more on the past of each site, and score its future.
         progress: whether a bar is shown on stderr, or below the notebook's cell.
 
     Returns:
@@ -113,7 +126,12 @@ def train(
     opened, directory = _opened(store), RunDirectory(Path(run))
     given = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     wanted = adapt(given, seed=seed, no_metadata=not metadata)
-    with _as_file(labels, "labels") as labels_path, _as_file(sites, "sites") as sites_path:
+    with (
+        _as_file(labels, "labels") as labels_path,
+        _as_file(sites, "sites") as sites_path,
+        _as_file(times, "times") as times_path,
+    ):
+        timed_by = read_source(times_path, time_pattern, time_zone, event_gap)
         job = read_job(
             opened,
             labels_path,
@@ -127,13 +145,16 @@ def train(
             leave_out_copies=leave_out_copies,
             id_map=parse_id_map(id_map),
             mapping=None if mapping is None else Path(mapping),
+            times=replace(timed_by, needed=split_time),
         )
-    epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata)
+    epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata + split_time)
     with _bar(epochs, shown=progress) as show:
         listener = StepListener(_warn, show)
         train_heads(job, directory, listener)
         if compare_splits:
             score_on_random_folds(job, directory, listener)
+        if split_time:
+            score_on_the_future(job, directory, listener)
         if compare_metadata:
             score_the_other_way(job, directory, listener)
     if frame_scores:
@@ -284,15 +305,20 @@ class Run:
             add: what models from outside, which the blend uses, say of clips.
 
         Returns:
-            Answers with the status and the origin of each clip; `to_frame()` gives a DataFrame.
+            Answers with the status and the origin of each clip, and its event if the run was trained with events;
+            `to_frame()` gives a DataFrame.
         """
         opened = _opened(store)
         if ids is None:
-            return predict_run(self._run, opened, None, add)
-        matches = match_clips(ids, opened.clips().index, "ids")
-        for sentence in matches.notes:
-            _warn(sentence)
-        return predict_run(self._run, opened, [matches.rename(clip_id) for clip_id in ids], add)
+            wanted = None
+        else:
+            matches = match_clips(ids, opened.clips().index, "ids")
+            for sentence in matches.notes:
+                _warn(sentence)
+            wanted = [matches.rename(clip_id) for clip_id in ids]
+        new = predict_run(self._run, opened, wanted, add)
+        sites = self._run.read_labels().known_sites
+        return new.with_events(timing_of(self._run, new.predictions.ids, opened.clips(), sites).events)
 
     def out_of_fold(self, model: str = BLEND) -> pd.DataFrame:
         """The probabilities that a head, or the blend, gave the labelled clips, none of which it was fitted on."""

@@ -193,6 +193,34 @@ TimeZone = Annotated[
     str | None,
     typer.Option(help="Zone of capture times that tell none: Europe/Berlin, +02:00.", show_default="none"),
 ]
+Times = Annotated[
+    Path | None,
+    typer.Option(help="CSV of filename,captured: when clips were taken.", show_default="as their files say"),
+]
+TimePattern = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="How the time stands in clips' paths: %Y%m%d_%H%M%S; a * is any text.",
+        show_default="as their files say",
+    ),
+]
+EventGap = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Clips of a site that begin within this time of each other are one event: 30min, 90s, 2h.",
+        show_default="no events",
+    ),
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        metavar="time",
+        help="time: train once more on the past of each site, and score its future beside new sites.",
+        show_default="new sites only",
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(
@@ -247,6 +275,11 @@ def train(
     no_metadata: NoMetadata = False,
     tensorboard: TensorBoard = False,
     compare_splits: CompareSplits = False,
+    split: Split = None,
+    times: Times = None,
+    time_pattern: TimePattern = None,
+    time_zone: TimeZone = None,
+    event_gap: EventGap = None,
     frame_scores: FrameScores = False,
     compare_metadata: CompareMetadata = False,
     dry_run: DryRun = False,
@@ -256,8 +289,11 @@ def train(
     """Train the recipe's heads over folds; what a stopped run has finished is kept."""
     if labels is None and like is None:
         raise typer.BadParameter("give --labels, or --like with an earlier run whose labels to take")
+    if split not in (None, "time"):
+        raise typer.BadParameter(f"--split {split}: only time is to be had beside new sites, which are always scored")
     with native_chatter(shown=verbose):
         from heads.commands import train as command_train
+        from heads.data.reading.capture_times import read_source
 
     command_train.train(
         store,
@@ -283,6 +319,8 @@ def train(
         as_json=as_json,
         id_map=id_map or (),
         mapping=mapping,
+        timed_by=read_source(times, time_pattern, time_zone, event_gap),
+        split_time=split == "time",
     )
 
 
@@ -387,7 +425,10 @@ def predict(
     deployments: Deployments = None,
     project: Project = None,
     package: Package = None,
+    times: Times = None,
+    time_pattern: TimePattern = None,
     time_zone: TimeZone = None,
+    event_gap: EventGap = None,
     threshold: Threshold = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -395,6 +436,7 @@ def predict(
     """Give probabilities for a store's clips by the run's blend; a clip that failed gets the training prior."""
     with native_chatter(shown=verbose):
         from heads.commands import predict as command_predict
+        from heads.data.reading.capture_times import read_source
         from heads.workflows.exports.registry import ExportOptions
 
     command_predict.predict(
@@ -420,6 +462,7 @@ def predict(
             time_zone=time_zone,
             threshold=threshold,
         ),
+        timed_by=read_source(times, time_pattern, time_zone, event_gap),
     )
 
 
@@ -435,7 +478,10 @@ def export(
     package: Package = None,
     sites: Sites = None,
     site_pattern: SitePattern = None,
+    times: Times = None,
+    time_pattern: TimePattern = None,
     time_zone: TimeZone = None,
+    event_gap: EventGap = None,
     threshold: Threshold = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -443,6 +489,7 @@ def export(
     """Write what a run says of the clips that it learned from, out of fold, in the format of another program."""
     with native_chatter(shown=verbose):
         from heads.commands import export as command_export
+        from heads.data.reading.capture_times import read_source
         from heads.workflows.exports.registry import ExportOptions
 
     command_export.export(
@@ -461,6 +508,7 @@ def export(
         sites=sites,
         site_pattern=site_pattern,
         as_json=as_json,
+        timed_by=read_source(times, time_pattern, time_zone, event_gap),
     )
 
 

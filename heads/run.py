@@ -10,7 +10,8 @@ oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those
 frames/<name>.npz       how a head's out-of-fold scores of single frames are spread over each clip, if asked for
 added/<name>/           added.json and new.csv of a model that was brought in from outside
 metrics.json blend.json report.html
-splits.json             scores beside those of random folds, if asked for; random_split/ is the run that they are of
+times.csv events.json   when clips were taken and the event of each, if asked for, and how that was found out
+splits.json             scores beside those of other folds, if asked for; random_split/ and time_split/ are their runs
 metadata.json           scores with and without clip facts, if asked for; other_metadata/ is the run of the other way
 """
 
@@ -18,6 +19,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ from store.files import atomic_path, remove_abandoned, write_json, write_text
 
 BLEND = "blend"
 CONFIG_VERSION = 1
-_FOLDERS = ("heads", "oof", "frames", "added", "random_split", "other_metadata")
+_FOLDERS = ("heads", "oof", "frames", "added", "random_split", "time_split", "other_metadata")
 CLIP_COLUMNS = ("clip_id", "source", "status", "reason")
 _TRAIN = "heads train --run {run} ..."
 _BLEND = "heads blend --run {run}"
@@ -90,6 +92,11 @@ class RunDirectory:
     def unlabelled_path(self) -> Path:
         """Clips without labels that are learned from: clip_id, site, fold."""
         return self.path / "unlabelled.csv"
+
+    @property
+    def times_path(self) -> Path:
+        """When clips were taken, and the event of each: clip_id, captured, event."""
+        return self.path / "times.csv"
 
     @property
     def metrics_path(self) -> Path:
@@ -238,6 +245,39 @@ class RunDirectory:
             return pd.DataFrame({name: pd.Series(dtype=str) for name in columns})
         return self._frame(self.unlabelled_path, _TRAIN, columns)
 
+    def write_times(self, stated: Mapping[str, datetime], events: Mapping[str, str], how: Mapping[str, Any]) -> None:
+        """Write when clips were taken and the event of each, "" where that is not known, and how it was found out."""
+        frame = pd.DataFrame(
+            {
+                "clip_id": list(stated),
+                "captured": [when.isoformat() for when in stated.values()],
+                "event": [events.get(clip_id, "") for clip_id in stated],
+            }
+        )
+        self._write_frame(self.times_path, frame)
+        write_json(self.path / "events.json", how)
+
+    def read_times(self) -> dict[str, datetime]:
+        """When the run's clips were taken, as far as known, with the zone if one was stated."""
+        frame = self._times()
+        return dict(zip(frame["clip_id"], map(datetime.fromisoformat, frame["captured"]), strict=True))
+
+    def read_events(self) -> dict[str, str]:
+        """The event of each of the run's clips that is in one; empty if events were not asked for."""
+        frame = self._times()
+        return {clip_id: event for clip_id, event in zip(frame["clip_id"], frame["event"], strict=True) if event}
+
+    def read_event_settings(self) -> dict[str, Any]:
+        """How times and events were found out: `event_gap_s`, `time_pattern`, `time_zone`; empty if they were not."""
+        path = self.path / "events.json"
+        return self._json(path, _TRAIN) if path.is_file() else {}
+
+    def _times(self) -> pd.DataFrame:
+        columns = ("clip_id", "captured", "event")
+        if not self.times_path.exists():
+            return pd.DataFrame({name: pd.Series(dtype=str) for name in columns})
+        return self._frame(self.times_path, _TRAIN, columns)
+
     def write_head(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write what is known of a head."""
         write_json(self.head_path(name), facts)
@@ -331,14 +371,21 @@ class RunDirectory:
         files = {path.name: path for path in (self.blend_path, self.oof_path(BLEND))}
         return {name: file_sha256(path) if path.is_file() else "" for name, path in files.items()}
 
-    def write_splits(self, splits: Mapping[str, Any]) -> None:
-        """Write the heads' scores beside those of random folds."""
-        write_json(self.path / "splits.json", splits)
+    def write_splits(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the heads' scores beside those of other folds, and keep those beside further ones.
 
-    def read_splits(self) -> list[dict[str, Any]]:
-        """The heads' scores beside those of random folds, a dict a head; none if they were not asked for."""
+        Args:
+            name: `heads` for random folds, `time` for the past and the future of each place.
+            rows: a dict a head.
+        """
         path = self.path / "splits.json"
-        return list(self._json(path, _TRAIN)["heads"]) if path.is_file() else []
+        kept = self._json(path, _TRAIN) if path.is_file() else {"heads": []}
+        write_json(path, {**kept, name: [dict(row) for row in rows]})
+
+    def read_splits(self, name: str = "heads") -> list[dict[str, Any]]:
+        """The heads' scores beside those of other folds, as they were written; none if they were not asked for."""
+        path = self.path / "splits.json"
+        return list(self._json(path, _TRAIN).get(name, [])) if path.is_file() else []
 
     def write_metadata_worth(self, worth: Mapping[str, Any]) -> None:
         """Write the heads' scores with and without metadata."""

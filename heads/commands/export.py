@@ -3,12 +3,16 @@
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
+
+from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.data.reading.sites import places_of
 from heads.run import RunDirectory
 from heads.workflows.exports.answers import out_of_fold_answers
 from heads.workflows.exports.registry import ExportOptions
 from heads.workflows.exports.registry import export as write_export
 from heads.workflows.output import require_writable, write_predictions
+from heads.workflows.timing import timing_of
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console
 
@@ -22,6 +26,7 @@ def export(
     sites: Path | None,
     site_pattern: str | None,
     as_json: bool,
+    timed_by: TimeSource = NO_TIMES,
 ) -> None:
     """Write what the run says of the clips that it learned from, each by models that did not."""
     chosen = options.chosen()
@@ -29,12 +34,15 @@ def export(
     run = RunDirectory(run_folder)
     store = None if store_root is None else FeatureStore.open(store_root)
     new = out_of_fold_answers(run)
-    notes: tuple[str, ...] = ()
+    places, notes = places_of(new.predictions.ids, sites=sites, site_pattern=site_pattern)
+    places = {**run.read_labels().known_sites, **places}
+    facts = pd.DataFrame() if store is None else store.clips()
+    timing = timing_of(run, new.predictions.ids, facts, places, timed_by)
+    new, notes = new.with_events(timing.events), (*notes, *timing.notes)
     if chosen is None:
         write_predictions(out, new)
     else:
-        places, found = places_of(new.predictions.ids, sites=sites, site_pattern=site_pattern)
-        notes = (*found, *write_export(out, chosen, options, run, store, new, places))
+        notes = (*notes, *write_export(out, chosen, options, run, store, new, places, timing))
     for sentence in notes:
         stderr_console().print(sentence, highlight=False, soft_wrap=True)
     statuses = Counter(each.value for each in new.status)

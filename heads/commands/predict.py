@@ -6,6 +6,7 @@ from pathlib import Path
 
 from heads.data.matching import apply_rules, parse_id_map, require_fitting
 from heads.data.predictions import Predictions
+from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.data.reading.mapping import read_mapping
 from heads.data.reading.sites import places_of
 from heads.data.tables import TextTable
@@ -23,6 +24,7 @@ from heads.workflows.output import (
     write_table,
 )
 from heads.workflows.predict import Origin, predict_run
+from heads.workflows.timing import timing_of
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console
 from store.ids import name_a_few
@@ -44,6 +46,7 @@ def predict(
     site_pattern: str | None = None,
     mapping_path: Path | None = None,
     options: ExportOptions | None = None,
+    timed_by: TimeSource = NO_TIMES,
 ) -> None:
     """Predict a store's clips, or those of a template, into a file, and what they are said to show into another."""
     options = ExportOptions() if options is None else options
@@ -70,19 +73,21 @@ def predict(
     if only_new:
         new = new.only(Origin.NEW)
     frames = None if explainer is None else top_frames(run, store, explainer, new.predictions.ids)
-    places: dict[str, str] = {}
-    notes: tuple[str, ...] = ()
-    if findings_path is not None or chosen is not None:
-        places, notes = places_of(store.clips().index, sites=sites, site_pattern=site_pattern, id_map=rules)
+    facts = store.clips()
+    places, notes = places_of(facts.index, sites=sites, site_pattern=site_pattern, id_map=rules)
+    places = {**run.read_labels().known_sites, **places}
+    timing = timing_of(run, new.predictions.ids, facts, places, timed_by, rules)
+    new, notes = new.with_events(timing.events), (*notes, *timing.notes)
     if chosen is None:
         write_predictions(out, new, template, frames)
     else:
-        notes = (*notes, *export(out, chosen, options, run, store, new, places))
+        notes = (*notes, *export(out, chosen, options, run, store, new, places, timing))
     for sentence in notes:
         stderr_console().print(sentence, highlight=False, soft_wrap=True)
     if findings_path is not None:
-        times = {str(clip_id): str(when) for clip_id, when in store.clips()["recorded_at"].items()}
-        table = findings(run, new, {**run.read_labels().known_sites, **places}, times)
+        times = {str(clip_id): str(when) for clip_id, when in facts["recorded_at"].items()}
+        times |= {clip_id: when.isoformat(sep=" ") for clip_id, when in timing.stated.items()}
+        table = findings(run, new, places, times)
         write_table(findings_path, table)
     counts, origins = (Counter(each.value for each in column) for column in (new.status, new.origin))
     if as_json:

@@ -1,7 +1,7 @@
 """What `heads train` does, once its words are parsed."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from rich.table import Table
 from heads.commands.estimate import show_estimate
 from heads.commands.tensorboard import EventFiles
 from heads.data.matching import parse_id_map
+from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.errors import StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import adapt, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
+from heads.workflows.compare_splits import compare_time as score_on_the_future
 from heads.workflows.job import read_job
 from heads.workflows.progress_bar import StepListener, steps_shown
 from heads.workflows.train import Trained, be_deterministic, epochs_left, run_recipe
@@ -53,6 +55,8 @@ def train(
     as_json: bool,
     id_map: Sequence[str] = (),
     mapping: Path | None = None,
+    timed_by: TimeSource = NO_TIMES,
+    split_time: bool = False,
 ) -> None:
     """Train a run, showing progress, and print one line a head."""
     if deterministic:
@@ -73,17 +77,19 @@ def train(
         leave_out_copies=leave_out_copies,
         id_map=parse_id_map(id_map),
         mapping=mapping,
+        times=replace(timed_by, needed=split_time),
     )
     if dry_run:
         show_estimate(job, as_json=as_json)
         return
     say = partial(console.print, highlight=False, soft_wrap=True)
-    epochs = epochs_left(job, run, comparisons=compare_splits + compare_metadata)
+    epochs = epochs_left(job, run, comparisons=compare_splits + compare_metadata + split_time)
     events = EventFiles(run) if tensorboard else None
     try:
         with steps_shown(console, epochs) as show:
             trained = train_heads(job, run, StepListener(say, show, events))
             splits = score_on_random_folds(job, run, StepListener(say, show)) if compare_splits else []
+            later = score_on_the_future(job, run, StepListener(say, show)) if split_time else []
             worth = score_the_other_way(job, run, StepListener(say, show)) if compare_metadata else []
         if frame_scores:
             asked = heads_to_score(run)
@@ -99,6 +105,12 @@ def train(
     if splits:
         _print_scores(splits, "by site", "random", "gap")
         print("a random split has clips of one camera on both sides: the gap flatters")
+    if later:
+        _print_scores(later, "by site", "by time", "gap")
+        print(
+            f"{later[0]['clips']} clips, the latest of each place, by models that saw its past (by time) or nothing of "
+            "it (by site)"
+        )
     if compare_metadata and not worth:
         print("no head of the recipe takes clip facts, so there is nothing to compare")
     if worth:

@@ -18,6 +18,7 @@ ID_COLUMN = "clip_id"
 FOLD_COLUMN = "fold"
 STATUS_COLUMN = "status"
 ORIGIN_COLUMN = "origin"
+EVENT_COLUMN = "event"
 _MOST_FOLDS = 2**31
 
 
@@ -141,8 +142,8 @@ class Predictions:
 def read_csv(path: Path, *, model: str | None = None) -> Predictions:
     """Read a CSV of predictions, whoever wrote it, by the rules of every table of clips.
 
-    The columns `status` and `origin`, which `heads predict` writes, are passed over where they hold words. Where not
-    commas separate its cells, numbers may have decimal commas.
+    The columns `status`, `origin` and `event`, which `heads predict` writes, are passed over where they hold words.
+    Where not commas separate its cells, numbers may have decimal commas.
 
     Args:
         path: the file.
@@ -164,7 +165,9 @@ def read_csv(path: Path, *, model: str | None = None) -> Predictions:
         raise PredictionError(str(error)) from error
     numbers = _Numbers(table, ids)
     classes = [name for name in table.columns if name not in (table.id_column, FOLD_COLUMN)]
-    classes = [name for name in classes if name not in (STATUS_COLUMN, ORIGIN_COLUMN) or numbers.are_in(name)]
+    classes = [
+        name for name in classes if name not in (STATUS_COLUMN, ORIGIN_COLUMN, EVENT_COLUMN) or numbers.are_in(name)
+    ]
     probabilities = [numbers.of(name, "a probability from 0 to 1") for name in classes]
     return Predictions(
         ids=tuple(ids),

@@ -40,7 +40,7 @@ class Copies:
 
     Attributes:
         ids: (N) clips, the labelled ones first.
-        groups: (N) the site of each; its own id where sites are not known.
+        groups: (N) the site of each; where sites are not known its event, or else its own id.
         rows: the sets of copies, each the rows of its clips.
         have_sites: whether sites are known.
     """
@@ -77,15 +77,24 @@ def _groups(count: int) -> str:
 
 
 def find_copies(
-    labels: LabelTable, facts: pd.DataFrame, ids: Sequence[str] = (), sites: Mapping[str, str] | None = None
+    labels: LabelTable,
+    facts: pd.DataFrame,
+    ids: Sequence[str] = (),
+    sites: Mapping[str, str] | None = None,
+    events: Mapping[str, str] | None = None,
 ) -> Copies:
     """The copies among labelled clips and others; the arguments are those of `deal_clips`."""
-    known = labels.sites or labels.ids
-    own = tuple(ids) if labels.sites is None or sites is None else tuple(sites[clip_id] for clip_id in ids)
+    known = labels.sites or _units(labels.ids, events)
+    own = _units(ids, events) if labels.sites is None or sites is None else tuple(sites[clip_id] for clip_id in ids)
     everyone, groups = (*labels.ids, *ids), (*known, *own)
     fingerprints = facts.loc[list(everyone), "fingerprint"].tolist()
     rows = copies_across(groups, fingerprints, ImageSummary.from_clip_table(facts, everyone))
     return Copies(ids=everyone, groups=groups, rows=rows, have_sites=labels.sites is not None)
+
+
+def _units(ids: Sequence[str], events: Mapping[str, str] | None) -> tuple[str, ...]:
+    """What must stay together where sites are not known: the event of each clip, or the clip itself."""
+    return tuple((events or {}).get(clip_id, clip_id) for clip_id in ids)
 
 
 def deal_clips(
@@ -96,6 +105,7 @@ def deal_clips(
     ids: Sequence[str] = (),
     sites: Mapping[str, str] | None = None,
     copies: Copies | None = None,
+    events: Mapping[str, str] | None = None,
 ) -> tuple[Folds, Unlabelled]:
     """Folds of the labelled clips that keep sites whole, and copies of one clip together, and where that leaves others.
 
@@ -107,11 +117,12 @@ def deal_clips(
         ids: (U) clips without labels.
         sites: the site of each of them, where the labelled clips have sites.
         copies: what `find_copies` finds of the same, if it has been asked.
+        events: the event of each clip that is in one: where sites are not known, folds keep these whole.
 
     Raises:
         FoldError: there are fewer groups than folds, or a class cannot be trained in every fold.
     """
-    copies = find_copies(labels, facts, ids, sites) if copies is None else copies
+    copies = find_copies(labels, facts, ids, sites, events) if copies is None else copies
     groups = copies.joined
     dealt, others = groups[: len(labels.ids)], groups[len(labels.ids) :]
     if len(set(dealt)) < min(n_folds, len(set(labels.sites or labels.ids))):

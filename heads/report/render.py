@@ -27,10 +27,12 @@ from heads.report.tables.models import comparison_table, contribution_tables, me
 from heads.report.tables.run import (
     bad_clips_table,
     balance_rows,
+    events_table,
     pseudo_labels_table,
     settings_tables,
     sites_table,
     splits_table,
+    time_table,
 )
 from heads.report.tables.scores import fold_scores_table, leaderboard_table, species_table, thresholds_table
 from heads.run import RunDirectory
@@ -118,6 +120,8 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         species=species_table(facts),
         confusion=confusion_table(facts),
         splits=splits_table(facts),
+        time_split=time_table(facts),
+        events=events_table(facts),
         pseudo_labels=pseudo_labels_table(facts),
         multiples=species_reliability(facts),
         metadata_worth=metadata_table(facts.metadata_worth),

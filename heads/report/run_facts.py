@@ -35,6 +35,9 @@ class RunFacts:
         clips: the clips that did not decode cleanly.
         added: added.json of each model that was brought in from outside.
         splits: log losses by site-grouped and by random folds, a dict a head; empty if they were not compared.
+        time_split: log losses of the future of each place, by models of other sites and of its past, a dict a head;
+            empty if they were not compared.
+        events: the event of each clip that is in one; empty if nobody asked for events.
         metadata_worth: log losses with and without metadata, a dict a head; empty if they were not compared.
         config: the resolved recipe; empty if the run has none.
     """
@@ -51,6 +54,8 @@ class RunFacts:
     heads: Mapping[str, Mapping[str, Any]]
     clips: pd.DataFrame
     splits: list[dict[str, Any]]
+    time_split: list[dict[str, Any]]
+    events: Mapping[str, str]
     metadata_worth: list[dict[str, Any]]
     added: Mapping[str, Mapping[str, Any]]
     config: Mapping[str, Any]
@@ -91,8 +96,8 @@ class RunFacts:
 
     @property
     def units(self) -> str:
-        """What is drawn, held out and resampled as a whole: `sites`, or `clips` where sites are not known."""
-        return "sites" if self.has_sites else "clips"
+        """What is drawn, held out and resampled as a whole: `sites`; `events` or `clips` where sites are not known."""
+        return "sites" if self.has_sites else "events" if self.events else "clips"
 
     @property
     def values(self) -> NDArray[np.uint8]:
@@ -127,6 +132,8 @@ def read_run(run: RunDirectory) -> RunFacts:
         heads={each.model: run.read_head(each.model) for each in oof if run.head_path(each.model).is_file()},
         clips=run.read_clips(),
         splits=run.read_splits(),
+        time_split=run.read_splits("time"),
+        events=run.read_events(),
         metadata_worth=run.read_metadata_worth(),
         added={each.model: run.read_added_facts(each.model) for each in oof if run.is_added(each.model)},
         config=run.read_config() if run.config_path.is_file() else {},

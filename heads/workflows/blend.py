@@ -23,6 +23,7 @@ from heads.blending.selection import (
     refine_leave_fold_out,
     select_leave_fold_out,
 )
+from heads.data.events import folds_of_events, labels_of_events, predictions_of_events
 from heads.data.folds import Folds
 from heads.data.labels import BLANK, LabelTable
 from heads.data.predictions import Predictions
@@ -100,6 +101,7 @@ def blend_run(
         "contributions": _contributions(oof, any_blend, values, groups, data),
         "blank_removal": _blank_removal(blends[chosen], values, folds),
         "thresholds": _thresholds(blends[chosen], values, folds, precision, recall),
+        "events": _event_scores(blends[chosen], labels, folds, run.read_events()),
     }
     run.write_blended(blends[chosen], data.fit(find_blender(chosen)).to_json(), metrics)
     return leaderboard(metrics)
@@ -182,6 +184,26 @@ def _blank_removal(blend: Predictions, values: NDArray[np.uint8], folds: Folds) 
         {**asdict(removal), "threshold": removal.threshold if np.isfinite(removal.threshold) else None}
         for removal in removals
     ]
+
+
+def _event_scores(
+    blend: Predictions, labels: LabelTable, folds: Folds, events: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """The scores of clips whose event is known, and of events, which are as probable as their most probable clips; None
+    if no event has several clips.
+    """
+    own = {clip_id: events[clip_id] for clip_id in blend.ids if clip_id in events}
+    if len(set(own.values())) == len(own):
+        return None
+    known, said = labels.select(list(own)), blend.select(list(own))
+    return {
+        "clips": len(own),
+        "events": len(set(own.values())),
+        "by_clip": evaluate(known, said, folds),
+        "by_event": evaluate(
+            labels_of_events(known, own), predictions_of_events(said, own), folds_of_events(folds, own)
+        ),
+    }
 
 
 def _thresholds(

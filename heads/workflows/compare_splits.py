@@ -1,8 +1,11 @@
-"""How much scores flatter when clips of one site stand on both sides of a split."""
+"""What scores are worth beside those of another split: random folds flatter, and the future of known sites is another
+question than sites that no model has seen.
+"""
 
 import shutil
 from dataclasses import replace
 
+from heads.data.events import FUTURE
 from heads.data.listener import Listener
 from heads.errors import TrainError
 from heads.evaluation.metrics import mean_log_loss
@@ -11,6 +14,7 @@ from heads.workflows.job import TrainingJob
 from heads.workflows.train import OTHER_UNLABELLED, difference, train
 
 RANDOM_SPLIT = "random_split"
+TIME_SPLIT = "time_split"
 
 
 def compare_splits(job: TrainingJob, run: RunDirectory, listener: Listener) -> list[dict[str, float | str]]:
@@ -47,5 +51,40 @@ def compare_splits(job: TrainingJob, run: RunDirectory, listener: Listener) -> l
             for oof in (run.read_oof(head.name), other.read_oof(head.name))
         ]
         rows.append({"head": head.name, "by_site": losses[0], "random": losses[1], "gap": losses[0] - losses[1]})
-    run.write_splits({"heads": rows})
+    run.write_splits("heads", rows)
+    return rows
+
+
+def compare_time(job: TrainingJob, run: RunDirectory, listener: Listener) -> list[dict[str, float | str]]:
+    """Train a run's heads once more, on the past of each place, and score them on its future.
+
+    The second run is kept in the first one's folder `time_split`: its two folds are the past and the future, and of its
+    scores only those of the future count. They are written to `splits.json`, beside what the run says of the same clips
+    out of fold.
+
+    Args:
+        job: what the run was trained on, with capture times.
+        run: trained.
+        listener: called after every epoch.
+
+    Returns:
+        A dict a head: `head`, `clips` (of the future), `by_site` (the run's mean log loss on them), `by_time` (that of
+        models which saw the past of the same places, and nothing later) and `gap`, the first less the second.
+
+    Raises:
+        FoldError: there is no future to score.
+    """
+    by_time, other = job.by_time(), RunDirectory(run.path / TIME_SPLIT)
+    future = [
+        clip_id for clip_id, fold in zip(by_time.folds.ids, by_time.folds.fold.tolist(), strict=True) if fold == FUTURE
+    ]
+    rows: list[dict[str, float | str]] = []
+    for head in train(by_time, other, listener):
+        losses = []
+        for oof in (run.read_oof(head.name), other.read_oof(head.name)):
+            known = job.labels.only(oof.classes).select(future)
+            losses.append(mean_log_loss(known.values, oof.select(future).probabilities))
+        found = {"by_site": losses[0], "by_time": losses[1], "gap": losses[0] - losses[1]}
+        rows.append({"head": head.name, "clips": len(future), **found})
+    run.write_splits("time", rows)
     return rows

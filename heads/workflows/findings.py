@@ -43,18 +43,24 @@ def findings(
         sites: the site of each clip, as far as known.
         times: when each clip was recorded, as far as known.
 
+    Where events are known, a column `event` follows the time.
+
     Raises:
         RunError: the run is not blended.
     """
     rows = []
-    answers = zip(new.predictions.ids, new.origin, new.predictions.probabilities.tolist(), said(run, new), strict=True)
-    for clip_id, origin, probabilities, found in answers:
+    events = new.event or [""] * len(new.origin)
+    answers = zip(
+        new.predictions.ids, new.origin, new.predictions.probabilities.tolist(), said(run, new), events, strict=True
+    )
+    for clip_id, origin, probabilities, found, event in answers:
         probability = dict(zip(new.predictions.classes, probabilities, strict=True))
         for species, say in found:
             shown = f"{probability[species]:.2f}" if species else ""
-            where = (clip_id, sites.get(clip_id, ""), times.get(clip_id, ""))
+            where = (clip_id, sites.get(clip_id, ""), times.get(clip_id, ""), event)
             rows.append((*where, species, shown, say.value, origin.value))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=[*COLUMNS[:3], "event", *COLUMNS[3:]])
+    return table if new.event else table[list(COLUMNS)]
 
 
 def said(run: RunDirectory, new: NewPredictions) -> list[list[tuple[str, Say]]]:

@@ -1,18 +1,28 @@
 """A training job: what is trained on what, prepared once for training, for estimates and for comparisons."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
+from heads.data.events import USUAL_GAP, find_events, past_and_future
 from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule
+from heads.data.reading.capture_times import (
+    NO_TIMES,
+    CaptureTimes,
+    TimeSource,
+    capture_times,
+    on_one_clock,
+    parse_zone,
+)
 from heads.data.reading.corrections import correct_labels
 from heads.data.reading.mapping import read_mapping
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import Unlabelled, deal_clips, find_copies
+from heads.data.splits import NO_CLIPS, Unlabelled, deal_clips, find_copies
 from heads.errors import LabelError
 from heads.features.readers import Reader
 from heads.recipe import Recipe
@@ -43,6 +53,9 @@ class TrainingJob:
         unlabelled: clips without labels to learn from; none if they were not asked for.
         learns_unlabelled: whether they were asked for.
         sites: the site of each clip, labelled or not, as far as it is known.
+        times: when each clip was taken, if that was asked for, as far as known.
+        events: the event of each clip that is in one; empty if events were not asked for.
+        timed_by: how these were found out.
         features: which features of the store may be read, as they were asked for; any if empty.
         notes: what the user should know before anything is trained, a sentence each.
     """
@@ -58,6 +71,9 @@ class TrainingJob:
     unlabelled: Unlabelled
     learns_unlabelled: bool
     sites: Mapping[str, str]
+    times: Mapping[str, datetime] = field(default_factory=dict)
+    events: Mapping[str, str] = field(default_factory=dict)
+    timed_by: TimeSource = NO_TIMES
     features: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -83,10 +99,34 @@ class TrainingJob:
         """The same clips on folds that do not keep sites whole; copies of one clip still stay together."""
         labels = replace(self.labels, sites=None)
         folds, unlabelled = deal_clips(
-            labels, self.facts, self.recipe.folds, self.recipe.seed, self.unlabelled.ids, None
+            labels, self.facts, self.recipe.folds, self.recipe.seed, self.unlabelled.ids, None, events=self.events
         )
         heads, notes = trainable_heads(self.heads, self.readers, labels, folds)
         return replace(self, labels=labels, folds=folds, unlabelled=unlabelled, heads=heads, notes=tuple(notes))
+
+    def by_time(self) -> "TrainingJob":
+        """The clips whose time is known on two folds, the past and the future of each place, and no others.
+
+        Raises:
+            FoldError: there is no future to score.
+            LabelError: times cannot be compared.
+        """
+        times = on_one_clock(self.times, parse_zone(self.timed_by.zone))
+        events = self.events or find_events(times, self.labels.known_sites, USUAL_GAP)
+        folds = past_and_future(self.labels, times, events, self.facts)
+        labels = self.labels.select(folds.ids)
+        heads, notes = trainable_heads(self.heads, self.readers, labels, folds)
+        without = len(self.labels.ids) - len(folds.ids)
+        lost = [f"{without} clips whose time is not known are neither of the past nor of the future"] * bool(without)
+        return replace(
+            self,
+            labels=labels,
+            folds=folds,
+            unlabelled=NO_CLIPS,
+            learns_unlabelled=False,
+            heads=heads,
+            notes=(*lost, *notes),
+        )
 
 
 def read_job(
@@ -103,6 +143,7 @@ def read_job(
     leave_out_copies: bool = False,
     id_map: Sequence[IdRule] = (),
     mapping: Path | None = None,
+    times: TimeSource = NO_TIMES,
 ) -> TrainingJob:
     """Prepare training from files.
 
@@ -119,6 +160,7 @@ def read_job(
         leave_out_copies: keep copies of a clip at one site only, instead of joining the sites.
         id_map: how ids of the tables become the store's, where that is not to be found out.
         mapping: a table of the class of each name in the label table; None to take names as they are.
+        times: where capture times come from, and how clips make events, if that is wanted.
 
     Raises:
         LabelError: a table or the pattern is not what it should be.
@@ -135,6 +177,9 @@ def read_job(
         mapping=None if mapping is None else read_mapping(mapping),
     )
     corrected, corrected_notes = correct_labels(found.labels, corrections, id_map)
+    timed = CaptureTimes(stated={}, notes=())
+    if times.is_given:
+        timed = capture_times(store.clips().index, store.clips(), times, id_map)
     job = prepare_job(
         store,
         corrected,
@@ -144,8 +189,10 @@ def read_job(
         unlabelled=unlabelled,
         features=features,
         leave_out_copies=leave_out_copies,
+        times=timed.stated,
+        timed_by=times,
     )
-    return replace(job, notes=(*found.notes, *corrected_notes, *job.notes))
+    return replace(job, notes=(*found.notes, *timed.notes, *corrected_notes, *job.notes))
 
 
 def prepare_job(
@@ -158,8 +205,12 @@ def prepare_job(
     unlabelled: bool = False,
     features: Sequence[str] = (),
     leave_out_copies: bool = False,
+    times: Mapping[str, datetime] | None = None,
+    timed_by: TimeSource = NO_TIMES,
 ) -> TrainingJob:
     """Prepare training on labels that have been read; `sites` are those of clips without labels, as far as known.
+
+    Where sites are not known, folds keep events whole, if `timed_by` asks for these.
 
     Copies of a clip at several sites join these into one group, since a model would else be scored on what it learned
     from. With `leave_out_copies` they stay at one site and are neither learned from nor scored at the others.
@@ -171,7 +222,11 @@ def prepare_job(
         UnknownClipError: a labelled clip is not in the store.
     """
     resolved = resolve_heads(recipe, store, labels.classes, features)
-    notes = [*([] if labels.sites is not None else [_NO_SITES]), *resolved.notes]
+    stated, events = dict(times or {}), dict[str, str]()
+    if timed_by.event_gap is not None:
+        clock = on_one_clock(stated, parse_zone(timed_by.zone))
+        events = find_events(clock, {**(sites or {}), **labels.known_sites}, timed_by.event_gap)
+    notes = [*_told_of_groups(labels, events), *resolved.notes]
     readers = {key.folder: store.reader(key) for head in resolved.heads for key in head.keys}
     facts, site_of = store.clips(), dict(sites or {})
     usable, set_aside = labels_with_frames(labels, readers, allow_missing=allow_missing)
@@ -180,16 +235,16 @@ def prepare_job(
     if unlabelled:
         others, lost = find_unlabelled(labels, readers, site_of)
         notes += lost
-    copies = find_copies(usable, facts, others, site_of)
+    copies = find_copies(usable, facts, others, site_of, events)
     if copies.rows and copies.have_sites and leave_out_copies:
         going = copies.surplus()
         notes.append(_left_out_copies(going))
         usable = usable.select([clip_id for clip_id in usable.ids if clip_id not in going])
         others = tuple(clip_id for clip_id in others if clip_id not in going)
-        copies = find_copies(usable, facts, others, site_of)
+        copies = find_copies(usable, facts, others, site_of, events)
     elif copies.rows and copies.have_sites:
         notes.append(f"{copies.said()}; --leave-out-copies keeps the sites apart and such clips at one of them")
-    folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of, copies)
+    folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of, copies, events)
     notes += rare_classes(usable, folds)
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
         notes.append("the recipe has no pseudo_epochs, so the clips without labels are not used")
@@ -206,9 +261,21 @@ def prepare_job(
         unlabelled=extra,
         learns_unlabelled=unlabelled,
         sites=site_of,
+        times=stated,
+        events=events,
+        timed_by=timed_by,
         features=tuple(features),
         notes=(*notes, *unsighted),
     )
+
+
+def _told_of_groups(labels: LabelTable, events: Mapping[str, str]) -> list[str]:
+    """A sentence on what stays together, unless that is sites alone."""
+    own = [events[clip_id] for clip_id in labels.ids if clip_id in events]
+    told = f"{len(own)} labelled clips make {len(set(own))} events, which folds keep whole"
+    if labels.sites is not None:
+        return [told] * bool(own)
+    return [f"{told}; {_NO_SITES}"] if own else [_NO_SITES]
 
 
 def _left_out_copies(going: Mapping[str, str]) -> str:

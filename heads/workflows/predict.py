@@ -3,7 +3,7 @@
 What a run learned from is answered as it was scored: by models, and by a blend, that have not seen the clip.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from heads.blending.blend import Blend
 from heads.data.frame_statistics import for_one_frame, to_predictions
 from heads.data.matching import match_clips
-from heads.data.predictions import ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN, Predictions
+from heads.data.predictions import EVENT_COLUMN, ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN, Predictions
 from heads.errors import PredictError
 from heads.explain.frame_scores import frame_spread
 from heads.features.readers import Reader, ids_with_frames
@@ -48,11 +48,18 @@ class NewPredictions:
         status: (N) how decoding went: FAILED if no source has frames, then it has the training prior; PARTIAL if some
             have none; else the worst over the sources.
         origin: (N) whether the run learned from the clip.
+        event: (N) the event of each clip, "" where its time is not known; empty if nobody asked for events.
     """
 
     predictions: Predictions
     status: tuple[Status, ...]
     origin: tuple[Origin, ...]
+    event: tuple[str, ...] = ()
+
+    def with_events(self, events: Mapping[str, str]) -> "NewPredictions":
+        """The same with the event of each clip; no events at all if there are none."""
+        named = tuple(events.get(clip_id, "") for clip_id in self.predictions.ids) if events else ()
+        return replace(self, event=named)
 
     def only(self, origin: Origin) -> "NewPredictions":
         """The answers of this origin alone.
@@ -69,16 +76,20 @@ class NewPredictions:
             predictions=self.predictions.select([self.predictions.ids[place] for place in kept]),
             status=tuple(self.status[place] for place in kept),
             origin=tuple(self.origin[place] for place in kept),
+            event=tuple(self.event[place] for place in kept) if self.event else (),
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a clip: `clip_id`, `status`, `origin`, and the probability of each class."""
+        """A row a clip: `clip_id`, `status`, `origin`, `event` if events are known, and each class's probability."""
         frame = pd.DataFrame(self.predictions.probabilities, columns=list(self.predictions.classes))
         frame.insert(0, ID_COLUMN, list(self.predictions.ids))
         frame.insert(1, STATUS_COLUMN, [status.value for status in self.status])
-        # A class may be called so in runs of before the column was there.
+        # A class may be called so in runs of before the columns were there.
         column = ORIGIN_COLUMN if ORIGIN_COLUMN not in frame else f"{ORIGIN_COLUMN} of the answer"
         frame.insert(2, column, [origin.value for origin in self.origin])
+        if self.event:
+            column = EVENT_COLUMN if EVENT_COLUMN not in frame else f"{EVENT_COLUMN} of the clip"
+            frame.insert(3, column, list(self.event))
         return frame
 
 

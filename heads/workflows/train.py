@@ -101,6 +101,15 @@ def begin(job: TrainingJob, run: RunDirectory) -> None:
         run.write_balance(balance_table(job.labels.values, job.folds, job.labels.classes))
         run.write_clips(job.set_aside)
         run.write_config(_config(job))
+    if job.timed_by.is_given:
+        gap = job.timed_by.event_gap
+        how = {
+            "event_gap_s": None if gap is None else gap.total_seconds(),
+            "time_pattern": job.timed_by.pattern,
+            "time_zone": job.timed_by.zone,
+        }
+        own = {clip_id: job.times[clip_id] for clip_id in job.folds.ids if clip_id in job.times}
+        run.write_times(own, job.events, how)
     if job.learns_unlabelled:
         run.write_unlabelled(job.unlabelled.ids, job.unlabelled.fold, job.sites)
     _require_own_names(run, job.heads)

@@ -23,13 +23,14 @@ from heads.cli import app
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.reading.capture_times import parse_zone, times_of_files
 from heads.data.reading.class_table import Taxon, own_taxon, read_class_table
 from heads.data.reading.formats.detector_results import read_results
 from heads.data.reading.label_formats import read_labels
 from heads.errors import LabelError, PredictionError
 from heads.run import BLEND, RunDirectory
 from heads.workflows.blend import blend_run
-from heads.workflows.exports.answers import Answers, Moment, parse_zone
+from heads.workflows.exports.answers import Answers, Moment
 from heads.workflows.exports.camtrap_dp import OBSERVATION_COLUMNS, CamtrapDp
 from heads.workflows.exports.megadetector import MegaDetectorJson, results
 from heads.workflows.exports.tables import LongCsv, TimelapseReady
@@ -89,6 +90,7 @@ def answers(**changed: Any) -> Answers:
         made=datetime(2024, 6, 1, 12, tzinfo=UTC),
         reasons={"s2/f.mp4": "moov atom not found"},
         facts=facts,
+        times=times_of_files(IDS, facts),
         moments={"s1/a.mp4": Moment(times_s=(0.0, 1.0, 2.0), at_s=1.0, box=(0.25, 0.5, 0.5, 0.25))},
         sites={clip_id: clip_id.split("/")[0] for clip_id in IDS},
         zone=parse_zone("+02:00"),
@@ -283,7 +285,10 @@ def test_clips_without_time_place_or_an_allowed_path_are_told_and_left_out(
     facts.index = pd.Index(ids)
     predictions = replace(found.new.predictions, ids=ids)
     changed = answers(
-        new=replace(found.new, predictions=predictions), facts=facts, sites=dict.fromkeys(ids, "s2") | {IDS[1]: "s1"}
+        new=replace(found.new, predictions=predictions),
+        facts=facts,
+        times=times_of_files(ids, facts),
+        sites=dict.fromkeys(ids, "s2") | {IDS[1]: "s1"},
     )
     notes = given_tables.write(tmp_path / "out", changed)
     for reason, clip in (
@@ -300,7 +305,7 @@ def test_a_clock_without_a_zone_needs_one(tmp_path: Path, given_tables: CamtrapD
     with pytest.raises(PredictionError, match=r"of which no zone is known.*--time-zone"):
         given_tables.write(tmp_path / "out", answers(zone=None))
     assert not (tmp_path / "out").exists()
-    with pytest.raises(PredictionError, match="--time-zone 'Mars'"):
+    with pytest.raises(LabelError, match="--time-zone 'Mars'"):
         parse_zone("Mars")
 
 

@@ -117,6 +117,65 @@ def splits_table(facts: RunFacts) -> Table | None:
     )
 
 
+def time_table(facts: RunFacts) -> Table | None:
+    """How the latest clips of each place are answered, by models of other sites and of its past; None if not tried."""
+    if not facts.time_split:
+        return None
+    rows = [
+        Row(cells=(text(row["head"]), *(number(row[key], 4) for key in ("by_site", "by_time", "gap"))))
+        for row in facts.time_split
+    ]
+    return Table(
+        key="time",
+        caption=f"New sites, and the future of known ones: the latest {facts.time_split[0]['clips']:,} clips",
+        columns=columns(
+            ("Model", "", "text"),
+            ("New sites", f"Log loss by models that saw nothing of these {facts.units}", "number"),
+            (
+                "Known sites, later",
+                "Log loss by models that saw the past of the same sites, and nothing later",
+                "number",
+            ),
+            ("Gap", "By how much knowing the past of a site helps", "number"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def events_table(facts: RunFacts) -> Table | None:
+    """The chosen blend's scores of clips and of events; None if no event has several clips."""
+    found = facts.metrics.get("events")
+    if not found:
+        return None
+    rows = [
+        Row(
+            cells=(
+                text(what),
+                number(count),
+                number(scores["mean_log_loss"], 4),
+                number(scores["map"], 3),
+                percent(scores["top_1"]),
+            )
+        )
+        for what, count, scores in (
+            ("Clips", found["clips"], found["by_clip"]),
+            ("Events", found["events"], found["by_event"]),
+        )
+    ]
+    return Table(
+        key="events",
+        caption="Clips, and events: clips of one place that follow each other closely",
+        columns=columns(
+            ("Unit", "An event is as probable as its most probable clip, blank as its least", "text"),
+            ("Number", "", "number"),
+            ("Log loss", "Mean over all species", "number"),
+            ("mAP", "Mean average precision", "number"),
+            ("Top 1", "Share whose most probable species is right", "number"),
+        ),
+        rows=tuple(rows),
+    )
+
+
 def pseudo_labels_table(facts: RunFacts) -> Table | None:
     """What learning from clips without labels did in each fold; None if no head did."""
     found = [

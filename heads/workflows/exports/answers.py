@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import datetime, tzinfo
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,6 @@ from heads.workflows.findings import Say, said
 from heads.workflows.predict import NewPredictions, Origin
 from store import FeatureStore, Status
 
-_EXIF = "%Y:%m:%d %H:%M:%S"
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -51,6 +49,7 @@ class Answers:
         facts: the store's clip table; no rows without a store.
         moments: of each clip that has frames in the store.
         sites: of each clip, as far as known.
+        times: when each clip was taken, as far as known, with its zone if one is stated.
         by: who says so: the program with its version, and the run.
         made: when.
         zone: of times that tell none.
@@ -65,6 +64,7 @@ class Answers:
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
     moments: Mapping[str, Moment] = field(default_factory=dict)
     sites: Mapping[str, str] = field(default_factory=dict)
+    times: Mapping[str, datetime] = field(default_factory=dict)
     zone: tzinfo | None = None
     _columns: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -87,26 +87,17 @@ class Answers:
         return found
 
     def recorded(self, clip_id: str) -> datetime | None:
-        """When a clip was recorded, with its zone; None if its file does not tell.
+        """When a clip was recorded, with its zone; None if that is not known.
 
         Raises:
-            PredictionError: the file tells a time without a zone, and no zone is given.
+            PredictionError: the time is known without a zone, and no zone is given.
         """
-        text = str(self._column("recorded_at").get(clip_id, ""))
-        if not text:
-            return None
-        try:
-            found = datetime.fromisoformat(text)
-        except ValueError:
-            try:
-                found = datetime.strptime(text, _EXIF)
-            except ValueError:
-                return None
-        if found.tzinfo is not None:
+        found = self.times.get(clip_id)
+        if found is None or found.tzinfo is not None:
             return found
         if self.zone is None:
             raise PredictionError(
-                f"'{clip_id}' was recorded at {text}, of which no zone is known, as cameras' clocks have none; give "
+                f"'{clip_id}' was recorded at {found}, of which no zone is known, as cameras' clocks have none; give "
                 "the one that they were set to, such as --time-zone Africa/Abidjan or --time-zone +02:00"
             )
         return found.replace(tzinfo=self.zone)
@@ -205,26 +196,6 @@ def _box(corners: Sequence[float]) -> tuple[float, float, float, float]:
 def told_by(run: RunDirectory) -> str:
     """Who answers: the program with its version, and the run."""
     return f"Trapline {version('trapline')}, run {run.path.resolve().name}"
-
-
-def parse_zone(text: str | None) -> tzinfo | None:
-    """A time zone by its name, or by its distance from UTC such as +02:00.
-
-    Raises:
-        PredictionError: it is neither.
-    """
-    if text is None:
-        return None
-    try:
-        if text[:1] in "+-" and text:
-            hours, _, minutes = text[1:].partition(":")
-            away = timedelta(hours=int(hours), minutes=int(minutes or 0))
-            return timezone(-away if text[0] == "-" else away)
-        return UTC if text.upper() in ("UTC", "Z") else ZoneInfo(text)
-    except (ValueError, KeyError, OSError) as error:
-        raise PredictionError(
-            f"--time-zone '{text}': expected a zone such as Europe/Berlin, UTC, or a distance such as +02:00"
-        ) from error
 
 
 def new_folder(path: Path) -> None:

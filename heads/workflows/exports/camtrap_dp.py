@@ -8,7 +8,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from heads.data.reading.formats.camtrap_dp import CLASS_TAG, Package, cells, med
 from heads.data.tables import TextTable, quoted, read_table
 from heads.errors import LabelError, PredictionError
 from heads.workflows.exports.answers import Answers, new_folder
+from heads.workflows.predict import NewPredictions
 from store import Status
 from store.ids import name_a_few
 
@@ -170,6 +171,7 @@ def _whole(deployments: TextTable, project: Mapping[str, Any], answers: Answers)
         method = methods[0] if len(methods) == 1 else ""
         name = clip_id.rpartition("/")[2]
         rows.append((media_id, deployment, method, _time(taken), clip_id, "false", name, kind, "", "", comment))
+    media = _with_events(media, answers.new)
     if not media:
         told = "; ".join(f"{reason}: {name_a_few(some)}" for reason, some in left_out.items())
         raise PredictionError(f"none of the {len(answers.said)} clips can be in a package: {told}")
@@ -192,6 +194,23 @@ def _whole(deployments: TextTable, project: Mapping[str, Any], answers: Answers)
     dropped = [name for name in deployments.columns if name not in DEPLOYMENT_COLUMNS]
     notes += [f"{deployments.name}: {quoted(dropped)} are no columns of the standard and left out"] * bool(dropped)
     return files, [*notes, *_nameless(answers)]
+
+
+def _with_events(media: Mapping[str, _Media], new: NewPredictions) -> dict[str, _Media]:
+    """The files with the event that each is of, and when that begins and ends; one of its own where none is known."""
+    events = new.event or [""] * len(new.origin)
+    of_clip = {clip_id: event for clip_id, event in zip(new.predictions.ids, events, strict=True) if event}
+    spans: dict[str, tuple[str, str]] = {}
+    for clip_id, file in media.items():
+        event = of_clip.get(clip_id, "")
+        start, end = spans.get(event, (file.start, file.end))
+        spans[event] = min(start, file.start), max(end, file.end)
+    return {
+        clip_id: file
+        if clip_id not in of_clip
+        else replace(file, event=of_clip[clip_id], start=spans[of_clip[clip_id]][0], end=spans[of_clip[clip_id]][1])
+        for clip_id, file in media.items()
+    }
 
 
 def _merged(package: Package, answers: Answers) -> tuple[dict[str, bytes], list[str]]:

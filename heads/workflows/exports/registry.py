@@ -7,13 +7,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from heads.data.reading.capture_times import parse_zone
 from heads.data.reading.class_table import read_class_table
 from heads.errors import PredictionError
 from heads.run import RunDirectory
 from heads.workflows.exports.answers import (
     Answers,
     moments_of,
-    parse_zone,
     reasons_of,
     said_by_run,
     told_by,
@@ -22,6 +22,7 @@ from heads.workflows.exports.camtrap_dp import CamtrapDp
 from heads.workflows.exports.megadetector import MegaDetectorJson
 from heads.workflows.exports.tables import LongCsv, TimelapseReady
 from heads.workflows.predict import NewPredictions
+from heads.workflows.timing import Timing
 from store import FeatureStore
 
 WIDE = "wide"  # our own table, whose kind of file the ending of its name says: `heads.workflows.output`
@@ -121,6 +122,7 @@ def export(
     store: FeatureStore | None,
     new: NewPredictions,
     sites: Mapping[str, str],
+    timing: Timing,
 ) -> Sequence[str]:
     """Write answers in a format, and give what the user should know, a sentence each.
 
@@ -132,6 +134,7 @@ def export(
         store: the clips' store; None if there is none.
         new: the answers.
         sites: of each clip, as far as known.
+        timing: when clips were taken, as far as known.
     """
     if store is None and chosen.needs_store:
         raise PredictionError(
@@ -144,7 +147,8 @@ def export(
         by=told_by(run),
         made=datetime.now(UTC).replace(microsecond=0),
         reasons=reasons_of(run, store),
-        sites={**run.read_labels().known_sites, **sites},
+        sites=sites,
+        times=timing.stated,
         zone=parse_zone(options.time_zone),
     )
     if store is not None:

@@ -40,6 +40,8 @@ class LongCsv:
                 "said": [int(name in there) for there in answers.said for name in new.predictions.classes],
             }
         )
+        if new.event:
+            table.insert(3, "event", [event for event in new.event for _ in range(count)])
         table["scientificName"] = [answers.taxa[name].scientific_name for name in table["class"]]
         table["taxonID"] = [answers.taxa[name].taxon_id for name in table["class"]]
         table["probability"] = table["probability"].where(known)
@@ -65,17 +67,22 @@ class TimelapseReady:
         """Write it."""
         rows = []
         place = {name: column for column, name in enumerate(answers.new.predictions.classes)}
-        for clip_id, status, origin, row, there in answers.rows():
+        events = answers.new.event or [""] * len(answers.said)
+        for (clip_id, status, origin, row, there), event in zip(answers.rows(), events, strict=True):
             folder, _, name = clip_id.rpartition("/")
             for species in there or ("",):
                 shown = species or ("" if status is Status.FAILED else "Unknown")
                 probability = f"{row[place[species]]:.4f}" if species else ""
                 rows.append(
-                    (name, folder.replace("/", "\\"), shown, probability, status.value, origin.value, answers.by)
+                    (name, folder.replace("/", "\\"), shown, probability, status.value, origin.value, event, answers.by)
                 )
-        columns = ["File", "RelativePath", "Species", "Probability", "Status", "Origin", "ClassifiedBy"]
+        columns = ["File", "RelativePath", "Species", "Probability", "Status", "Origin", "Event", "ClassifiedBy"]
+        table = pd.DataFrame(rows, columns=columns)
+        if not answers.new.event:
+            table = table.drop(columns="Event")
+            columns.remove("Event")
         with atomic_path(path) as temporary:
-            pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False, lineterminator="\n")
+            table.to_csv(temporary, index=False, lineterminator="\n")
         blanks = sum(BLANK in there for there in answers.said)
         return [
             f"{path.name}: import it into Timelapse with a template that has the columns {', '.join(columns[2:])}; "

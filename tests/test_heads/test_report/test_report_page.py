@@ -294,7 +294,7 @@ def test_confusion_by_hand(make_run: MakeRun) -> None:
 def test_random_folds_stand_beside_sites_if_they_were_tried(make_run: MakeRun) -> None:
     run = make_run()
     assert 'id="splits"' not in render_report(run).html
-    run.write_splits({"heads": [{"head": run.head_names()[0], "by_site": 0.2345, "random": 0.1234, "gap": 0.1111}]})
+    run.write_splits("heads", [{"head": run.head_names()[0], "by_site": 0.2345, "random": 0.1234, "gap": 0.1111}])
     assert {"0.2345", "0.1234", "0.1111"} <= set(Reader(render_report(run).html).cells)
 
 

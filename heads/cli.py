@@ -228,6 +228,13 @@ Threshold = Annotated[
         show_default="what the report calls usable alone",
     ),
 ]
+RunOrPacked = Annotated[Path, typer.Option("--run", help="Folder of the run, or a file that `heads pack` made of one.")]
+Packed = Annotated[Path, typer.Argument(metavar="FILE", help="File that `heads pack` made.")]
+PackedOut = Annotated[Path, typer.Argument(metavar="FILE", help="File to write; its name ends in .trapline.")]
+UnpackedOut = Annotated[
+    Path | None, typer.Option("--out", help="New folder to unpack it into.", show_default="only say what it is")
+]
+Info = Annotated[bool, typer.Option("--info", help="Only say what it is, which is the default without --out.")]
 ExportRun = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a blended run.")]
 ExportOut = Annotated[Path, typer.Option("--out", help="File to write, or new folder for camtrap-dp.")]
 ExportStore = Annotated[
@@ -408,7 +415,7 @@ def compare(first: FirstRun, second: SecondRun, out: ComparisonPage = None, as_j
 
 @app.command()
 def predict(
-    run_folder: Run,
+    run_folder: RunOrPacked,
     store: Store,
     out: Out,
     template: Template = None,
@@ -510,6 +517,26 @@ def export(
         as_json=as_json,
         timed_by=read_source(times, time_pattern, time_zone, event_gap),
     )
+
+
+@app.command()
+def pack(run_folder: ExportRun, out: PackedOut, classes: ClassTable = None, as_json: Json = False) -> None:
+    """Write what prediction needs of a blended run into one file, without anything of the clips it learned from."""
+    with native_chatter(shown=False):
+        from heads.commands import packing
+
+    packing.pack(run_folder, out, classes=classes, as_json=as_json)
+
+
+@app.command()
+def unpack(packed: Packed, out: UnpackedOut = None, info: Info = False, as_json: Json = False) -> None:
+    """Say what a packed model is, and unpack it into a folder; `heads predict --run` takes the file as it is."""
+    if info and out is not None:
+        raise typer.BadParameter("--info only says what the file is; leave --out out")
+    with native_chatter(shown=False):
+        from heads.commands import packing
+
+    packing.unpack_model(packed, out, as_json=as_json)
 
 
 @app.command()

@@ -38,6 +38,7 @@ from store.digest import file_sha256
 from store.files import atomic_path, remove_abandoned, write_json, write_text
 
 BLEND = "blend"
+PACKED = "packed.json"  # only in what was unpacked
 CONFIG_VERSION = 1
 _FOLDERS = ("heads", "oof", "frames", "added", "random_split", "time_split", "other_metadata")
 CLIP_COLUMNS = ("clip_id", "source", "status", "reason")
@@ -185,6 +186,24 @@ class RunDirectory:
         """The names of the heads that the run was begun with, whether they are trained yet or not."""
         return tuple(self.read_config().get("sources", ())) if self.config_path.is_file() else ()
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether this is a packed model: it predicts, and its tables of clips have no rows."""
+        return (self.path / PACKED).is_file()
+
+    def write_packed(self, facts: Mapping[str, Any]) -> None:
+        """Write what a packed model has instead of labels: `classes`, their `shares` of the `clips` that show them."""
+        write_json(self.path / PACKED, facts)
+
+    def class_shares(self, classes: Sequence[str]) -> NDArray[np.float64]:
+        """(C,) the share of the labelled clips that show each class."""
+        if self.is_packed:
+            facts = self._json(self.path / PACKED, _TRAIN)
+            share = dict(zip(facts["classes"], facts["shares"], strict=True))
+            return np.array([share[name] for name in classes], np.float64)
+        shares: NDArray[np.float64] = self.read_labels().only(classes).values.mean(axis=0)
+        return shares
+
     def write_labels(self, labels: LabelTable) -> None:
         """Write the labels that the run uses, one-hot, with the site of each clip if it is known."""
         self._write_frame(self.labels_path, labels.to_frame())
@@ -204,6 +223,11 @@ class RunDirectory:
     def write_balance(self, table: pd.DataFrame) -> None:
         """Write how the folds spread the classes, as `heads.data.folds.balance_table` gives it."""
         self._write_frame(self.balance_path, table.reset_index())
+
+    def read_balance(self) -> pd.DataFrame:
+        """How many `clips` and `groups` show each class, which is the index."""
+        frame = self._frame(self.balance_path, _TRAIN, ("class", "clips", "groups")).set_index("class")
+        return frame[["clips", "groups"]].astype(int)
 
     def read_folds(self) -> Folds:
         """The fold and group of each clip."""
@@ -314,6 +338,11 @@ class RunDirectory:
         Raises:
             RunError: there is none.
         """
+        if self.is_packed:
+            raise RunError(
+                f"{self.path}: is a packed model, which predicts, and has nothing of the clips that it learned from; "
+                "name the run that it was made of"
+            )
         names = self.head_names()
         if not names:
             raise RunError(f"{self.path}: no head is trained here; run `{_TRAIN.format(run=self.path)}` first")

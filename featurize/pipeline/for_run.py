@@ -1,6 +1,7 @@
 """What a trained run reads, made of new clips: its networks, views, sampling and sizes, to the same weights."""
 
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,19 @@ def keys_of_run(run: Path) -> list[FeatureKey]:
     Raises:
         SourceError: there is no such run, or it cannot be read.
     """
-    if not (run / "heads").is_dir():
+    try:
+        place = zipfile.Path(run) if run.is_file() else run
+    except (zipfile.BadZipFile, OSError) as error:
+        raise SourceError(
+            f"{run}: is no packed model ({error}); name a run's folder, or what `heads pack` made"
+        ) from error
+    if not (place / "heads").is_dir():
         raise SourceError(f"{run}: there is no run here, expected its folder `heads`; name the run's folder with --for")
     try:
-        blend = run / "blend.json"
+        blend = place / "blend.json"
         wanted = json.loads(blend.read_text(encoding="utf-8"))["models"] if blend.is_file() else None
-        heads = {path.parent.name: path for path in sorted((run / "heads").glob("*/head.json"))}
+        heads = {folder.name: folder / "head.json" for folder in (place / "heads").iterdir()}
+        heads = {name: path for name, path in sorted(heads.items()) if path.is_file()}
         specs: list[dict[str, Any]] = [
             spec
             for name, path in heads.items()

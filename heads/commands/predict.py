@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from heads.data.matching import apply_rules, parse_id_map, require_fitting
 from heads.data.predictions import Predictions
@@ -23,6 +25,7 @@ from heads.workflows.output import (
     write_predictions,
     write_table,
 )
+from heads.workflows.packing import CLASSES, opened_run
 from heads.workflows.predict import Origin, predict_run
 from heads.workflows.timing import timing_of
 from store import FeatureStore, Status
@@ -30,8 +33,14 @@ from store.console import print_json, stderr_console
 from store.ids import name_a_few
 
 
-def predict(
-    run_folder: Path,
+def predict(run_folder: Path, store_root: Path, out: Path, **words: Any) -> None:
+    """Predict by the run in a folder, or by a packed model."""
+    with opened_run(run_folder) as run:
+        _predict(run, store_root, out, **words)
+
+
+def _predict(
+    run: RunDirectory,
     store_root: Path,
     out: Path,
     *,
@@ -58,7 +67,8 @@ def predict(
         require_writable(findings_path)
     rules = parse_id_map(id_map)
     template = None if template_path is None else read_template(template_path)
-    run = RunDirectory(run_folder)
+    if options.classes is None and run.is_packed and (run.path / CLASSES).is_file():
+        options = replace(options, classes=run.path / CLASSES)
     mapping = None if mapping_path is None else read_mapping(mapping_path)
     read = [read_new(run, path, mapping) for path in added]
     outside = [each for each, _ in read]

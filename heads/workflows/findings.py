@@ -5,7 +5,6 @@ from enum import StrEnum
 
 import pandas as pd
 
-from heads.data.folds import balance_table
 from heads.data.labels import BLANK
 from heads.evaluation.verdicts import Use, Verdict, species_verdicts
 from heads.run import RunDirectory
@@ -70,8 +69,7 @@ def said(run: RunDirectory, new: NewPredictions) -> list[list[tuple[str, Say]]]:
         RunError: the run is not blended.
     """
     metrics, labels, folds = run.read_metrics(), run.read_labels(), run.read_folds()
-    balance = balance_table(labels.select(folds.ids).values, folds, labels.classes)
-    known = species_verdicts(metrics, balance, folds.n_folds, sites=labels.sites is not None)
+    known = species_verdicts(metrics, run.read_balance(), folds.n_folds, sites=labels.sites is not None)
     verdicts, blank_from = {each.name: each for each in known}, _blank_threshold(metrics)
     return [
         [("", Say.CANNOT_SAY)]

@@ -211,5 +211,4 @@ def _prior(heads: Sequence[TrainedHead], classes: Sequence[str], run: RunDirecto
         if set(classes) <= set(head.classes):
             prior = head.prior.mean(axis=0)
             return np.array([prior[head.classes.index(name)] for name in classes])
-    shares: NDArray[np.float64] = run.read_labels().only(classes).values.mean(axis=0)
-    return shares
+    return run.class_shares(classes)

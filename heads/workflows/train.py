@@ -89,6 +89,8 @@ def begin(job: TrainingJob, run: RunDirectory) -> None:
         TrainError: it was begun with something else, or holds a model from outside under the name of a head.
     """
     run.remove_leftovers()
+    if run.is_packed:
+        raise TrainError(f"{run.path}: is a packed model, which cannot be trained on; name a new folder with --run")
     if run.config_path.exists():
         other = difference(job, run)
         if other:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.data.folds import assign_folds
+from heads.data.folds import assign_folds, balance_table
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.run import RunDirectory
@@ -76,6 +76,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         folds = assign_folds(labels.values, labels.sites, 5, 0, ids=labels.ids, classes=classes)
         run.write_labels(labels)
         run.write_folds(folds)
+        run.write_balance(balance_table(labels.values, folds, labels.classes))
         shared = rng.normal(0, 1, labels.values.shape)
         for place, name in enumerate(heads):
             probabilities = made_up_oof(labels, 1.6 - 0.1 * place, shared, rng)

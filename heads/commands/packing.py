@@ -1,0 +1,52 @@
+"""What `heads pack` and `heads unpack` do, once their words are parsed."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from heads.run import RunDirectory
+from heads.workflows.packing import PackedModel, read_packed, unpack
+from heads.workflows.packing import pack as pack_run
+from store.console import print_json
+from store.ids import name_a_few
+
+
+def pack(run_folder: Path, out: Path, *, classes: Path | None, as_json: bool) -> None:
+    """Write a run as one file, and say what is in it."""
+    model = pack_run(RunDirectory(run_folder), out, classes=classes)
+    if as_json:
+        print_json({"out": str(out), "bytes": out.stat().st_size, **_told(model)})
+        return
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+    _show(model)
+
+
+def unpack_model(packed: Path, out: Path | None, *, as_json: bool) -> None:
+    """Say what a packed model is, and write it into a new folder if one is named."""
+    model = read_packed(packed) if out is None else unpack(packed, out)
+    if as_json:
+        print_json({"out": None if out is None else str(out), **_told(model)})
+        return
+    _show(model)
+    if out is not None:
+        print(f"unpacked into {out}, which --run takes")
+
+
+def _told(model: PackedModel) -> dict[str, object]:
+    return {name: value for name, value in asdict(model).items() if name != "files"}
+
+
+def _show(model: PackedModel) -> None:
+    loss, precision = model.scores["mean_log_loss"], model.scores["map"]
+    print(f"run {model.run}, packed by Trapline {model.version}, learned from {model.learned_from} clips")
+    print(f"{len(model.classes)} classes: {name_a_few(model.classes)}")
+    print(f"blend {model.blend} of {len(model.heads)} heads: {name_a_few(model.heads)}")
+    print(
+        f"out of fold: log loss {loss:.4f}" + ("" if precision is None else f", mean average precision {precision:.3f}")
+    )
+    for source in model.sources:
+        sampling = ", ".join(
+            f"{name}={value}" for name, value in source["sampling"].items() if name in ("fps", "frames")
+        )
+        weights = source["weights_sha256"]
+        shown = weights if weights.startswith("random") else f"{weights[:12]}…"
+        print(f"reads {source['features']} ({sampling}, {source['input_px']} px, weights {shown})")

@@ -160,6 +160,19 @@ Recall = Annotated[
         show_default="0.8 0.9 0.95",
     ),
 ]
+Rollup = Annotated[
+    float,
+    typer.Option(help="Precision that a genus or family must keep where no species is sure, 0 to 1."),
+]
+BlendClasses = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes",
+        metavar="TABLE",
+        help="CSV of class, scientificName, genus, family: kept, to say these where no species is sure.",
+        show_default="the one given before",
+    ),
+]
 Out = Annotated[Path, typer.Option(help="File to write: CSV, or Parquet if it ends in .parquet.")]
 Format = Annotated[
     str,
@@ -364,6 +377,8 @@ def blend(
     also: Also = None,
     precision: Precision = None,
     recall: Recall = None,
+    classes: BlendClasses = None,
+    rollup: Rollup = 0.9,
     id_map: IdMap = None,
     as_json: Json = False,
 ) -> None:
@@ -393,6 +408,8 @@ def blend(
         precision=precision or WANTED,
         recall=recall or WANTED,
         note=stderr_console().print,
+        class_table=classes,
+        rollup=rollup,
     )
     print_json(rows) if as_json else print_leaderboard(rows)
 

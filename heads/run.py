@@ -10,6 +10,7 @@ oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those
 frames/<name>.npz       how a head's out-of-fold scores of single frames are spread over each clip, if asked for
 added/<name>/           added.json and new.csv of a model that was brought in from outside
 metrics.json blend.json report.html
+classes.csv             what classes are called elsewhere, if that was told
 times.csv events.json   when clips were taken and the event of each, if asked for, and how that was found out
 splits.json             scores beside those of other folds, if asked for; random_split/ and time_split/ are their runs
 metadata.json           scores with and without clip facts, if asked for; other_metadata/ is the run of the other way
@@ -98,6 +99,11 @@ class RunDirectory:
     def times_path(self) -> Path:
         """When clips were taken, and the event of each: clip_id, captured, event."""
         return self.path / "times.csv"
+
+    @property
+    def classes_path(self) -> Path:
+        """What classes are called elsewhere, as it was given to `heads blend`: a table of `class`, `scientificName`."""
+        return self.path / "classes.csv"
 
     @property
     def metrics_path(self) -> Path:
@@ -203,6 +209,12 @@ class RunDirectory:
             return np.array([share[name] for name in classes], np.float64)
         shares: NDArray[np.float64] = self.read_labels().only(classes).values.mean(axis=0)
         return shares
+
+    def keep_classes(self, table: Path) -> None:
+        """Keep a copy of a table of what classes are called elsewhere."""
+        content = table.read_bytes()
+        with atomic_path(self.classes_path) as temporary:
+            temporary.write_bytes(content)
 
     def write_labels(self, labels: LabelTable) -> None:
         """Write the labels that the run uses, one-hot, with the site of each clip if it is known."""

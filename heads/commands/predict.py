@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from heads.workflows.output import (
     write_predictions,
     write_table,
 )
-from heads.workflows.packing import CLASSES, opened_run
+from heads.workflows.packing import opened_run
 from heads.workflows.predict import Origin, predict_run
 from heads.workflows.timing import timing_of
 from store import FeatureStore, Status
@@ -67,8 +66,6 @@ def _predict(
         require_writable(findings_path)
     rules = parse_id_map(id_map)
     template = None if template_path is None else read_template(template_path)
-    if options.classes is None and run.is_packed and (run.path / CLASSES).is_file():
-        options = replace(options, classes=run.path / CLASSES)
     mapping = None if mapping_path is None else read_mapping(mapping_path)
     read = [read_new(run, path, mapping) for path in added]
     outside = [each for each, _ in read]

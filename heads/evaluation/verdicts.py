@@ -1,12 +1,13 @@
 """What a person can do with the answers for each species: take them, check them, or label more clips first."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import pandas as pd
 
+from heads.data.coarser import Coarser
 from heads.data.labels import BLANK
 
 # The 95 % interval of a share of 0.9 among so many clips is 13 points to either side: fewer say hardly anything.
@@ -14,6 +15,7 @@ FEWEST_CLIPS = 20
 _SLACK = 0.05  # what a precision may fall below the one that was aimed at, where the threshold was not set
 _LEAST_PRECISION = 0.75  # that the interval must lie above
 _LEAST_RECALL = 0.5
+_ACCEPTED_LOSS = 0.01  # of the animal clips, where a clip is surely blank
 
 
 class Use(StrEnum):
@@ -22,6 +24,17 @@ class Use(StrEnum):
     ALONE = "usable alone"
     CHECKED = "needs checking"
     TOO_FEW = "too few clips"
+
+
+class Say(StrEnum):
+    """What to do with an answer.
+
+    SURE: take it. CHECK: look at the clip. CANNOT_SAY: the run knows too little to say anything.
+    """
+
+    SURE = "sure"
+    CHECK = "check"
+    CANNOT_SAY = "cannot say"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +133,7 @@ def species_verdicts(metrics: Mapping[str, Any], balance: pd.DataFrame, n_folds:
 
 
 def _is_reliable(row: Mapping[str, Any]) -> bool:
+    """Whether a threshold for a precision keeps it where it was not set, and finds half of the clips."""
     right, found, interval = row["honest_precision"], row["honest_recall"], row["precision_interval"]
     if right is None or found is None or interval is None:
         return False
@@ -131,3 +145,47 @@ def _nearest(rows: Iterable[Mapping[str, Any]], aim: str, wanted: float = 0.9) -
     fits = [row for row in rows if row["aim"] == aim]
     nearest = min(fits, key=lambda row: abs(row["wanted"] - wanted), default=None)
     return None if nearest is None or nearest["threshold"] is None else nearest
+
+
+def what_to_say(
+    probability: Mapping[str, float],
+    verdicts: Mapping[str, Verdict],
+    blank_from: float | None,
+    coarser: Sequence[Coarser] = (),
+) -> list[tuple[str, Say]]:
+    """What a clip is said to show: the species that are sure, or else that it is blank, or else the finest taxon of a
+    higher rank that is sure, or else the most probable class with what to do about it.
+
+    Args:
+        probability: of each class.
+        verdicts: on each species.
+        blank_from: from which probability on a clip is surely blank; None if that is not known.
+        coarser: taxa of higher ranks, the finest first.
+    """
+    sure = [
+        (name, Say.SURE)
+        for name, each in verdicts.items()
+        if each.use is Use.ALONE and each.threshold is not None and probability[name] >= each.threshold
+    ]
+    if sure:
+        return sorted(sure, key=lambda each: -probability[each[0]])
+    if blank_from is not None and probability[BLANK] >= blank_from:
+        return [(BLANK, Say.SURE)]
+    for taxon in coarser:
+        if taxon.is_there(probability):
+            return [(taxon.label, Say.SURE)]
+    top = max(probability, key=lambda name: probability[name])
+    verdict = verdicts.get(top)
+    if verdict is None or verdict.use is Use.ALONE:
+        return [(top, Say.CHECK)]
+    enough = verdict.use is Use.CHECKED and verdict.threshold is not None and probability[top] >= verdict.threshold
+    return [(top, Say.CHECK if enough else Say.CANNOT_SAY)]
+
+
+def blank_threshold(metrics: Mapping[str, object]) -> float | None:
+    """From which probability on a clip is surely blank: one animal clip in a hundred is lost; None if there is none."""
+    rows = metrics["blank_removal"]
+    if not isinstance(rows, list):
+        return None
+    fits = [row["threshold"] for row in rows if row["accepted"] <= _ACCEPTED_LOSS and row["threshold"] is not None]
+    return float(fits[0]) if fits else None

@@ -22,7 +22,7 @@ from heads.report.glossary import WORDS
 from heads.report.run_facts import RunFacts, read_run
 from heads.report.strips import StripMaker
 from heads.report.tables.confusion import confusion_table
-from heads.report.tables.decisions import light_table, verdict_table
+from heads.report.tables.decisions import coarser_table, light_table, verdict_table
 from heads.report.tables.models import comparison_table, contribution_tables, metadata_table, removal_table
 from heads.report.tables.run import (
     bad_clips_table,
@@ -107,6 +107,7 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         facts=facts,
         decisions=_decisions(facts, found),
         verdicts=verdict_table(facts, found),
+        coarser=coarser_table(facts),
         light=light_table(facts, clips),
         best_model=words.best_model(facts),
         fold_chart=fold_chart(facts),

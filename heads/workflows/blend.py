@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,19 @@ from heads.blending.selection import (
     refine_leave_fold_out,
     select_leave_fold_out,
 )
+from heads.data.coarser import coarser_taxa
 from heads.data.events import folds_of_events, labels_of_events, predictions_of_events
-from heads.data.folds import Folds
+from heads.data.folds import Folds, balance_table
 from heads.data.labels import BLANK, LabelTable
 from heads.data.predictions import Predictions
+from heads.data.reading.class_table import read_class_table
 from heads.errors import BlendError
 from heads.evaluation.blank_removal import blank_removal
 from heads.evaluation.leaderboard import METRICS_VERSION, leaderboard, prior_predictions
 from heads.evaluation.metrics import evaluate, matching_values
+from heads.evaluation.rollup import PRECISION, rollup_thresholds
 from heads.evaluation.thresholds import WANTED, group_draws, species_thresholds
+from heads.evaluation.verdicts import Say, blank_threshold, species_verdicts, what_to_say
 from heads.run import RunDirectory
 
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
@@ -46,6 +51,8 @@ def blend_run(
     recall: Sequence[float] = WANTED,
     most_clips_for_trees: int = MOST_CLIPS_FOR_TREES,
     note: Callable[[str], None] | None = None,
+    class_table: Path | None = None,
+    rollup: float = PRECISION,
 ) -> list[dict[str, Any]]:
     """Blend the heads of a run; writes oof/blend.csv, blend.json and metrics.json.
 
@@ -57,6 +64,9 @@ def blend_run(
         precision: shares, above 0 to 1, of which each species' thresholds should keep the precision.
         recall: shares of which they should keep the recall.
         most_clips_for_trees: on more clips than these, boosted trees are scored only if they are asked for.
+        class_table: a table of the taxon of each class with its genus and family, which is kept in the run; the one
+            that was given before if None.
+        rollup: the precision that a genus or family, said where no species is sure, should keep.
         note: called with a sentence for each blender that is left out, and why.
 
     Returns:
@@ -68,9 +78,12 @@ def blend_run(
         RunError: the run has no trained head.
         BlendError: `method` is unknown, the heads predict different clips, or a wanted share is none.
     """
-    for share in (*precision, *recall):
+    for share in (*precision, *recall, rollup):
         if not 0 < share <= 1:
             raise BlendError(f"a wanted precision or recall of {share:g} is no share; give one above 0 and up to 1")
+    if class_table is not None:
+        read_class_table(class_table, run.read_labels().classes)
+        run.keep_classes(class_table)
     told = None if method in (None, AUTO) else find_blender(str(method))
     oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
     asked = [*also, *([] if told is None else [told.name])]
@@ -103,6 +116,7 @@ def blend_run(
         "thresholds": _thresholds(blends[chosen], values, folds, precision, recall),
         "events": _event_scores(blends[chosen], labels, folds, run.read_events()),
     }
+    metrics["rollup"] = _rollup(run, blends[chosen], values, folds, metrics, rollup)
     run.write_blended(blends[chosen], data.fit(find_blender(chosen)).to_json(), metrics)
     return leaderboard(metrics)
 
@@ -204,6 +218,29 @@ def _event_scores(
             labels_of_events(known, own), predictions_of_events(said, own), folds_of_events(folds, own)
         ),
     }
+
+
+def _rollup(
+    run: RunDirectory,
+    blend: Predictions,
+    values: NDArray[np.uint8],
+    folds: Folds,
+    metrics: Mapping[str, Any],
+    precision: float,
+) -> list[dict[str, Any]] | None:
+    """What can be said by genus and family of clips of which nothing finer is sure; None without a table of classes."""
+    if not run.classes_path.is_file():
+        return None
+    taxa = read_class_table(run.classes_path, blend.classes)
+    coarser = coarser_taxa({name: taxon.higher for name, taxon in taxa.items()})
+    sites = run.read_labels().sites is not None
+    known = species_verdicts(metrics, balance_table(values, folds, blend.classes), folds.n_folds, sites=sites)
+    verdicts, blank_from = {each.name: each for each in known}, blank_threshold(metrics)
+    rows = [dict(zip(blend.classes, row, strict=True)) for row in blend.probabilities.tolist()]
+    unsure = np.array([all(say is not Say.SURE for _, say in what_to_say(row, verdicts, blank_from)) for row in rows])
+    fold, group = folds.of(blend.ids), np.unique(folds.group_of(blend.ids), return_inverse=True)[1]
+    own = (blend.probabilities[unsure], values[unsure], fold[unsure], group[unsure])
+    return rollup_thresholds(coarser, blend.classes, *own, precision)
 
 
 def _thresholds(

@@ -28,7 +28,6 @@ from store.files import atomic_path
 from store.key import FeatureKey
 
 SUFFIX = ".trapline"
-CLASSES = "classes.csv"
 _FORMAT = 1
 _MANIFEST = "manifest.json"
 _MOST_BYTES = 4 << 30  # of all files together, unpacked
@@ -36,7 +35,7 @@ _MOST_FILES = 100_000
 _OWN_FILES = frozenset(
     {
         *("config.yaml", "blend.json", "metrics.json", "labels.csv", "folds.csv", "balance.csv", "events.json"),
-        *(PACKED, CLASSES),
+        *(PACKED, "classes.csv"),
     }
 )
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever a run is packed
@@ -75,7 +74,7 @@ def pack(run: RunDirectory, out: Path, *, classes: Path | None = None) -> Packed
     Args:
         run: blended.
         out: the file, new or to be replaced; its name ends in `.trapline`.
-        classes: a table of what classes are called elsewhere, which exports then use.
+        classes: a table of what classes are called elsewhere, which exports then use; the run's own if None.
 
     Raises:
         LabelError: the table is not what it should be.
@@ -111,8 +110,9 @@ def pack(run: RunDirectory, out: Path, *, classes: Path | None = None) -> Packed
         for path in (run.config_path, run.balance_path, run.path / "events.json"):
             if path.is_file():
                 shutil.copyfile(path, bare.path / path.name)
-        if classes is not None:
-            shutil.copyfile(classes, bare.path / CLASSES)
+        told = classes or run.classes_path
+        if told.is_file():
+            bare.keep_classes(told)
         bare.write_labels(labels.select(()))
         known = pd.DataFrame({"clip_id": folds.ids, "fold": folds.fold}).assign(group="")
         known["fingerprint"] = [marks.get(clip_id, "") for clip_id in folds.ids]

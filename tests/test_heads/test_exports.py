@@ -409,7 +409,8 @@ def test_a_class_table_names_taxa(tmp_path: Path) -> None:
         "Class;Scientific Name;Rank;taxonID;Vernacular\nfox;Vulpes vulpes;Species;x:1;red fox\n"
     )
     taxa = read_class_table(tmp_path / "c.csv", CLASSES)
-    fox = Taxon(scientific_name="Vulpes vulpes", rank="species", taxon_id="x:1", vernacular="red fox")
+    known = {"rank": "species", "taxon_id": "x:1", "vernacular": "red fox", "higher": {"genus": "Vulpes"}}
+    fox = Taxon(scientific_name="Vulpes vulpes", **known)
     assert taxa["fox"] == fox
     assert [taxa[name].kind for name in CLASSES] == ["blank", "animal", "animal", "human"]
 

@@ -1,10 +1,11 @@
 """Class tables: the taxon, rank, identifier and common name that a class of the run goes by elsewhere."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from heads.data.class_names import bare, read_class
+from heads.data.coarser import RANKS as RANKS_ABOVE
 from heads.data.labels import BLANK
 from heads.data.tables import quoted, read_table
 from heads.errors import LabelError
@@ -36,6 +37,7 @@ class Taxon:
         taxon_id: an identifier, such as a URL of the Catalogue of Life.
         vernacular: the common name, in English.
         kind: of KINDS, or BLANK.
+        higher: the name of the genus, family and order that it belongs to, by rank, as far as known.
     """
 
     scientific_name: str = ""
@@ -43,6 +45,7 @@ class Taxon:
     taxon_id: str = ""
     vernacular: str = ""
     kind: str = "animal"
+    higher: Mapping[str, str] = field(default_factory=dict)
 
 
 def own_taxon(name: str) -> Taxon:
@@ -59,7 +62,7 @@ def read_class_table(path: Path | None, classes: Sequence[str]) -> dict[str, Tax
 
     Args:
         path: a table of `class`, `scientificName` and, if known, `taxonRank`, `taxonID`, `vernacularName` and
-            `observationType`; its rows of other classes do not count.
+            `observationType`, and of `genus`, `family` and `order`; its rows of other classes do not count.
         classes: of a run.
 
     Raises:
@@ -71,17 +74,18 @@ def read_class_table(path: Path | None, classes: Sequence[str]) -> dict[str, Tax
     table = read_table(path)
     column_of = {bare(name): name for name in reversed(table.columns)}
     found = {
-        field: next((column_of[each] for each in spelt if each in column_of), None) for field, spelt in _COLUMNS.items()
+        what: next((column_of[each] for each in spelt if each in column_of), None) for what, spelt in _COLUMNS.items()
     }
     if _NAME not in column_of or found["scientific_name"] is None:
         raise LabelError(
             f"{table.name}: expected columns '{_NAME}' and 'scientificName', found {quoted(table.columns)}; add them"
         )
-    cells = {field: table.names(column) for field, column in found.items() if column is not None}
+    above = {rank: table.names(column_of[rank]) for rank in RANKS_ABOVE if rank in column_of}
+    cells = {what: table.names(column) for what, column in found.items() if column is not None}
     names = [read_class(name) for name in table.names(column_of[_NAME])]
     table.require_single_rows([(name,) for name in names])
     for row, name in enumerate(names):
-        told = {field: column[row] for field, column in cells.items() if column[row]}
+        told = {what: column[row] for what, column in cells.items() if column[row]}
         where = f"{table.name}, line {table.lines[row]}, class '{name}'"
         told |= {"rank": told["rank"].casefold()} if "rank" in told else {}
         if told.get("rank", RANKS[0]) not in RANKS:
@@ -89,5 +93,23 @@ def read_class_table(path: Path | None, classes: Sequence[str]) -> dict[str, Tax
         if "kind" in told and told["kind"] not in KINDS:
             raise LabelError(f"{where}: the kind is '{told['kind']}', expected one of {quoted(KINDS)}")
         if name in taxa and name != BLANK:
-            taxa[name] = Taxon(**{"kind": own_taxon(name).kind, **told})
+            own = Taxon(
+                scientific_name=told.get("scientific_name", ""),
+                rank=told.get("rank", ""),
+                taxon_id=told.get("taxon_id", ""),
+                vernacular=told.get("vernacular", ""),
+                kind=told.get("kind", own_taxon(name).kind),
+            )
+            higher = {rank: column[row] for rank, column in above.items() if column[row]}
+            taxa[name] = replace(own, higher=_own_ranks(own) | higher)
     return taxa
+
+
+def _own_ranks(taxon: Taxon) -> dict[str, str]:
+    """What a scientific name alone says of higher ranks: the genus of a species, or the taxon itself."""
+    if taxon.kind != "animal" or not taxon.scientific_name:
+        return {}
+    if taxon.rank in RANKS_ABOVE:
+        return {taxon.rank: taxon.scientific_name}
+    words = taxon.scientific_name.split()
+    return {"genus": words[0]} if taxon.rank in ("", "species", "subspecies") and len(words) > 1 else {}

@@ -104,6 +104,11 @@ def percent(value: float | None, digits: int = 0, *, bar: float | None = None) -
     return Cell(text=f"{100 * value:.{digits}f} %", value=repr(float(value)), bar=bar)
 
 
+def between(interval: Sequence[float] | None) -> Cell:
+    """An interval of shares, 0 to 1, in per cent."""
+    return text("" if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f} %", tone="quiet")
+
+
 def change(value: float | None, digits: int = 4) -> Cell:
     """A cell of a difference where less is better: signed, and toned by its direction."""
     if value is None or math.isnan(value):

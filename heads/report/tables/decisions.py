@@ -9,7 +9,7 @@ from heads.evaluation.standard_errors import clip_losses
 from heads.evaluation.verdicts import FEWEST_CLIPS, Use, Verdict
 from heads.report.run_facts import RunFacts
 from heads.report.summary import counted
-from heads.report.tables.cells import Row, Table, Tone, columns, number, percent, text
+from heads.report.tables.cells import Row, Table, Tone, between, columns, number, percent, text
 
 _TONES: dict[Use, Tone] = {Use.ALONE: "good", Use.CHECKED: "", Use.TOO_FEW: "quiet"}
 _INFRARED = 0.5  # of a clip's frames without colour
@@ -55,6 +55,43 @@ def verdict_table(facts: RunFacts, found: list[Verdict]) -> Table | None:
         note="Shares are of clips like the labelled ones: where a species is rarer, fewer of its finds are right.",
     )
     return table if facts.has_sites else table.without("Sites")
+
+
+def coarser_table(facts: RunFacts) -> Table | None:
+    """What can be said by genus and family where no species is sure; None if their names were not told."""
+    found = facts.metrics.get("rollup")
+    if not found:
+        return None
+    rows = [
+        Row(
+            cells=(
+                text(f"{row['name']} ({row['rank']})"),
+                text(", ".join(row["classes"])),
+                text("usable" if row["usable"] else "not sure enough"),
+                number(row["clips"]),
+                number(row["named"] if row["usable"] else 0),
+                number(row["threshold"], 3),
+                percent(row["honest_precision"]),
+                between(row["precision_interval"]),
+            )
+        )
+        for row in found
+    ]
+    return Table(
+        key="coarser",
+        caption="Genus and family, where no species is sure",
+        columns=columns(
+            ("Taxon", "", "text"),
+            ("Classes", "That belong to it", "text"),
+            ("Verdict", f"Usable if it keeps a precision of {found[0]['wanted']:.0%} where that was not set", "text"),
+            ("Clips", "That show it, of those of which no species is sure", "number"),
+            ("Named", "Of these clips that are called so", "number"),
+            ("From", "Summed probability of its classes from which on a clip is called so", "number"),
+            ("Right", "Share of clips called so that show it, where the threshold was set on other folds", "number"),
+            ("95 % interval", f"Of the precision, from resampling {facts.units}", "text"),
+        ),
+        rows=tuple(rows),
+    )
 
 
 def light_table(facts: RunFacts, clips: pd.DataFrame | None) -> Table | None:

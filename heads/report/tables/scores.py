@@ -3,7 +3,7 @@
 from typing import Any
 
 from heads.report.run_facts import RunFacts
-from heads.report.tables.cells import Cell, Column, Mark, Row, Table, change, columns, longest, number, percent, text
+from heads.report.tables.cells import Column, Mark, Row, Table, between, change, columns, longest, number, percent, text
 
 _FIRST_SEEN = "precision 90 %"
 _KINDS = {"head": "model", "blend": "blend", "choice": "choice", "baseline": "baseline"}
@@ -118,9 +118,9 @@ def thresholds_table(facts: RunFacts) -> Table:
                 text(f"{row['aim']} {100 * row['wanted']:.3g} %"),
                 number(row["threshold"], 3),
                 percent(row["precision"]),
-                _between(row["precision_interval"]),
+                between(row["precision_interval"]),
                 percent(row["recall"]),
-                _between(row["recall_interval"]),
+                between(row["recall_interval"]),
                 percent(row["honest_precision"]),
                 percent(row["honest_recall"]),
             )
@@ -148,10 +148,6 @@ def thresholds_table(facts: RunFacts) -> Table:
         chosen=next((each for each in wanted if each == _FIRST_SEEN), wanted[0] if wanted else ""),
         note="Where there are few finds, all right or all wrong, the interval is narrower than it should be.",
     )
-
-
-def _between(interval: list[float] | None) -> Cell:
-    return text("" if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f} %", tone="quiet")
 
 
 def fold_scores_table(facts: RunFacts) -> Table:

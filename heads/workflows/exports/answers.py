@@ -1,7 +1,7 @@
 """What is exported: answers of a run with all that other programs want to know of a clip beside them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from importlib.metadata import version
 from pathlib import Path
@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from heads.data.coarser import Coarser
 from heads.data.labels import BLANK
 from heads.data.predictions import Predictions
 from heads.data.reading.class_table import Taxon
 from heads.errors import PredictionError
+from heads.evaluation.verdicts import Say
 from heads.run import BLEND, RunDirectory
-from heads.workflows.findings import Say, said
+from heads.workflows.findings import said
 from heads.workflows.predict import NewPredictions, Origin
 from store import FeatureStore, Status
 
@@ -53,6 +55,7 @@ class Answers:
         by: who says so: the program with its version, and the run.
         made: when.
         zone: of times that tell none.
+        coarser: those of the classes that are taxa of higher ranks, said where no species is sure.
     """
 
     new: NewPredictions
@@ -66,6 +69,7 @@ class Answers:
     sites: Mapping[str, str] = field(default_factory=dict)
     times: Mapping[str, datetime] = field(default_factory=dict)
     zone: tzinfo | None = None
+    coarser: frozenset[str] = frozenset()
     _columns: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def rows(self) -> Iterator[tuple[str, Status, Origin, list[float], tuple[str, ...]]]:
@@ -73,6 +77,21 @@ class Answers:
         new = self.new
         probabilities = new.predictions.probabilities.tolist()
         return zip(new.predictions.ids, new.status, new.origin, probabilities, self.said, strict=True)
+
+    def with_coarser(self, taxa: Sequence[Coarser]) -> "Answers":
+        """The same with taxa of higher ranks as further classes, each as probable as its own classes together."""
+        if not taxa:
+            return self
+        known = self.new.predictions
+        further = np.stack([taxon.summed(known.probabilities, known.classes) for taxon in taxa], axis=1)
+        predictions = replace(
+            known,
+            classes=(*known.classes, *(taxon.label for taxon in taxa)),
+            probabilities=np.hstack([known.probabilities, further]),
+        )
+        named = {taxon.label: Taxon(scientific_name=taxon.name, rank=taxon.rank) for taxon in taxa}
+        new = replace(self.new, predictions=predictions)
+        return replace(self, new=new, taxa={**self.taxa, **named}, coarser=frozenset(named))
 
     def fact(self, clip_id: str, name: str) -> float:
         """A number of the clip table, NaN if it is not known."""

@@ -341,7 +341,8 @@ def _observations(answers: Answers, media: Mapping[str, _Media], taken: set[str]
         for name in there or ("",):
             taxon = answers.taxa[name] if name else Taxon(kind="unknown")
             value = f"{probabilities[place[name]]:.6f}" if name else ""
-            named = [f"{CLASS_TAG}{name.replace('|', '/')}"] if name and name != BLANK else []
+            own = name and name != BLANK and name not in answers.coarser
+            named = [f"{CLASS_TAG}{name.replace('|', '/')}"] if own else []
             yield {
                 "observationID": _unused(clip_id, name, answers.by, ids),
                 **base,
@@ -350,12 +351,14 @@ def _observations(answers: Answers, media: Mapping[str, _Media], taken: set[str]
                 **machine,
                 "classificationProbability": value,
                 "observationTags": " | ".join([*named, *tags]),
-                "observationComments": "" if name else _likeliest(probabilities, new.predictions.classes),
+                "observationComments": "" if name else _likeliest(answers, probabilities),
             }
 
 
-def _likeliest(probabilities: Sequence[float], classes: Sequence[str]) -> str:
-    top = max(range(len(classes)), key=lambda column: probabilities[column])
+def _likeliest(answers: Answers, probabilities: Sequence[float]) -> str:
+    classes = answers.new.predictions.classes
+    species = [column for column, name in enumerate(classes) if name not in answers.coarser]
+    top = max(species, key=lambda column: probabilities[column])
     return f"not sure enough to say; likeliest: {classes[top]} {probabilities[top]:.2f}"
 
 

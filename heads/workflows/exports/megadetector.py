@@ -85,8 +85,9 @@ def _category_ids(answers: Answers) -> dict[str, str]:
 def _items(answers: Answers) -> Iterator[dict[str, Any]]:
     """An item for each clip."""
     ids = _category_ids(answers)
-    for clip_id, status, _, probabilities, _ in answers.rows():
+    for clip_id, status, _, probabilities, there in answers.rows():
         said = dict(zip(answers.new.predictions.classes, probabilities, strict=True))
+        said = {name: value for name, value in said.items() if name not in answers.coarser or name in there}
         yield _item(answers, clip_id, status, said, ids)
 
 

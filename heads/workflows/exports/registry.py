@@ -10,6 +10,7 @@ from typing import Protocol
 from heads.data.reading.capture_times import parse_zone
 from heads.data.reading.class_table import read_class_table
 from heads.errors import PredictionError
+from heads.evaluation.rollup import usable_taxa
 from heads.run import RunDirectory
 from heads.workflows.exports.answers import (
     Answers,
@@ -140,10 +141,12 @@ def export(
         raise PredictionError(
             f"--format {options.format} tells of clips what only the store knows, such as frame rates; give --store"
         )
+    own = run.classes_path if run.classes_path.is_file() else None
+    named = options.classes or own
     answers = Answers(
         new=new,
         said=said_by_run(run, new, options.threshold),
-        taxa=read_class_table(options.classes, new.predictions.classes),
+        taxa=read_class_table(named, new.predictions.classes),
         by=told_by(run),
         made=datetime.now(UTC).replace(microsecond=0),
         reasons=reasons_of(run, store),
@@ -155,4 +158,6 @@ def export(
         answers = replace(answers, facts=store.clips())
         if isinstance(chosen, MegaDetectorJson):
             answers = replace(answers, moments=moments_of(store, new.predictions.ids))
+    if options.threshold is None:
+        answers = answers.with_coarser(usable_taxa(run.read_metrics().get("rollup") or ()))
     return chosen.write(path, answers)

@@ -19,6 +19,10 @@ class LabelError(HeadsError, ValueError):
     """A label or site table does not say what it must say."""
 
 
+class DecisionError(HeadsError, ValueError):
+    """A log of decisions cannot be read or added to, or does not fit the labels."""
+
+
 class FoldError(HeadsError, ValueError):
     """The clips cannot be dealt into the folds that were asked for."""
 

@@ -28,6 +28,11 @@ def open_new(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
 
 
+def open_to_append(path: Path) -> int:
+    """A descriptor of the file at `path`, made if it is missing, that reads anywhere and writes at its end only."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+
+
 def read_at(descriptor: int, out: memoryview, position: int) -> int:
     """Read into `out` (bytes) from `position` of a file, and return how many bytes came; 0 at its end.
 

@@ -156,7 +156,7 @@ def read_job(
         allow_missing: leave out labelled clips that the store does not hold, instead of refusing.
         unlabelled: learn from the store's clips without labels too, where the recipe says how.
         features: names and settings of the features to read, as `choose_keys` takes them; all if empty.
-        corrections: tables of what clips really show.
+        corrections: tables of what clips really show, or logs of what was decided of them.
         leave_out_copies: keep copies of a clip at one site only, instead of joining the sites.
         id_map: how ids of the tables become the store's, where that is not to be found out.
         mapping: a table of the class of each name in the label table; None to take names as they are.
@@ -176,7 +176,9 @@ def read_job(
         allow_missing=allow_missing,
         mapping=None if mapping is None else read_mapping(mapping),
     )
-    corrected, corrected_notes = correct_labels(found.labels, corrections, id_map)
+    corrected, corrected_notes = correct_labels(
+        found.labels, corrections, id_map, known=store.clips().index if corrections else (), sites=found.sites
+    )
     timed = CaptureTimes(stated={}, notes=())
     if times.is_given:
         timed = capture_times(store.clips().index, store.clips(), times, id_map)

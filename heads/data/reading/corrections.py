@@ -1,6 +1,6 @@
-"""Corrections: what clips really show, filled into a list that the report gave."""
+"""Corrections: what clips really show, filled into a list that the report gave, or decided while looking at them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from heads.data.class_names import known_class
+from heads.data.decisions import decide_labels, is_decision_log, read_decisions
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule, match_clips
 from heads.data.tables import TextTable, quoted, read_table, tidy
@@ -20,19 +21,38 @@ UNSURE = "?"
 
 
 def correct_labels(
-    labels: LabelTable, paths: Sequence[Path], rules: Sequence[IdRule] = ()
+    labels: LabelTable,
+    paths: Sequence[Path],
+    rules: Sequence[IdRule] = (),
+    *,
+    known: Collection[str] = (),
+    sites: Mapping[str, str] | None = None,
 ) -> tuple[LabelTable, list[str]]:
     """Labels with the corrections of some tables, the later ones last, and a sentence on each table.
 
     A table has a column of clips and a column `correct`: the class, or several with semicolons between them; `?` leaves
-    the clip out, and an empty cell says nothing. Other columns are ignored.
+    the clip out, and an empty cell says nothing. Other columns are ignored. A log of decisions takes the place of a
+    table; only such a log may name clips that have no label yet.
+
+    Args:
+        labels: as they were.
+        paths: the tables and logs.
+        rules: how ids of the tables become those of clips.
+        known: the clips that there are, for logs.
+        sites: the site of each clip, as far as it is known, for logs.
 
     Raises:
+        DecisionError: the labels have sites, and a clip that was decided has none.
         LabelError: a table is not what it should be, a class or a clip in it is unknown, or it has a clip twice.
     """
-    notes = []
+    notes: list[str] = []
     for path in paths:
-        labels, found = _correct(labels, read_table(path), rules)
+        if is_decision_log(path):
+            decisions = read_decisions(path)
+            labels, found = decide_labels(labels, decisions, path.name, known, sites or {})
+            notes += decisions.notes
+        else:
+            labels, found = _correct(labels, read_table(path), rules)
         notes += found
     return labels, notes
 

@@ -1,0 +1,254 @@
+"""A log of decisions keeps every key press, whoever writes beside, and whatever happens to the writer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heads.data.decisions import (
+    Decision,
+    DecisionLog,
+    Decisions,
+    State,
+    Why,
+    decide_labels,
+    default_log,
+    is_decision_log,
+    read_decisions,
+)
+from heads.data.labels import LabelTable
+from heads.data.reading.corrections import correct_labels
+from heads.errors import DecisionError, LabelError
+
+LABELS = LabelTable(
+    ids=("a.mp4", "b.mp4", "c.mp4"), classes=("blank", "hog"), values=np.array([[1, 0], [0, 1], [0, 1]], np.uint8)
+)
+_WRITER = """
+import sys
+from pathlib import Path
+from heads.data.decisions import Decision, DecisionLog, State
+log = DecisionLog(Path(sys.argv[1]))
+number = 0
+while True:
+    log.append([Decision(clip_id=f"{number}.mp4", state=State.LABELLED, after=("hög",), user=sys.argv[2])])
+    number += 1
+    print(number, flush=True)
+"""
+
+
+def said(clip_id: str, *after: str, state: State = State.LABELLED, user: str = "ann", undoes: str = "") -> Decision:
+    return Decision(clip_id=clip_id, state=state, after=after, user=user, undoes=undoes)
+
+
+def standing(*log: Decision) -> dict[str, tuple[str, ...]]:
+    return {clip_id: each.after for clip_id, each in Decisions(log=log).standing.items()}
+
+
+def test_a_decision_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    decision = Decision(
+        clip_id="Taï/ß \u2028.mp4",
+        state=State.LABELLED,
+        after=("hog", "größe"),
+        before=(),
+        user="änn",
+        seen={"hog": 0.25},
+        why=Why(strategy="doubt", reason="0.48 for hog", is_random=True),
+        undoes="",
+    )
+    log = DecisionLog(tmp_path / "deep" / "log.jsonl")
+    log.append([decision])
+    log.append([said("b.mp4"), said("c.mp4", state=State.UNSURE)])
+    found = log.read()
+    assert found.log[0] == decision
+    assert [each.clip_id for each in found.log] == ["Taï/ß \u2028.mp4", "b.mp4", "c.mp4"]
+    assert found.notes == ()
+    assert is_decision_log(log.path)
+
+
+def test_a_log_that_is_not_there_yet_says_nothing(tmp_path: Path) -> None:
+    assert read_decisions(tmp_path / "none.jsonl") == Decisions()
+
+
+def test_the_last_word_on_a_clip_counts_and_undo_and_redo_have_no_end() -> None:
+    first, second = said("a.mp4", "hog"), said("a.mp4", "lion")
+    assert standing(first, second) == {"a.mp4": ("lion",)}
+    undo = said("a.mp4", "hog", undoes=second.id)
+    assert standing(first, second, undo) == {"a.mp4": ("hog",)}
+    undo_first = said("a.mp4", state=State.UNDECIDED, undoes=first.id)
+    assert standing(first, second, undo, undo_first) == {}
+    redo_first = said("a.mp4", "hog", undoes=undo_first.id)
+    assert standing(first, second, undo, undo_first, redo_first) == {"a.mp4": ("hog",)}
+    redo = said("a.mp4", "lion", undoes=undo.id)
+    assert standing(first, second, undo, undo_first, redo_first, redo) == {"a.mp4": ("lion",)}
+    again = said("a.mp4", "hog", undoes=redo.id)
+    assert standing(first, second, undo, undo_first, redo_first, redo, again) == {"a.mp4": ("hog",)}
+
+
+def test_skipping_a_clip_takes_no_label_back() -> None:
+    assert standing(said("a.mp4", "hog"), said("a.mp4", state=State.SKIPPED)) == {"a.mp4": ("hog",)}
+    assert Decisions(log=(said("a.mp4", state=State.SKIPPED),)).standing["a.mp4"].state is State.SKIPPED
+
+
+def test_taking_back_ones_own_word_leaves_that_of_another() -> None:
+    mine, theirs = said("a.mp4", "hog"), said("a.mp4", "lion", user="bob")
+    assert standing(mine, theirs, said("a.mp4", undoes=mine.id)) == {"a.mp4": ("lion",)}
+
+
+def test_conflicts_are_those_of_last_words() -> None:
+    log = [
+        said("a.mp4", "hog"),
+        said("a.mp4", "lion", user="bob"),
+        said("b.mp4", "hog", "lion"),
+        said("b.mp4", "lion", "hog", user="bob"),  # the same in another order
+        said("c.mp4"),
+        said("c.mp4", state=State.SKIPPED, user="bob"),  # has no opinion
+        said("d.mp4"),
+        said("d.mp4", state=State.UNSURE, user="bob"),
+    ]
+    conflicts = Decisions(log=tuple(log)).conflicts
+    assert [(each.clip_id, [one.user for one in each.decisions]) for each in conflicts] == [
+        ("a.mp4", ["ann", "bob"]),
+        ("d.mp4", ["ann", "bob"]),
+    ]
+    assert [each.clip_id for each in Decisions(log=(*log, said("a.mp4", "lion"))).conflicts] == ["d.mp4"]
+
+
+def test_a_half_written_line_is_passed_over_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path / "log.jsonl")
+    log.append([said("a.mp4", "hog"), said("b.mp4", "hog")])
+    whole = log.path.read_bytes()
+    for length in range(whole.index(b"\n") + 2, len(whole) - 1):
+        log.path.write_bytes(whole[:length])
+        assert [each.clip_id for each in log.read().log] == ["a.mp4"]
+        assert log.read().notes == ("log.jsonl: 1 lines hold no decision and are passed over (line 2)",)
+        log.append([said("c.mp4", "hog")])
+        assert [each.clip_id for each in log.read().log] == ["a.mp4", "c.mp4"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"{}",
+        b"null",
+        b'{"clip_id": "z.mp4"}',
+        b'{"clip_id": "z.mp4", "state": "eaten"}',
+        b'{"clip_id": "z.mp4", "state": "labelled", "after": "hog"}',
+        b'{"clip_id": 3, "state": "labelled"}',
+        b"\xff\xfe",
+    ],
+)
+def test_lines_that_are_no_decisions_are_reported(tmp_path: Path, line: bytes) -> None:
+    log = DecisionLog(tmp_path / "log.jsonl")
+    log.append([said("a.mp4", "hog")])
+    log.path.write_bytes(log.path.read_bytes() + line + b"\n")
+    log.append([said("b.mp4", "hog")])
+    found = log.read()
+    assert [each.clip_id for each in found.log] == ["a.mp4", "b.mp4"]
+    assert found.notes == ("log.jsonl: 1 lines hold no decision and are passed over (line 2)",)
+
+
+def test_fields_of_later_versions_are_passed_over_and_missing_ones_have_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(json.dumps({"clip_id": "a.mp4", "state": "unsure", "colour": "red", "why": {"mood": 1}}) + "\n")
+    (found,) = read_decisions(path).log
+    assert (found.clip_id, found.state, found.why, found.undoes) == ("a.mp4", State.UNSURE, Why(), "")
+
+
+def test_what_was_sent_twice_counts_once(tmp_path: Path) -> None:
+    log, decision = DecisionLog(tmp_path / "log.jsonl"), said("a.mp4", "hog")
+    log.append([decision])
+    log.append([decision])
+    assert log.read().log == (decision,)
+
+
+def test_two_writers_and_a_kill_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), user], stdout=subprocess.PIPE, text=True)
+        for user in ("ann", "bob")
+    ]
+    said_so = []
+    for writer in writers:
+        assert writer.stdout is not None
+        for _ in range(20):
+            writer.stdout.readline()
+        os.kill(writer.pid, signal.SIGKILL)
+        said_so.append(20 + len([line for line in writer.stdout.read().split("\n")[:-1] if line]))
+        writer.wait()
+        writer.stdout.close()
+    found = read_decisions(path)
+    assert len(found.notes) <= 1
+    for user, acknowledged in zip(("ann", "bob"), said_so, strict=True):
+        kept = [each.clip_id for each in found.log if each.user == user]
+        assert kept == [f"{number}.mp4" for number in range(len(kept))]
+        assert acknowledged <= len(kept) <= acknowledged + 1
+
+
+def test_a_disk_that_refuses_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DecisionError, match=r"the decision could not be written .* name another file with --decisions"):
+        DecisionLog(tmp_path).append([said("a.mp4", "hog")])
+    with pytest.raises(DecisionError, match="cannot be read"):
+        read_decisions(tmp_path)
+
+
+def test_the_log_lies_beside_the_store() -> None:
+    assert default_log(Path("/cards/2026.v1")) == Path("/cards/2026.v1.decisions.jsonl")
+
+
+def test_labels_are_derived() -> None:
+    log = [said("a.mp4", "hog"), said("b.mp4"), said("c.mp4", "lion", "hog"), said("d.mp4", state=State.UNSURE)]
+    frame = Decisions(log=tuple(log)).labels()
+    assert frame.to_dict("list") == {
+        "filename": ["a.mp4", "b.mp4", "c.mp4"],
+        "blank": [0, 1, 0],
+        "hog": [1, 0, 1],
+        "lion": [0, 0, 1],
+    }
+    assert [*Decisions(log=tuple(log)).labels(["lion", "Empty"])] == ["filename", "lion", "Empty", "hog"]
+    assert Decisions(log=tuple(log)).labels(["lion", "Empty"])["Empty"].tolist() == [0, 1, 0]
+
+
+def test_labels_with_decisions_in_place_of_them_and_beside_them() -> None:
+    decisions = Decisions(
+        log=(
+            said("a.mp4", "hog", "lion"),
+            said("b.mp4", "hog"),  # as it was
+            said("c.mp4", state=State.UNSURE),
+            said("d.mp4"),
+            said("e.mp4", state=State.SKIPPED),
+            said("f.mp4", "hog"),
+        )
+    )
+    labels, notes = decide_labels(LABELS, decisions, "log.jsonl", ["d.mp4", "e.mp4"], {})
+    assert (labels.ids, labels.classes) == (("a.mp4", "b.mp4", "d.mp4"), ("blank", "hog", "lion"))
+    assert labels.values.tolist() == [[0, 1, 1], [0, 1, 0], [1, 0, 0]]
+    assert notes == [
+        "log.jsonl: 1 labels corrected, 1 clips added, 1 left out as unsure",
+        "log.jsonl: 'lion': new classes, which clips that nobody decided again are taken not to show",
+        "log.jsonl: 1 clips that were decided are not in the store: 'f.mp4'",
+    ]
+
+
+def test_a_clip_that_was_decided_needs_a_site_where_labels_have_them() -> None:
+    labels = LABELS.with_sites(dict.fromkeys(LABELS.ids, "s"), "sites.csv")
+    decisions = Decisions(log=(said("d.mp4", "hog"),))
+    kept, _ = decide_labels(labels, decisions, "log.jsonl", ["d.mp4"], {"d.mp4": "t"})
+    assert kept.sites == ("s", "s", "s", "t")
+    with pytest.raises(DecisionError, match=r"log.jsonl: 1 clips that were decided have no site: 'd.mp4'"):
+        decide_labels(labels, decisions, "log.jsonl", ["d.mp4"], {})
+
+
+def test_a_log_takes_the_place_of_a_table_of_corrections(tmp_path: Path) -> None:
+    log, table = DecisionLog(tmp_path / "log.jsonl"), tmp_path / "checked.csv"
+    log.append([said("a.mp4", "hog"), said("d.mp4", "hog")])
+    table.write_text("filename,correct\nd.mp4,blank\n")
+    labels, _ = correct_labels(LABELS, [log.path, table], known=["d.mp4"])
+    assert labels.values.tolist() == [[0, 1], [0, 1], [0, 1], [1, 0]]
+    with pytest.raises(LabelError, match="have no label to correct"):
+        correct_labels(LABELS, [table, log.path], known=["d.mp4"])

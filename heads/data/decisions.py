@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class Decision:
         seen: the probability of each class that was shown with the clip; None if none was.
         why: why the clip was shown.
         id: tells it from all others.
+        action: the key press that it came from, where that said something of several clips at once; "" for its own.
         undoes: the decision that this one takes back; of one that undoes another, this is to do it again. "" for none.
 
     Example:
@@ -83,6 +85,7 @@ class Decision:
     seen: Mapping[str, float] | None = None
     why: Why = Why()
     id: str = field(default_factory=lambda: secrets.token_hex(8))
+    action: str = ""
     undoes: str = ""
 
     @property
@@ -115,6 +118,7 @@ class Decision:
             seen=_probabilities(found.get("seen")),
             why=_why(why if isinstance(why, dict) else {}),
             id=str(found.get("id", "")),
+            action=str(found.get("action", "")),
             undoes=str(found.get("undoes") or ""),
         )
 
@@ -152,6 +156,33 @@ class Decisions:
             else:
                 found.append(decision)
         return found[::-1]
+
+    def to_take_back(self, user: str) -> list[Decision]:
+        """The decisions of somebody's last key press that he has not taken back; none if there is none."""
+        done, _ = self._actions(user)
+        return done[-1] if done else []
+
+    def to_do_again(self, user: str) -> list[Decision]:
+        """The taking back that somebody did last, and may take back; none if he has decided something since."""
+        _, undone = self._actions(user)
+        return undone[-1][0] if undone else []
+
+    def _actions(self, user: str) -> tuple[list[list[Decision]], list[tuple[list[Decision], list[Decision]]]]:
+        """What somebody did and has not taken back, and what he took back, each with what it had been."""
+        own = (each for each in self.log if each.user == user)
+        done: list[list[Decision]] = []
+        undone: list[tuple[list[Decision], list[Decision]]] = []
+        for _, together in groupby(own, key=lambda each: each.action or each.id):
+            action = list(together)
+            targets = {each.undoes for each in action}
+            if targets == {""}:
+                done.append(action)
+                undone.clear()
+            elif undone and targets & {each.id for each in undone[-1][0]}:
+                done.append(undone.pop()[1])
+            elif done and targets & {each.id for each in done[-1]}:
+                undone.append((action, done.pop()))
+        return done, undone
 
     @property
     def standing(self) -> dict[str, Decision]:

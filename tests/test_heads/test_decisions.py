@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ LABELS = LabelTable(
 )
 _WRITER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from heads.data.decisions import Decision, DecisionLog, State
 log = DecisionLog(Path(sys.argv[1]))
@@ -87,6 +89,38 @@ def test_the_last_word_on_a_clip_counts_and_undo_and_redo_have_no_end() -> None:
     assert standing(first, second, undo, undo_first, redo_first, redo) == {"a.mp4": ("lion",)}
     again = said("a.mp4", "hog", undoes=redo.id)
     assert standing(first, second, undo, undo_first, redo_first, redo, again) == {"a.mp4": ("hog",)}
+
+
+def test_what_can_be_taken_back_and_done_again_is_read_from_the_log() -> None:
+    log: list[Decision] = []
+
+    def tell() -> tuple[list[str], list[str]]:
+        found = Decisions(log=tuple(log))
+        return [each.clip_id for each in found.to_take_back("ann")], [each.clip_id for each in found.to_do_again("ann")]
+
+    def undo() -> None:
+        log.extend(said(each.clip_id, undoes=each.id) for each in Decisions(log=tuple(log)).to_take_back("ann"))
+
+    def redo() -> None:
+        log.extend(said(each.clip_id, undoes=each.id) for each in Decisions(log=tuple(log)).to_do_again("ann"))
+
+    log += [said("a.mp4"), said("x.mp4", user="bob"), said("b.mp4"), said("c.mp4")]
+    log[2:] = [replace(each, action="event") for each in log[2:]]
+    assert tell() == (["b.mp4", "c.mp4"], [])
+    log += [replace(said(each.clip_id, undoes=each.id), action="undo") for each in log[2:]]
+    assert tell() == (["a.mp4"], ["b.mp4", "c.mp4"])
+    undo()
+    assert tell() == ([], ["a.mp4"])
+    redo()
+    assert tell() == (["a.mp4"], ["b.mp4", "c.mp4"])
+    undo()
+    redo()
+    log += [replace(said(each.clip_id, undoes=each.id), action="redo") for each in log[4:6]]
+    assert tell() == (["b.mp4", "c.mp4"], [])
+    assert [*standing(*log)] == ["a.mp4", "x.mp4", "b.mp4", "c.mp4"]
+    undo()
+    log.append(said("d.mp4"))
+    assert tell() == (["d.mp4"], [])
 
 
 def test_skipping_a_clip_takes_no_label_back() -> None:

@@ -234,6 +234,36 @@ Split = Annotated[
         show_default="new sites only",
     ),
 ]
+ReviewRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--run", help="Folder of a run, whose labels and answers are shown.", show_default="none: label from nothing"
+    ),
+]
+DecisionsPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--decisions",
+        metavar="FILE",
+        help="Log of what was decided, which only grows.",
+        show_default="STORE.decisions.jsonl beside the store",
+    ),
+]
+ReviewClips = Annotated[
+    Path | None, typer.Option("--clips", help="Folder of the clips.", show_default="where they were featurized")
+]
+ReviewLabels = Annotated[
+    Path | None,
+    typer.Option("--labels", help="Labels to begin with, as `heads train` takes them.", show_default="the run's"),
+]
+ClassesList = Annotated[
+    Path | None, typer.Option(help="Text file of classes to choose from, one a line.", show_default="the labels'")
+]
+User = Annotated[str | None, typer.Option(help="Whose decisions they are.", show_default="who is logged in")]
+Host = Annotated[
+    str, typer.Option(help="Address to listen on; others than this machine can reach any but the default.")
+]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 for one that is free.", min=0, max=65535)]
 Threshold = Annotated[
     float | None,
     typer.Option(
@@ -420,6 +450,40 @@ def report(run_folder: Run, store: PictureStore = None, videos: Videos = None, v
     from heads.commands import report as command_report
 
     command_report.report(run_folder, store, videos, verbose=verbose)
+
+
+@app.command()
+def review(
+    store: Store,
+    run_folder: ReviewRun = None,
+    clips: ReviewClips = None,
+    decisions: DecisionsPath = None,
+    labels: ReviewLabels = None,
+    classes_list: ClassesList = None,
+    sites: Sites = None,
+    site_pattern: SitePattern = None,
+    id_map: IdMap = None,
+    user: User = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8017,
+) -> None:
+    """Look at clips in the browser and say what they show: a key a label, kept in a log beside the store."""
+    from heads.commands import review as command_review
+
+    command_review.review(
+        store,
+        run_folder,
+        clips=clips,
+        decisions=decisions,
+        labels=labels,
+        classes_list=classes_list,
+        sites=sites,
+        site_pattern=site_pattern,
+        id_map=id_map or (),
+        user=user,
+        host=host,
+        port=port,
+    )
 
 
 @app.command()

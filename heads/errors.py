@@ -65,3 +65,7 @@ class AttendError(HeadsError, ValueError):
 
 class UnweighedError(AttendError):
     """A head gives single frames no weights."""
+
+
+class ReviewError(HeadsError):
+    """The review page cannot be served, or not show what was asked for."""

@@ -265,6 +265,14 @@ class DecisionLog:
                 "another file with --decisions, and decide again"
             ) from error
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file, by which it is seen to have grown; 0 if there is none yet."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
     def read(self) -> Decisions:
         """Every decision; none if there is no file yet."""
         return read_decisions(self.path)

@@ -166,7 +166,7 @@ def _fill(template: str, **values: Any) -> str:
     )
     return environment.get_template(template).render(
         made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        style=Markup(_package_text("style.css")),
+        style=Markup(_package_text("palette.css") + "\n" + _package_text("style.css")),
         script=Markup(_package_text("script.js")),
         **values,
     )

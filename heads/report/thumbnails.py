@@ -16,13 +16,13 @@ _JPEG_QUALITY = 6  # ffmpeg's scale: 2 is best, 31 worst
 _EARLIER_S = 0.002
 
 
-def thumbnails(wanted: Sequence[tuple[Path, float]]) -> list[bytes | None]:
-    """One JPEG for each (video, time in seconds), WIDTH_PX wide at most; None where no frame can be had."""
+def thumbnails(wanted: Sequence[tuple[Path, float]], width_px: int = WIDTH_PX) -> list[bytes | None]:
+    """One JPEG for each (video, time in seconds), `width_px` wide at most; None where no frame can be had."""
     with ThreadPoolExecutor(_THREADS) as threads:
-        return list(threads.map(lambda each: _thumbnail(*each), wanted))
+        return list(threads.map(lambda each: _thumbnail(each[0], each[1], width_px), wanted))
 
 
-def _thumbnail(path: Path, time_s: float) -> bytes | None:
+def _thumbnail(path: Path, time_s: float, width_px: int) -> bytes | None:
     import imageio_ffmpeg
 
     if not path.is_file():
@@ -31,7 +31,7 @@ def _thumbnail(path: Path, time_s: float) -> bytes | None:
     command = [
         *(imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "quiet", "-threads", "1"),
         *(("-ss", f"{start:.3f}") if start else ()),
-        *("-i", str(path), "-frames:v", "1", "-vf", f"scale='min({WIDTH_PX},iw)':-2"),
+        *("-i", str(path), "-frames:v", "1", "-vf", f"scale='min({width_px},iw)':-2"),
         *("-c:v", "mjpeg", "-q:v", str(_JPEG_QUALITY), "-f", "image2pipe", "pipe:1"),
     ]
     try:

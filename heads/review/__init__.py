@@ -1,0 +1,1 @@
+"""Looking at clips and saying what they show: a local page, and the server behind it."""

@@ -1,0 +1,239 @@
+"""The addresses of the review page, and what each answers."""
+
+import struct
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from heads.data.decisions import Decision
+from heads.errors import ReviewError
+from heads.review.desk import Desk, Said, user_named
+from heads.review.films import FORMS, Films, media_type, plays_as_it_is
+from heads.review.flipbook import Flipbook, Flipbooks
+from heads.review.moments import Moment, MomentFinder
+from heads.review.queues import QUEUES, Queued, make_queue
+from store.errors import TraplineError
+
+_QUEUE_CLIPS = 100
+_MOST_QUEUE_CLIPS = 1000
+_KEPT = {"cache-control": "private, max-age=3600"}
+
+
+class Review:
+    """Answers the page.
+
+    Args:
+        desk: clips and decisions.
+        films: clips as films.
+        user: who is taken to be there until the page says otherwise.
+        title: of the page.
+    """
+
+    def __init__(self, desk: Desk, films: Films, *, user: str, title: str) -> None:
+        self._desk, self._films, self._user, self._title = desk, films, user, title
+        self._moments, self._books = MomentFinder(desk.collection.store), Flipbooks()
+        self.app = Starlette(
+            routes=[
+                Route("/", self._page),
+                Route("/review.js", self._script),
+                Route("/review.css", self._style),
+                Route("/favicon.ico", self._icon),
+                Route("/api/start", self._start),
+                Route("/api/queue", self._queue),
+                Route("/api/news", self._news),
+                Route("/api/decide", self._decide, methods=["POST"]),
+                Route("/api/undo", self._undo, methods=["POST"]),
+                Route("/api/redo", self._redo, methods=["POST"]),
+                Route("/api/labels.csv", self._labels),
+                Route("/clip/{key}", self._clip),
+                Route("/clip/{key}/visit", self._visit),
+                Route("/clip/{key}/frames", self._frames),
+                Route("/clip/{key}/picture.jpg", self._picture),
+                Route("/clip/{key}/film", self._film),
+            ],
+            exception_handlers={TraplineError: _refuse},
+        )
+
+    def _page(self, _: Request) -> Response:
+        template = Environment(autoescape=True).from_string(_resource("page.html"))
+        return HTMLResponse(template.render(title=self._title, user=self._user))
+
+    def _script(self, _: Request) -> Response:
+        return Response(_resource("review.js"), media_type="text/javascript")
+
+    def _style(self, _: Request) -> Response:
+        return Response(f"{_resource('palette.css', 'heads.report')}\n{_resource('review.css')}", media_type="text/css")
+
+    def _icon(self, _: Request) -> Response:
+        return Response(status_code=204)
+
+    def _start(self, _: Request) -> Response:
+        self._desk.refresh()
+        return JSONResponse(
+            {
+                "user": self._user,
+                "classes": self._desk.classes(),
+                "queues": [{"name": name, "title": each.title} for name, each in QUEUES.items()],
+                "has_run": self._desk.collection.predictions is not None,
+                "has_alike": False,
+                **self._numbers(),
+            }
+        )
+
+    def _queue(self, request: Request) -> Response:
+        count = min(_number(request, "count", _QUEUE_CLIPS), _MOST_QUEUE_CLIPS)
+        name = request.query_params.get("name", "order")
+        self._desk.refresh()
+        queued = make_queue(self._desk, name, count)
+        return JSONResponse({"clips": [self._queued(each, name) for each in queued], **self._numbers()})
+
+    def _queued(self, each: Queued, name: str) -> dict[str, Any]:
+        why = {"strategy": each.strategy or name, "reason": each.reason, "random": each.is_random}
+        return {**self._desk.clip(each.clip_id), "why": why}
+
+    def _news(self, request: Request) -> Response:
+        """What was decided of clips since the page had seen so many decisions."""
+        self._desk.refresh()
+        return JSONResponse(self._since(_number(request, "since", 0)))
+
+    async def _decide(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        said = Said.from_json(await _json(request))
+        return JSONResponse(self._changed(await run_in_threadpool(self._desk.decide, said)))
+
+    async def _undo(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        user = user_named((await _json(request)).get("user"))
+        return JSONResponse(self._changed(await run_in_threadpool(self._desk.take_back, user)))
+
+    async def _redo(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        user = user_named((await _json(request)).get("user"))
+        return JSONResponse(self._changed(await run_in_threadpool(self._desk.do_again, user)))
+
+    def _labels(self, _: Request) -> Response:
+        self._desk.refresh()
+        text = self._desk.decisions.labels(self._desk.collection.classes).to_csv(index=False, lineterminator="\n")
+        return Response(
+            text, media_type="text/csv", headers={"content-disposition": 'attachment; filename="labels.csv"'}
+        )
+
+    def _clip(self, request: Request) -> Response:
+        clip_id = self._clip_id(request)
+        facts = self._desk.collection.facts.loc[clip_id].to_dict()
+        moments = self._moments.find(clip_id)
+        problem = "" if moments else f"The store holds no frame of it: {facts['reason'] or 'it was not featurized'}."
+        try:
+            self._desk.collection.file_of(clip_id)
+        except ReviewError as error:
+            problem = str(error)
+        return JSONResponse(
+            {
+                "moments": [each.to_json() for each in moments],
+                "width": int(facts["width"]),
+                "height": int(facts["height"]),
+                "plays": plays_as_it_is(str(facts["container"]), str(facts["codec"])),
+                "problem": problem,
+            }
+        )
+
+    def _visit(self, request: Request) -> Response:
+        clips = self._desk.collection.visit_of(self._clip_id(request))
+        return JSONResponse(
+            {"clips": [self._queued(Queued(clip_id=each, reason="of the same visit"), "visit") for each in clips]}
+        )
+
+    def _frames(self, request: Request) -> Response:
+        book, _ = self._book(request)
+        return StreamingResponse(_packed(book), media_type="application/octet-stream", headers=_KEPT)
+
+    def _picture(self, request: Request) -> Response:
+        """One frame, small: the one in which most moves."""
+        from heads.report.thumbnails import thumbnails
+
+        clip_id = self._clip_id(request)
+        moments = self._moments.find(clip_id)
+        if not moments:
+            raise ReviewError("the store holds no frame of this clip")
+        best = max(moments, key=lambda each: each.energy)
+        (jpeg,) = thumbnails([(self._desk.collection.file_of(clip_id), best.time_s)])
+        if jpeg is None:
+            raise ReviewError("no picture can be had of this clip")
+        return Response(jpeg, media_type="image/jpeg", headers=_KEPT)
+
+    def _film(self, request: Request) -> Response:
+        clip_id, form = self._clip_id(request), request.query_params.get("as", "own")
+        path = self._desk.collection.file_of(clip_id)
+        if form != "own":
+            if form not in FORMS:
+                raise ReviewError(f"there is no film as '{form}'")
+            path = self._films.get(path, str(self._desk.collection.facts.at[clip_id, "fingerprint"]), form)
+        return FileResponse(path, media_type=media_type(path), headers=_KEPT, content_disposition_type="inline")
+
+    def _book(self, request: Request) -> tuple[Flipbook, tuple[Moment, ...]]:
+        clip_id = self._clip_id(request)
+        path, moments = self._desk.collection.file_of(clip_id), self._moments.find(clip_id)
+        version = str(self._desk.collection.facts.at[clip_id, "fingerprint"])
+        return self._books.get(path, [each.time_s for each in moments], version), moments
+
+    def _clip_id(self, request: Request) -> str:
+        return self._desk.collection.clip_of(request.path_params["key"])
+
+    def _changed(self, decisions: list[Decision]) -> dict[str, Any]:
+        return {"clips": [self._desk.clip(each.clip_id) for each in decisions], **self._numbers()}
+
+    def _since(self, number: int) -> dict[str, Any]:
+        changed = dict.fromkeys(each.clip_id for each in self._desk.decisions.log[number:])
+        known = self._desk.collection.facts.index
+        return {"clips": [self._desk.clip(each) for each in changed if each in known], **self._numbers()}
+
+    def _numbers(self) -> dict[str, Any]:
+        decisions = self._desk.decisions
+        return {
+            "clips_in_all": len(self._desk.collection.facts),
+            "decided": len(self._desk.standing),
+            "conflicts": len(decisions.conflicts),
+            "log": len(decisions.log),
+            "notes": list(decisions.notes),
+        }
+
+
+def _packed(book: Flipbook) -> Iterator[bytes]:
+    """The pictures of a flipbook as they come, each behind its place and its size, four bytes each."""
+    sent = 0
+    while more := book.after(sent):
+        for place, jpeg in more:
+            yield struct.pack(">II", place, len(jpeg)) + jpeg
+        sent += len(more)
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    try:
+        found = await request.json()
+    except ValueError as error:
+        raise ReviewError("that is no JSON") from error
+    if not isinstance(found, dict):
+        raise ReviewError("an object was expected")
+    return found
+
+
+def _number(request: Request, name: str, usual: int) -> int:
+    text = request.query_params.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 10 else usual
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=400)
+
+
+def _resource(name: str, room: str = "heads.review") -> str:
+    return resources.files(room).joinpath(name).read_text(encoding="utf-8")

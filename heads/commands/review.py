@@ -15,6 +15,7 @@ from heads.data.tables import tidy
 from heads.errors import ReviewError
 from heads.review.collection import Collection, without_blank
 from heads.review.desk import Desk
+from heads.review.spoke import Speaker
 from heads.review.visits import find_visits
 from heads.run import BLEND, RunDirectory
 from store import FeatureStore
@@ -44,7 +45,7 @@ def review(
     try:
         from heads.review.app import Review
         from heads.review.films import Films, default_folder
-        from heads.review.server import serve
+        from heads.review.server import ReviewServer
     except ModuleNotFoundError as error:
         raise ReviewError(
             f"the review page needs the package {error.name}, which is not installed; run "
@@ -71,8 +72,8 @@ def review(
         console.print(sentence, highlight=False, soft_wrap=True)
     console.print(f"decisions are kept in {log.path}", highlight=False, soft_wrap=True)
     name = (run_folder or store_root).absolute().name
-    page = Review(desk, Films(default_folder()), user=user or _login(), title=name)
-    serve(page, host=host, port=port, say=lambda sentence: print(sentence, flush=True))
+    page = Review(desk, Films(default_folder()), Speaker(run, store), user=user or _login(), title=name)
+    ReviewServer(page, host=host, port=port, say=lambda sentence: print(sentence, flush=True)).run()
 
 
 def gather(

@@ -18,6 +18,7 @@ from heads.review.films import FORMS, Films, media_type, plays_as_it_is
 from heads.review.flipbook import Flipbook, Flipbooks
 from heads.review.moments import Moment, MomentFinder
 from heads.review.queues import QUEUES, Queued, make_queue
+from heads.review.spoke import Speaker
 from store.errors import TraplineError
 
 _QUEUE_CLIPS = 100
@@ -31,12 +32,14 @@ class Review:
     Args:
         desk: clips and decisions.
         films: clips as films.
+        speaker: says which frames counted.
         user: who is taken to be there until the page says otherwise.
         title: of the page.
     """
 
-    def __init__(self, desk: Desk, films: Films, *, user: str, title: str) -> None:
+    def __init__(self, desk: Desk, films: Films, speaker: Speaker, *, user: str, title: str) -> None:
         self._desk, self._films, self._user, self._title = desk, films, user, title
+        self._speaker = speaker
         self._moments, self._books = MomentFinder(desk.collection.store), Flipbooks()
         self.app = Starlette(
             routes=[
@@ -54,6 +57,7 @@ class Review:
                 Route("/clip/{key}", self._clip),
                 Route("/clip/{key}/visit", self._visit),
                 Route("/clip/{key}/frames", self._frames),
+                Route("/clip/{key}/spoke", self._spoke),
                 Route("/clip/{key}/picture.jpg", self._picture),
                 Route("/clip/{key}/film", self._film),
             ],
@@ -91,6 +95,7 @@ class Review:
         name = request.query_params.get("name", "order")
         self._desk.refresh()
         queued = make_queue(self._desk, name, count)
+        self._speaker.prepare([each.clip_id for each in queued])
         return JSONResponse({"clips": [self._queued(each, name) for each in queued], **self._numbers()})
 
     def _queued(self, each: Queued, name: str) -> dict[str, Any]:
@@ -155,6 +160,11 @@ class Review:
     def _frames(self, request: Request) -> Response:
         book, _ = self._book(request)
         return StreamingResponse(_packed(book), media_type="application/octet-stream", headers=_KEPT)
+
+    def _spoke(self, request: Request) -> Response:
+        clip_id = self._clip_id(request)
+        times_s = [each.time_s for each in self._moments.find(clip_id)]
+        return JSONResponse({"weights": self._speaker.weights(clip_id, times_s)})
 
     def _picture(self, request: Request) -> Response:
         """One frame, small: the one in which most moves."""

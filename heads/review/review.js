@@ -76,7 +76,10 @@ class Book {
     try {
       this.facts = await ask(`/clip/${this.key}`);
       this.problem = this.facts.problem;
-      if (!this.problem) await this.read();
+      if (!this.problem) {
+        if (state.hasRun) this.listen();
+        await this.read();
+      }
       if (!this.problem && !this.blobs.some(Boolean)) this.problem = "No frame of this clip can be decoded.";
     } catch (error) {
       this.problem = error.message;
@@ -84,6 +87,14 @@ class Book {
     }
     this.hasFirst();
     if (clip()?.key === this.key) drawClip();
+  }
+
+  /* Which frames the models' answer came from; until that is known, motion says what counts. */
+  async listen() {
+    try {
+      this.spoke = (await ask(`/clip/${this.key}/spoke`)).weights;
+      if (clip()?.key === this.key) drawFrame();
+    } catch { /* it is not needed */ }
   }
 
   async read() {
@@ -729,7 +740,7 @@ async function news() {
 async function start() {
   const facts = await ask("/api/start");
   state.classes = facts.classes;
-  state.hasAlike = facts.has_alike;
+  [state.hasAlike, state.hasRun] = [facts.has_alike, facts.has_run];
   state.numbers = facts;
   page.user.value = remembered("user", facts.user);
   page.queue.replaceChildren(...facts.queues.map((each) => make("option", each.title, { value: each.name })));

@@ -28,11 +28,21 @@ _FLAGS = (
     "--remote-debugging-pipe",
 )  # fmt: skip
 # Chromium takes its commands from the third file and answers on the fourth.
-_START = "import os, sys; r, w = map(int, sys.argv[1:3]); os.dup2(r, 3); os.dup2(w, 4); os.execv(sys.argv[3], sys.argv[3:])"
+_START = (
+    "import os, sys; r, w = map(int, sys.argv[1:3]); os.dup2(r, 3); os.dup2(w, 4); os.execv(sys.argv[3], sys.argv[3:])"
+)
 _FAR = 64
 _ANSWER_S = 60.0
 _CODES = {" ": "Space", "/": "Slash", ".": "Period"}
-_NUMBERS = {"Enter": 13, "Escape": 27, "Backspace": 8, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+_NUMBERS = {
+    "Enter": 13,
+    "Escape": 27,
+    "Backspace": 8,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
 _CTRL, _SHIFT = 2, 8
 
 
@@ -122,7 +132,9 @@ class Browser:
                 if found:
                     return found
             if time.monotonic() > end:
-                raise TimeoutError(f"{expression} did not come true; the page says {self.look('document.body.innerText')}")
+                raise TimeoutError(
+                    f"{expression} did not come true; the page says {self.look('document.body.innerText')}"
+                )
             time.sleep(0.01)
 
     def press(self, key: str, *, ctrl: bool = False, shift: bool = False) -> None:
@@ -132,7 +144,12 @@ class Browser:
         facts: dict[str, Any] = {"key": key, "code": code, "windowsVirtualKeyCode": number}
         facts["modifiers"] = _CTRL * ctrl + _SHIFT * shift
         text = "\r" if key == "Enter" else key if len(key) == 1 and not ctrl else ""
-        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **facts, **({"text": text} if text else {}))
+        self.call(
+            "Input.dispatchKeyEvent",
+            type="keyDown" if text else "rawKeyDown",
+            **facts,
+            **({"text": text} if text else {}),
+        )
         self.call("Input.dispatchKeyEvent", type="keyUp", **facts)
 
     def click(self, selector: str) -> None:

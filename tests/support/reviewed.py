@@ -4,7 +4,7 @@ import contextlib
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,12 @@ class Visitor:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, *, run: RunDirectory | None = None, labels: Path | None = None, **films: Any
+    folder: Path,
+    *,
+    run: RunDirectory | None = None,
+    labels: Path | None = None,
+    classes: Sequence[str] = CLASSES,
+    **films: Any,
 ) -> Iterator[Visitor]:
     """The collection in `folder`, served for as long as the block lasts, to somebody who has not come in yet."""
     store = FeatureStore.open(folder / "store")
@@ -117,7 +122,7 @@ def serving(
         run,
         videos=folder / "clips",
         labels=labels,
-        classes=CLASSES,
+        classes=classes,
         sites=folder / "sites.csv",
         site_pattern=None,
         id_map=(),

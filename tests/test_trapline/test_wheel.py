@@ -19,8 +19,10 @@ where = Path(heads.__file__).parents[1]
 assert heads.recipe.load_recipe(None).heads
 for name in ("demo", "third_place"):
     assert heads.recipe.builtin_recipe(name).is_relative_to(where), heads.recipe.builtin_recipe(name)
-for name in ("template.html", "style.css", "script.js"):
+for name in ("template.html", "palette.css", "style.css", "script.js"):
     assert resources.files("heads.report").joinpath(name).is_file(), name
+for name in ("page.html", "review.css", "review.js"):
+    assert resources.files("heads.review").joinpath(name).is_file(), name
 print(where)
 """
 

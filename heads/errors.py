@@ -69,3 +69,7 @@ class UnweighedError(AttendError):
 
 class ReviewError(HeadsError):
     """The review page cannot be served, or not show what was asked for."""
+
+
+class SelectionError(HeadsError, ValueError):
+    """Clips cannot be chosen as was asked."""

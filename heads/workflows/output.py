@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
@@ -17,12 +17,14 @@ from heads.data.class_names import known_class
 from heads.data.matching import IdRule, match_clips, unknown_clips
 from heads.data.tables import TextTable, read_table
 from heads.errors import PredictionError
-from heads.explain.attribution import Moment
-from heads.workflows.predict import NewPredictions
 from store.files import atomic_path
 from store.ids import name_a_few
 
-Frames = Mapping[str, Sequence[Moment]]
+if TYPE_CHECKING:  # these load TensorFlow, which writing a table does not need
+    from heads.explain.attribution import Moment
+    from heads.workflows.predict import NewPredictions
+
+Frames = Mapping[str, Sequence["Moment"]]
 
 
 class OutputFormat(Protocol):
@@ -31,7 +33,7 @@ class OutputFormat(Protocol):
     def missing(self) -> str:
         """What it needs and is not installed, with the remedy, as the end of a sentence; "" if nothing is missing."""
 
-    def write(self, path: Path, new: NewPredictions, template: TextTable | None, frames: Frames | None) -> None:
+    def write(self, path: Path, new: "NewPredictions", template: TextTable | None, frames: Frames | None) -> None:
         """Write predictions to `path`, a temporary file with the ending of the format.
 
         Args:
@@ -52,7 +54,7 @@ class _Table(ABC):
     def missing(self) -> str:
         return ""
 
-    def write(self, path: Path, new: NewPredictions, template: TextTable | None, frames: Frames | None) -> None:
+    def write(self, path: Path, new: "NewPredictions", template: TextTable | None, frames: Frames | None) -> None:
         self.save(prediction_table(new, template, frames), path)
 
     @abstractmethod
@@ -86,7 +88,7 @@ OUTPUT_FORMATS: Mapping[str, OutputFormat] = MappingProxyType({".csv": Csv(), ".
 
 
 def write_predictions(
-    path: Path, new: NewPredictions, template: TextTable | None = None, frames: Frames | None = None
+    path: Path, new: "NewPredictions", template: TextTable | None = None, frames: Frames | None = None
 ) -> None:
     """Write predictions in the format that the ending of `path` names.
 
@@ -173,7 +175,7 @@ def clips_of_template(template: TextTable, known: Iterable[str], rules: Sequence
     return WantedClips(ids=tuple(ids), notes=matches.notes)
 
 
-def prediction_table(new: NewPredictions, template: TextTable | None, frames: Frames | None) -> pd.DataFrame:
+def prediction_table(new: "NewPredictions", template: TextTable | None, frames: Frames | None) -> pd.DataFrame:
     """Predictions as rows and columns.
 
     Without a template the columns are `clip_id`, `status`, `origin` and one a class. With one, they are the template's,

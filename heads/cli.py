@@ -300,6 +300,41 @@ Findings = Annotated[
     ),
 ]
 Template = Annotated[Path | None, typer.Option(help="CSV whose clips and columns to write, in its order.")]
+QueueRun = Annotated[
+    Path | None,
+    typer.Option("--run", help="Blended run whose models are asked.", show_default="none: label from nothing"),
+]
+Strategy = Annotated[
+    str,
+    typer.Option(
+        help="next, doubt, suspects, blanks, class, neighbours or random; docs/queues.md says what each does."
+    ),
+]
+QueueCount = Annotated[int, typer.Option("--count", min=1, help="How many clips, at most.")]
+QueueOut = Annotated[
+    Path | None,
+    typer.Option("--out", help="Table of the clips to write, with the reason of each.", show_default="none"),
+]
+ClassName = Annotated[
+    str | None, typer.Option("--class", help="The class that --strategy class goes through.", show_default="none")
+]
+LikeClip = Annotated[
+    str | None, typer.Option("--clip", help="The clip that --strategy neighbours looks for.", show_default="none")
+]
+QueueLabels = Annotated[
+    Path | None,
+    typer.Option("--labels", help="Labels that are known, in any form.", show_default="the run's, if there is one"),
+]
+DecisionsFile = Annotated[
+    Path | None,
+    typer.Option("--decisions", help="Log of what people decided.", show_default="STORE.decisions.jsonl"),
+]
+QueueSites = Annotated[Path | None, typer.Option("--sites", help="CSV of filename,site.", show_default="the run's")]
+QueueSeed = Annotated[int, typer.Option("--seed", help="Of what is left to chance, but for clips drawn by chance.")]
+SimilarClips = Annotated[list[str], typer.Argument(metavar="CLIP...", help="Ids of clips of the store.")]
+SimilarCount = Annotated[int, typer.Option("--count", min=1, help="How many clips to find.")]
+SimilarOut = Annotated[Path | None, typer.Option("--out", help="Table to write.", show_default="none")]
+OtherSites = Annotated[bool, typer.Option("--other-sites", help="Leave out clips of the same sites.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk.")]
 
@@ -634,3 +669,77 @@ def attend(
         from heads.commands import attend as command_attend
 
     command_attend.show(run_folder, store, clip, head=head, as_json=as_json)
+
+
+@app.command()
+def queue(
+    store: Store,
+    run_folder: QueueRun = None,
+    strategy: Strategy = "next",
+    count: QueueCount = 100,
+    out: QueueOut = None,
+    class_name: ClassName = None,
+    clip: LikeClip = None,
+    labels: QueueLabels = None,
+    decisions: DecisionsFile = None,
+    sites: QueueSites = None,
+    site_pattern: SitePattern = None,
+    id_map: IdMap = None,
+    features: Features = None,
+    seed: QueueSeed = 0,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Choose the clips that a person should look at next, each with the reason, and say how far labelling has come."""
+    with native_chatter(shown=verbose):
+        from heads.commands import queue as command_queue
+
+    command_queue.queue(
+        store,
+        run_folder,
+        strategy=strategy,
+        count=count,
+        out=out,
+        class_name=class_name,
+        clip=clip,
+        labels=labels,
+        decisions=decisions,
+        sites=sites,
+        site_pattern=site_pattern,
+        id_map=id_map or (),
+        features=features or (),
+        seed=seed,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def similar(
+    clips: SimilarClips,
+    store: Store,
+    count: SimilarCount = 20,
+    run_folder: QueueRun = None,
+    sites: QueueSites = None,
+    site_pattern: SitePattern = None,
+    other_sites: OtherSites = False,
+    id_map: IdMap = None,
+    features: Features = None,
+    out: SimilarOut = None,
+    as_json: Json = False,
+) -> None:
+    """Find the clips of a store that look most like some, wherever they were taken; exact, over all of them."""
+    from heads.commands import similar as command_similar
+
+    command_similar.similar(
+        store,
+        clips,
+        count=count,
+        run_folder=run_folder,
+        sites=sites,
+        site_pattern=site_pattern,
+        other_sites=other_sites,
+        id_map=id_map or (),
+        features=features or (),
+        out=out,
+        as_json=as_json,
+    )

@@ -9,7 +9,7 @@ from heads.selection.batch import Batch, Rules
 from heads.selection.by_chance import draw, queued_at_random
 from heads.selection.pool import Pool
 from heads.selection.queued import Pick, QueuedClip, Request
-from heads.selection.teaching import disputed, new, rare, suspect, unsure
+from heads.selection.teaching import new, rare, suspect, unsure
 from heads.selection.typical import typical
 
 RANDOM_SHARE = 0.1
@@ -33,10 +33,9 @@ class Part:
 START: tuple[Part, ...] = (Part(name="typical", share=1.0, propose=typical),)
 LATER = (
     Part(name="suspect", share=0.1, propose=suspect),
-    Part(name="rare", share=0.25, propose=rare),
+    Part(name="rare", share=0.3, propose=rare),
     Part(name="new", share=0.15, propose=new),
-    Part(name="disputed", share=0.2, propose=disputed),
-    Part(name="unsure", share=0.3, propose=unsure),
+    Part(name="unsure", share=0.45, propose=unsure),
 )
 
 

@@ -34,7 +34,6 @@ class Pool:
         drawn: (N,) bool, whether the clip was shown to a person because chance had chosen it.
         probabilities: (N, C) float64 of models that have not learned from the clip; None before the first run.
         thresholds: (C,) the probability from which on each class is taken to be there; one half each if None.
-        committee: (M) arrays (N, C) of what single models say; empty if that is not known.
         known: (N, C) bool, whether the models that were asked about the clip ever saw the class; all if None.
 
     Example:
@@ -56,7 +55,6 @@ class Pool:
     times: NDArray[np.datetime64] | None = None
     probabilities: NDArray[np.float64] | None = None
     thresholds: NDArray[np.float64] | None = None
-    committee: tuple[NDArray[np.float64], ...] = ()
     known: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:

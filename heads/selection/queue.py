@@ -6,7 +6,9 @@ from types import MappingProxyType
 
 from heads.errors import SelectionError
 from heads.selection.by_chance import random_queue
+from heads.selection.doubt import doubt_queue
 from heads.selection.next_batch import next_queue
+from heads.selection.piles import blanks_queue, class_queue, neighbours_queue, suspects_queue
 from heads.selection.pool import Pool
 from heads.selection.queued import QueuedClip, Request
 
@@ -29,6 +31,11 @@ class Strategy:
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
     {
         "next": Strategy(summary="what teaches the models most, a tenth of it by chance", make=next_queue),
+        "doubt": Strategy(summary="what removes most doubt about species by site and week", make=doubt_queue),
+        "suspects": Strategy(summary="labels that the models do not believe", make=suspects_queue),
+        "blanks": Strategy(summary="likely blanks, site by site", make=blanks_queue),
+        "class": Strategy(summary="one class over its whole range of confidence", make=class_queue, about="class"),
+        "neighbours": Strategy(summary="clips that look like one", make=neighbours_queue, about="clip"),
         "random": Strategy(summary="by chance, to judge the whole collection by", make=random_queue),
     }
 )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.labels import BLANK
-from heads.evaluation.review import jensen_shannon, suspect_labels
+from heads.evaluation.review import suspect_labels
 from heads.selection.clusters import distance_to, spread_out
 from heads.selection.pool import Pool
 from heads.selection.queued import Pick
@@ -39,22 +39,6 @@ def unsure(pool: Pool, count: int, rng: np.random.Generator) -> Iterator[Pick]:
             score=-float(margins[row, column]),
             reason=f"the models cannot decide whether it shows {pool.classes[column]} "
             f"(probability {probabilities[row, column]:.2f})",
-        )
-
-
-def disputed(pool: Pool, count: int, rng: np.random.Generator) -> Iterator[Pick]:
-    """Clips on which the models contradict each other most; none without several models."""
-    if len(pool.committee) < 2:
-        return
-    rows = np.flatnonzero(pool.open)
-    apart = jensen_shannon([each[rows] for each in pool.committee])
-    for place in np.argsort(-apart, kind="stable").tolist():
-        column = int(np.ptp(np.stack([each[rows[place]] for each in pool.committee]), axis=0).argmax())
-        said = [float(each[rows[place], column]) for each in pool.committee]
-        yield Pick(
-            row=int(rows[place]),
-            score=float(apart[place]),
-            reason=f"the models contradict each other: {pool.classes[column]} has {min(said):.2f} to {max(said):.2f}",
         )
 
 
@@ -97,11 +81,13 @@ def new(pool: Pool, count: int, rng: np.random.Generator) -> Iterator[Pick]:
 
 def suspect(pool: Pool, count: int, rng: np.random.Generator) -> Iterator[Pick]:
     """Labelled clips whose label the models do not believe, the least credible first, but for what a person settled."""
-    rows = np.flatnonzero(pool.labelled & ~pool.reviewed)
+    rows = np.flatnonzero(pool.labelled)  # also those that are settled: what labels usually get is measured on all
     if pool.probabilities is None or not len(rows):
         return
     known = np.ones((len(rows), len(pool.classes)), bool) if pool.known is None else pool.known[rows]
     for found in suspect_labels(pool.labels[rows], pool.probabilities[rows], known):
+        if pool.reviewed[rows[found.clip]]:
+            continue
         labelled = "no class" if found.labelled is None else pool.classes[found.labelled]
         instead = "" if found.instead is None else f", and say {pool.classes[found.instead]}"
         said = 0.0 if found.labelled is None else float(pool.probabilities[rows[found.clip], found.labelled])
@@ -139,7 +125,8 @@ def _gradients(pool: Pool, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     probabilities = _probabilities(pool)[rows]
     said = probabilities >= _thresholds(pool)
     errors = (probabilities - said).astype(np.float32)
-    return np.asarray((errors[:, :, None] * pool.embedding[rows][:, None, :]).reshape(len(rows), -1))
+    gradients = errors[:, :, None] * pool.embedding[rows][:, None, :]
+    return np.asarray(gradients.reshape(len(rows), gradients.shape[1] * gradients.shape[2]))
 
 
 def _by_probability(pool: Pool, column: int) -> Iterator[Pick]:

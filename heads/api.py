@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -72,7 +72,7 @@ def train(
     time_pattern: str | None = None,
     time_zone: str | None = None,
     event_gap: str | None = None,
-    split_time: bool = False,
+    split: Literal["time", "given"] | None = None,
     progress: bool = True,
 ) -> "Run":
     """Train a recipe's heads over folds; what a stopped run has finished is kept.
@@ -108,7 +108,8 @@ def train(
         time_pattern: how the time stands in clips' paths, such as "%Y%m%d_%H%M%S", instead.
         time_zone: that of capture times that tell none.
         event_gap: clips of a site that begin within this time of each other are one event, such as "30min".
-        split_time: train once more on the past of each site, and score its future.
+        split: "time" to train once more on the past of each site and score its future; "given" to take the parts of the
+            labels' column `split` for folds.
         progress: whether a bar is shown on stderr, or below the notebook's cell.
 
     Returns:
@@ -145,15 +146,16 @@ def train(
             leave_out_copies=leave_out_copies,
             id_map=parse_id_map(id_map),
             mapping=None if mapping is None else Path(mapping),
-            times=replace(timed_by, needed=split_time),
+            times=replace(timed_by, needed=split == "time"),
+            given_split=split == "given",
         )
-    epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata + split_time)
+    epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata + (split == "time"))
     with _bar(epochs, shown=progress) as show:
         listener = StepListener(_warn, show)
         train_heads(job, directory, listener)
         if compare_splits:
             score_on_random_folds(job, directory, listener)
-        if split_time:
+        if split == "time":
             score_on_the_future(job, directory, listener)
         if compare_metadata:
             score_the_other_way(job, directory, listener)

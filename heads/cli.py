@@ -229,9 +229,9 @@ EventGap = Annotated[
 Split = Annotated[
     str | None,
     typer.Option(
-        metavar="time",
-        help="time: train once more on the past of each site, and score its future beside new sites.",
-        show_default="new sites only",
+        metavar="time|given",
+        help="time: score the future of each site too, by models of its past; given: folds are the labels' own split.",
+        show_default="folds keep sites whole",
     ),
 ]
 ReviewRun = Annotated[
@@ -374,8 +374,8 @@ def train(
     """Train the recipe's heads over folds; what a stopped run has finished is kept."""
     if labels is None and like is None:
         raise typer.BadParameter("give --labels, or --like with an earlier run whose labels to take")
-    if split not in (None, "time"):
-        raise typer.BadParameter(f"--split {split}: only time is to be had beside new sites, which are always scored")
+    if split not in (None, "time", "given"):
+        raise typer.BadParameter(f"--split {split}: expected time or given")
     with native_chatter(shown=verbose):
         from heads.commands import train as command_train
         from heads.data.reading.capture_times import read_source
@@ -405,7 +405,7 @@ def train(
         id_map=id_map or (),
         mapping=mapping,
         timed_by=read_source(times, time_pattern, time_zone, event_gap),
-        split_time=split == "time",
+        split=split,
     )
 
 

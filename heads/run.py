@@ -8,7 +8,7 @@ unlabelled.csv          the clips without labels that were learned from, if any,
 heads/<name>/           head.json, fold<k>.keras and epochs.jsonl; state.npz while it is being trained
 oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those of the blend
 frames/<name>.npz       how a head's out-of-fold scores of single frames are spread over each clip, if asked for
-added/<name>/           added.json and new.csv of a model that was brought in from outside
+added/<name>/           added.json and new.csv of a model that was brought in from outside, boxes.csv if it told boxes
 metrics.json blend.json report.html
 classes.csv             what classes are called elsewhere, if that was told
 times.csv events.json   when clips were taken and the event of each, if asked for, and how that was found out
@@ -42,6 +42,7 @@ BLEND = "blend"
 PACKED = "packed.json"  # only in what was unpacked
 CONFIG_VERSION = 1
 _FOLDERS = ("heads", "oof", "frames", "added", "random_split", "time_split", "other_metadata")
+BOX_COLUMNS = ("clip_id", "left", "top", "width", "height", "confidence", "time_s")
 CLIP_COLUMNS = ("clip_id", "source", "status", "reason")
 _TRAIN = "heads train --run {run} ..."
 _BLEND = "heads blend --run {run}"
@@ -381,6 +382,16 @@ class RunDirectory:
         path = self.added_path(name).with_name("new.csv")
         self._require(path, _ADD)
         return read_written(path, model=name)
+
+    def write_added_boxes(self, name: str, boxes: pd.DataFrame) -> None:
+        """Write where a model from outside was surest to see something, with the columns `BOX_COLUMNS`."""
+        self._write_frame(self.added_path(name).with_name("boxes.csv"), boxes[list(BOX_COLUMNS)])
+
+    def read_added_boxes(self) -> pd.DataFrame:
+        """Where models from outside were surest to see something, with the columns `BOX_COLUMNS`, all text."""
+        paths = sorted((self.path / "added").glob("[!.]*/boxes.csv"))
+        tables = [self._frame(path, _ADD, BOX_COLUMNS)[list(BOX_COLUMNS)] for path in paths]
+        return pd.concat(tables) if tables else pd.DataFrame({name: pd.Series(dtype=str) for name in BOX_COLUMNS})
 
     def read_added_facts(self, name: str) -> dict[str, Any]:
         """Where the predictions of a model from outside came from."""

@@ -13,6 +13,7 @@ from heads.data.reading.mapping import read_mapping, write_draft
 from heads.errors import LabelError
 from store.console import print_json, stderr_console, stdout_console
 from store.files import atomic_path
+from store.ids import name_a_few
 
 
 def convert(
@@ -42,6 +43,9 @@ def convert(
     notes = found.notes
     if not any("read as" in note for note in notes):
         notes = (f"{given.name}: read as {about_format(given)}: {counted(len(found.labels.ids), 'clip')}", *notes)
+    if found.parts:
+        parts = name_a_few(sorted(set(found.parts.values())))
+        notes = (*notes, f"{given.name}: a column 'split' with {parts}, which are folds only with --split given")
     for sentence in notes:
         stderr_console().print(sentence, highlight=False, soft_wrap=True)
     if sites_out is not None and not found.sites:

@@ -88,7 +88,7 @@ def _predict(
     if chosen is None:
         write_predictions(out, new, template, frames)
     else:
-        notes = (*notes, *export(out, chosen, options, run, store, new, places, timing))
+        notes = (*notes, *export(out, chosen, options, run, store, new, places, timing, added))
     for sentence in notes:
         stderr_console().print(sentence, highlight=False, soft_wrap=True)
     if findings_path is not None:

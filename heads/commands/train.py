@@ -56,9 +56,10 @@ def train(
     id_map: Sequence[str] = (),
     mapping: Path | None = None,
     timed_by: TimeSource = NO_TIMES,
-    split_time: bool = False,
+    split: str | None = None,
 ) -> None:
     """Train a run, showing progress, and print one line a head."""
+    split_time = split == "time"
     if deterministic:
         be_deterministic()
     given = run_recipe(RunDirectory(like)) if like is not None and recipe_path is None else load_recipe(recipe_path)
@@ -78,6 +79,7 @@ def train(
         id_map=parse_id_map(id_map),
         mapping=mapping,
         times=replace(timed_by, needed=split_time),
+        given_split=split == "given",
     )
     if dry_run:
         show_estimate(job, as_json=as_json)

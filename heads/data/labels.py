@@ -1,7 +1,7 @@
 """Label tables: which clip shows which species, and at which site it was taken."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -154,12 +154,14 @@ class Labelled:
         sites: the site of each clip whose site the file tells, labelled or not.
         notes: what was left out of the file, a sentence each.
         adds_up: whether a clip may have several rows, so that two ids of one clip add up to one row.
+        parts: the part of somebody's own split that each clip is in, such as `train` or `val`; empty without one.
     """
 
     labels: LabelTable
     sites: Mapping[str, str]
     notes: tuple[str, ...] = ()
     adds_up: bool = False
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def for_clips(self, clip_of: Mapping[str, str]) -> "Labelled":
         """The same under the ids of clips.
@@ -190,7 +192,8 @@ class Labelled:
         if own is not None:
             renamed_sites(self.labels.known_sites, clip_of, self.labels.origin)
         labels = replace(self.labels, ids=tuple(first), values=values[kept], sites=own)
-        return replace(self, labels=labels, sites=sites)
+        parts = {clip_of.get(clip_id, clip_id): part for clip_id, part in self.parts.items()}
+        return replace(self, labels=labels, sites=sites, parts=parts)
 
 
 def renamed_sites(sites: Mapping[str, str], clip_of: Mapping[str, str], origin: str) -> dict[str, str]:

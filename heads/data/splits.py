@@ -92,6 +92,46 @@ def find_copies(
     return Copies(ids=everyone, groups=groups, rows=rows, have_sites=labels.sites is not None)
 
 
+def given_folds(labels: LabelTable, parts: Mapping[str, str], facts: pd.DataFrame) -> tuple[Folds, tuple[str, ...]]:
+    """Folds that are the parts of somebody's own split, and what speaks against believing their scores.
+
+    Args:
+        labels: the labelled clips.
+        parts: the part that each clip is in.
+        facts: the clip table.
+
+    Raises:
+        FoldError: there are no two parts, or a clip is in none.
+    """
+    without = [clip_id for clip_id in labels.ids if clip_id not in parts]
+    names = sorted({parts[clip_id] for clip_id in labels.ids if clip_id in parts})
+    if not parts or len(names) < 2:
+        raise FoldError(
+            f"--split given: {labels.origin} has no column 'split' with two parts such as train and val; leave the "
+            "option out to deal folds by site"
+        )
+    if without:
+        raise FoldError(
+            f"--split given: {len(without)} labelled clips are in no part, such as {name_a_few(without)}; fill in the "
+            "column 'split'"
+        )
+    own = tuple(parts[clip_id] for clip_id in labels.ids)
+    fold = np.array([names.index(part) for part in own], np.int64)
+    said = [f"folds are the parts of the column 'split': {name_a_few(names)}; each is scored by models of the others"]
+    sides: dict[str, set[str]] = {}
+    for site, part in zip(labels.sites or (), own, strict=False):
+        sides.setdefault(site, set()).add(part)
+    split = sorted(site for site, found in sides.items() if len(found) > 1)
+    if split:
+        said.append(f"{len(split)} sites stand in several parts, such as {name_a_few(split)}, so that scores flatter")
+    marks = facts.loc[list(labels.ids), "fingerprint"].tolist()
+    copies = copies_across(own, marks, ImageSummary.from_clip_table(facts, labels.ids))
+    if copies:
+        shown = name_a_few(labels.ids[row] for row in copies[0])
+        said.append(f"{len(copies)} clips have copies in several parts, such as {shown}, so that scores flatter")
+    return Folds(ids=labels.ids, fold=fold, groups=labels.sites or labels.ids, n_folds=len(names)), tuple(said)
+
+
 def _units(ids: Sequence[str], events: Mapping[str, str] | None) -> tuple[str, ...]:
     """What must stay together where sites are not known: the event of each clip, or the clip itself."""
     return tuple((events or {}).get(clip_id, clip_id) for clip_id in ids)

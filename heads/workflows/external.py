@@ -8,17 +8,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule, Matches, match_clips, require_fitting
 from heads.data.predictions import Predictions, read_csv
-from heads.data.reading.formats.detector_results import is_results, read_results
+from heads.data.reading.formats.detector_results import SurestBox, is_results, read_boxes, read_results
 from heads.data.reading.mapping import ClassMapping
 from heads.errors import PredictionError
 from heads.evaluation.metrics import average_precision, matching_values, mean_log_loss
-from heads.run import BLEND, RunDirectory
+from heads.run import BLEND, BOX_COLUMNS, RunDirectory
 from store.digest import file_sha256
 from store.ids import name_a_few
 
@@ -96,6 +97,13 @@ def add_predictions(
     run.write_oof(given.model, replace(mine, fold=folds.of(mine.ids)))
     facts = {name: value for name, value in asdict(added).items() if name != "notes"}
     run.write_added(given.model, replace(new, fold=None), facts)
+    if path.suffix.lower() == ".json":
+        boxes = read_boxes(path)
+        rows = [
+            (matches.clip_of.get(clip_id, clip_id), *each.box, each.confidence, each.time_s)
+            for clip_id, each in boxes.items()
+        ]
+        run.write_added_boxes(given.model, pd.DataFrame(rows, columns=list(BOX_COLUMNS)))
     return added
 
 
@@ -114,6 +122,30 @@ def read_new(run: RunDirectory, path: Path, mapping: ClassMapping | None = None)
         return read_csv(path), ()
     columns = run.read_oof(path.stem).classes if run.is_added(path.stem) and is_results(path) else None
     return _read(path, run.read_labels().classes, mapping, columns)
+
+
+def boxes_of_detectors(run: RunDirectory, further: Sequence[Path], ids: Sequence[str]) -> dict[str, SurestBox]:
+    """The surest box of each of some clips, of detectors whose results were brought into a run, or are given beside.
+
+    Args:
+        run: holds boxes of the clips that were in the results then.
+        further: results; files of other forms tell no boxes.
+        ids: the clips.
+    """
+    found: dict[str, SurestBox] = {}
+    told = {
+        row["clip_id"]: SurestBox(
+            box=(float(row["left"]), float(row["top"]), float(row["width"]), float(row["height"])),
+            confidence=float(row["confidence"]),
+            time_s=float(row["time_s"]) if row["time_s"] else None,
+        )
+        for row in run.read_added_boxes().sort_values("confidence", key=pd.to_numeric).to_dict("records")
+    }
+    for boxes in (told, *(read_boxes(path) for path in further if path.suffix.lower() == ".json")):
+        for clip_id, clip in match_clips(boxes, ids, "boxes").clip_of.items():
+            if clip not in found or boxes[clip_id].confidence > found[clip].confidence:
+                found[clip] = boxes[clip_id]
+    return found
 
 
 def _read(

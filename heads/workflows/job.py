@@ -22,8 +22,8 @@ from heads.data.reading.capture_times import (
 from heads.data.reading.corrections import correct_labels
 from heads.data.reading.mapping import read_mapping
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import NO_CLIPS, Unlabelled, deal_clips, find_copies
-from heads.errors import LabelError
+from heads.data.splits import NO_CLIPS, Unlabelled, deal_clips, find_copies, given_folds
+from heads.errors import LabelError, TrainError
 from heads.features.readers import Reader
 from heads.recipe import Recipe
 from heads.workflows.eligibility import find_unlabelled, labels_with_frames, trainable_heads
@@ -144,6 +144,7 @@ def read_job(
     id_map: Sequence[IdRule] = (),
     mapping: Path | None = None,
     times: TimeSource = NO_TIMES,
+    given_split: bool = False,
 ) -> TrainingJob:
     """Prepare training from files.
 
@@ -161,6 +162,7 @@ def read_job(
         id_map: how ids of the tables become the store's, where that is not to be found out.
         mapping: a table of the class of each name in the label table; None to take names as they are.
         times: where capture times come from, and how clips make events, if that is wanted.
+        given_split: take the parts of the label table's column `split` for folds.
 
     Raises:
         LabelError: a table or the pattern is not what it should be.
@@ -193,7 +195,13 @@ def read_job(
         leave_out_copies=leave_out_copies,
         times=timed.stated,
         timed_by=times,
+        parts=found.parts if given_split else None,
     )
+    if found.parts and not given_split:
+        ignored = (
+            f"{labels.name}: its column 'split' does not count, folds are dealt anew by site (--split given takes it)"
+        )
+        job = replace(job, notes=(ignored, *job.notes))
     return replace(job, notes=(*found.notes, *timed.notes, *corrected_notes, *job.notes))
 
 
@@ -209,10 +217,12 @@ def prepare_job(
     leave_out_copies: bool = False,
     times: Mapping[str, datetime] | None = None,
     timed_by: TimeSource = NO_TIMES,
+    parts: Mapping[str, str] | None = None,
 ) -> TrainingJob:
     """Prepare training on labels that have been read; `sites` are those of clips without labels, as far as known.
 
-    Where sites are not known, folds keep events whole, if `timed_by` asks for these.
+    Where sites are not known, folds keep events whole, if `timed_by` asks for these. With `parts`, the part of
+    somebody's own split that each clip is in, these are the folds.
 
     Copies of a clip at several sites join these into one group, since a model would else be scored on what it learned
     from. With `leave_out_copies` they stay at one site and are neither learned from nor scored at the others.
@@ -246,7 +256,16 @@ def prepare_job(
         copies = find_copies(usable, facts, others, site_of, events)
     elif copies.rows and copies.have_sites:
         notes.append(f"{copies.said()}; --leave-out-copies keeps the sites apart and such clips at one of them")
-    folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of, copies, events)
+    if parts is None:
+        folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of, copies, events)
+    elif unlabelled:
+        raise TrainError(
+            "--unlabelled learns from sites of other folds, which a given split does not tell; leave it out"
+        )
+    else:
+        (folds, said), extra = given_folds(usable, parts, facts), NO_CLIPS
+        recipe = recipe.model_copy(update={"folds": folds.n_folds})
+        notes += said
     notes += rare_classes(usable, folds)
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
         notes.append("the recipe has no pseudo_epochs, so the clips without labels are not used")

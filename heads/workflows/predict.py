@@ -122,13 +122,13 @@ def predict_run(
     heads = [TrainedHead(run, store, name) for name in blend.models if name not in outside]
     require_features(heads, store)
     if ids is None:
-        sources = [head.reader for head in heads] or outside.values()
-        ids = sorted(set.intersection(*(set(source.ids) for source in sources)))
+        held = [set(head.reader.ids) for head in heads] or _told_of(outside.values(), store)
+        ids = sorted(set.intersection(*held))
     if not ids:
         raise PredictError(
             f"{store.root}: no clip has the features of all heads of this run; featurize with all of its backbones"
         )
-    status = _overall_status([head.reader for head in heads], ids)
+    status = _overall_status([head.reader for head in heads], ids) if heads else _stated(store, ids)
     decoded = [clip_id for clip_id, found in zip(ids, status, strict=True) if found is not Status.FAILED]
     per_head = [_predict_folds(head, decoded, framed=head.name in blend.frame_models) for head in heads if decoded]
     from_outside = [_answers(each, decoded, blend.classes) for each in outside.values()]
@@ -162,12 +162,22 @@ def _overall_status(readers: Iterable[Reader], ids: Sequence[str]) -> tuple[Stat
     """How decoding went for each clip, over all readers."""
     order = list(Status)
     codes = np.array([[order.index(reader.status[place]) for place in reader.index_of(ids)] for reader in readers])
-    if not len(codes):
-        return (Status.OK,) * len(ids)
     worst, best = codes.max(axis=0), codes.min(axis=0)
     failed = order.index(Status.FAILED)
     overall = np.where((worst == failed) & (best < failed), order.index(Status.PARTIAL), worst)
     return tuple(order[code] for code in overall)
+
+
+def _stated(store: FeatureStore, ids: Sequence[str]) -> tuple[Status, ...]:
+    """How the decoding of each clip went, as the clip table says; OK for one that is not in it."""
+    known = store.clips()["status"].to_dict()
+    return tuple(Status(known.get(clip_id, Status.OK)) for clip_id in ids)
+
+
+def _told_of(outside: Iterable[Predictions], store: FeatureStore) -> list[set[str]]:
+    """The clips of a store that each of some tables tells of, however it spells them."""
+    clips = [str(clip_id) for clip_id in store.clips().index]
+    return [set(match_clips(each.ids, clips, each.where).clip_of.values()) for each in outside]
 
 
 def _predict_folds(head: TrainedHead, everyone: Sequence[str], *, framed: bool) -> list[list[Predictions]]:

@@ -15,11 +15,12 @@ from heads.cli import app
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
-from heads.data.reading.formats.detector_results import read_results
+from heads.data.reading.formats.detector_results import SurestBox, read_boxes, read_results
 from heads.data.reading.mapping import ClassMapping
 from heads.errors import PredictionError
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
+from heads.workflows.exports.answers import LEAST_CONFIDENCE
 
 CLASSES = ("blank", "roe deer", "human", "fox")
 RED_FOX = "uuid;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
@@ -177,11 +178,33 @@ def test_results_give_predictions_or_one_sentence(tmp_path: Path, items: object,
     assert said.probabilities.shape == (len(said.ids), len(said.classes))
 
 
+def test_the_surest_box_of_each_file_is_kept(tmp_path: Path) -> None:
+    images = [
+        {
+            "file": "a.mp4",
+            "frame_rate": 10,
+            "detections": [
+                detection("1", 0.3, frame_number=5),
+                detection("2", 0.9, bbox=[0.5, 0.25, 0.6, 0.5], frame_number=12),
+            ],
+        },
+        {"file": "b.mp4", "detections": []},
+        {"file": "c.jpg", "detections": [detection("1", 0.8, bbox=None), detection("1", 0.7, bbox=[0, 0, "x", 1])]},
+        {"file": "d.jpg", "detections": [detection("1", 0.8)]},
+    ]
+    found = read_boxes(written(tmp_path, megadetector(*images)))
+    assert set(found) == {"a.mp4", "d.jpg"}
+    assert found["a.mp4"] == SurestBox(box=(0.5, 0.25, 0.5, 0.5), confidence=0.9, time_s=1.2)
+    assert found["d.jpg"].time_s is None
+    species = {"predictions": [{"filepath": "x/a.jpg", "detections": [detection("1", 0.4)]}]}
+    assert found["d.jpg"].box == read_boxes(written(tmp_path, species))["x/a.jpg"].box
+
+
 def test_results_are_blended_and_asked_for_again_of_new_clips(tmp_path: Path) -> None:
     n_clips, n_labelled = 90, 84
     deer = np.random.default_rng(0).integers(0, 2, n_clips).astype(np.uint8)
     truth = np.stack([1 - deer, deer], axis=1)
-    ids, store = clip_ids(n_clips), make_store(tmp_path / "store", truth)
+    ids, store = clip_ids(n_clips), make_store(tmp_path / "store", truth, failed=(89,))
     labels = LabelTable(
         ids=tuple(ids[:n_labelled]),
         classes=("blank", "deer"),
@@ -207,4 +230,25 @@ def test_results_are_blended_and_asked_for_again_of_new_clips(tmp_path: Path) ->
     written(tmp_path, results(range(n_labelled, n_clips)))
     words = ["predict", "--run", run.path, "--store", store.root, "--out", tmp_path / "out.csv", "--add", path]
     CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
-    assert (tmp_path / "out.csv").read_text().count("new") == n_clips - n_labelled
+    assert (tmp_path / "out.csv").read_text().count(",new,") == n_clips - n_labelled
+    assert "\nsite 5/089.mp4,failed,new," in (tmp_path / "out.csv").read_text()
+    words = [
+        *words[:5],
+        "--out",
+        tmp_path / "out.json",
+        "--add",
+        path,
+        "--format",
+        "megadetector",
+        "--threshold",
+        "0.5",
+    ]
+    CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    told = {item["file"]: item["detections"] for item in json.loads((tmp_path / "out.json").read_text())["images"]}
+    surest = {clip_id: box.confidence >= LEAST_CONFIDENCE for clip_id, box in read_boxes(path).items()}
+    assert len(surest) == n_clips - n_labelled
+    assert told.pop("site 5/089.mp4") is None
+    for row, clip_id in enumerate(ids[:-1]):  # those of the run's clips were kept in it
+        sure = surest[f"/mnt/{clip_id}"] if row >= n_labelled else results(range(row, row + 1))["images"][0][
+            "detections"][0]["conf"] >= LEAST_CONFIDENCE  # fmt: skip
+        assert all((each["bbox"] == [0.1, 0.1, 0.2, 0.2]) == sure for each in told[clip_id]), (sure, told[clip_id])

@@ -341,6 +341,33 @@ def test_where_sites_are_not_known_folds_keep_events_whole(folder: Path) -> None
     assert len(set(RunDirectory(folder / "run3").read_folds().groups)) == 90
 
 
+@pytest.mark.slow
+def test_a_given_split_becomes_folds_only_when_asked(folder: Path) -> None:
+    table = pd.read_csv(folder / "labels.csv")
+    long = pd.DataFrame({"filepath": table["filename"], "label": np.where(table["deer"], "deer", "blank")})
+    long["site"], place = table["site"], np.arange(len(table)) % 6
+    long["split"] = np.array(["train", "val", "holdout"])[place // 2]
+    long.to_csv(folder / "zamba.csv", index=False)
+    told = " ".join(heads(folder, *TRAIN, "--labels", "@zamba.csv", "--run", "@zamba").split())
+    assert "its column 'split' does not count, folds are dealt anew by site (--split given takes it)" in told
+    told = " ".join(heads(folder, *TRAIN, "--labels", "@zamba.csv", "--run", "@given", "--split", "given").split())
+    assert "folds are the parts of the column 'split': 'holdout', 'train', 'val'" in told
+    assert "flatter" not in told
+    folds = RunDirectory(folder / "given").read_folds()
+    part = dict(zip(long["filepath"], long["split"], strict=True))
+    assert {(part[clip_id], fold) for clip_id, fold in zip(folds.ids, folds.fold.tolist(), strict=True)} == {
+        *(("holdout", 0), ("train", 1), ("val", 2))
+    }
+    long["split"] = np.where(np.arange(len(long)) < 45, "train", "val")
+    long.to_csv(folder / "leaky.csv", index=False)
+    told = " ".join(heads(folder, *TRAIN, "--labels", "@leaky.csv", "--run", "@leaky", "--split", "given").split())
+    assert "6 sites stand in several parts, such as 's0'" in told
+    words = [word.replace("@", f"{folder}/") for word in (*TRAIN, "--labels", "@labels.csv", "--run", "@no")]
+    done = CliRunner().invoke(app, [*words, "--split", "given"])
+    assert isinstance(done.exception, FoldError)
+    assert "has no column 'split' with two parts" in str(done.exception)
+
+
 def test_bad_words_about_times_are_refused_at_once(folder: Path) -> None:
     for words, told in (
         (("--event-gap", "30"), "--event-gap '30'"),

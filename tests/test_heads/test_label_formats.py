@@ -412,13 +412,18 @@ def test_only_what_somebody_corrected_in_zamba_cloud_is_a_label(tmp_path: Path) 
     assert "1 videos that nobody corrected" in found.notes[0]
 
 
-def test_zambas_split_is_told_not_to_count(tmp_path: Path) -> None:
+def test_zambas_split_is_kept_beside_the_labels(tmp_path: Path) -> None:
     columns, rows = (
         ("filepath", "label", "split", "site"),
         [("a.mp4", "hog", "train", "s"), ("b.mp4", "blank", "val", "s")],
     )
     found = read_labels(write_csv(tmp_path / "labels.csv", columns, rows))
-    assert found.notes == ("labels.csv: its column 'split' does not count, folds are dealt anew by site",)
+    assert found.notes == ()
+    assert found.parts == {"a.mp4": "train", "b.mp4": "val"}
+    assert found.for_clips({"a.mp4": "x/a.mp4"}).parts == {"x/a.mp4": "train", "b.mp4": "val"}
+    twice = [("a.mp4", "hog", "train", "s"), ("a.mp4", "deer", "val", "s")]
+    with pytest.raises(LabelError, match=r"line 3, clip 'a\.mp4': split 'val', but 'train' further up"):
+        read_labels(write_csv(tmp_path / "twice.csv", columns, twice))
 
 
 def mapped(tmp_path: Path, rows: Iterable[tuple[str, str]]) -> ClassMapping:

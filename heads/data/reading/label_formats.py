@@ -110,9 +110,8 @@ class Long:
         sites = _one_site_each(table, row_ids) if "site" in table.columns else None
         labels = LabelTable(ids=tuple(ids), classes=classes, values=values, sites=sites, origin=table.name)
         notes = joined_notes(table.name, "class", spellings)
-        if "split" in table.columns:
-            notes = (*notes, f"{table.name}: its column 'split' does not count, folds are dealt anew by site")
-        return Labelled(labels=labels, sites=labels.known_sites, notes=notes, adds_up=True)
+        parts = _one_part_each(table, row_ids) if "split" in table.columns else {}
+        return Labelled(labels=labels, sites=labels.known_sites, notes=notes, adds_up=True, parts=parts)
 
 
 LABEL_FORMATS: tuple[LabelFormat, ...] = (
@@ -205,6 +204,18 @@ def _one_site_each(table: TextTable, row_ids: Sequence[str]) -> tuple[str, ...]:
                 f"a clip has one site"
             )
     return tuple(site_of.values())
+
+
+def _one_part_each(table: TextTable, row_ids: Sequence[str]) -> dict[str, str]:
+    """The part of the column `split` that each clip is in; clips of none are left out."""
+    part_of: dict[str, str] = {}
+    for line, clip_id, part in zip(table.lines, row_ids, table.names("split"), strict=True):
+        if part and part_of.setdefault(clip_id, part) != part:
+            raise LabelError(
+                f"{table.name}, line {line}, clip '{clip_id}': split '{part}', but '{part_of[clip_id]}' further up; a "
+                "clip is in one part"
+            )
+    return part_of
 
 
 def _require_class_names(name: str, classes: Sequence[str]) -> None:

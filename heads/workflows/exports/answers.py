@@ -14,6 +14,7 @@ from heads.data.coarser import Coarser
 from heads.data.labels import BLANK
 from heads.data.predictions import Predictions
 from heads.data.reading.class_table import Taxon
+from heads.data.reading.formats.detector_results import SurestBox
 from heads.errors import PredictionError
 from heads.evaluation.verdicts import Say
 from heads.run import BLEND, RunDirectory
@@ -22,6 +23,7 @@ from heads.workflows.predict import NewPredictions, Origin
 from store import FeatureStore, Status
 
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
+LEAST_CONFIDENCE = 0.2  # of a detector in a box: below it most are none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +203,19 @@ def moments_of(store: FeatureStore, ids: Sequence[str]) -> dict[str, Moment]:
                 at = int(np.argmax(energy)) if energy is not None and len(energy) else at
                 box = _box(boxes[at].tolist())
             found[clip_id] = Moment(times_s=tuple(dict.fromkeys(times.tolist())), at_s=float(times[at]), box=box)
+    return found
+
+
+def with_boxes(moments: Mapping[str, Moment], boxes: Mapping[str, SurestBox]) -> dict[str, Moment]:
+    """The moments of clips with the boxes of detectors, where these were sure enough."""
+    found = dict(moments)
+    for clip_id, each in boxes.items():
+        if each.confidence < LEAST_CONFIDENCE:
+            continue
+        known = found.get(clip_id)
+        at = each.time_s if each.time_s is not None else known.at_s if known is not None else 0.0
+        times = {at} if known is None else {*known.times_s, at}
+        found[clip_id] = Moment(times_s=tuple(sorted(times)), at_s=at, box=each.box)
     return found
 
 

@@ -61,7 +61,7 @@ def header(answers: Answers) -> dict[str, Any]:
     return {
         "info": {
             "format_version": FORMAT_VERSION,
-            "detector": "none (boxes of what moves, by Trapline)",
+            "detector": "boxes of what moves, by Trapline, or of a detector whose results were given to it",
             "detection_completion_time": made,
             "classifier": answers.by,
             "classification_completion_time": made,

@@ -18,10 +18,12 @@ from heads.workflows.exports.answers import (
     reasons_of,
     said_by_run,
     told_by,
+    with_boxes,
 )
 from heads.workflows.exports.camtrap_dp import CamtrapDp
 from heads.workflows.exports.megadetector import MegaDetectorJson
 from heads.workflows.exports.tables import LongCsv, TimelapseReady
+from heads.workflows.external import boxes_of_detectors
 from heads.workflows.predict import NewPredictions
 from heads.workflows.timing import Timing
 from store import FeatureStore
@@ -124,6 +126,7 @@ def export(
     new: NewPredictions,
     sites: Mapping[str, str],
     timing: Timing,
+    further: Sequence[Path] = (),
 ) -> Sequence[str]:
     """Write answers in a format, and give what the user should know, a sentence each.
 
@@ -136,6 +139,7 @@ def export(
         new: the answers.
         sites: of each clip, as far as known.
         timing: when clips were taken, as far as known.
+        further: results of detectors beside those that were brought into the run, for their boxes.
     """
     if store is None and chosen.needs_store:
         raise PredictionError(
@@ -157,7 +161,8 @@ def export(
     if store is not None:
         answers = replace(answers, facts=store.clips())
         if isinstance(chosen, MegaDetectorJson):
-            answers = replace(answers, moments=moments_of(store, new.predictions.ids))
+            boxes = boxes_of_detectors(run, further, new.predictions.ids)
+            answers = replace(answers, moments=with_boxes(moments_of(store, new.predictions.ids), boxes))
     if options.threshold is None:
         answers = answers.with_coarser(usable_taxa(run.read_metrics().get("rollup") or ()))
     return chosen.write(path, answers)

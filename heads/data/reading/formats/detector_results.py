@@ -1,5 +1,6 @@
 """Results of MegaDetector and SpeciesNet: JSON of what they saw on each file, as predictions of a run's classes."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ _FRAME = re.compile(
 _PEOPLE = frozenset(map(bare, ("human", "humans", "person", "people", "homo sapiens", "man")))
 _SPECIESNET_KINDS = {"1": "animal", "2": "human", "3": "vehicle"}
 _SPECIESNET_PARTS = 7
+_DIGITS = 6  # of a box, as shares of the frame
 
 
 @dataclass(kw_only=True)
@@ -108,6 +110,63 @@ def read_results(
         provenance={"model": path.stem, "file": path.name},
     )
     return predictions, tuple(notes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurestBox:
+    """Where a detector was surest that something is on a clip.
+
+    Attributes:
+        box: left, top, width and height, shares of the frame.
+        confidence: of the detector, 0 to 1.
+        time_s: of the frame; None where that is not told.
+    """
+
+    box: tuple[float, float, float, float]
+    confidence: float
+    time_s: float | None = None
+
+
+def read_boxes(path: Path) -> dict[str, SurestBox]:
+    """The surest box of each file in results that `read_results` takes; those on which nothing was seen have none.
+
+    What is no box is passed over, since no answer depends on it.
+    """
+    content = read_json(path)
+    names = _categories(content.get("detection_categories"))
+    found: dict[str, SurestBox] = {}
+    listed = content["predictions"] if isinstance(content.get("predictions"), list) else content["images"]
+    for row, item in enumerate(listed):
+        clip = _clip(item.get("file", item.get("filepath")), path, f"item {row}: the file")
+        for detection in item.get("detections") or ():
+            confidence, box = float(detection["conf"]), _box(detection.get("bbox"))
+            if box is None or means_blank(names.get(str(detection.get("category")), "")):
+                continue
+            if clip not in found or confidence > found[clip].confidence:
+                time_s = _time_s(detection.get("frame_number"), item.get("frame_rate"))
+                found[clip] = SurestBox(box=box, confidence=confidence, time_s=time_s)
+    return found
+
+
+def _box(corners: Any) -> tuple[float, float, float, float] | None:
+    """Left, top, width and height inside the frame; None if that is no box."""
+    try:
+        left, top, width, height = map(float, corners)
+    except (TypeError, ValueError):
+        return None
+    left, right = (min(max(each, 0.0), 1.0) for each in (left, left + width))
+    top, bottom = (min(max(each, 0.0), 1.0) for each in (top, top + height))
+    if right <= left or bottom <= top:
+        return None
+    return left, top, round(right - left, _DIGITS), round(bottom - top, _DIGITS)
+
+
+def _time_s(frame: Any, rate: Any) -> float | None:
+    try:
+        found = float(frame) / float(rate)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return found if 0 <= found < math.inf else None
 
 
 class _Spelling:

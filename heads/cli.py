@@ -684,6 +684,10 @@ def queue(
     decisions: DecisionsFile = None,
     sites: QueueSites = None,
     site_pattern: SitePattern = None,
+    times: Times = None,
+    time_pattern: TimePattern = None,
+    time_zone: TimeZone = None,
+    event_gap: EventGap = None,
     id_map: IdMap = None,
     features: Features = None,
     seed: QueueSeed = 0,
@@ -693,6 +697,7 @@ def queue(
     """Choose the clips that a person should look at next, each with the reason, and say how far labelling has come."""
     with native_chatter(shown=verbose):
         from heads.commands import queue as command_queue
+        from heads.data.reading.capture_times import read_source
 
     command_queue.queue(
         store,
@@ -710,6 +715,7 @@ def queue(
         features=features or (),
         seed=seed,
         as_json=as_json,
+        timed_by=read_source(times, time_pattern, time_zone, event_gap),
     )
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from heads.data.decisions import default_log, read_decisions
 from heads.data.matching import match_clips, parse_id_map
+from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.data.reading.sites import labels_and_sites, places_of
 from heads.run import RunDirectory
 from heads.selection.doubt import FEWEST_LABELLED, SpeciesDoubt, species_doubt
@@ -43,6 +44,7 @@ def queue(
     features: Sequence[str],
     seed: int,
     as_json: bool,
+    timed_by: TimeSource = NO_TIMES,
 ) -> None:
     """Choose clips, say why, and how far labelling has come; write them as a table where one is asked for."""
     if out is not None:
@@ -69,6 +71,8 @@ def queue(
         decisions=decided,
         labels=table,
         sites=site_of,
+        timed_by=timed_by,
+        id_map=rules,
         features=features,
     )
     for sentence in notes:

@@ -3,17 +3,18 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.events import USUAL_GAP, find_events
 from heads.data.labels import BLANK
 from heads.errors import SelectionError
 
 LIKELY_BLANK = 0.5
 _ORDER_BITS = 53  # that a float holds
-_BURST = np.timedelta64(60, "s")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,6 +28,7 @@ class Pool:
         moves: (N,) bool, whether something moves in the clip.
         copies: (N,) int64, a number shared by clips that are copies of each other.
         times: (N,) datetime64[s] when each was taken, NaT where that is not known; None where none is known.
+        gap: the longest time between two clips of one burst.
         classes: (C) that clips may show.
         labels: (N, C) uint8, 1 where a class is on the clip; zeros where `labelled` is not set.
         labelled: (N,) bool, whether it is known what the clip shows.
@@ -53,6 +55,7 @@ class Pool:
     reviewed: NDArray[np.bool_]
     drawn: NDArray[np.bool_]
     times: NDArray[np.datetime64] | None = None
+    gap: timedelta = USUAL_GAP
     probabilities: NDArray[np.float64] | None = None
     thresholds: NDArray[np.float64] | None = None
     known: NDArray[np.bool_] | None = None
@@ -124,8 +127,20 @@ class Pool:
 
     @cached_property
     def bursts(self) -> NDArray[np.int64]:
-        """(N,) a number shared by clips of one site that follow each other within a minute, or are copies."""
-        return join_bursts(self.sites, self.times, self.copies)
+        """(N,) a number shared by clips of one event, or copies of each other; a clip of neither has its own."""
+        events = np.arange(len(self))
+        if self.times is not None:
+            times = dict(zip(self.ids, self.times.astype("datetime64[s]").astype(object).tolist(), strict=True))
+            known = {clip_id: when for clip_id, when in times.items() if when is not None}
+            sites = {clip_id: site for clip_id, site in zip(self.ids, self.sites, strict=True) if site}
+            numbers: dict[str, int] = {}
+            for row, event in ((self._place[each], name) for each, name in find_events(known, sites, self.gap).items()):
+                events[row] = numbers.setdefault(event, row)
+        return _joined(events, self.copies)
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {clip_id: row for row, clip_id in enumerate(self.ids)}
 
     @property
     def likely_blank(self) -> NDArray[np.bool_]:
@@ -140,7 +155,7 @@ class Pool:
         Raises:
             SelectionError: a clip is not there.
         """
-        place = {clip_id: row for row, clip_id in enumerate(self.ids)}
+        place = self._place
         missing = [clip_id for clip_id in ids if clip_id not in place]
         if missing:
             raise SelectionError(
@@ -148,28 +163,6 @@ class Pool:
                 "`store ls` has them: paths below the folder that was featurized"
             )
         return np.array([place[clip_id] for clip_id in ids], np.int64)
-
-
-def join_bursts(
-    sites: Sequence[str], times: NDArray[np.datetime64] | None, copies: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """(N,) a number shared by clips of one burst or copies of each other; times (N,) within a site decide.
-
-    Args:
-        sites: (N) of each clip, "" where not known: such a clip is in no burst.
-        times: (N,) when each was taken, NaT where not known; None where none is.
-        copies: (N,) a number shared by copies.
-    """
-    parent = np.arange(len(sites))
-    if times is not None:
-        placed = np.flatnonzero(~np.isnat(times) & (np.array(sites, dtype=object) != ""))
-        _, site = np.unique(np.array(sites, dtype=object)[placed].astype(str), return_inverse=True)
-        by_time = placed[np.lexsort((times[placed], site))]
-        site_of = np.full(len(sites), -1)
-        site_of[placed] = site
-        near = (site_of[by_time[1:]] == site_of[by_time[:-1]]) & (np.diff(times[by_time]) <= _BURST)
-        parent[by_time] = by_time[np.maximum.accumulate(np.where(np.r_[True, ~near], np.arange(len(by_time)), 0))]
-    return _joined(parent, copies)
 
 
 def _joined(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:

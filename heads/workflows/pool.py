@@ -10,14 +10,26 @@ from numpy.typing import NDArray
 
 from heads.data.decisions import Decisions, decide_labels
 from heads.data.duplicates import ImageSummary, copies_across
+from heads.data.events import USUAL_GAP
 from heads.data.labels import BLANK, LabelTable
+from heads.data.matching import IdRule
 from heads.data.predictions import Predictions
+from heads.data.reading.capture_times import (
+    NO_TIMES,
+    TimeSource,
+    capture_times,
+    on_one_clock,
+    parse_zone,
+    times_of_files,
+)
+from heads.errors import LabelError
 from heads.evaluation.review import classes_known
 from heads.run import RunDirectory
 from heads.selection.embedding import choose_key, embed
 from heads.selection.pool import Pool
 from heads.workflows.predict import predict_run
 from heads.workflows.resolve import choose_keys
+from heads.workflows.timing import timing_of
 from store import FeatureReader, FeatureStore
 from store.cache import mark_used, prepare_cache
 from store.files import atomic_path
@@ -78,7 +90,8 @@ def read_pool(
     decisions: Decisions = _NO_DECISIONS,
     labels: LabelTable | None = None,
     sites: Mapping[str, str] | None = None,
-    times: Mapping[str, np.datetime64] | None = None,
+    timed_by: TimeSource = NO_TIMES,
+    id_map: Sequence[IdRule] = (),
     features: Sequence[str] = (),
 ) -> Pool:
     """The clips of a store that have frames, and what is known of each.
@@ -89,7 +102,8 @@ def read_pool(
         decisions: what people decided.
         labels: a label table, in place of the run's.
         sites: of clips; those of the run if None.
-        times: when clips were taken, as far as it is known.
+        timed_by: how it is told when clips were taken; as the run was, else as their files say, if nothing is said.
+        id_map: how ids of a table of times become clips'.
         features: which features clips are compared by, as `--features` names them; the best for it if empty.
 
     Raises:
@@ -122,10 +136,37 @@ def read_pool(
         labelled=labelled,
         reviewed=np.array([clip_id in standing for clip_id in ids], bool),
         drawn=np.array([clip_id in drawn for clip_id in ids], bool),
-        times=None if not times else np.array([times.get(each, np.datetime64("NaT")) for each in ids], "datetime64[s]"),
+        times=_times(ids, facts, run, found.sites, timed_by, id_map),
+        gap=timed_by.event_gap or USUAL_GAP,
         probabilities=None if answers is None else _aligned(answers, ids, own.classes, shares),
         known=None if run is None else _known(run, ids, own.classes),
     )
+
+
+def _times(
+    ids: Sequence[str],
+    facts: pd.DataFrame,
+    run: RunDirectory | None,
+    sites: Mapping[str, str],
+    source: TimeSource,
+    id_map: Sequence[IdRule],
+) -> NDArray[np.datetime64] | None:
+    """(N,) datetime64[s] when clips were taken, NaT where that is not known; None where none is, or clocks differ."""
+    if run is not None:
+        stated = timing_of(run, ids, facts, sites, source, id_map).stated
+    elif source.is_given:
+        stated = capture_times(ids, facts, source, id_map).stated
+    else:
+        stated = times_of_files(ids, facts)
+    try:
+        times = on_one_clock(stated, parse_zone(source.zone))
+    except LabelError:
+        if source.is_given:
+            raise
+        return None
+    if not times:
+        return None
+    return np.array([times.get(clip_id, "NaT") for clip_id in ids], "datetime64[s]")
 
 
 def copy_numbers(facts: pd.DataFrame, ids: Sequence[str]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pools import heaps, pool_of
 
 from heads.errors import SelectionError
 from heads.selection.clusters import cluster, spread_out, typicality
-from heads.selection.pool import Pool, join_bursts
+from heads.selection.pool import Pool
 from heads.selection.queue import make_queue
 from heads.selection.teaching import new, rare, unsure
 
@@ -91,7 +92,7 @@ def test_the_same_seed_gives_the_same_queue_and_another_seed_another():
 def test_a_batch_holds_one_clip_a_burst_and_a_quota_a_site():
     vectors, _ = heaps([100, 100], spread=0.8)
     start = np.datetime64("2026-01-01T00:00:00")
-    minutes = np.arange(200) // 4 * 60 + np.arange(200) % 4 // 2  # bursts of four within a minute, an hour apart
+    minutes = np.arange(200) // 4 * 60 + np.arange(200) % 4 // 2  # bursts of four within two minutes, an hour apart
     sites = tuple(["a"] * 100 + ["b"] * 50 + ["c"] * 25 + ["d"] * 25)
     pool = pool_of(vectors, sites=sites, times=(start + minutes.astype("timedelta64[m]")).astype("datetime64[s]"))
     queue = [each for each in make_queue(pool, strategy="next", count=20, seed=0) if not each.is_random]
@@ -100,13 +101,15 @@ def test_a_batch_holds_one_clip_a_burst_and_a_quota_a_site():
     assert max(Counter(np.array(sites)[rows].tolist()).values()) <= 10
 
 
-def test_a_burst_ends_after_a_minute_and_at_another_site():
-    seconds = np.array([0, 50, 100, 161, 30, 40], "timedelta64[s]")
-    times = np.datetime64("2026-01-01T00:00:00") + seconds
+def test_a_burst_ends_after_its_gap_and_at_another_site():
+    minutes = np.array([0, 25, 50, 81, 10, 20], "timedelta64[m]")
+    times = np.datetime64("2026-01-01T00:00:00") + minutes.astype("timedelta64[s]")
     times[5] = np.datetime64("NaT")
-    found = join_bursts(("a", "a", "a", "a", "b", "a"), times, np.arange(6))
+    pool = pool_of(np.eye(6, dtype=np.float32), sites=("a", "a", "a", "a", "b", "a"), times=times)
+    found = pool.bursts
     assert [len(set(found[[0, 1, 2]].tolist())), len(set(found.tolist()))] == [1, 4]
-    copied = join_bursts(("a", "a", "a", "a", "b", "a"), times, np.array([0, 1, 2, 0, 4, 4]))
+    assert len(set(replace(pool, gap=timedelta(minutes=20)).bursts.tolist())) == 6
+    copied = replace(pool, copies=np.array([0, 1, 2, 0, 4, 4])).bursts
     assert len(set(copied.tolist())) == 2
 
 

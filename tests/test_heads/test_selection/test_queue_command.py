@@ -1,6 +1,7 @@
 """`heads queue` and `heads similar`, on a store and a run with a known answer."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from heads.cli import app
 from heads.data.decisions import Decision, DecisionLog, State, Why, default_log, read_decisions
+from heads.data.reading.capture_times import TimeSource
 from heads.errors import SelectionError
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
@@ -169,6 +171,22 @@ def test_labels_may_come_from_a_table_before_the_first_run(folder: Path) -> None
     found = json.loads(call(*words).stdout)
     assert found["progress"]["labelled"] == 79
     assert {each["clip_id"] for each in found["queue"]} <= set(clip_ids(CLIPS)[LABELLED:])
+
+
+def test_times_of_clips_part_doubt_by_week(folder: Path, tmp_path: Path) -> None:
+    captured = pd.Timestamp("2026-03-02 08:00") + pd.to_timedelta(np.arange(CLIPS) * 5, unit="h")
+    pd.DataFrame({"filename": clip_ids(CLIPS), "captured": captured.astype(str)}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
+    pool = read_pool(store, run=run, timed_by=TimeSource(table=tmp_path / "t.csv", event_gap=timedelta(minutes=10)))
+    assert pool.times is not None
+    assert pool.times[pool.rows_of([clip_ids(CLIPS)[1]])[0]] == np.datetime64("2026-03-02T13:00:00")
+    assert len(set(pool.bursts.tolist())) == len(pool)
+    words = ["queue", "--store", folder / "store", "--run", folder / "run", "--strategy", "doubt", "--json"]
+    by_site = json.loads(call(*words).stdout)["doubt"]
+    by_week = json.loads(call(*words, "--times", tmp_path / "t.csv").stdout)["doubt"]
+    assert all(week["records"] > site["records"] for week, site in zip(by_week, by_site, strict=True))
 
 
 def test_similar_clips_show_the_same(folder: Path, truth: pd.DataFrame, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def nearest(
     best[rows] = -np.inf
     if allowed is not None:
         best[~allowed] = -np.inf
-    best[~vectors.any(axis=1)] = -np.inf
+    best[best == 0.0] = -np.inf  # of zeros alone
     some = np.argpartition(-best, min(count, len(best) - 1))[:count] if len(best) else rows[:0]
     order = some[np.lexsort((some, -best[some]))]
     return [

@@ -33,6 +33,7 @@ with native_chatter(shown=False):  # TensorFlow talks when it is imported
     from heads.workflows.compare_splits import compare_time as score_on_the_future
     from heads.workflows.external import add_predictions
     from heads.workflows.job import TrainingJob, read_job
+    from heads.workflows.pool import score_whole
     from heads.workflows.predict import NewPredictions, predict_run
     from heads.workflows.progress_bar import Show, StepListener, steps_shown
     from heads.workflows.timing import timing_of
@@ -254,12 +255,19 @@ class Run:
         blend_run(self._run, method, also=also, precision=precision, recall=recall, note=_log.info)
         return self.leaderboard
 
-    def report(self, store: str | Path | FeatureStore | None = None, *, videos: str | Path | None = None) -> Path:
+    def report(
+        self,
+        store: str | Path | FeatureStore | None = None,
+        *,
+        videos: str | Path | None = None,
+        decisions: str | Path | None = None,
+    ) -> Path:
         """Write report.html into the run: one page that needs no network; with a store, with pictures.
 
         Args:
             store: of the clips, to show them.
             videos: folder of the clips, if it has moved.
+            decisions: log of what people decided of the store's clips; the one beside the store if None.
 
         Returns:
             Where the page is.
@@ -271,7 +279,9 @@ class Run:
             HeadsWarning: clips could not be shown in pictures.
         """
         opened = None if store is None else _opened(store)
-        for sentence in write_report(self._run, opened, None if videos is None else Path(videos)):
+        log = None if decisions is None else Path(decisions)
+        collection = None if opened is None else score_whole(self._run, opened, log)
+        for sentence in write_report(self._run, opened, None if videos is None else Path(videos), collection):
             _warn(sentence)
         return self._run.report_path
 

@@ -480,11 +480,17 @@ def blend(
 
 
 @app.command()
-def report(run_folder: Run, store: PictureStore = None, videos: Videos = None, verbose: Verbose = False) -> None:
+def report(
+    run_folder: Run,
+    store: PictureStore = None,
+    videos: Videos = None,
+    decisions: DecisionsFile = None,
+    verbose: Verbose = False,
+) -> None:
     """Write report.html into a blended run: one page that needs no network."""
     from heads.commands import report as command_report
 
-    command_report.report(run_folder, store, videos, verbose=verbose)
+    command_report.report(run_folder, store, videos, verbose=verbose, decisions=decisions)
 
 
 @app.command()

@@ -13,12 +13,14 @@ from heads.data.decisions import default_log, read_decisions
 from heads.data.matching import match_clips, parse_id_map
 from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.data.reading.sites import labels_and_sites, places_of
+from heads.report.tables.collection import collection_sentences
 from heads.run import RunDirectory
 from heads.selection.doubt import FEWEST_LABELLED, SpeciesDoubt, species_doubt
 from heads.selection.pool import Pool
 from heads.selection.progress import Progress, expected, progress
 from heads.selection.queue import STRATEGIES, make_queue
 from heads.selection.queued import QueuedClip
+from heads.selection.sample import collection_score
 from heads.workflows.output import require_writable, write_table
 from heads.workflows.pool import read_pool
 from store import FeatureStore
@@ -109,8 +111,10 @@ def queue_table(pool: Pool, chosen: Sequence[QueuedClip]) -> pd.DataFrame:
 def _as_plain(
     chosen: Sequence[QueuedClip], pool: Pool, state: Progress, doubts: Sequence[SpeciesDoubt]
 ) -> dict[str, Any]:
+    whole = collection_score(pool)
     plain: dict[str, Any] = {
         "queue": [asdict(each) for each in chosen],
+        "collection": None if whole is None else asdict(whole),
         "expected": expected(pool, chosen),
         "progress": asdict(state),
     }
@@ -145,6 +149,8 @@ def _print(
 
 def _sentences(chosen: Sequence[QueuedClip], pool: Pool, state: Progress, doubts: Sequence[SpeciesDoubt]) -> list[str]:
     found = [f"{state.labelled} of {len(pool)} clips are labelled, {state.reviewed} were looked at by a person"]
+    whole = collection_score(pool)
+    found += [] if whole is None else collection_sentences(whole)
     hoped = {name: number for name, number in expected(pool, chosen).items() if number >= 0.5}
     if hoped:
         named = ", ".join(f"{name} {number:.0f}" for name, number in sorted(hoped.items(), key=lambda each: -each[1]))

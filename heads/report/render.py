@@ -11,6 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from heads.errors import RunError
+from heads.evaluation.collection import CollectionScore
 from heads.evaluation.verdicts import Verdict, species_verdicts
 from heads.report import summary as words
 from heads.report.clips import clip_listings
@@ -21,6 +22,7 @@ from heads.report.files import ClipFiles
 from heads.report.glossary import WORDS
 from heads.report.run_facts import RunFacts, read_run
 from heads.report.strips import StripMaker
+from heads.report.tables.collection import collection_sentences, collection_table
 from heads.report.tables.confusion import confusion_table
 from heads.report.tables.decisions import coarser_table, light_table, verdict_table
 from heads.report.tables.models import comparison_table, contribution_tables, metadata_table, removal_table
@@ -56,13 +58,19 @@ class Page:
     lost: tuple[tuple[str, str], ...]
 
 
-def write_report(run: RunDirectory, store: FeatureStore | None = None, videos: Path | None = None) -> list[str]:
+def write_report(
+    run: RunDirectory,
+    store: FeatureStore | None = None,
+    videos: Path | None = None,
+    collection: CollectionScore | None = None,
+) -> list[str]:
     """Write the report of a blended run into it; a page that could show clips is not replaced by one that lost them.
 
     Args:
         run: the run.
         store: as `render_report` takes it.
         videos: as `render_report` takes it.
+        collection: as `render_report` takes it.
 
     Returns:
         What the user should know of the page, a sentence each.
@@ -71,7 +79,7 @@ def write_report(run: RunDirectory, store: FeatureStore | None = None, videos: P
         RunError: the run is not blended yet; or a store was given, no picture could be had, and the report that is
             there has some.
     """
-    page = render_report(run, store, videos)
+    page = render_report(run, store, videos, collection)
     if page.lost and not page.pictured and run.report_path.is_file() and _PICTURE in run.report_path.read_bytes():
         raise RunError(
             f"{run.report_path} is kept, for it shows clips and a new page could not ({page.lost[0][0]}: "
@@ -86,13 +94,19 @@ def write_report(run: RunDirectory, store: FeatureStore | None = None, videos: P
     return [f"{len(page.lost)} of {shown} clips are shown without pictures, for example {clip_id}: {why}"]
 
 
-def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: Path | None = None) -> Page:
+def render_report(
+    run: RunDirectory,
+    store: FeatureStore | None = None,
+    videos: Path | None = None,
+    collection: CollectionScore | None = None,
+) -> Page:
     """The report of a blended run, as one HTML page that needs nothing but itself.
 
     Args:
         run: the run.
         store: if given, clips worth a look are shown in pictures, decoded from the files that the store knows of.
         videos: the folder that clip ids are paths below, if the files are not where they were when featurized.
+        collection: what clips that chance drew say of the whole collection, if any were drawn.
 
     Raises:
         RunError: the run is not blended yet; the message names the command.
@@ -109,6 +123,8 @@ def render_report(run: RunDirectory, store: FeatureStore | None = None, videos: 
         verdicts=verdict_table(facts, found),
         coarser=coarser_table(facts),
         light=light_table(facts, clips),
+        collection=collection_table(collection),
+        collection_sentences=[] if collection is None else collection_sentences(collection),
         best_model=words.best_model(facts),
         fold_chart=fold_chart(facts),
         species_chart=species_chart(facts),

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.decisions import Decisions, decide_labels
+from heads.data.decisions import Decisions, decide_labels, default_log, read_decisions
 from heads.data.duplicates import ImageSummary, copies_across
 from heads.data.events import USUAL_GAP
 from heads.data.labels import BLANK, LabelTable
@@ -23,10 +24,12 @@ from heads.data.reading.capture_times import (
     times_of_files,
 )
 from heads.errors import LabelError
+from heads.evaluation.collection import CollectionScore
 from heads.evaluation.review import classes_known
-from heads.run import RunDirectory
+from heads.run import BLEND, RunDirectory
 from heads.selection.embedding import choose_key, embed
 from heads.selection.pool import Pool
+from heads.selection.sample import collection_score, drawn_by_chance
 from heads.workflows.predict import predict_run
 from heads.workflows.resolve import choose_keys
 from heads.workflows.timing import timing_of
@@ -111,35 +114,76 @@ def read_pool(
         RunError: the run is not blended.
         PredictError: the store lacks features of the run's kind.
     """
-    facts = store.clips()
+    facts, reader = store.clips(), store.reader(choose_key(store, choose_keys(store, features)))
     found = known_labels(facts.index.tolist(), run, decisions, labels=labels, sites=sites)
-    reader = store.reader(choose_key(store, choose_keys(store, features)))
+    pool = _told(reader, facts, found, decisions)
     embedding = embed(reader, found.sites)
-    kept = np.array(
-        [length > 0 and clip_id in facts.index for clip_id, length in zip(reader.ids, reader.lengths, strict=True)],
-        bool,
+    said = None if run is None else cached_answers(run, store)
+    return replace(
+        pool,
+        embedding=np.asarray(embedding.vectors)[reader.index_of(pool.ids)],
+        copies=copy_numbers(facts, pool.ids),
+        times=_times(pool.ids, facts, run, found.sites, timed_by, id_map),
+        gap=timed_by.event_gap or USUAL_GAP,
+        probabilities=None if said is None else _aligned(said, pool),
+        known=None if run is None else _known(run, pool.ids, pool.classes),
     )
-    ids = tuple(clip_id for clip_id, keep in zip(reader.ids, kept.tolist(), strict=True) if keep)
+
+
+def score_whole(run: RunDirectory, store: FeatureStore, log: Path | None = None) -> CollectionScore | None:
+    """What a run would score on all clips of a store, by those that chance drew; None before there are enough.
+
+    Only clips that were drawn are asked about.
+
+    Args:
+        run: blended.
+        store: its clips are the collection.
+        log: of decisions; the one beside the store if None.
+
+    Raises:
+        DecisionError: the log cannot be read.
+        PredictError: the store lacks features of the run's kind.
+    """
+    decisions = read_decisions(default_log(store.root) if log is None else log)
+    if not decisions.log:
+        return None
+    facts, reader = store.clips(), store.reader(choose_key(store))
+    pool = _told(reader, facts, known_labels(facts.index.tolist(), run, decisions), decisions)
+    rows = drawn_by_chance(pool)
+    asked = [pool.ids[row] for row in rows[pool.labelled[rows]].tolist()]
+    if not asked:
+        return None
+    oof = run.read_oof(BLEND)
+    scored = {*oof.ids}
+    fresh = [clip_id for clip_id in asked if clip_id not in scored]
+    said = oof.select([clip_id for clip_id in asked if clip_id in scored])
+    if fresh:
+        new = predict_run(run, store, fresh).predictions.only(said.classes)
+        said = replace(
+            said,
+            ids=(*said.ids, *new.ids),
+            probabilities=np.concatenate([said.probabilities, new.probabilities]),
+            fold=None,
+        )
+    return collection_score(replace(pool, probabilities=_aligned(said, pool)))
+
+
+def _told(reader: FeatureReader, facts: pd.DataFrame, found: KnownLabels, decisions: Decisions) -> Pool:
+    """The clips of a reader that have frames, and what people said of them."""
+    there = {*facts.index}
+    ids = tuple(
+        clip_id for clip_id, length in zip(reader.ids, reader.lengths, strict=True) if length > 0 and clip_id in there
+    )
+    values, labelled = _rows(found.labels, ids)
     standing = decisions.standing
-    own, values, labelled = found.labels, *_rows(found.labels, ids)
     drawn = {each.clip_id for each in decisions.counting if each.why.is_random}
-    answers = None if run is None else cached_answers(run, store)
-    shares = values[labelled].mean(axis=0) if labelled.any() else np.zeros(len(own.classes))
-    return Pool(
-        ids=ids,
-        sites=tuple(found.sites.get(clip_id, "") for clip_id in ids),
-        embedding=np.asarray(embedding.vectors)[kept],
+    return replace(
+        Pool.of(ids, classes=found.labels.classes, sites=[found.sites.get(clip_id, "") for clip_id in ids]),
         moves=~(facts.loc[list(ids), "motion_share"].to_numpy(np.float64) <= 0),  # not known: it may
-        copies=copy_numbers(facts, ids),
-        classes=own.classes,
         labels=values,
         labelled=labelled,
         reviewed=np.array([clip_id in standing for clip_id in ids], bool),
         drawn=np.array([clip_id in drawn for clip_id in ids], bool),
-        times=_times(ids, facts, run, found.sites, timed_by, id_map),
-        gap=timed_by.event_gap or USUAL_GAP,
-        probabilities=None if answers is None else _aligned(answers, ids, own.classes, shares),
-        known=None if run is None else _known(run, ids, own.classes),
     )
 
 
@@ -212,7 +256,7 @@ def _mark(run: RunDirectory, store: FeatureStore, readers: Sequence[FeatureReade
     parts = [part.path for reader in readers for part in reader.index.parts]
     parts += [part.path for part in store.clip_parts()]
     told = hashlib.blake2b(digest_size=12)
-    told.update(run.oof_path("blend").read_bytes())
+    told.update(run.oof_path(BLEND).read_bytes())
     told.update(run.blend_path.read_bytes())
     told.update("\0".join(f"{path.parent.name}/{path.name}" for path in parts).encode())
     return told.hexdigest()
@@ -228,15 +272,14 @@ def _rows(labels: LabelTable, ids: Sequence[str]) -> tuple[NDArray[np.uint8], ND
     return values, labelled
 
 
-def _aligned(
-    answers: Predictions, ids: Sequence[str], classes: Sequence[str], shares: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The answers (N, C) for some clips; a class or clip that the run knows nothing of has the class's share."""
-    found = np.tile(np.asarray(shares, np.float64), (len(ids), 1))
+def _aligned(answers: Predictions, pool: Pool) -> NDArray[np.float64]:
+    """The answers (N, C) for the clips of a pool; of a class or clip that the run knows nothing of, its share."""
+    shares = pool.labels[pool.labelled].mean(axis=0) if pool.labelled.any() else np.zeros(len(pool.classes))
+    found = np.tile(np.asarray(shares, np.float64), (len(pool), 1))
     place = {clip_id: row for row, clip_id in enumerate(answers.ids)}
-    rows = np.array([place.get(clip_id, -1) for clip_id in ids], np.int64)
+    rows = np.array([place.get(clip_id, -1) for clip_id in pool.ids], np.int64)
     there = rows >= 0
-    for column, name in enumerate(classes):
+    for column, name in enumerate(pool.classes):
         if name in answers.classes:
             found[there, column] = answers.column(name)[rows[there]]
     return found

@@ -14,13 +14,13 @@ from typer.testing import CliRunner, Result
 from heads.cli import app
 from heads.data.decisions import Decision, DecisionLog, State, Why, default_log, read_decisions
 from heads.data.reading.capture_times import TimeSource
-from heads.errors import SelectionError
+from heads.errors import RunError, SelectionError
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.selection.embedding import choose_key, embed, whiten
 from heads.workflows import pool as pools
 from heads.workflows.blend import blend_run
-from heads.workflows.pool import read_pool
+from heads.workflows.pool import read_pool, score_whole
 from store import FeatureStore
 
 CLIPS, LABELLED = 120, 80
@@ -171,6 +171,47 @@ def test_labels_may_come_from_a_table_before_the_first_run(folder: Path) -> None
     found = json.loads(call(*words).stdout)
     assert found["progress"]["labelled"] == 79
     assert {each["clip_id"] for each in found["queue"]} <= set(clip_ids(CLIPS)[LABELLED:])
+
+
+def test_the_report_tells_of_the_whole_collection_by_what_chance_drew(
+    folder: Path, truth: pd.DataFrame, tmp_path: Path
+) -> None:
+    log = DecisionLog(tmp_path / "log.jsonl")
+    words = ["--run", folder / "run", "--store", folder / "store", "--decisions", log.path]
+    call("report", *words)
+    run = RunDirectory(folder / "run")
+    assert "The whole collection" not in run.report_path.read_text()
+    why = Why(strategy="random", reason="", is_random=True)
+    drawn = [
+        each["clip_id"]
+        for each in json.loads(call("queue", *words, "--strategy", "random", "--count", 24, "--json").stdout)["queue"]
+    ]
+    log.append(
+        [
+            Decision(
+                clip_id=clip,
+                state=State.LABELLED,
+                after=tuple(truth.columns[1:][truth.loc[clip].iloc[1:] == 1]),
+                why=why,
+            )
+            for clip in drawn[1:]
+        ]
+    )
+    log.append([Decision(clip_id=drawn[0], state=State.SKIPPED, why=why)])
+    found = json.loads(call("queue", *words, "--json").stdout)["collection"]
+    assert found["clips"] == 119
+    assert found["drawn"] == found["answered"] + 1 >= 24
+    score = score_whole(run, FeatureStore.open(folder / "store"), log.path)
+    assert score is not None
+    assert score.drawn == found["drawn"]
+    assert score.log_loss.value == pytest.approx(found["log_loss"]["value"], rel=1e-3)
+    call("report", *words)
+    page = run.report_path.read_text()
+    assert f"Chance drew {score.drawn} of 119 clips, of which {score.answered} have a label." in page
+    assert f"the mean log loss is {score.log_loss.value:.4f}" in page
+    assert 'id="collection"' in page
+    with pytest.raises(RunError, match="give --store too"):
+        call("report", "--run", folder / "run", "--decisions", log.path)
 
 
 def test_times_of_clips_part_doubt_by_week(folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+import heads.models.layers  # noqa: F401  saved models are made of them, and Keras knows them once they are imported
 from heads.errors import PredictError
 from heads.features.batches import METADATA, PREDICT_CLIPS, ClipBatches, in_turn
 from heads.features.metadata import MetadataTransform

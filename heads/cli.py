@@ -504,12 +504,17 @@ def review(
     sites: Sites = None,
     site_pattern: SitePattern = None,
     id_map: IdMap = None,
+    times: Times = None,
+    time_pattern: TimePattern = None,
+    time_zone: TimeZone = None,
+    event_gap: EventGap = None,
     user: User = None,
     host: Host = "127.0.0.1",
     port: Port = 8017,
 ) -> None:
     """Look at clips in the browser and say what they show: a key a label, kept in a log beside the store."""
     from heads.commands import review as command_review
+    from heads.data.reading.capture_times import read_source
 
     command_review.review(
         store,
@@ -521,6 +526,7 @@ def review(
         sites=sites,
         site_pattern=site_pattern,
         id_map=id_map or (),
+        timed_by=read_source(times, time_pattern, time_zone, event_gap),
         user=user,
         host=host,
         port=port,

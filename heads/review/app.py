@@ -13,12 +13,12 @@ from starlette.routing import Route
 
 from heads.data.decisions import Decision
 from heads.errors import ReviewError
-from heads.review.desk import Desk, Said, user_named
+from heads.review.desk import Said, user_named
 from heads.review.films import FORMS, Films, media_type, plays_as_it_is
 from heads.review.flipbook import Flipbook, Flipbooks
 from heads.review.moments import Moment, MomentFinder
-from heads.review.queues import QUEUES, Queued, make_queue
-from heads.review.spoke import Speaker
+from heads.review.opening import Opened
+from heads.selection.queued import QueuedClip
 from store.errors import TraplineError
 
 _QUEUE_CLIPS = 100
@@ -30,17 +30,15 @@ class Review:
     """Answers the page.
 
     Args:
-        desk: clips and decisions.
+        opened: what is reviewed.
         films: clips as films.
-        speaker: says which frames counted.
         user: who is taken to be there until the page says otherwise.
-        title: of the page.
     """
 
-    def __init__(self, desk: Desk, films: Films, speaker: Speaker, *, user: str, title: str) -> None:
-        self._desk, self._films, self._user, self._title = desk, films, user, title
-        self._speaker = speaker
-        self._moments, self._books = MomentFinder(desk.collection.store), Flipbooks()
+    def __init__(self, opened: Opened, films: Films, *, user: str) -> None:
+        self._films, self._user = films, user
+        self._moments, self._books = MomentFinder(opened.desk.collection.store), Flipbooks()
+        self._show(opened)
         self.app = Starlette(
             routes=[
                 Route("/", self._page),
@@ -50,12 +48,14 @@ class Review:
                 Route("/api/start", self._start),
                 Route("/api/queue", self._queue),
                 Route("/api/news", self._news),
+                Route("/api/progress", self._progress),
                 Route("/api/decide", self._decide, methods=["POST"]),
                 Route("/api/undo", self._undo, methods=["POST"]),
                 Route("/api/redo", self._redo, methods=["POST"]),
                 Route("/api/labels.csv", self._labels),
                 Route("/clip/{key}", self._clip),
-                Route("/clip/{key}/visit", self._visit),
+                Route("/clip/{key}/event", self._event),
+                Route("/clip/{key}/alike", self._alike),
                 Route("/clip/{key}/frames", self._frames),
                 Route("/clip/{key}/spoke", self._spoke),
                 Route("/clip/{key}/picture.jpg", self._picture),
@@ -63,6 +63,11 @@ class Review:
             ],
             exception_handlers={TraplineError: _refuse},
         )
+
+    def _show(self, opened: Opened) -> None:
+        self._opened = opened
+        self._desk, self._queues, self._speaker = opened.desk, opened.queues, opened.speaker
+        self._title = (opened.desk.collection.store.root if opened.run is None else opened.run.path).absolute().name
 
     def _page(self, _: Request) -> Response:
         template = Environment(autoescape=True).from_string(_resource("page.html"))
@@ -83,24 +88,30 @@ class Review:
             {
                 "user": self._user,
                 "classes": self._desk.classes(),
-                "queues": [{"name": name, "title": each.title} for name, each in QUEUES.items()],
+                "queues": self._queues.names(),
                 "has_run": self._desk.collection.predictions is not None,
-                "has_alike": False,
                 **self._numbers(),
             }
         )
 
     def _queue(self, request: Request) -> Response:
         count = min(_number(request, "count", _QUEUE_CLIPS), _MOST_QUEUE_CLIPS)
-        name = request.query_params.get("name", "order")
+        name, about = request.query_params.get("name", "order"), request.query_params.get("about", "")
         self._desk.refresh()
-        queued = make_queue(self._desk, name, count)
+        queued = self._queues.make(name, count, about)
         self._speaker.prepare([each.clip_id for each in queued])
-        return JSONResponse({"clips": [self._queued(each, name) for each in queued], **self._numbers()})
+        return JSONResponse({"clips": [self._queued(each) for each in queued], **self._numbers()})
 
-    def _queued(self, each: Queued, name: str) -> dict[str, Any]:
-        why = {"strategy": each.strategy or name, "reason": each.reason, "random": each.is_random}
+    def _queued(self, each: QueuedClip) -> dict[str, Any]:
+        why = {"strategy": each.strategy, "reason": each.reason, "random": each.is_random}
         return {**self._desk.clip(each.clip_id), "why": why}
+
+    def _progress(self, request: Request) -> Response:
+        """How far labelling has come, and what is to be expected of some clips (`clips`, keys with commas)."""
+        self._desk.refresh()
+        keys = [key for key in request.query_params.get("clips", "").split(",") if key][:_MOST_QUEUE_CLIPS]
+        clips = [self._desk.collection.clip_of(key) for key in keys]
+        return JSONResponse({**self._queues.progress(clips), **self._numbers()})
 
     def _news(self, request: Request) -> Response:
         """What was decided of clips since the page had seen so many decisions."""
@@ -151,11 +162,22 @@ class Review:
             }
         )
 
-    def _visit(self, request: Request) -> Response:
-        clips = self._desk.collection.visit_of(self._clip_id(request))
+    def _event(self, request: Request) -> Response:
+        """The clips of one event; all of them are likely to show the same."""
+        clips = self._desk.collection.event_of(self._clip_id(request))
         return JSONResponse(
-            {"clips": [self._queued(Queued(clip_id=each, reason="of the same visit"), "visit") for each in clips]}
+            {
+                "clips": [
+                    {**self._desk.clip(each), "likely": True, "why": {"strategy": "event", "reason": "of one event"}}
+                    for each in clips
+                ]
+            }
         )
+
+    def _alike(self, request: Request) -> Response:
+        self._desk.refresh()
+        found = self._queues.alike(self._clip_id(request))
+        return JSONResponse({"clips": [{**self._queued(each), "likely": likely} for each, likely in found]})
 
     def _frames(self, request: Request) -> Response:
         book, _ = self._book(request)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from heads.data.class_names import means_blank
@@ -26,7 +27,8 @@ class Collection:
         classes: that clips can show, in the order of their keys; the one for clips that show nothing is left out.
         labels: the classes of each clip that has a label; none for a blank one.
         sites: the site of each clip, as far as known.
-        visits: the visit of each clip, as far as known.
+        times: when each clip was taken, on one clock, as far as known.
+        events: the event of each clip, as far as known.
         predictions: of clips by models that have not learned from them; None before the first run.
     """
 
@@ -36,14 +38,15 @@ class Collection:
     classes: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sites: Mapping[str, str] = field(default_factory=dict)
-    visits: Mapping[str, str] = field(default_factory=dict)
+    times: Mapping[str, np.datetime64] = field(default_factory=dict)
+    events: Mapping[str, str] = field(default_factory=dict)
     predictions: Predictions | None = None
 
     def __post_init__(self) -> None:
         clips = {key_of(clip_id): clip_id for clip_id in self.facts.index}
         members: dict[str, list[str]] = {}
-        for clip_id, visit in self.visits.items():
-            members.setdefault(visit, []).append(clip_id)
+        for clip_id, event in self.events.items():
+            members.setdefault(event, []).append(clip_id)
         rows = {} if self.predictions is None else {clip_id: row for row, clip_id in enumerate(self.predictions.ids)}
         object.__setattr__(self, "_clips", clips)
         object.__setattr__(self, "_members", members)
@@ -64,10 +67,10 @@ class Collection:
         """The site of a clip, or its folder where that is not known."""
         return self.sites.get(clip_id) or clip_id.rpartition("/")[0]
 
-    def visit_of(self, clip_id: str) -> list[str]:
-        """The clips of the visit that a clip belongs to, itself among them; itself alone where times are not known."""
+    def event_of(self, clip_id: str) -> list[str]:
+        """The clips of the event that a clip belongs to, itself among them; itself alone where times are not known."""
         members: dict[str, list[str]] = self._members  # type: ignore[attr-defined]
-        return members.get(self.visits.get(clip_id, ""), [clip_id])
+        return members.get(self.events.get(clip_id, ""), [clip_id])
 
     def probabilities(self, clip_id: str) -> dict[str, float]:
         """What the models say of a clip, the most probable class first; nothing where they were not asked."""

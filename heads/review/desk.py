@@ -114,7 +114,7 @@ class Desk:
             "id": clip_id,
             "site": self.collection.site_of(clip_id),
             "time": str(facts["recorded_at"]).replace("T", " "),
-            "visit": len(self.collection.visit_of(clip_id)),
+            "event": len(self.collection.event_of(clip_id)),
             "label": self._label(clip_id),
             "state": None if decision is None else decision.state.value,
             "by": "" if decision is None else decision.user,

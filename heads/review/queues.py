@@ -1,101 +1,163 @@
-"""The queues that the page can show, by name."""
+"""The queues that the page can show, by name, and how far labelling has come."""
 
-import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import Any
 
 from heads.data.decisions import State
+from heads.data.labels import LabelTable
 from heads.errors import ReviewError
-from heads.review.collection import key_of
 from heads.review.desk import Desk
+from heads.run import RunDirectory
+from heads.selection.neighbours import nearest
+from heads.selection.pool import Pool
+from heads.selection.progress import expected, progress
+from heads.selection.queue import STRATEGIES
+from heads.selection.queue import make_queue as choose
+from heads.selection.queued import QueuedClip
+from heads.workflows.pool import read_pool
+from store.console import native_chatter
 
-Make = Callable[[Desk], list["Queued"]]
+ALIKE = 24
+_LIKELY_ALIKE = 0.6
+
+# What queues are called in the page; of those that need a run, there are none before the first.
+_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "next": "What teaches most",
+        "doubt": "Doubt by site and week",
+        "suspects": "Labels in doubt",
+        "blanks": "Likely blanks by site",
+        "class": "One class, sure to unsure",
+        "random": "By chance",
+    }
+)
+_NEED_RUN = ("doubt", "suspects", "blanks", "class")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Queued:
-    """A clip in a queue: why it is there, and whether chance chose it."""
-
-    clip_id: str
-    reason: str = ""
-    is_random: bool = False
-    strategy: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Queue:
-    """A way to choose clips: what it is called in the page, and how it is made."""
-
-    title: str
-    make: Make
-
-
-def _open(desk: Desk) -> list[str]:
+def _in_order(desk: Desk) -> list[QueuedClip]:
     """The clips that nobody has said anything of, place by place, each in the order of time."""
     facts = desk.collection.facts
+    times = facts["recorded_at"].to_dict()
     waiting = [clip_id for clip_id in facts.index if clip_id not in desk.standing]
-    times = facts["recorded_at"]
-    return sorted(waiting, key=lambda each: (desk.collection.site_of(each), times[each], each))
+    waiting.sort(key=lambda each: (desk.collection.site_of(each), times[each], each))
+    return [_queued(each, "order", "the next in order") for each in waiting]
 
 
-def _in_order(desk: Desk) -> list[Queued]:
-    return [Queued(clip_id=each, reason="the next in order") for each in _open(desk)]
+def _decided(desk: Desk) -> list[QueuedClip]:
+    standing = [*desk.standing.items()]
+    return [_queued(clip_id, "decided", f"decided by {each.user}") for clip_id, each in reversed(standing)]
 
 
-def _by_chance(desk: Desk) -> list[Queued]:
-    clips = sorted(_open(desk), key=key_of)
-    random.Random(0).shuffle(clips)
-    return [Queued(clip_id=each, reason="drawn by chance", is_random=True) for each in clips]
-
-
-def _decided(desk: Desk) -> list[Queued]:
+def _unsure(desk: Desk) -> list[QueuedClip]:
+    said = {State.UNSURE: "was unsure", State.SKIPPED: "passed by"}
     return [
-        Queued(clip_id=clip_id, reason=f"decided by {each.user}")
-        for clip_id, each in reversed([*desk.standing.items()])
-        if clip_id in desk.collection.facts.index
-    ]
-
-
-def _unsure(desk: Desk) -> list[Queued]:
-    return [
-        Queued(clip_id=clip_id, reason=f"{each.user} was {'unsure' if each.state is State.UNSURE else 'passing by'}")
+        _queued(clip_id, "unsure", f"{each.user} {said[each.state]}")
         for clip_id, each in desk.standing.items()
-        if each.state in (State.UNSURE, State.SKIPPED) and clip_id in desk.collection.facts.index
+        if each.state in said
     ]
 
 
-def _conflicts(desk: Desk) -> list[Queued]:
+def _conflicts(desk: Desk) -> list[QueuedClip]:
     return [
-        Queued(
-            clip_id=conflict.clip_id,
-            reason="; ".join(
+        _queued(
+            conflict.clip_id,
+            "conflicts",
+            "; ".join(
                 f"{each.user}: {', '.join(each.after) or ('blank' if each.state is State.LABELLED else each.state)}"
                 for each in conflict.decisions
             ),
         )
         for conflict in desk.decisions.conflicts
-        if conflict.clip_id in desk.collection.facts.index
     ]
 
 
-QUEUES: Mapping[str, Queue] = MappingProxyType(
+def _queued(clip_id: str, strategy: str, reason: str) -> QueuedClip:
+    return QueuedClip(clip_id=clip_id, strategy=strategy, reason=reason, is_random=False, score=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnQueue:
+    """A queue of what was decided or not, which needs no features: what it is called, and how it is made."""
+
+    title: str
+    make: Callable[[Desk], list[QueuedClip]]
+
+
+_OWN: Mapping[str, OwnQueue] = MappingProxyType(
     {
-        "order": Queue(title="All clips in order", make=_in_order),
-        "random": Queue(title="By chance", make=_by_chance),
-        "unsure": Queue(title="Unsure and skipped", make=_unsure),
-        "conflicts": Queue(title="People disagree", make=_conflicts),
-        "decided": Queue(title="Already decided", make=_decided),
+        "order": OwnQueue(title="All clips in order", make=_in_order),
+        "unsure": OwnQueue(title="Unsure and skipped", make=_unsure),
+        "conflicts": OwnQueue(title="People disagree", make=_conflicts),
+        "decided": OwnQueue(title="Already decided", make=_decided),
     }
 )
 
 
-def make_queue(desk: Desk, name: str, count: int) -> list[Queued]:
-    """The first clips of a queue.
+class Queues:
+    """Makes queues of a collection as it stands when they are asked for.
 
-    Raises:
-        ReviewError: there is no such queue.
+    Args:
+        desk: clips and decisions.
+        run: whose models are asked; None before the first.
+        labels: a table of labels that stands in place of the run's; None if there is none.
     """
-    if name not in QUEUES:
-        raise ReviewError(f"there is no queue '{name}', only {', '.join(QUEUES)}")
-    return QUEUES[name].make(desk)[:count]
+
+    def __init__(self, desk: Desk, run: RunDirectory | None, labels: LabelTable | None) -> None:
+        self._desk, self._run, self._labels = desk, run, labels
+        self._lock = threading.Lock()
+
+    def names(self) -> list[dict[str, str]]:
+        """What there is: `name`, `title`, and what has to be named (`about`)."""
+        chosen = [name for name in _TITLES if self._run is not None or name not in _NEED_RUN]
+        given = [{"name": name, "title": _TITLES[name], "about": STRATEGIES[name].about} for name in chosen]
+        return [*given, *({"name": name, "title": each.title, "about": ""} for name, each in _OWN.items())]
+
+    def make(self, name: str, count: int, about: str = "") -> list[QueuedClip]:
+        """The first clips of a queue.
+
+        Raises:
+            ReviewError: there is no such queue.
+            SelectionError: what it needs is not there.
+        """
+        if name in _OWN:
+            known = self._desk.collection.facts.index
+            return [each for each in _OWN[name].make(self._desk) if each.clip_id in known][:count]
+        if name not in _TITLES:
+            raise ReviewError(f"there is no queue '{name}', only {', '.join((*_TITLES, *_OWN))}")
+        return choose(self.pool(), strategy=name, count=count, about=about)
+
+    def alike(self, clip_id: str) -> list[tuple[QueuedClip, bool]]:
+        """The clips that look most like one, each with whether it is likely to show the same."""
+        pool = self.pool()
+        return [
+            (
+                _queued(pool.ids[each.row], "alike", f"looks like {clip_id}: alike by {each.similarity:.2f} of 1"),
+                each.similarity >= _LIKELY_ALIKE,
+            )
+            for each in nearest(pool.embedding, pool.rows_of([clip_id]).tolist(), ALIKE)
+        ]
+
+    def progress(self, queued: Sequence[str]) -> dict[str, Any]:
+        """How far labelling has come, and what is to be expected of the clips that are queued."""
+        pool = self.pool()
+        there = {*pool.ids}
+        waiting = [_queued(each, "", "") for each in queued if each in there]
+        return {**asdict(progress(pool, self._desk.decisions)), "expected": expected(pool, waiting)}
+
+    def pool(self) -> Pool:
+        """What is known of the clips, as of now; what takes time about it is kept in the store's cache."""
+        with self._lock:
+            if self._run is not None:
+                with native_chatter(shown=False):
+                    import heads.models.trained_head  # noqa: F401  models may have to be asked, and TensorFlow talks
+            return read_pool(
+                self._desk.collection.store,
+                run=self._run,
+                decisions=self._desk.decisions,
+                labels=self._labels,
+                sites=self._desk.collection.sites,
+                times=self._desk.collection.times,
+            )

@@ -1,6 +1,6 @@
 /* The review page: a clip, its frames, what it shows, and the next one. Everything is drawn from `state`. */
 
-const CLASS_KEYS = [..."1234567890acdeghijknprtwx"];
+const CLASS_KEYS = [..."1234567890acdghijknprtvwx"];
 const AHEAD = 3; // clips whose frames are fetched before they are wanted
 const BOOKS = 10; // flipbooks that are kept
 const FRAMES_PER_S = 6;
@@ -320,10 +320,10 @@ function isBlank(current) {
 
 function drawScope() {
   const current = clip();
-  $("visit").disabled = !current || current.visit < 2;
-  $("visit").firstChild.textContent = current && current.visit > 1 ? `Whole visit (${current.visit}) ` : "Whole visit ";
-  $("alike").disabled = !current || !state.hasAlike;
-  press("visit", state.scope === "visit");
+  $("event").disabled = !current || current.event < 2;
+  $("event").firstChild.textContent = current && current.event > 1 ? `Whole event (${current.event}) ` : "Whole event ";
+  $("alike").disabled = !current;
+  press("event", state.scope === "event");
   press("alike", state.scope === "alike");
   page.others.hidden = !state.scope;
   if (!state.scope) return;
@@ -343,10 +343,50 @@ function drawNumbers() {
   const { decided, clips_in_all: all, conflicts } = state.numbers;
   const here = state.clips.length ? `clip ${state.place + 1} of ${state.clips.length}` : "no clips";
   $("count").textContent = `${here} · ${decided} of ${all} decided${conflicts ? ` · people disagree on ${conflicts}` : ""}`;
-  $("numbers").replaceChildren(
-    make("p", `${decided} of ${all} clips are decided; people disagree on ${conflicts}.`),
-    ...(state.numbers.notes ?? []).map((each) => make("p", each)),
-  );
+}
+
+/* ---- progress ---- */
+
+function tableOf(caption, heads, rows) {
+  const table = make("table", null);
+  table.append(make("caption", caption));
+  const line = (cells, kind) => {
+    const row = make("tr", null);
+    row.append(...cells.map((each, number) => make(number ? kind : "th", String(each), number ? {} : { scope: kind === "th" ? "col" : "row" })));
+    return row;
+  };
+  table.append(line(heads, "th"), ...rows.map((each) => line(each, "td")));
+  return table;
+}
+
+async function openProgress() {
+  $("progress").showModal();
+  $("numbers").replaceChildren(make("p", "Counting …"));
+  try {
+    await settled();
+    const ahead = state.clips.slice(state.place, state.place + 100);
+    const facts = await ask(`/api/progress?clips=${ahead.map((each) => each.key).join(",")}`);
+    const { decided, clips_in_all: all, conflicts, richness } = facts;
+    const parts = [make("p", `${decided} of ${all} clips are decided; people disagree on ${conflicts}.`), ...facts.notes.map((each) => make("p", each))];
+    if (richness) {
+      const more = richness.estimate > richness.found + 0.05 ? `; by how many stood at one or two places only, there are about ${richness.estimate.toFixed(1)} (${richness.low.toFixed(1)} to ${richness.high.toFixed(1)})` : "";
+      parts.push(make("p", `${richness.found} species found${more}.`));
+    }
+    const classes = Object.keys(facts.found_lately);
+    if (facts.last || Object.keys(facts.expected).length) {
+      const rows = classes.map((each) => [each, facts.found_lately[each], facts.expected[each]?.toFixed(1) ?? "–"]);
+      parts.push(tableOf("New clips of each class", ["class", `in the last ${facts.last}`, `expected in the next ${ahead.length}`], rows));
+    }
+    if (facts.curve.length) {
+      const rows = facts.curve.map((each) => [each.labelled, each.clips, each.log_loss.toFixed(3), `${Math.round(100 * each.right)} %`]);
+      parts.push(tableOf("What the models had said of clips drawn by chance, before these were labelled", ["decided by then", "clips", "log loss", "right"], rows));
+    } else {
+      parts.push(make("p", "How good the models are is measured on clips that chance draws (a tenth of “What teaches most”, and “By chance”); none of these was labelled since there is a run.", { class: "quiet" }));
+    }
+    $("numbers").replaceChildren(...parts);
+  } catch (error) {
+    $("numbers").replaceChildren(make("p", error.message));
+  }
 }
 
 /* ---- going about ---- */
@@ -370,10 +410,23 @@ function begin() {
   fetchAhead();
 }
 
+/* What has to be named for a queue: one of the classes. */
+function drawAbout() {
+  const needs = state.queues.find((each) => each.name === page.queue.value)?.about === "class";
+  $("about-label").hidden = !needs;
+  const before = page.about.value || remembered("about", "");
+  page.about.replaceChildren(...state.classes.map((each) => make("option", each, { value: each })));
+  if (state.classes.includes(before)) page.about.value = before;
+  return needs ? page.about.value : "";
+}
+
 async function loadQueue() {
   state.queue = page.queue.value;
   remember("queue", state.queue);
-  const address = `/api/queue?name=${encodeURIComponent(state.queue)}&about=${encodeURIComponent(state.about)}`;
+  const about = drawAbout();
+  remember("about", page.about.value);
+  const address = `/api/queue?name=${encodeURIComponent(state.queue)}&about=${encodeURIComponent(about)}`;
+  document.body.classList.add("waiting");
   try {
     const told = await ask(address);
     state.clips = told.clips;
@@ -383,6 +436,7 @@ async function loadQueue() {
     state.clips = [];
     trouble(error.message);
   }
+  document.body.classList.remove("waiting");
   state.place = 0;
   state.asked = performance.now();
   shown = "";
@@ -507,7 +561,7 @@ async function widen(scope) {
     if (clip() !== current) return;
     state.scope = scope;
     state.others = clips.filter((each) => each.key !== current.key);
-    state.alsoOf = new Set(state.others.filter((each) => scope === "visit" || !each.state).map((each) => each.key));
+    state.alsoOf = new Set(state.others.filter((each) => each.likely && !each.state).map((each) => each.key));
     drawScope();
     say(`The next decision is of ${state.alsoOf.size + 1} clips.`);
   } catch (error) {
@@ -662,7 +716,7 @@ const KEYS = {
   ".": () => { play(false); state.frame = book(clip().key).loudest; drawFrame(); },
   m: () => { state.boxes = !state.boxes; remember("boxes", state.boxes ? "yes" : "no"); press("boxes", state.boxes); drawFrame(); },
   f: () => film(!state.filming),
-  v: () => $("visit").disabled || widen("visit"),
+  e: () => $("event").disabled || widen("event"),
   l: () => $("alike").disabled || widen("alike"),
   z: () => undo("undo"),
   y: () => undo("redo"),
@@ -711,8 +765,8 @@ addEventListener("keydown", (event) => {
 
 const CLICKS = {
   confirm: KEYS.Enter, blank: KEYS.b, unsure: KEYS.u, skip: KEYS.s, back: KEYS.ArrowLeft, on: KEYS.ArrowRight, undo: KEYS.z,
-  redo: KEYS.y, play: KEYS[" "], loudest: KEYS["."], boxes: KEYS.m, "film-open": KEYS.f, visit: KEYS.v, alike: KEYS.l,
-  "keys-open": KEYS["?"], "progress-open": () => $("progress").showModal(),
+  redo: KEYS.y, play: KEYS[" "], loudest: KEYS["."], boxes: KEYS.m, "film-open": KEYS.f, event: KEYS.e, alike: KEYS.l,
+  "keys-open": KEYS["?"], "progress-open": openProgress,
 };
 for (const [id, does] of Object.entries(CLICKS)) $(id).addEventListener("click", does);
 for (const each of document.querySelectorAll("[data-closes]")) each.addEventListener("click", () => each.closest("dialog").close());
@@ -721,6 +775,7 @@ addEventListener("click", (event) => { if (event.detail > 0) event.target.closes
 page.scrub.addEventListener("input", () => { play(false); state.frame = Number(page.scrub.value); drawFrame(); });
 page.scrub.addEventListener("keydown", (event) => { if (event.key.startsWith("Arrow")) page.scrub.blur(); });
 page.queue.addEventListener("change", () => { page.queue.blur(); loadQueue(); });
+page.about.addEventListener("change", () => { page.about.blur(); loadQueue(); });
 $("once").addEventListener("change", () => once($("once").checked));
 page.user.addEventListener("change", () => remember("user", page.user.value.trim()));
 page.user.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === "Escape") page.user.blur(); });
@@ -740,9 +795,10 @@ async function news() {
 async function start() {
   const facts = await ask("/api/start");
   state.classes = facts.classes;
-  [state.hasAlike, state.hasRun] = [facts.has_alike, facts.has_run];
+  state.hasRun = facts.has_run;
   state.numbers = facts;
   page.user.value = remembered("user", facts.user);
+  state.queues = facts.queues;
   page.queue.replaceChildren(...facts.queues.map((each) => make("option", each.title, { value: each.name })));
   const last = remembered("queue", "");
   if (facts.queues.some((each) => each.name === last)) page.queue.value = last;

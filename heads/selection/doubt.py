@@ -191,6 +191,8 @@ class _History:
 
 def _places(numbers: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
     """Where each number stands."""
+    if not len(numbers):
+        return {}
     order = np.argsort(numbers, kind="stable")
     present, starts = np.unique(numbers[order], return_index=True)
     return dict(zip(present.tolist(), np.split(order, starts[1:]), strict=True))

@@ -236,6 +236,8 @@ def cached_answers(run: RunDirectory, store: FeatureStore) -> Predictions:
         mark_used(path)
         return answers
     except (OSError, ValueError, EOFError, KeyError):
+        from heads.workflows.predict import predict_run  # brings TensorFlow, which takes seconds and is seldom needed
+
         answers = predict_run(run, store).predictions
     try:
         prepare_cache(folder, [key for reader in readers for key in reader.key_folders])

@@ -14,13 +14,11 @@ import pandas as pd
 from indexed_clips import write_indexed_clip
 from made_store import clip_ids, make_store, sites_of
 
-from heads.commands.review import gather
-from heads.data.decisions import DecisionLog
+from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.review.app import Review
-from heads.review.desk import Desk
 from heads.review.films import Films
+from heads.review.opening import Sources, open_collection
 from heads.review.server import ReviewServer
-from heads.review.spoke import Speaker
 from heads.run import RunDirectory
 from store import FeatureStore
 
@@ -113,22 +111,20 @@ def serving(
     run: RunDirectory | None = None,
     labels: Path | None = None,
     classes: Sequence[str] = CLASSES,
+    timed_by: TimeSource = NO_TIMES,
     **films: Any,
 ) -> Iterator[Visitor]:
     """The collection in `folder`, served for as long as the block lasts, to somebody who has not come in yet."""
-    store = FeatureStore.open(folder / "store")
-    collection, _ = gather(
-        store,
-        run,
+    sources = Sources(
+        store=FeatureStore.open(folder / "store"),
+        decisions=folder / "decisions.jsonl",
         videos=folder / "clips",
         labels=labels,
-        classes=classes,
+        classes=tuple(classes),
         sites=folder / "sites.csv",
-        site_pattern=None,
-        id_map=(),
+        timed_by=timed_by,
     )
-    desk = Desk(collection, DecisionLog(folder / "decisions.jsonl"))
-    page = Review(desk, Films(folder / "films", **films), Speaker(run, store), user="ann", title="Taï <2026>")
+    page = Review(open_collection(sources, run), Films(folder / "films", **films), user="ann")
     said: list[str] = []
     server = ReviewServer(page, host="127.0.0.1", port=0, say=said.append)
     thread = threading.Thread(target=server.run)

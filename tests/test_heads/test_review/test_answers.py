@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Iterator
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 from reviewed import Visitor, draw_collection, serving
 
 from heads.data.decisions import State, read_decisions
+from heads.data.reading.capture_times import TimeSource
 from heads.review.collection import key_of
 
 IDS = [f"site {index % 6}/{index:03d}.mp4" for index in range(12)]
@@ -135,12 +137,41 @@ def test_queues_leave_out_what_is_decided(server: Visitor) -> None:
         "order", "random", "unsure", "decided",
     )}  # fmt: skip
     assert told["order"] == sorted({*IDS} - {IDS[0], IDS[6], IDS[7]})
-    assert sorted(told["random"]) == told["order"]
-    assert told["random"] != told["order"]
+    assert told["random"] == []  # what has a label is not drawn again
     assert told["unsure"] == [IDS[6], IDS[7]]
     assert told["decided"] == [IDS[7], IDS[6], IDS[0]]
-    assert [each["why"]["random"] for each in server.json("/api/queue?name=random&count=2")["clips"]] == [True, True]
     assert server.ask("/api/queue?name=nonsense")[0] == 400
+
+
+def test_before_the_first_run_clips_are_drawn_that_have_no_label(folder: Path) -> None:
+    (folder / "decisions.jsonl").unlink(missing_ok=True)
+    with serving(folder) as server:
+        server.enter()
+        names = {each["name"]: each["about"] for each in server.json("/api/start")["queues"]}
+        assert names == dict.fromkeys(("next", "random", "order", "unsure", "conflicts", "decided"), "")
+        server.json("/api/decide", decision(IDS[0], classes=["hog"]))
+        drawn = server.json("/api/queue?name=random")["clips"]
+        assert sorted(each["id"] for each in drawn) == sorted(IDS[1:])
+        assert all(each["why"]["random"] for each in drawn)
+        assert {each["id"] for each in server.json("/api/queue?name=next&count=4")["clips"]} < {*IDS[1:]}
+        alike = server.json(f"/clip/{key_of(IDS[0])}/alike")["clips"]
+        assert {each["id"] for each in alike} == {*IDS[1:]}
+        told = server.json(f"/api/progress?clips={drawn[0]['key']}")
+        assert (told["decided"], told["last"], told["found_lately"]["hog"], told["curve"]) == (1, 1, 1, [])
+
+
+def test_an_event_is_decided_at_once(folder: Path, tmp_path: Path) -> None:
+    times = tmp_path / "times.csv"
+    rows = [f"{each},2024-03-0{1 + place // 8} 12:{place % 8:02d}:00" for place, each in enumerate(IDS)]
+    times.write_text("\n".join(["filename,captured", *rows]))
+    (folder / "decisions.jsonl").unlink(missing_ok=True)
+    with serving(folder, timed_by=TimeSource(table=times, event_gap=timedelta(minutes=10))) as server:
+        server.enter()
+        found = server.json(f"/clip/{key_of(IDS[0])}/event")["clips"]
+        assert [each["id"] for each in found] == [IDS[0], IDS[6]]  # of one site, six minutes apart
+        assert server.json("/api/decide", decision(*[each["id"] for each in found], classes=["hog"]))["decided"] == 2
+        alone = server.json(f"/clip/{key_of(IDS[2])}/event")["clips"]
+        assert [each["id"] for each in alone] == [IDS[2]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,193 @@
+"""From what a user names (a store, a run, tables) to what is reviewed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from heads.data.decisions import DecisionLog
+from heads.data.events import USUAL_GAP, find_events
+from heads.data.labels import LabelTable
+from heads.data.matching import IdRule
+from heads.data.predictions import Predictions
+from heads.data.reading.capture_times import (
+    NO_TIMES,
+    TimeSource,
+    capture_times,
+    on_one_clock,
+    parse_zone,
+    times_of_files,
+)
+from heads.data.reading.sites import labels_and_sites, places_of
+from heads.data.tables import tidy
+from heads.errors import ReviewError
+from heads.review.collection import Collection, without_blank
+from heads.review.desk import Desk
+from heads.review.queues import Queues
+from heads.review.spoke import Speaker
+from heads.run import BLEND, RunDirectory
+from heads.workflows.pool import cached_answers
+from heads.workflows.timing import timing_of
+from store import FeatureStore
+from store.console import native_chatter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What the user names.
+
+    Attributes:
+        store: the clips.
+        decisions: the log.
+        videos: the folder of the clips; None if they are where they were featurized.
+        labels: a table of labels, instead of the run's.
+        classes: further classes that can be chosen.
+        sites: a table of the site of each clip.
+        site_pattern: a pattern that finds the site in a clip id, instead.
+        id_map: how ids of the tables become clips'.
+        timed_by: where capture times come from, and how clips make events.
+    """
+
+    store: FeatureStore
+    decisions: Path
+    videos: Path | None = None
+    labels: Path | None = None
+    classes: tuple[str, ...] = ()
+    sites: Path | None = None
+    site_pattern: str | None = None
+    id_map: tuple[IdRule, ...] = ()
+    timed_by: TimeSource = NO_TIMES
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Opened:
+    """A collection on the desk.
+
+    Attributes:
+        run: whose labels and answers are shown; None before the first.
+        desk: clips and decisions.
+        queues: which clips are shown.
+        speaker: says which frames counted.
+        notes: what the user should know, a sentence each.
+    """
+
+    run: RunDirectory | None
+    desk: Desk
+    queues: Queues
+    speaker: Speaker
+    notes: tuple[str, ...] = field(default=())
+
+
+def open_collection(sources: Sources, run: RunDirectory | None) -> Opened:
+    """Put a collection on the desk, as a run sees it.
+
+    Raises:
+        LabelError: a table or pattern is not what it should be.
+        RunError: the run lacks a piece.
+    """
+    store, facts = sources.store, sources.store.clips()
+    labels, places, notes = _labels_and_places(sources, run, facts)
+    times, events, more = _times_and_events(sources, run, facts, places)
+    own = () if labels is None else labels.classes
+    collection = Collection(
+        store=store,
+        facts=facts,
+        videos=sources.videos,
+        classes=without_blank(tuple(dict.fromkeys((*own, *sources.classes)))),
+        labels={} if labels is None else shown_classes(labels),
+        sites=places,
+        times={clip_id: np.datetime64(when, "s") for clip_id, when in times.items()},
+        events=events,
+        predictions=None if run is None or not run.blend_path.is_file() else _answers(run, store),
+    )
+    desk = Desk(collection, DecisionLog(sources.decisions))
+    blended = run if collection.predictions is not None else None
+    return Opened(
+        run=run,
+        desk=desk,
+        queues=Queues(desk, blended, labels if blended is None or sources.labels is not None else None),
+        speaker=Speaker(blended, store),
+        notes=(*notes, *more, *desk.decisions.notes),
+    )
+
+
+def _labels_and_places(
+    sources: Sources, run: RunDirectory | None, facts: pd.DataFrame
+) -> tuple[LabelTable | None, dict[str, str], tuple[str, ...]]:
+    labels: LabelTable | None = None
+    places: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+    if run is not None:
+        labels = run.read_labels()
+        places = {**run.read_unlabelled_sites(), **labels.known_sites}
+    if sources.labels is not None:
+        found = labels_and_sites(
+            sources.labels, facts.index, sites=None, site_pattern=None, id_map=sources.id_map, allow_missing=True
+        )
+        labels, notes = found.labels, found.notes
+        places |= {**found.sites, **found.labels.known_sites}
+    if sources.sites is not None or sources.site_pattern is not None:
+        told, more = places_of(
+            facts.index, sites=sources.sites, site_pattern=sources.site_pattern, id_map=sources.id_map
+        )
+        places, notes = {**places, **told}, (*notes, *more)
+    return labels, places, notes
+
+
+def _answers(run: RunDirectory, store: FeatureStore) -> Predictions:
+    """What a run says of the clips of a store; models are asked only if there are clips that it does not know."""
+    own = run.read_oof(BLEND)
+    if {clip_id for key in store.keys() for clip_id in store.reader(key).ids} <= {*own.ids}:
+        return own
+    with native_chatter(shown=False):
+        import heads.models.trained_head  # noqa: F401  TensorFlow talks when it is imported
+    return cached_answers(run, store)
+
+
+def _times_and_events(
+    sources: Sources, run: RunDirectory | None, facts: pd.DataFrame, places: Mapping[str, str]
+) -> tuple[dict[str, datetime], dict[str, str], tuple[str, ...]]:
+    """When clips were taken, on one clock, the event of each, and what the user should know."""
+    ids, asked = [str(clip_id) for clip_id in facts.index], sources.timed_by
+    notes: tuple[str, ...] = ()
+    kept: Mapping[str, Any] = {}
+    if run is not None:
+        timing, kept = timing_of(run, ids, facts, places, asked, sources.id_map), run.read_event_settings()
+        stated, notes = dict(timing.stated), timing.notes
+    elif asked.is_given:
+        found = capture_times(ids, facts, asked, sources.id_map)
+        stated, notes = dict(found.stated), found.notes
+    else:
+        stated = times_of_files(ids, facts)
+    times = on_one_clock(stated, parse_zone(asked.zone or kept.get("time_zone")))
+    gap = timedelta(seconds=kept["event_gap_s"]) if kept.get("event_gap_s") else USUAL_GAP
+    return times, find_events(times, places, asked.event_gap or gap), notes
+
+
+def shown_classes(labels: LabelTable) -> dict[str, tuple[str, ...]]:
+    """The classes that each clip shows beside the one for clips that show nothing."""
+    names = np.array(labels.classes, dtype=object)
+    return {
+        clip_id: without_blank(tuple(names[row == 1].tolist()))
+        for clip_id, row in zip(labels.ids, labels.values, strict=True)
+    }
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """The classes of a list, one a line.
+
+    Raises:
+        ReviewError: it cannot be read, or holds none.
+    """
+    try:
+        lines: Sequence[str] = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReviewError(f"{path}: not to be read as text ({error}); expected one class a line in UTF-8") from error
+    names = tuple(dict.fromkeys(name for line in lines if (name := tidy(line))))
+    if not names:
+        raise ReviewError(f"{path}: there is no class in it; write one a line")
+    return names

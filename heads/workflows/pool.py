@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -30,12 +31,14 @@ from heads.run import BLEND, RunDirectory
 from heads.selection.embedding import choose_key, embed
 from heads.selection.pool import Pool
 from heads.selection.sample import collection_score, drawn_by_chance
-from heads.workflows.predict import predict_run
 from heads.workflows.resolve import choose_keys
 from heads.workflows.timing import timing_of
 from store import FeatureReader, FeatureStore
 from store.cache import mark_used, prepare_cache
 from store.files import atomic_path
+
+if TYPE_CHECKING:
+    from heads.workflows.predict import NewPredictions
 
 _NO_DECISIONS = Decisions()
 
@@ -93,6 +96,7 @@ def read_pool(
     decisions: Decisions = _NO_DECISIONS,
     labels: LabelTable | None = None,
     sites: Mapping[str, str] | None = None,
+    times: Mapping[str, np.datetime64] | None = None,
     timed_by: TimeSource = NO_TIMES,
     id_map: Sequence[IdRule] = (),
     features: Sequence[str] = (),
@@ -105,6 +109,7 @@ def read_pool(
         decisions: what people decided.
         labels: a label table, in place of the run's.
         sites: of clips; those of the run if None.
+        times: when clips were taken, on one clock, as far as known; None to find out by `timed_by`.
         timed_by: how it is told when clips were taken; as the run was, else as their files say, if nothing is said.
         id_map: how ids of a table of times become clips'.
         features: which features clips are compared by, as `--features` names them; the best for it if empty.
@@ -123,7 +128,9 @@ def read_pool(
         pool,
         embedding=np.asarray(embedding.vectors)[reader.index_of(pool.ids)],
         copies=copy_numbers(facts, pool.ids),
-        times=_times(pool.ids, facts, run, found.sites, timed_by, id_map),
+        times=_times(pool.ids, facts, run, found.sites, timed_by, id_map)
+        if times is None
+        else _aligned_times(pool.ids, times),
         gap=timed_by.event_gap or USUAL_GAP,
         probabilities=None if said is None else _aligned(said, pool),
         known=None if run is None else _known(run, pool.ids, pool.classes),
@@ -158,7 +165,7 @@ def score_whole(run: RunDirectory, store: FeatureStore, log: Path | None = None)
     fresh = [clip_id for clip_id in asked if clip_id not in scored]
     said = oof.select([clip_id for clip_id in asked if clip_id in scored])
     if fresh:
-        new = predict_run(run, store, fresh).predictions.only(said.classes)
+        new = _ask(run, store, fresh).predictions.only(said.classes)
         said = replace(
             said,
             ids=(*said.ids, *new.ids),
@@ -187,6 +194,13 @@ def _told(reader: FeatureReader, facts: pd.DataFrame, found: KnownLabels, decisi
     )
 
 
+def _ask(run: RunDirectory, store: FeatureStore, ids: Sequence[str] | None = None) -> "NewPredictions":
+    """Ask the models about clips."""
+    from heads.workflows.predict import predict_run  # brings TensorFlow, which takes seconds and is seldom needed
+
+    return predict_run(run, store, ids)
+
+
 def _times(
     ids: Sequence[str],
     facts: pd.DataFrame,
@@ -208,9 +222,12 @@ def _times(
         if source.is_given:
             raise
         return None
-    if not times:
-        return None
-    return np.array([times.get(clip_id, "NaT") for clip_id in ids], "datetime64[s]")
+    return _aligned_times(ids, {clip_id: np.datetime64(when, "s") for clip_id, when in times.items()})
+
+
+def _aligned_times(ids: Sequence[str], times: Mapping[str, np.datetime64]) -> NDArray[np.datetime64] | None:
+    """(N,) datetime64[s] when clips were taken, NaT where that is not known; None where none is."""
+    return np.array([times.get(clip_id, "NaT") for clip_id in ids], "datetime64[s]") if times else None
 
 
 def copy_numbers(facts: pd.DataFrame, ids: Sequence[str]) -> NDArray[np.int64]:
@@ -236,9 +253,7 @@ def cached_answers(run: RunDirectory, store: FeatureStore) -> Predictions:
         mark_used(path)
         return answers
     except (OSError, ValueError, EOFError, KeyError):
-        from heads.workflows.predict import predict_run  # brings TensorFlow, which takes seconds and is seldom needed
-
-        answers = predict_run(run, store).predictions
+        answers = _ask(run, store).predictions
     try:
         prepare_cache(folder, [key for reader in readers for key in reader.key_folders])
         with atomic_path(path) as temporary, temporary.open("wb") as file:

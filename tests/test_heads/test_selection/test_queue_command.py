@@ -18,7 +18,7 @@ from heads.errors import RunError, SelectionError
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.selection.embedding import choose_key, embed, whiten
-from heads.workflows import pool as pools
+from heads.workflows import predict as predicting
 from heads.workflows.blend import blend_run
 from heads.workflows.pool import read_pool, score_whole
 from store import FeatureStore
@@ -141,8 +141,8 @@ def test_decisions_lie_beside_the_store_unless_another_file_is_named(folder: Pat
 def test_answers_are_asked_once_and_anew_for_another_blend(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
     first = read_pool(store, run=run)
-    real, asked = pools.predict_run, []
-    monkeypatch.setattr(pools, "predict_run", lambda *given: asked.append(1) or real(*given))
+    real, asked = predicting.predict_run, []
+    monkeypatch.setattr(predicting, "predict_run", lambda *given: asked.append(1) or real(*given))
     again = read_pool(store, run=run)
     assert not asked
     assert first.probabilities is not None

@@ -34,6 +34,7 @@ def run(
     choose: Literal["even", "motion"] = "even",
     weights: GivenWeights | None = None,
     taps: Sequence[str] | None = None,
+    preprocessing: str | None = None,
     input_px: int | None = None,
     resize: str | None = None,
     offline: bool = False,
@@ -57,7 +58,8 @@ def run(
     Args:
         videos: a folder of clips, which is searched in depth, a single file, or several of them.
         store: the store, or its folder, which is made if it is missing.
-        backbones: names of networks: `featurize --list-backbones` lists them; or `hub:HANDLE`, `keras:FILE.keras`.
+        backbones: names of networks: `featurize --list-backbones` lists them; or `hub:HANDLE`, `keras:FILE.keras`,
+            `onnx:FILE.onnx`.
         views: what part of a frame networks see: names of views.
         fps: frames a second; 3 if neither this nor `frames` is given.
         frames: frames a clip, instead of `fps`.
@@ -65,7 +67,9 @@ def run(
         choose: with `frames`: "even", or "motion" for those that carry most motion.
         weights: a weights file instead of the published one; with several backbones a file by name. "random" leaves a
             network untrained.
-        taps: of `hub:HANDLE` or `keras:FILE.keras`: what to keep.
+        taps: of `hub:HANDLE`, `keras:FILE.keras` or `onnx:FILE.onnx`: what to keep.
+        preprocessing: of `onnx:FILE.onnx`, what its pixels are: `imagenet`, `clip`, `unit`, `signed` or `raw`; what the
+            YAML file beside it says if None.
         input_px: nominal side of the networks' input; each one's own if None.
         resize: how frames are brought to that size: `equal_area`, `squash`, `centre_crop` or `letterbox`; each
             network's own if None.
@@ -96,6 +100,7 @@ def run(
         _sampling(fps, frames, max_frames, choose),
         weights,
         taps,
+        preprocessing=preprocessing,
         input_px=input_px,
         resize=resize,
         offline=offline,
@@ -125,6 +130,7 @@ def plan(
     choose: Literal["even", "motion"] = "even",
     weights: GivenWeights | None = None,
     taps: Sequence[str] | None = None,
+    preprocessing: str | None = None,
     input_px: int | None = None,
     resize: str | None = None,
     offline: bool = False,
@@ -153,6 +159,7 @@ def plan(
         choose: "even" or "motion".
         weights: weights files.
         taps: what to keep.
+        preprocessing: what the pixels of ONNX files are.
         input_px: nominal side of the networks' input.
         resize: how frames are brought to that size.
         offline: never download weights.
@@ -172,6 +179,7 @@ def plan(
         _sampling(fps, frames, max_frames, choose),
         weights,
         taps,
+        preprocessing=preprocessing,
         input_px=input_px,
         resize=resize,
         offline=offline,

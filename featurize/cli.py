@@ -51,7 +51,7 @@ Backbones = Annotated[
     typer.Option(
         "--backbone",
         metavar="NAME",
-        help="Network to run: a name, hub:URL_OR_FOLDER, or keras:FILE.keras; give it again for more.",
+        help="Network to run: a name, hub:URL_OR_FOLDER, keras:FILE.keras or onnx:FILE.onnx; give it again for more.",
     ),
 ]
 ForRun = Annotated[
@@ -63,7 +63,17 @@ ForRun = Annotated[
         show_default="no run",
     ),
 ]
-Taps = Annotated[str | None, typer.Option(metavar="TAP,TAP", help="Of hub:HANDLE or keras:FILE: what to keep.")]
+Taps = Annotated[
+    str | None, typer.Option(metavar="TAP,TAP", help="Of hub:HANDLE, keras:FILE or onnx:FILE: what to keep.")
+]
+PixelRule = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocessing",
+        help="Of onnx:FILE, what its pixels are: imagenet, clip, unit (0 to 1), signed (-1 to 1) or raw (0 to 255).",
+        show_default="what the YAML file beside it says",
+    ),
+]
 Weights = Annotated[
     list[str] | None,
     typer.Option(metavar="PATH|NAME=PATH", help="Weights file; with several backbones, NAME=PATH for each."),
@@ -127,6 +137,7 @@ def featurize(
     backbone: Backbones = None,
     for_run: ForRun = None,
     taps: Taps = None,
+    preprocessing: PixelRule = None,
     weights: Weights = None,
     offline: Offline = False,
     input_px: InputPx = None,
@@ -198,6 +209,7 @@ def featurize(
         videos=videos,
         backbones=backbone or (),
         taps=taps,
+        preprocessing=preprocessing,
         weights=weights or (),
         offline=offline,
         input_px=input_px,

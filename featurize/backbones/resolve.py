@@ -1,4 +1,4 @@
-"""From the words of `--backbone` to rows: names of the registry, `hub:HANDLE`, `keras:FILE`."""
+"""From the words of `--backbone` to rows: names of the registry, `hub:HANDLE`, `keras:FILE`, `onnx:FILE`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,12 @@ from featurize.backbones.registry import find_backbone
 from featurize.backbones.spec import Backbone
 from featurize.errors import SettingsError
 
-_HUB, _KERAS = "hub:", "keras:"
+_HUB, _KERAS, _ONNX = "hub:", "keras:", "onnx:"
+
+
+def is_own(word: str) -> bool:
+    """Whether it is a model of somebody's own, and not in the registry."""
+    return word.startswith((_HUB, _KERAS, _ONNX))
 
 
 def loads_a_model(word: str) -> bool:
@@ -16,7 +21,12 @@ def loads_a_model(word: str) -> bool:
 
 
 def resolve_backbones(
-    words: Sequence[str], taps: str | None, *, input_px: int | None = None, offline: bool = False
+    words: Sequence[str],
+    taps: str | None,
+    *,
+    input_px: int | None = None,
+    offline: bool = False,
+    preprocessing: str | None = None,
 ) -> list[Backbone]:
     """The rows that `words` name, each once.
 
@@ -25,17 +35,22 @@ def resolve_backbones(
         taps: of `--taps`, separated by commas, for the one backbone that is not in the registry; None: its usual ones.
         input_px: of `--input-px`, for the same one.
         offline: whether to do without a download.
+        preprocessing: of `--preprocessing`, for ONNX files.
 
     Raises:
         BackboneError: an unknown name or tap.
-        SettingsError: taps were given where they have no meaning.
+        SettingsError: taps or preprocessing were given where they have no meaning, or are missing.
         WeightsError: a model cannot be loaded.
     """
-    own = [word for word in dict.fromkeys(words) if loads_a_model(word)]
+    own = [word for word in dict.fromkeys(words) if is_own(word)]
     if taps is not None and len(own) != 1:
-        raise SettingsError("--taps goes with exactly one --backbone hub:HANDLE or keras:FILE; run others separately")
+        raise SettingsError(
+            "--taps goes with exactly one --backbone hub:HANDLE, keras:FILE or onnx:FILE; run others separately"
+        )
+    if preprocessing is not None and not any(word.startswith(_ONNX) for word in own):
+        raise SettingsError("--preprocessing goes with --backbone onnx:FILE: other networks know their pixels")
     wanted = tuple(tap.strip() for tap in (taps or "").split(",") if tap.strip())
-    found = [_row(word, wanted, input_px, offline) for word in dict.fromkeys(words)]
+    found = [_row(word, wanted, input_px, offline, preprocessing) for word in dict.fromkeys(words)]
     return list({row.name: row for row in found}.values())
 
 
@@ -49,10 +64,14 @@ def tap_choices(word: str, *, offline: bool = False) -> dict[str, tuple[int | No
         from featurize.backbones.builders.keras_file import keras_file_taps
 
         return keras_file_taps(Path(word.removeprefix(_KERAS)))
+    if word.startswith(_ONNX):
+        from featurize.backbones.builders.onnx_file import onnx_file_taps
+
+        return onnx_file_taps(Path(word.removeprefix(_ONNX)))
     return {tap.name: (None, None, tap.channels) for tap in find_backbone(word).taps}
 
 
-def _row(word: str, taps: tuple[str, ...], input_px: int | None, offline: bool) -> Backbone:
+def _row(word: str, taps: tuple[str, ...], input_px: int | None, offline: bool, preprocessing: str | None) -> Backbone:
     if word.startswith(_HUB):
         from featurize.backbones.builders.saved_model import saved_model_backbone
 
@@ -61,4 +80,9 @@ def _row(word: str, taps: tuple[str, ...], input_px: int | None, offline: bool) 
         from featurize.backbones.builders.keras_file import keras_file_backbone
 
         return keras_file_backbone(Path(word.removeprefix(_KERAS)), taps, input_px=input_px)
+    if word.startswith(_ONNX):
+        from featurize.backbones.builders.onnx_file import onnx_file_backbone
+
+        path = Path(word.removeprefix(_ONNX))
+        return onnx_file_backbone(path, taps, input_px=input_px, preprocessing=preprocessing)
     return find_backbone(word)

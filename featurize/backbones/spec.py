@@ -120,7 +120,8 @@ class Backbone:
         reference: the paper or release that describes it.
         architecture: what `builder` is asked for, where one builder makes several.
         any_shape: whether it takes pictures of any shape; else it is built for squares of one size.
-        kind: `network` is compiled by a runtime; `rules` sees pixels, `sound` sees sound, and both run as they are.
+        kind: `network` is compiled by a runtime; `onnx` by OpenVINO, whose network the builder gives for a number of
+            pictures of one size; `rules` sees pixels, `sound` sees sound, and both run as they are.
     """
 
     name: str
@@ -135,7 +136,7 @@ class Backbone:
     reference: str
     architecture: str = ""
     any_shape: bool = True
-    kind: Literal["network", "rules", "sound"] = "network"
+    kind: Literal["network", "onnx", "rules", "sound"] = "network"
 
     @property
     def dim(self) -> int:

@@ -14,6 +14,7 @@ from store.digest import file_sha256
 
 RANDOM_SEED = 0
 _RANDOM = "random"
+_BESIDE_ONNX = (".data", "_data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +115,16 @@ def choose_weights(backbones: Sequence[Backbone], words: Sequence[str], *, offli
 
 
 def content_sha256(path: Path) -> str:
-    """The sha256 of a file; of a folder, that of its files' relative names and digests in order of name."""
+    """The sha256 of a file; of a folder, that of its files' relative names and digests in order of name.
+
+    An ONNX file may keep its numbers in a file beside it, whose digest counts too.
+    """
     try:
-        if path.is_file():
+        beside = [each for ending in _BESIDE_ONNX if (each := Path(f"{path}{ending}")).is_file()]
+        if path.is_file() and not (path.suffix == ".onnx" and beside):
             return file_sha256(path)
+        if path.is_file():
+            return hashlib.sha256("\n".join(map(file_sha256, (path, *beside))).encode()).hexdigest()
         lines = [
             f"{file.relative_to(path).as_posix()} {file_sha256(file)}"
             for file in sorted(path.rglob("*"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from featurize.backbones.resolve import loads_a_model, resolve_backbones
+from featurize.backbones.resolve import is_own, resolve_backbones
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights, choose_weights
 from featurize.errors import SettingsError, SourceError, WeightsError
@@ -121,18 +121,22 @@ def _source_of(key: FeatureKey, backbone: Backbone, weights: Weights) -> Feature
 
 
 def _backbone_of(key: FeatureKey, words: Sequence[str], *, offline: bool) -> Backbone:
-    if not loads_a_model(key.backbone):
+    if not is_own(key.backbone):
         return resolve_backbones([key.backbone], None)[0]
     taps = ",".join(name for name, _ in key.taps)
     for word in words:
         (found,) = resolve_backbones(
-            [word], taps if loads_a_model(word) else None, input_px=key.input_px, offline=offline
+            [word],
+            taps if is_own(word) else None,
+            input_px=key.input_px,
+            offline=offline,
+            preprocessing=key.preprocessing if word.startswith("onnx:") else None,
         )
         if found.name == key.backbone:
             return found
     raise SettingsError(
-        f"the run reads {key.backbone}, a network of your own: name its file too, by --backbone keras:FILE.keras or "
-        "hub:FOLDER"
+        f"the run reads {key.backbone}, a network of your own: name its file too, by --backbone keras:FILE.keras, "
+        "onnx:FILE.onnx or hub:FOLDER"
     )
 
 

@@ -37,6 +37,7 @@ class Request:
         sampling: which frames.
         views: names of views.
         taps: names of taps separated by commas, None for each network's own.
+        preprocessing: what the pixels of ONNX files are meant to be, None for what their YAML says.
         keys: features to make, instead of those of backbones and views: what a run reads, all of `sampling`.
         weights: words of `--weights`.
         offline: whether nothing may be downloaded.
@@ -58,6 +59,7 @@ class Request:
     sampling: Sampling
     views: Sequence[str] = (DEFAULT_VIEW,)
     taps: str | None = None
+    preprocessing: str | None = None
     keys: Sequence[FeatureKey] = ()
     weights: Sequence[str] = ()
     offline: bool = False
@@ -166,7 +168,13 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
         raise SettingsError("there is nothing to compute: name at least one backbone and one view")
     if any(loads_a_model(word) for word in request.backbones):
         import_networks(verbose=request.verbose)
-    backbones = resolve_backbones(request.backbones, request.taps, input_px=request.input_px, offline=request.offline)
+    backbones = resolve_backbones(
+        request.backbones,
+        request.taps,
+        input_px=request.input_px,
+        offline=request.offline,
+        preprocessing=request.preprocessing,
+    )
     weights = choose_weights(backbones, request.weights, offline=request.offline)
     untrained = [name for name, found in weights.items() if found == RANDOM_WEIGHTS]
     if untrained:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from featurize.backbones.openvino_library import import_openvino
 from featurize.backbones.runner import Runner, RuntimeName
 from featurize.errors import BackboneError, SettingsError
 from featurize.runtime.compiled import CompiledNetworks
@@ -86,6 +87,42 @@ def make_kept_runner(build: "Callable[[], keras.Model]", kept: CompiledNetworks)
     return _openvino_runner(build, kept)
 
 
+def make_onnx_runner(read: Callable[[int], Any], kept: CompiledNetworks) -> Runner:
+    """The same of a network that OpenVINO reads itself, for pictures of one size.
+
+    A file that allows no batches sees one picture after the other.
+
+    Args:
+        read: gives the network for a number of pictures; RuntimeError where the file does not allow as many.
+        kept: what was compiled before.
+    """
+    core = import_openvino().Core()
+    compiled: dict[tuple[int, ...], tuple[Any, int]] = {}
+
+    def compile_for(shape: tuple[int, ...]) -> tuple[Any, int]:
+        for batch in (shape[0], 1):
+            sized = (batch, *shape[1:])
+            found = kept.load(core, sized, _PRECISION)
+            if found is not None:
+                return found, batch
+        try:
+            model, batch = read(shape[0]), shape[0]
+        except RuntimeError:
+            model, batch = read(1), 1
+        made = core.compile_model(model, "CPU", _PRECISION)
+        kept.keep(core, (batch, *shape[1:]), made)
+        return made, batch
+
+    def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if pixels.shape not in compiled:
+            compiled[pixels.shape] = compile_for(pixels.shape)
+        network, batch = compiled[pixels.shape]
+        parts = [np.array(network(pixels[row : row + batch])[0]) for row in range(0, len(pixels), batch)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    return run
+
+
 def _tensorflow_runner(extractor: "keras.Model") -> Runner:
     import tensorflow as tf
 
@@ -101,20 +138,8 @@ def _tensorflow_runner(extractor: "keras.Model") -> Runner:
     return run
 
 
-def _import_openvino() -> Any:
-    """OpenVINO without its telemetry, which reports to a server, also offline, and leaves files in the home folder.
-
-    It falls back on an empty stand-in where that package cannot be imported, so importing it is barred.
-    """
-    # None is how an import is barred.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino
-
-
 def _openvino_runner(build: "Callable[[], keras.Model]", kept: CompiledNetworks | None) -> Runner:
-    core = _import_openvino().Core()
+    core = import_openvino().Core()
     convert = cache(lambda: _converted(core, build()))
     if kept is None or not kept.is_known:
         convert()
@@ -161,7 +186,7 @@ def _only_features(model: Any, dim: int) -> Any:
         raise BackboneError(
             f"OpenVINO finds {len(found)} outputs of {dim} columns, expected 1; use --runtime tensorflow"
         )
-    return _import_openvino().Model(found, model.get_parameters(), "features")
+    return import_openvino().Model(found, model.get_parameters(), "features")
 
 
 def _is_matrix(result: Any, dim: int) -> bool:

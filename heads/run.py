@@ -4,6 +4,7 @@ config.yaml             the resolved recipe
 labels.csv  folds.csv   what was learnt from, and in which fold each clip was scored
 balance.csv             how the folds spread the classes
 clips.csv               the clips that did not decode cleanly, with the reason
+weights.csv             how many clips each labelled one stands for, where labels were chosen
 unlabelled.csv          the clips without labels that were learned from, if any, and which fold's models were not
 heads/<name>/           head.json, fold<k>.keras and epochs.jsonl; state.npz while it is being trained
 oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those of the blend
@@ -90,6 +91,11 @@ class RunDirectory:
     def clips_path(self) -> Path:
         """Clips that are not ok: clip_id, source, status, reason."""
         return self.path / "clips.csv"
+
+    @property
+    def weights_path(self) -> Path:
+        """How many clips each labelled one stands for: clip_id, weight."""
+        return self.path / "weights.csv"
 
     @property
     def unlabelled_path(self) -> Path:
@@ -260,6 +266,22 @@ class RunDirectory:
         if not self.clips_path.exists():
             return pd.DataFrame({name: pd.Series(dtype=str) for name in CLIP_COLUMNS})
         return self._frame(self.clips_path, _TRAIN, CLIP_COLUMNS)
+
+    def write_weights(self, ids: Sequence[str], weights: NDArray[np.float64] | None) -> None:
+        """Write how many clips each labelled one (N) stands for; nothing, if that is one each."""
+        if weights is None:
+            self.weights_path.unlink(missing_ok=True)
+        else:
+            self._write_frame(self.weights_path, pd.DataFrame({"clip_id": list(ids), "weight": weights}))
+
+    def read_weights(self, ids: Sequence[str]) -> NDArray[np.float64] | None:
+        """(n,) how many clips each of `ids` stands for, one on average; None if that is one each."""
+        if not self.weights_path.is_file():
+            return None
+        frame = self._frame(self.weights_path, _TRAIN, ("clip_id", "weight"))
+        weight = dict(zip(frame["clip_id"], frame["weight"].astype(float).tolist(), strict=True))
+        found = np.array([weight.get(clip_id, 1.0) for clip_id in ids])
+        return np.asarray(found / found.mean())
 
     def write_unlabelled(self, ids: Sequence[str], fold: NDArray[np.int64], sites: Mapping[str, str]) -> None:
         """Write the clips without labels that are learned from, their sites as far as known, and the fold of each."""

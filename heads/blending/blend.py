@@ -143,6 +143,7 @@ class BlendData:
         labels: (N, C) 0 or 1.
         fold: (N,).
         frame_models: models whose scores of single frames are there.
+        weights: (N,) how many clips each stands for; one each if None.
         frames: (S * M, N, C), each statistic of all models in turn, NaN where a model has none; None if none has.
     """
 
@@ -154,10 +155,11 @@ class BlendData:
     fold: NDArray[np.int64]
     frame_models: tuple[str, ...] = ()
     frames: NDArray[np.float64] | None = None
+    weights: NDArray[np.float64] | None = None
 
     def fit(self, blender: Blender) -> Blend:
         """A blender fitted on everything; what it fitted must be scored by `cross_fit`."""
-        parameters = blender.fit(self._stack_for(blender), self.labels, self.fold)
+        parameters = blender.fit_weighted(self._stack_for(blender), self.labels, self.fold, self.weights)
         return Blend(
             method=blender.name,
             models=self.models,
@@ -175,7 +177,7 @@ class BlendData:
         return Predictions(
             ids=self.ids,
             classes=self.classes,
-            probabilities=cross_fit(blender, self._stack_for(blender), self.labels, self.fold),
+            probabilities=cross_fit(blender, self._stack_for(blender), self.labels, self.fold, self.weights),
             fold=self.fold,
             provenance={"model": blender.name, "blend_of": list(self.models)},
         )

@@ -14,14 +14,18 @@ from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean, g
 AUTO = "auto"
 
 
-def blend_losses(blends: Mapping[str, Predictions], labels: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+def blend_losses(
+    blends: Mapping[str, Predictions], labels: NDArray[np.uint8], weights: NDArray[np.float64] | None = None
+) -> dict[str, NDArray[np.float64]]:
     """The log loss (N,) of each clip under each of some blends, all of the same clips and classes in the same order.
 
     Args:
         blends: nested predictions of each blender.
         labels: (N, C) 0 or 1, in that order.
+        weights: (N,) how many clips each stands for, one on average; one each if None.
     """
-    return {name: clip_losses(labels, each.probabilities) for name, each in blends.items()}
+    count = 1.0 if weights is None else weights
+    return {name: count * clip_losses(labels, each.probabilities) for name, each in blends.items()}
 
 
 def compare_blends(losses: Mapping[str, NDArray[np.float64]], groups: ArrayLike) -> list[dict[str, Any]]:

@@ -21,6 +21,10 @@ from store.ids import name_a_few
 from store.portable import open_to_append, sync_folder
 
 RANDOM = "random"
+# Strategies that choose clips for what they may teach or settle, so that what they find is no fair sample.
+CHOOSING = frozenset(
+    {"typical", "suspect", "rare", "new", "unsure", "doubt", "suspects", "blanks", "class", "neighbours"}
+)
 _ENDING = ".decisions.jsonl"
 _LOOKED_AT = 4096  # bytes, to tell a log from a table
 
@@ -197,6 +201,15 @@ class Decisions:
             found.pop(decision.clip_id, None)  # the order is that of the last words
             found[decision.clip_id] = decision
         return {clip_id: each for clip_id, each in found.items() if each.state is not State.UNDECIDED}
+
+    @property
+    def are_chosen(self) -> bool:
+        """Whether a clip was labelled because a queue had chosen it for what it may teach, not by chance or in turn."""
+        return any(
+            each.why.strategy in CHOOSING and not each.why.is_random
+            for each in self.counting
+            if each.state is State.LABELLED
+        )
 
     @property
     def conflicts(self) -> list[Conflict]:

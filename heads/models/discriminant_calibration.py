@@ -42,7 +42,9 @@ class Calibration:
         return np.where(known, self.bias, _UNKNOWN)
 
 
-def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.float32]) -> Calibration:
+def fit_calibration(
+    scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.float32], weights: Matrix | None = None
+) -> Calibration:
     """The calibration that gives clips with these scores the least log loss.
 
     The bias is drawn towards a multiple of the logarithm of each class's share, as strongly as a clip would.
@@ -51,12 +53,15 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
         scores: (N, C) of clips that what made the scores has not seen.
         known: (N, C) whether it had seen the class at all.
         targets: (N, C) 0 or 1.
+        weights: (N,) how many clips each stands for, where some kinds were chosen more often than others; one each if
+            None.
     """
+    weights = np.ones(len(scores)) if weights is None else weights * (len(weights) / weights.sum())
     if len(scores) > _MOST_CLIPS:
         some = np.random.default_rng(0).choice(len(scores), _MOST_CLIPS, replace=False)
-        scores, known, targets = scores[some], known[some], targets[some]
+        scores, known, targets, weights = scores[some], known[some], targets[some], weights[some]
     n_classes = targets.shape[1]
-    spread, log_share = _spread(scores), _log_share(targets)
+    spread, log_share, weight_of = _spread(scores), _log_share(targets, weights), weights[:, None]
     given, count = scores / spread, targets.size
 
     def objective(numbers: Matrix) -> tuple[float, Matrix]:
@@ -66,7 +71,7 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
         against, odds, others = _against(moved)
         logits = moved - strength * against
         losses = _log_losses(logits, targets)
-        slope = np.where(known, scipy.special.expit(logits) - targets, 0.0) / count
+        slope = np.where(known, weight_of * (scipy.special.expit(logits) - targets), 0.0) / count
         share = slope / others
         along = np.where(known, slope - strength * odds * (share.sum(axis=1, keepdims=True) - share), 0.0)
         by_class = along.sum(axis=0)
@@ -77,7 +82,7 @@ def fit_calibration(scores: Matrix, known: NDArray[np.bool_], targets: NDArray[n
                 by_class + 2 * numbers[4:] / count,
             ]
         )
-        return float(losses[known].sum() + np.sum(numbers[4:] ** 2)) / count, gradient
+        return float((weight_of * losses)[known].sum() + np.sum(numbers[4:] ** 2)) / count, gradient
 
     strength = float(np.clip(initial_competition(targets), _LEAST_STRENGTH, _MOST_STRENGTH))
     start = np.concatenate([[np.log(_INVERSE), 0.0, 1.0, np.log(strength / (1 - strength))], np.zeros(n_classes)])
@@ -109,9 +114,10 @@ def _spread(scores: Matrix) -> float:
     return max(float(scores.std()), 1e-6)
 
 
-def _log_share(targets: NDArray[np.float32]) -> Matrix:
+def _log_share(targets: NDArray[np.float32], weights: Matrix | None = None) -> Matrix:
     """(C,) the logarithm of the share of each class among the clips."""
-    return np.asarray(np.log(np.maximum(targets.mean(axis=0, dtype=np.float64), _SMALLEST_SHARE)))
+    shares = np.average(targets.astype(np.float64), axis=0, weights=weights)
+    return np.asarray(np.log(np.maximum(shares, _SMALLEST_SHARE)))
 
 
 def _log_losses(logits: Matrix, targets: NDArray[np.float32]) -> Matrix:

@@ -70,6 +70,7 @@ def cross_validate_head(
     *,
     name: str,
     seed: int = 0,
+    weights: NDArray[np.float64] | None = None,
     unlabelled: Unlabelled = NO_CLIPS,
     checkpoint: Checkpoint | None = None,
     stopping: threading.Event | None = None,
@@ -85,6 +86,8 @@ def cross_validate_head(
         config: architecture and training settings.
         name: what the head is called in the predictions' provenance.
         seed: of initial weights, dropout and shuffling.
+        weights: (N,) how many clips each of `labels` stands for, where some kinds were chosen more often than others;
+            one each if None.
         unlabelled: further clips, to learn from by pseudo-labels if the recipe says so.
         checkpoint: where training is saved after epochs, and goes on from; nowhere if None.
         stopping: set when Ctrl-C is pressed during an epoch.
@@ -99,12 +102,22 @@ def cross_validate_head(
         StoppedError: Ctrl-C was pressed; the last epoch was finished and saved.
     """
     everyone, labels = labels, labels.select(ids_with_frames(reader, labels.ids))
+    if weights is not None:
+        place = {clip_id: row for row, clip_id in enumerate(everyone.ids)}
+        weights = weights[[place[clip_id] for clip_id in labels.ids]]
     fold, values = folds.of(labels.ids), labels.values.astype(np.float32)
     plan = plan_members(config, folds.n_folds, seed, judged=bool(unlabelled.ids and config.pseudo_epochs))
     extra = unlabelled if any(member.inner is not None for member in plan) else NO_CLIPS
     transforms, examples = make_batches(reader, facts, (*labels.ids, *extra.ids), config, plan, fold)
     task = HeadTask(
-        config=config, plan=plan, examples=examples, targets=values, fold=fold, shunned=extra.fold, seed=seed
+        config=config,
+        plan=plan,
+        examples=examples,
+        targets=values,
+        fold=fold,
+        weights=weights,
+        shunned=extra.fold,
+        seed=seed,
     )
     train: Train = resolve(config.traits.trainer)
     found = train(task, checkpoint or Checkpoint(path=None), report, stopping or threading.Event())
@@ -123,7 +136,7 @@ def cross_validate_head(
             FoldModel(
                 model=average_models([models[place] for place in own]),
                 metadata=transforms[own[0]],
-                prior=values[plan[own[0]].learns_from(fold)].mean(axis=0).astype(np.float64),
+                prior=_share(values, weights, plan[own[0]].learns_from(fold)),
                 losses=[float(np.mean([epoch.losses[place] for place in own])) for epoch in epochs],
                 judgement=found.judgements.get(number),
             )
@@ -132,6 +145,15 @@ def cross_validate_head(
     priors = np.stack([part.prior for part in trained])
     of_prior = Predictions(ids=everyone.ids, classes=everyone.classes, probabilities=priors[own_fold], fold=own_fold)
     return CrossValidatedHead(folds=trained, predictions=predictions.over(of_prior), epochs=epochs)
+
+
+def _share(
+    values: NDArray[np.float32], weights: NDArray[np.float64] | None, seen: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """(C,) the share of each class among the clips that are seen, which count as `weights` say."""
+    if weights is None:
+        return np.asarray(values[seen].mean(axis=0), np.float64)
+    return np.asarray(np.average(values[seen].astype(np.float64), axis=0, weights=weights[seen]))
 
 
 def make_batches(

@@ -55,7 +55,7 @@ def fit_discriminants(
         if own is None:
             raise ValueError(f"fold {member.fold}: there is no clip in another fold to learn from")
         inner = {number: without(member.fold, number) for number in places if number != member.fold}
-        calibration = _calibrate(own, inner, places, values, targets)
+        calibration = _calibrate(own, inner, places, values, targets, task.weights)
         model = _build(config, examples, values.columns, own, calibration, targets.shape[1])
         models.append(model)
         losses.append(calibration.loss)
@@ -81,6 +81,7 @@ def _calibrate(
     places: Mapping[int, NDArray[np.int64]],
     values: "_Values",
     targets: NDArray[np.float32],
+    weights: Matrix | None = None,
 ) -> Calibration:
     """The calibration of a member's discriminant.
 
@@ -91,6 +92,7 @@ def _calibrate(
         places: the clips of each fold.
         values: of the clips.
         targets: (N, C).
+        weights: (N,) how many clips each stands for; one each if None.
     """
     learned = np.concatenate([places[number] for number in inner])
     scorers = {number: each or own for number, each in inner.items()}
@@ -98,7 +100,7 @@ def _calibrate(
     if None in inner.values():
         return default_calibration(scores, targets[learned])
     known = np.concatenate([np.tile(each.known, (len(places[number]), 1)) for number, each in scorers.items()])
-    return fit_calibration(scores, known, targets[learned])
+    return fit_calibration(scores, known, targets[learned], None if weights is None else weights[learned])
 
 
 class _Values:

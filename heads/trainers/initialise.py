@@ -32,7 +32,7 @@ def initialise(members: FoldEnsemble, task: HeadTask) -> None:
         if config.competing:
             head.tail.get_layer(COMPETING).set_strength(initial_competition(targets[seen]))
         if config.start_at_prior:
-            weights = learned_weights(config, targets, fold, seen)[seen]
+            weights = learned_weights(config, targets, fold, seen, task.weights)[seen]
             head.tail.get_layer(OUTPUT).bias.assign(_prior_scores(config, targets[seen], weights))
     members.begin()
 
@@ -46,9 +46,9 @@ def adjust_for_prior_shift(members: FoldEnsemble, task: HeadTask) -> None:
     config, targets, fold = task.config, task.targets, task.fold
     for head, member in zip(members.heads, task.plan, strict=True):
         seen = member.learns_from(fold)
-        weights = learned_weights(config, targets, fold, seen)[seen]
-        bias = head.tail.get_layer(OUTPUT).bias
-        bias.assign_add(_prior_scores(config, targets[seen]) - _prior_scores(config, targets[seen], weights))
+        weights = learned_weights(config, targets, fold, seen, task.weights)[seen]
+        bias, own = head.tail.get_layer(OUTPUT).bias, None if task.weights is None else task.weights[seen]
+        bias.assign_add(_prior_scores(config, targets[seen], own) - _prior_scores(config, targets[seen], weights))
 
 
 def _prior_scores(

@@ -31,6 +31,7 @@ class BatchSampler:
         seen: (K, N) float32, 1 where a member learns from a clip.
         seen_unlabelled: (K, U) float32, 1 where a member may learn from an unlabelled clip.
         seed: of the order.
+        weights: (N,) how many clips each labelled one stands for; one each if None.
     """
 
     config: HeadConfig
@@ -39,6 +40,7 @@ class BatchSampler:
     seen: NDArray[np.float32]
     seen_unlabelled: NDArray[np.float32]
     seed: int
+    weights: NDArray[np.float64] | None = None
 
     def batches(self, epoch: int, guesses: NDArray[np.float32] | None = None) -> list[BatchSpec]:
         """The batches of an epoch (from 0), in order.
@@ -69,10 +71,10 @@ class BatchSampler:
     def _weights(self) -> NDArray[np.float32]:
         """(K, N) how much each clip counts for each member."""
         if not self.config.class_balance or self.config.balance_by == "sampling":
-            return self.seen
-        return np.stack([learned_weights(self.config, self.targets, self.fold, each > 0) for each in self.seen]).astype(
-            np.float32
-        )
+            return self.seen if self.weights is None else np.asarray(self.seen * self.weights, np.float32)
+        seen = (each > 0 for each in self.seen)
+        weights = [learned_weights(self.config, self.targets, self.fold, each, self.weights) for each in seen]
+        return np.stack(weights).astype(np.float32)
 
     @cached_property
     def _shares(self) -> NDArray[np.float32]:
@@ -109,14 +111,26 @@ class BatchSampler:
 
 
 def learned_weights(
-    config: HeadConfig, targets: NDArray[np.float32], fold: NDArray[np.int64], seen: NDArray[np.bool_]
+    config: HeadConfig,
+    targets: NDArray[np.float32],
+    fold: NDArray[np.int64],
+    seen: NDArray[np.bool_],
+    stands_for: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """(N,) how much each clip counts for a member that learns from those that are `seen`; zero for the others."""
+    """(N,) how much each clip counts for a member that learns from those that are `seen`; zero for the others.
+
+    Args:
+        config: how rare classes are preferred.
+        targets: (N, C).
+        fold: (N,).
+        seen: (N,) what the member learns from.
+        stands_for: (N,) how many clips each stands for; one each if None.
+    """
     weights = np.zeros(len(targets))
     parts = [seen] if config.balance_by == "loss" else [seen & (fold == number) for number in np.unique(fold[seen])]
     for part in parts:
         weights[part] = sample_weights(targets[part], config.class_balance)
-    return weights
+    return weights if stands_for is None else weights * stands_for
 
 
 def ensure_two_clips_each(batches: Sequence[BatchSpec]) -> Sequence[BatchSpec]:

@@ -27,6 +27,8 @@ class HeadTask:
         examples: labelled clips first, unlabelled ones behind them.
         targets: (N, C) float32 of the labelled clips.
         fold: (N,) their folds.
+        weights: (N,) how many clips each labelled one stands for, where some kinds were chosen more often than others;
+            one each if None.
         shunned: (U,) of each unlabelled clip the fold whose members must not learn from it either, -1 for none.
         seed: of the order of clips.
     """
@@ -36,6 +38,7 @@ class HeadTask:
     examples: ClipBatches
     targets: NDArray[np.float32]
     fold: NDArray[np.int64]
+    weights: NDArray[np.float64] | None = None
     shunned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     seed: int = 0
 

@@ -64,7 +64,13 @@ class Trainer:
         self.members = FoldEnsemble(scale_dropout(config, learned), shape, seeds, decay_share(config, learned))
         initialise(self.members, task)
         self.sampler = BatchSampler(
-            config=config, targets=task.targets, fold=task.fold, seen=seen, seen_unlabelled=also, seed=task.seed
+            config=config,
+            targets=task.targets,
+            fold=task.fold,
+            seen=seen,
+            seen_unlabelled=also,
+            seed=task.seed,
+            weights=task.weights,
         )
         self.checkpoint = checkpoint
         self.checkpoint.restore(self.members.state)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ def blend_run(
         if note is not None:
             note(sentence)
     data = blend_data(oof, labels, folds, frames)
+    data = replace(data, weights=run.read_weights(data.ids))
     blends = _cross_fit(blenders.values(), data)
     any_blend = next(iter(blends.values()))
     values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)
@@ -110,7 +111,7 @@ def blend_run(
         **_scores(oof, blends, by_others, labels, folds),
         "chosen": chosen,
         "chosen_without_fold": [{"fold": number, "blend": name} for number, name in of_fold.items()],
-        "comparison": compare_blends(blend_losses(blends, values), groups),
+        "comparison": compare_blends(blend_losses(blends, values, data.weights), groups),
         "contributions": _contributions(oof, any_blend, values, groups, data),
         "blank_removal": _blank_removal(blends[chosen], values, folds),
         "thresholds": _thresholds(blends[chosen], values, folds, precision, recall),
@@ -125,7 +126,7 @@ def _choose(
     blends: dict[str, Predictions], data: BlendData, values: NDArray[np.uint8], groups: Sequence[str]
 ) -> tuple[str, dict[int, str]]:
     """The blend to keep, and for each fold the one that would be kept without it; `blends` gains calibrated ones."""
-    losses = blend_losses(blends, values)
+    losses = blend_losses(blends, values, data.weights)
     whole = choose_blend(compare_blends(losses, groups))
     of_fold = select_leave_fold_out(losses, groups, data.fold)
     names = sorted({whole, *of_fold.values()})
@@ -133,7 +134,7 @@ def _choose(
     lacking = [name for several in options.values() for name in several if name not in blends]
     further = _cross_fit(map(find_blender, lacking), data)
     blends |= further
-    losses |= blend_losses(further, values)
+    losses |= blend_losses(further, values, data.weights)
     chosen = min(options[whole], key=lambda name: float(losses[name].mean()))
     with_options = {number: options[name] for number, name in of_fold.items()}
     return chosen, refine_leave_fold_out(with_options, losses, data.fold)

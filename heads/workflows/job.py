@@ -5,12 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from heads.data.decisions import is_decision_log, read_decisions
 from heads.data.events import USUAL_GAP, find_events, past_and_future
 from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule
+from heads.data.mix import stands_for
 from heads.data.reading.capture_times import (
     NO_TIMES,
     CaptureTimes,
@@ -56,6 +60,7 @@ class TrainingJob:
         times: when each clip was taken, if that was asked for, as far as known.
         events: the event of each clip that is in one; empty if events were not asked for.
         timed_by: how these were found out.
+        weights: (N,) how many clips each labelled one stands for, where labels were chosen; one each if None.
         features: which features of the store may be read, as they were asked for; any if empty.
         notes: what the user should know before anything is trained, a sentence each.
     """
@@ -76,6 +81,7 @@ class TrainingJob:
     timed_by: TimeSource = NO_TIMES
     features: tuple[str, ...]
     notes: tuple[str, ...]
+    weights: NDArray[np.float64] | None = None
 
     def reader(self, head: HeadSpec) -> Reader:
         """What a head reads."""
@@ -104,6 +110,25 @@ class TrainingJob:
         heads, notes = trainable_heads(self.heads, self.readers, labels, folds)
         return replace(self, labels=labels, folds=folds, unlabelled=unlabelled, heads=heads, notes=tuple(notes))
 
+    def as_collected(self) -> "TrainingJob":
+        """The same clips, each counting so that still and moving ones do as they are shared among all of the store.
+
+        For labels that were chosen rather than drawn. Where it is not known what moves, all clips count alike.
+        """
+        shares = self.facts["motion_share"]
+        own, everyone = shares.loc[list(self.labels.ids)].to_numpy(np.float64), shares.to_numpy(np.float64)
+        if np.isnan(own).any() or np.isnan(everyone).all():
+            return self
+        moves = own > 0
+        if moves.all() or not moves.any():
+            return self
+        weights = stands_for(moves, everyone[~np.isnan(everyone)] > 0)
+        note = (
+            "labels were chosen rather than drawn, so a clip in which something moves counts as "
+            f"{weights[moves][0]:.2f} and one in which nothing does as {weights[~moves][0]:.2f}, as in the store"
+        )
+        return replace(self, weights=weights, notes=(*self.notes, note))
+
     def by_time(self) -> "TrainingJob":
         """The clips whose time is known on two folds, the past and the future of each place, and no others.
 
@@ -116,11 +141,14 @@ class TrainingJob:
         folds = past_and_future(self.labels, times, events, self.facts)
         labels = self.labels.select(folds.ids)
         heads, notes = trainable_heads(self.heads, self.readers, labels, folds)
+        kept = {*folds.ids}
+        rows = [row for row, clip_id in enumerate(self.labels.ids) if clip_id in kept]
         without = len(self.labels.ids) - len(folds.ids)
         lost = [f"{without} clips whose time is not known are neither of the past nor of the future"] * bool(without)
         return replace(
             self,
             labels=labels,
+            weights=None if self.weights is None else self.weights[rows],
             folds=folds,
             unlabelled=NO_CLIPS,
             learns_unlabelled=False,
@@ -202,6 +230,8 @@ def read_job(
             f"{labels.name}: its column 'split' does not count, folds are dealt anew by site (--split given takes it)"
         )
         job = replace(job, notes=(ignored, *job.notes))
+    if any(is_decision_log(path) and read_decisions(path).are_chosen for path in corrections):
+        job = job.as_collected()
     return replace(job, notes=(*found.notes, *timed.notes, *corrected_notes, *job.notes))
 
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from heads.data.folds import balance_table
 from heads.data.labels import LabelTable
 from heads.data.listener import Listener
@@ -99,6 +101,7 @@ def begin(job: TrainingJob, run: RunDirectory) -> None:
             )
     else:
         run.write_labels(job.labels)
+        run.write_weights(job.labels.ids, job.weights)
         run.write_folds(job.folds, job.facts.loc[list(job.folds.ids), "fingerprint"].tolist())
         run.write_balance(balance_table(job.labels.values, job.folds, job.labels.classes))
         run.write_clips(job.set_aside)
@@ -126,6 +129,11 @@ def difference(job: TrainingJob, run: RunDirectory) -> str:
     before, config = run.read_config(), _config(job)
     if _that_fits(run_recipe(run), job).model_dump() != _that_fits(job.recipe, job).model_dump():
         return "another recipe"
+    counted = run.read_weights(job.labels.ids)
+    if (counted is None) != (job.weights is None) or (
+        counted is not None and job.weights is not None and not np.allclose(counted, job.weights)
+    ):
+        return "labels that counted otherwise"
     return next((named for part, named in _SHARED.items() if before.get(part) != config[part]), "")
 
 
@@ -204,6 +212,7 @@ def _train_anew(job: TrainingJob, run: RunDirectory, head: HeadSpec, listener: L
         head.config,
         name=head.name,
         seed=job.recipe.seed,
+        weights=job.weights,
         unlabelled=job.unlabelled,
         checkpoint=Checkpoint(path=run.state_path(head.name), log=partial(run.write_epochs, head.name)),
         stopping=listener.stopping,

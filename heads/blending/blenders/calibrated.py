@@ -37,19 +37,26 @@ class Calibrated(Blender):
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Calibrate on cross-fitted blends, then fit the blend to everything."""
+        return self.fit_weighted(stack, labels, fold, None)
+
+    def fit_weighted(
+        self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64], weights: NDArray[np.float64] | None
+    ) -> dict[str, Any]:
+        """The same, where clips count as (N,) `weights` say; the last steps, which would bend it back, are left out."""
         folds = np.unique(fold)
         blend = self.blender.fit(stack, labels, fold)
         if len(folds) < 2:
             return {
                 "blend": blend,
                 "temperature": 1.0,
-                "platt": LogisticStacking().fit(stack[:1], labels, fold),
+                "platt": LogisticStacking().fit_weighted(stack[:1], labels, fold, weights),
                 "steps": [],
             }
         crossed = cross_fit(self.blender, stack, labels, fold)
-        temperature = fit_temperature(crossed, labels)
-        platt = LogisticStacking().fit(cool(crossed, temperature)[None], labels, fold)
-        steps = fit_steps(LogisticStacking().predict(cool(crossed, temperature)[None], platt), labels, fold)
+        temperature = fit_temperature(crossed, labels, weights)
+        platt = LogisticStacking().fit_weighted(cool(crossed, temperature)[None], labels, fold, weights)
+        calibrated = LogisticStacking().predict(cool(crossed, temperature)[None], platt)
+        steps = [] if weights is not None else fit_steps(calibrated, labels, fold)
         return {"blend": blend, "temperature": temperature, "platt": platt, "steps": steps}
 
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -67,14 +74,18 @@ class Calibrated(Blender):
         return self.blender.model_weights(parameters["blend"], models)
 
 
-def fit_temperature(probabilities: NDArray[np.float64], labels: NDArray[np.uint8]) -> float:
+def fit_temperature(
+    probabilities: NDArray[np.float64], labels: NDArray[np.uint8], weights: NDArray[np.float64] | None = None
+) -> float:
     """The number to divide all logits by that makes the (N, C) labels most likely; 1 if there is no such number.
 
     Of large tables 20,000 clips are enough for one number.
     """
     every = max(1, -(-len(labels) // _MOST_CLIPS))
     logits = to_logits(probabilities[::every]).ravel()
-    departure = newton(logits[:, None], logits, labels[::every].ravel().astype(np.float64), strength=0.0)
+    counts = None if weights is None else np.repeat(weights[::every], labels.shape[1])
+    truth = labels[::every].ravel().astype(np.float64)
+    departure = newton(logits[:, None], logits, truth, strength=0.0, weights=counts)
     slope = 1.0 + float(departure[0])
     return 1.0 / slope if slope > 0 else 1.0
 

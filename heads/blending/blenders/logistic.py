@@ -31,11 +31,17 @@ class LogisticStacking(Blender):
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Choose the strength, then fit: `departures` is (C, 1 + M), the offset first; `strength` None is infinite."""
+        return self.fit_weighted(stack, labels, fold, None)
+
+    def fit_weighted(
+        self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64], weights: NDArray[np.float64] | None
+    ) -> dict[str, Any]:
+        """The same, where clips count as (N,) `weights` say."""
         logits = to_logits(stack)
-        strength = choose_strength(logits, labels, fold)
+        strength = choose_strength(logits, labels, fold, weights)
         if strength is None:
             return {"strength": None, "departures": np.zeros((labels.shape[1], 1 + len(stack))).tolist()}
-        return {"strength": strength, "departures": fit_departures(logits, labels, strength).tolist()}
+        return {"strength": strength, "departures": fit_departures(logits, labels, strength, weights=weights).tolist()}
 
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The stacked probabilities."""
@@ -43,10 +49,16 @@ class LogisticStacking(Blender):
         return to_probabilities(_stacked(logits, np.array(parameters["departures"], np.float64)))
 
 
-def choose_strength(logits: NDArray[np.float64], labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> float | None:
+def choose_strength(
+    logits: NDArray[np.float64],
+    labels: NDArray[np.uint8],
+    fold: NDArray[np.int64],
+    weights: NDArray[np.float64] | None = None,
+) -> float | None:
     """The strength with the lowest cross-validated loss; None for infinite."""
     every = max(1, -(-len(labels) // _MOST_CLIPS_FOR_CHOICE))
     logits, labels, fold = logits[:, ::every], labels[::every], fold[::every]
+    weights = None if weights is None else weights[::every]
     candidates: dict[float | None, float] = dict.fromkeys((None, *reversed(_STRENGTHS)), 0.0)
     folds = np.unique(fold)
     if len(folds) < 2:
@@ -56,8 +68,15 @@ def choose_strength(logits: NDArray[np.float64], labels: NDArray[np.uint8], fold
         departures = np.zeros((labels.shape[1], 1 + len(logits)))
         for strength in candidates:
             if strength is not None:  # a little weaker than the one before, whose answer is nearly right
-                departures = fit_departures(logits[:, ~scored], labels[~scored], strength, departures)
-            losses = losses_of_logits(_stacked(logits[:, scored], departures), labels[scored])
+                departures = fit_departures(
+                    logits[:, ~scored],
+                    labels[~scored],
+                    strength,
+                    departures,
+                    weights=None if weights is None else weights[~scored],
+                )
+            own = None if weights is None else weights[scored]
+            losses = losses_of_logits(_stacked(logits[:, scored], departures), labels[scored], own)
             candidates[strength] += float(losses.mean() * scored.sum())
     return min(candidates, key=lambda strength: candidates[strength])
 
@@ -77,6 +96,8 @@ def fit_departures(
     labels: NDArray[np.uint8],
     strength: float,
     start: NDArray[np.float64] | None = None,
+    *,
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """The offset and the departures from even weights of each class, (C, 1 + M), at a strength of the penalty.
 
@@ -93,8 +114,9 @@ def fit_departures(
         base, truth = inputs[1:].mean(axis=0) if known.any() else np.zeros(len(labels)), labels[:, column].astype(float)
         first = None if start is None else start[column, own]
         if first is None and every > 1:
-            first = newton(inputs[:, ::every].T, base[::every], truth[::every], strength / every)
-        departures[column, own] = newton(inputs.T, base, truth, strength, first)
+            fewer = None if weights is None else weights[::every]
+            first = newton(inputs[:, ::every].T, base[::every], truth[::every], strength / every, weights=fewer)
+        departures[column, own] = newton(inputs.T, base, truth, strength, first, weights=weights)
     return departures
 
 
@@ -104,6 +126,8 @@ def newton(
     labels: NDArray[np.float64],
     strength: float,
     start: NDArray[np.float64] | None = None,
+    *,
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Minimise the summed log loss of base + inputs @ d, plus strength / 2 * |d| squared.
 
@@ -113,23 +137,25 @@ def newton(
         labels: (N,) 0 or 1.
         strength: of the penalty.
         start: (K,) where to begin if that is better than 0.
+        weights: (N,) how often each counts; once each if None.
 
     Returns:
         (K,) d.
     """
     fitted, logits = np.zeros(inputs.shape[1]), base
-    loss = _penalised(logits, labels, strength, fitted)
+    counts = 1.0 if weights is None else weights
+    loss = _penalised(logits, labels, strength, fitted, weights)
     if start is not None:
         there = base + inputs @ start
-        if (better := _penalised(there, labels, strength, start)) < loss:
+        if (better := _penalised(there, labels, strength, start, weights)) < loss:
             fitted, logits, loss = start, there, better
     for _ in range(_NEWTON_STEPS):
         probability = to_probabilities(logits)
-        gradient = inputs.T @ (probability - labels) + strength * fitted
-        curvature = (inputs.T * (probability * (1 - probability))) @ inputs
+        gradient = inputs.T @ (counts * (probability - labels)) + strength * fitted
+        curvature = (inputs.T * (counts * probability * (1 - probability))) @ inputs
         step = np.linalg.solve(curvature + strength * np.eye(len(fitted)), gradient)
         moved, size = inputs @ step, 1.0
-        while (after := _penalised(logits - size * moved, labels, strength, fitted - size * step)) > loss:
+        while (after := _penalised(logits - size * moved, labels, strength, fitted - size * step, weights)) > loss:
             if size <= _SMALL_STEP:
                 break
             size /= 2
@@ -142,6 +168,11 @@ def newton(
 
 
 def _penalised(
-    logits: NDArray[np.float64], labels: NDArray[np.float64], strength: float, departures: NDArray[np.float64]
+    logits: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    strength: float,
+    departures: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
 ) -> float:
-    return float(losses_of_logits(logits, labels) * len(labels) + strength / 2 * departures @ departures)
+    losses = losses_of_logits(logits, labels, weights)
+    return float(losses * len(labels) + strength / 2 * departures @ departures)

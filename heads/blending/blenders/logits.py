@@ -43,9 +43,11 @@ def weighted_sum(stack: NDArray[np.float64], weights: NDArray[np.float64]) -> ND
 
 
 def losses_of_logits(
-    logits: NDArray[np.float64] | NDArray[np.float32], labels: NDArray[np.uint8] | NDArray[np.float64]
+    logits: NDArray[np.float64] | NDArray[np.float32],
+    labels: NDArray[np.uint8] | NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """The binary log loss of logits, the mean over the first axis (clips), without overflow."""
+    """The binary log loss of logits, the mean over the first axis (clips, by their weights), without overflow."""
     surprise = np.abs(logits)
     np.negative(surprise, out=surprise)
     np.exp(surprise, out=surprise)
@@ -53,5 +55,7 @@ def losses_of_logits(
     np.log(surprise, out=surprise)
     surprise += np.maximum(logits, 0)
     surprise -= logits * labels
+    if weights is not None:
+        return np.asarray(np.tensordot(weights, surprise, axes=1) / len(surprise))
     losses: NDArray[np.float64] = surprise.mean(axis=0, dtype=np.float64)
     return losses

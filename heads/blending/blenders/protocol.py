@@ -50,6 +50,15 @@ class Blender(ABC):
             The parameters, JSON values.
         """
 
+    def fit_weighted(
+        self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64], weights: NDArray[np.float64] | None
+    ) -> dict[str, Any]:
+        """Find the parameters, where clips count as (N,) `weights` say, one on average; those that calibrate do so.
+
+        Other blenders take all clips alike.
+        """
+        return self.fit(stack, labels, fold)
+
     @abstractmethod
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """Combine (M, N, C) probabilities into (N, C); a class that every model lacks stays NaN."""

@@ -264,6 +264,20 @@ Host = Annotated[
     str, typer.Option(help="Address to listen on; others than this machine can reach any but the default.")
 ]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 for one that is free.", min=0, max=65535)]
+RetrainRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--run",
+        help="Folder of the run whose recipe, labels and folds are taken.",
+        show_default="none: what was decided alone",
+    ),
+]
+RetrainOut = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the new run.", show_default="RUN.r2, RUN.r3 and so on")
+]
+FromNothing = Annotated[
+    bool, typer.Option("--from-nothing", help="Do not start from the run's models, which takes half the epochs.")
+]
 Threshold = Annotated[
     float | None,
     typer.Option(
@@ -530,6 +544,36 @@ def review(
         user=user,
         host=host,
         port=port,
+    )
+
+
+@app.command()
+def retrain(
+    store: Store,
+    run_folder: RetrainRun = None,
+    decisions: DecisionsPath = None,
+    out: RetrainOut = None,
+    sites: Sites = None,
+    site_pattern: SitePattern = None,
+    id_map: IdMap = None,
+    from_nothing: FromNothing = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train and blend a run again with what was decided since, clips in the folds they were in; say what changed."""
+    with native_chatter(shown=verbose):
+        from heads.commands import retrain as command_retrain
+
+    command_retrain.retrain(
+        store,
+        run_folder,
+        decisions=decisions,
+        out=out,
+        sites=sites,
+        site_pattern=site_pattern,
+        id_map=id_map or (),
+        from_nothing=from_nothing,
+        as_json=as_json,
     )
 
 

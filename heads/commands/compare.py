@@ -1,14 +1,12 @@
 """What `heads compare` does, once its words are parsed."""
 
 import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from heads.errors import RunError
-from heads.report import Comparison, compare_runs, render_comparison, sentences_on
+from heads.report import Comparison, compare_runs, comparison_json, render_comparison, sentences_on
 from heads.run import RunDirectory
 from store.console import print_json, stdout_console
 from store.errors import StoreWriteError
@@ -30,14 +28,15 @@ def compare(first: Path, second: Path, *, out: Path | None, as_json: bool) -> No
         except (OSError, StoreWriteError) as error:
             raise RunError(f"{out}: could not be written ({error}); name another file with --out") from error
     if as_json:
-        print_json(as_plain(found))
+        print_json(comparison_json(found))
         return
-    _print(found)
+    print_comparison(found)
     if out is not None:
         print(out)
 
 
-def _print(found: Comparison) -> None:
+def print_comparison(found: Comparison) -> None:
+    """Print how two runs differ: a row a class, then sentences."""
     console = stdout_console()
     table = Table(box=None, pad_edge=False)
     table.add_column("class", overflow="fold")
@@ -51,26 +50,3 @@ def _print(found: Comparison) -> None:
     console.print(table)
     for sentence in sentences_on(found):
         console.print(sentence, soft_wrap=True)
-
-
-def as_plain(found: Comparison) -> dict[str, Any]:
-    """A comparison as JSON values; a number that cannot be had is null."""
-    return {
-        "first": found.first,
-        "second": found.second,
-        "differences": [
-            {
-                **{
-                    name: None if isinstance(value, float) and math.isnan(value) else value
-                    for name, value in asdict(each).items()
-                },
-                "change": each.change,
-                "verdict": each.verdict,
-            }
-            for each in found.differences
-        ],
-        "turned": [asdict(each) for each in found.turned],
-        "outcomes": dict(found.outcomes),
-        "notes": found.notes,
-        "settings": [{"setting": name, "first": one, "second": two} for name, one, two in found.settings],
-    }

@@ -61,8 +61,12 @@ def review(
     say = stderr_console()
     for sentence in (*opened.notes, f"decisions are kept in {sources.decisions}"):
         say.print(sentence, highlight=False, soft_wrap=True)
-    page = Review(opened, Films(default_folder()), user=user or _login())
-    ReviewServer(page, host=host, port=port, say=lambda sentence: print(sentence, flush=True)).run()
+    page = Review(sources, opened, Films(default_folder()), user=user or _login())
+    server = ReviewServer(page, host=host, port=port, say=lambda sentence: print(sentence, flush=True))
+    try:
+        server.run()
+    finally:
+        page.close()
 
 
 def _login() -> str:

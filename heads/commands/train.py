@@ -27,7 +27,7 @@ from heads.workflows.train import train as train_heads
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
 
-_STOPPED = 130
+STOPPED = 130
 
 
 def train(
@@ -99,11 +99,11 @@ def train(
                 score_frames(run, store, asked, StepListener(say, show).scored)
     except StoppedError as stopped:
         say(str(stopped))
-        raise typer.Exit(_STOPPED) from stopped
+        raise typer.Exit(STOPPED) from stopped
     if as_json:
         print_json([asdict(head) for head in trained])
         return
-    _print_trained(trained, run_folder)
+    print_trained(trained, run_folder)
     if splits:
         _print_scores(splits, "by site", "random", "gap")
         print("a random split has clips of one camera on both sides: the gap flatters")
@@ -120,7 +120,8 @@ def train(
         print("with and without metadata: the gain is what clip facts take off the log loss")
 
 
-def _print_trained(trained: list[Trained], run_folder: Path) -> None:
+def print_trained(trained: list[Trained], run_folder: Path) -> None:
+    """Print a line a head, and where the run is."""
     table = Table(box=None, pad_edge=False)
     table.add_column("head")
     table.add_column("log loss", justify="right")

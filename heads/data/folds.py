@@ -128,6 +128,49 @@ def assign_folds(
     return Folds(ids=tuple(ids), fold=fold, groups=names, n_folds=n_folds)
 
 
+def keep_folds(before: Folds, labels: ArrayLike, groups: Sequence[str], ids: Sequence[str]) -> Folds:
+    """Folds of clips some of which were in folds before: none of those changes sides, and new ones join their group.
+
+    A group that is new goes to the fold that has least of what it shows.
+
+    Args:
+        before: the folds as they were.
+        labels: (N, C) 0 or 1.
+        groups: (N) the group of each clip.
+        ids: (N) clip ids; none of them is one of `torn_clips`.
+    """
+    values = np.column_stack([np.ones(len(ids)), np.asarray(labels, np.float64)])
+    old = dict(zip(before.ids, before.fold.tolist(), strict=True))
+    of_group = {group: old[clip_id] for clip_id, group in zip(ids, groups, strict=True) if clip_id in old}
+    fold = np.array([old.get(clip_id, of_group.get(group, -1)) for clip_id, group in zip(ids, groups, strict=True)])
+    filled = np.stack([values[fold == number].sum(axis=0) for number in range(before.n_folds)])
+    rows: dict[str, list[int]] = {}
+    for row in np.flatnonzero(fold < 0).tolist():
+        rows.setdefault(groups[row], []).append(row)
+    for group in sorted(rows, key=lambda each: (-len(rows[each]), each)):
+        own = values[rows[group]].sum(axis=0)
+        number = int((filled @ (own / values.sum(axis=0).clip(1.0))).argmin())
+        fold[rows[group]] = number
+        filled[number] += own
+    return Folds(ids=tuple(ids), fold=fold.astype(np.int64), groups=tuple(groups), n_folds=before.n_folds)
+
+
+def torn_clips(before: Folds, groups: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """The clips that were in no fold before, and whose group holds clips of several: wherever they went, some model
+    would be scored on what it learned from.
+    """
+    old = dict(zip(before.ids, before.fold.tolist(), strict=True))
+    folds_of: dict[str, set[int]] = {}
+    for clip_id, group in zip(ids, groups, strict=True):
+        if clip_id in old:
+            folds_of.setdefault(group, set()).add(old[clip_id])
+    return [
+        clip_id
+        for clip_id, group in zip(ids, groups, strict=True)
+        if clip_id not in old and len(folds_of.get(group, ())) > 1
+    ]
+
+
 def balance_table(labels: ArrayLike, folds: Folds, classes: Sequence[str]) -> pd.DataFrame:
     """How evenly the folds came out.
 

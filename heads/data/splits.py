@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.data.duplicates import ImageSummary, copies_across, join_groups, surplus_copies
-from heads.data.folds import Folds, assign_folds
+from heads.data.folds import Folds, assign_folds, keep_folds
 from heads.data.labels import LabelTable
 from heads.errors import FoldError
 from store.ids import name_a_few
@@ -146,6 +146,7 @@ def deal_clips(
     sites: Mapping[str, str] | None = None,
     copies: Copies | None = None,
     events: Mapping[str, str] | None = None,
+    before: Folds | None = None,
 ) -> tuple[Folds, Unlabelled]:
     """Folds of the labelled clips that keep sites whole, and copies of one clip together, and where that leaves others.
 
@@ -158,6 +159,7 @@ def deal_clips(
         sites: the site of each of them, where the labelled clips have sites.
         copies: what `find_copies` finds of the same, if it has been asked.
         events: the event of each clip that is in one: where sites are not known, folds keep these whole.
+        before: folds that some of the clips were in before, and stay in.
 
     Raises:
         FoldError: there are fewer groups than folds, or a class cannot be trained in every fold.
@@ -165,13 +167,16 @@ def deal_clips(
     copies = find_copies(labels, facts, ids, sites, events) if copies is None else copies
     groups = copies.joined
     dealt, others = groups[: len(labels.ids)], groups[len(labels.ids) :]
-    if len(set(dealt)) < min(n_folds, len(set(labels.sites or labels.ids))):
+    if before is not None:
+        folds = keep_folds(before, labels.values, dealt, labels.ids)
+    elif len(set(dealt)) < min(n_folds, len(set(labels.sites or labels.ids))):
         remedy = "leave them out with --leave-out-copies, which keeps them at one site" if copies.have_sites else ""
         raise FoldError(
             f"folds: {copies.said()}; {_groups(len(set(dealt)))} of labelled clips cannot fill {n_folds} folds: "
             f"{remedy or 'label clips that are not copies of others'}"
         )
-    folds = assign_folds(labels.values, dealt, n_folds, seed, ids=labels.ids, classes=labels.classes)
+    else:
+        folds = assign_folds(labels.values, dealt, n_folds, seed, ids=labels.ids, classes=labels.classes)
     fold_of = dict(zip(dealt, folds.fold.tolist(), strict=True))
     fold = np.array([fold_of.get(group, _NO_FOLD) for group in others], np.int64)
     return folds, Unlabelled(ids=tuple(ids), fold=fold)

@@ -1,8 +1,9 @@
 """Two runs side by side, on the clips that they share: what changed, and which answers turned."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,29 @@ def sentences_on(found: Comparison) -> list[str]:
         f"The most probable class changed for {len(found.turned):,} clips{f' ({turned})' if turned else ''}.",
         *found.notes,
     ]
+
+
+def comparison_json(found: Comparison) -> dict[str, Any]:
+    """A comparison as JSON values; a number that cannot be had is null."""
+    return {
+        "first": found.first,
+        "second": found.second,
+        "differences": [
+            {
+                **{
+                    name: None if isinstance(value, float) and math.isnan(value) else value
+                    for name, value in asdict(each).items()
+                },
+                "change": each.change,
+                "verdict": each.verdict,
+            }
+            for each in found.differences
+        ],
+        "turned": [asdict(each) for each in found.turned],
+        "outcomes": dict(found.outcomes),
+        "notes": found.notes,
+        "settings": [{"setting": name, "first": one, "second": two} for name, one, two in found.settings],
+    }
 
 
 def difference_table(found: Comparison) -> Table:

@@ -17,8 +17,11 @@ from heads.review.desk import Said, user_named
 from heads.review.films import FORMS, Films, media_type, plays_as_it_is
 from heads.review.flipbook import Flipbook, Flipbooks
 from heads.review.moments import Moment, MomentFinder
-from heads.review.opening import Opened
+from heads.review.opening import Opened, Sources, open_collection
+from heads.review.retraining import Order, Retraining
+from heads.run import RunDirectory
 from heads.selection.queued import QueuedClip
+from heads.workflows.run_names import first_folder, next_folder
 from store.errors import TraplineError
 
 _QUEUE_CLIPS = 100
@@ -30,13 +33,15 @@ class Review:
     """Answers the page.
 
     Args:
+        sources: what the user named, from which another run is looked at once it is trained.
         opened: what is reviewed.
         films: clips as films.
         user: who is taken to be there until the page says otherwise.
     """
 
-    def __init__(self, opened: Opened, films: Films, *, user: str) -> None:
-        self._films, self._user = films, user
+    def __init__(self, sources: Sources, opened: Opened, films: Films, *, user: str) -> None:
+        self._sources, self._films, self._user = sources, films, user
+        self._retraining = Retraining(self._renew)
         self._moments, self._books = MomentFinder(opened.desk.collection.store), Flipbooks()
         self._show(opened)
         self.app = Starlette(
@@ -52,6 +57,8 @@ class Review:
                 Route("/api/decide", self._decide, methods=["POST"]),
                 Route("/api/undo", self._undo, methods=["POST"]),
                 Route("/api/redo", self._redo, methods=["POST"]),
+                Route("/api/retrain", self._retrain, methods=["POST"]),
+                Route("/api/retraining", self._how_it_goes),
                 Route("/api/labels.csv", self._labels),
                 Route("/clip/{key}", self._clip),
                 Route("/clip/{key}/event", self._event),
@@ -73,6 +80,10 @@ class Review:
         template = Environment(autoescape=True).from_string(_resource("page.html"))
         return HTMLResponse(template.render(title=self._title, user=self._user))
 
+    def close(self) -> None:
+        """End what runs beside the page."""
+        self._retraining.stop()
+
     def _script(self, _: Request) -> Response:
         return Response(_resource("review.js"), media_type="text/javascript")
 
@@ -87,6 +98,7 @@ class Review:
         return JSONResponse(
             {
                 "user": self._user,
+                "title": self._title,
                 "classes": self._desk.classes(),
                 "queues": self._queues.names(),
                 "has_run": self._desk.collection.predictions is not None,
@@ -135,6 +147,35 @@ class Review:
 
         user = user_named((await _json(request)).get("user"))
         return JSONResponse(self._changed(await run_in_threadpool(self._desk.do_again, user)))
+
+    async def _retrain(self, request: Request) -> Response:
+        user_named((await _json(request)).get("user"))
+        before, store = self._opened.run, self._sources.store.root
+        self._retraining.start(
+            Order(
+                store=store,
+                before=None if before is None else before.path,
+                after=first_folder(store) if before is None else next_folder(before.path),
+                decisions=self._sources.decisions,
+                labels=self._opened.labels,
+                sites=dict(self._desk.collection.sites),
+            )
+        )
+        return JSONResponse(self._retraining.state())
+
+    def _how_it_goes(self, _: Request) -> Response:
+        from heads.report import comparison_json, sentences_on  # which brings matplotlib
+
+        change = self._opened.change
+        told: dict[str, Any] = {"run": "" if self._opened.run is None else str(self._opened.run.path)}
+        if change is not None:
+            told |= {"change": comparison_json(change), "sentences": sentences_on(change)}
+        return JSONResponse({**self._retraining.state(), **told})
+
+    def _renew(self, order: Order) -> None:
+        """Look at the run that was trained."""
+        before = None if order.before is None else RunDirectory(order.before)
+        self._show(open_collection(self._sources, RunDirectory(order.after), before))
 
     def _labels(self, _: Request) -> Response:
         self._desk.refresh()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,9 @@ from heads.workflows.pool import cached_answers
 from heads.workflows.timing import timing_of
 from store import FeatureStore
 from store.console import native_chatter
+
+if TYPE_CHECKING:
+    from heads.report import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,8 @@ class Opened:
         queues: which clips are shown.
         speaker: says which frames counted.
         notes: what the user should know, a sentence each.
+        labels: the table that the user gave, if one stands in place of the run's labels.
+        change: what the run changed against the one before it; None if it is the first that is looked at.
     """
 
     run: RunDirectory | None
@@ -80,10 +85,12 @@ class Opened:
     queues: Queues
     speaker: Speaker
     notes: tuple[str, ...] = field(default=())
+    labels: LabelTable | None = None
+    change: "Comparison | None" = None
 
 
-def open_collection(sources: Sources, run: RunDirectory | None) -> Opened:
-    """Put a collection on the desk, as a run sees it.
+def open_collection(sources: Sources, run: RunDirectory | None, before: RunDirectory | None = None) -> Opened:
+    """Put a collection on the desk, as a run sees it, and what it changed against the run before.
 
     Raises:
         LabelError: a table or pattern is not what it should be.
@@ -106,13 +113,23 @@ def open_collection(sources: Sources, run: RunDirectory | None) -> Opened:
     )
     desk = Desk(collection, DecisionLog(sources.decisions))
     blended = run if collection.predictions is not None else None
+    change = None if before is None or blended is None else _compare(before, blended)
+    given = labels if blended is None or sources.labels is not None else None
     return Opened(
         run=run,
         desk=desk,
-        queues=Queues(desk, blended, labels if blended is None or sources.labels is not None else None),
+        queues=Queues(desk, blended, given, () if change is None else change.turned),
         speaker=Speaker(blended, store),
         notes=(*notes, *more, *desk.decisions.notes),
+        labels=given,
+        change=change,
     )
+
+
+def _compare(before: RunDirectory, after: RunDirectory) -> "Comparison":
+    from heads.report import compare_runs  # which brings matplotlib
+
+    return compare_runs(before, after)
 
 
 def _labels_and_places(

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heads.data.decisions import State
 from heads.data.labels import LabelTable
@@ -20,7 +20,11 @@ from heads.selection.queued import QueuedClip
 from heads.workflows.pool import read_pool
 from store.console import native_chatter
 
+if TYPE_CHECKING:
+    from heads.report import Turned
+
 ALIKE = 24
+TURNED = "turned"
 _LIKELY_ALIKE = 0.6
 
 # What queues are called in the page; of those that need a run, there are none before the first.
@@ -74,6 +78,11 @@ def _conflicts(desk: Desk) -> list[QueuedClip]:
     ]
 
 
+def _turn(turned: "Turned") -> str:
+    (was, before), (now, after) = turned.first, turned.second
+    return f"was {was} ({before:.2f}), is {now} ({after:.2f}): {turned.outcome}"
+
+
 def _queued(clip_id: str, strategy: str, reason: str) -> QueuedClip:
     return QueuedClip(clip_id=clip_id, strategy=strategy, reason=reason, is_random=False, score=0.0)
 
@@ -103,17 +112,21 @@ class Queues:
         desk: clips and decisions.
         run: whose models are asked; None before the first.
         labels: a table of labels that stands in place of the run's; None if there is none.
+        turned: clips whose most probable class is another one than before the run.
     """
 
-    def __init__(self, desk: Desk, run: RunDirectory | None, labels: LabelTable | None) -> None:
-        self._desk, self._run, self._labels = desk, run, labels
+    def __init__(
+        self, desk: Desk, run: RunDirectory | None, labels: LabelTable | None, turned: "Sequence[Turned]" = ()
+    ) -> None:
+        self._desk, self._run, self._labels, self._turned = desk, run, labels, turned
         self._lock = threading.Lock()
 
     def names(self) -> list[dict[str, str]]:
         """What there is: `name`, `title`, and what has to be named (`about`)."""
         chosen = [name for name in _TITLES if self._run is not None or name not in _NEED_RUN]
         given = [{"name": name, "title": _TITLES[name], "about": STRATEGIES[name].about} for name in chosen]
-        return [*given, *({"name": name, "title": each.title, "about": ""} for name, each in _OWN.items())]
+        turned = [{"name": TURNED, "title": "Answers that changed", "about": ""}] if self._turned else []
+        return [*turned, *given, *({"name": name, "title": each.title, "about": ""} for name, each in _OWN.items())]
 
     def make(self, name: str, count: int, about: str = "") -> list[QueuedClip]:
         """The first clips of a queue.
@@ -122,8 +135,12 @@ class Queues:
             ReviewError: there is no such queue.
             SelectionError: what it needs is not there.
         """
+        known = self._desk.collection.facts.index
+        if name == TURNED:
+            return [_queued(each.clip_id, TURNED, _turn(each)) for each in self._turned if each.clip_id in known][
+                :count
+            ]
         if name in _OWN:
-            known = self._desk.collection.facts.index
             return [each for each in _OWN[name].make(self._desk) if each.clip_id in known][:count]
         if name not in _TITLES:
             raise ReviewError(f"there is no queue '{name}', only {', '.join((*_TITLES, *_OWN))}")

@@ -1,8 +1,8 @@
 /* The review page: a clip, its frames, what it shows, and the next one. Everything is drawn from `state`. */
 
 const CLASS_KEYS = [..."1234567890acdghijknprtvwx"];
-const AHEAD = 3; // clips whose frames are fetched before they are wanted
-const BOOKS = 10; // flipbooks that are kept
+const AHEAD = 6; // clips whose frames are fetched before they are wanted
+const BOOKS = 16; // flipbooks that are kept
 const FRAMES_PER_S = 6;
 const SUGGESTED = 0.5;
 const NEWS_MS = 5000;
@@ -334,6 +334,7 @@ function drawScope() {
     button.addEventListener("click", () => {
       if (!state.alsoOf.delete(each.key)) state.alsoOf.add(each.key);
       button.setAttribute("aria-pressed", String(state.alsoOf.has(each.key)));
+      sayScope();
     });
     return button;
   }));
@@ -552,8 +553,11 @@ async function widen(scope) {
   const current = clip();
   if (!current) return;
   if (state.scope === scope) {
-    state.scope = null;
+    const all = state.alsoOf.size === state.others.length;
+    if (all) state.scope = null;
+    else state.alsoOf = new Set(state.others.map((each) => each.key));
     drawScope();
+    sayScope();
     return;
   }
   try {
@@ -563,10 +567,88 @@ async function widen(scope) {
     state.others = clips.filter((each) => each.key !== current.key);
     state.alsoOf = new Set(state.others.filter((each) => each.likely && !each.state).map((each) => each.key));
     drawScope();
-    say(`The next decision is of ${state.alsoOf.size + 1} clips.`);
+    sayScope();
   } catch (error) {
     trouble(error.message);
   }
+}
+
+function sayScope() {
+  const also = state.scope ? state.alsoOf.size : 0;
+  say(also ? `The next decision is of ${also + 1} clips.` : "The next decision is of this clip alone.");
+}
+
+/* ---- training again ---- */
+
+const POLL_MS = 500;
+let polling = null;
+
+async function openRetrain() {
+  $("retrain").showModal();
+  drawTraining(await ask("/api/retraining").catch((error) => ({ state: "failed", text: error.message })));
+}
+
+async function startRetrain() {
+  await settled();
+  try {
+    drawTraining(await ask("/api/retrain", { user: page.user.value.trim() }));
+  } catch (error) {
+    drawTraining({ state: "failed", text: error.message });
+  }
+}
+
+/* Look how it goes, until it is done; then everything is asked for anew, since another run answers. */
+async function poll() {
+  try {
+    const facts = await ask("/api/retraining");
+    if (facts.state === "done") await begun();
+    drawTraining(facts);
+  } catch (error) {
+    drawTraining({ state: "failed", text: error.message });
+  }
+}
+
+function drawTraining(facts) {
+  const running = facts.state === "running";
+  $("share").hidden = !running;
+  $("share").value = facts.share ?? 0;
+  $("retrain-start").disabled = running;
+  document.body.dataset.training = facts.state;
+  clearTimeout(polling);
+  if (running) polling = setTimeout(poll, POLL_MS);
+  const parts = [];
+  if (running) parts.push(make("p", `${facts.text}, ${facts.seconds.toFixed(0)} s`));
+  else if (facts.state === "failed") parts.push(make("p", `Not trained: ${facts.text}`, { class: "bad" }));
+  else if (facts.state === "done") parts.push(make("p", `Trained in ${facts.seconds.toFixed(0)} s: ${facts.run}`));
+  else {
+    parts.push(make("p", state.hasRun
+      ? "Trains the heads of this run again, with the labels as they were decided, and blends them into a new run beside it. Clips stay in their folds, so that the scores of both can be compared."
+      : "Trains heads on the clips that were decided, by the built-in recipe, and blends them into a first run."));
+  }
+  for (const each of running ? [] : facts.notes ?? []) parts.push(make("p", each, { class: "quiet" }));
+  if (!running && facts.change) parts.push(...drawChange(facts));
+  $("training").replaceChildren(...parts);
+}
+
+function drawChange({ change, sentences }) {
+  const rows = change.differences.map((each) => [
+    each.name || "all", each.clips, each.first.toFixed(4), each.second.toFixed(4), each.verdict,
+    each.first_ap?.toFixed(2) ?? "–", each.second_ap?.toFixed(2) ?? "–",
+  ]);
+  const parts = [
+    ...sentences.map((each) => make("p", each)),
+    tableOf("Scores before and after, on clips of both runs, by the labels of now", ["class", "clips", "log loss before", "after", "verdict", "AP before", "after"], rows),
+  ];
+  if (change.turned.length) {
+    const look = make("button", `Look at the ${change.turned.length} clips whose answer changed`, { type: "button", id: "look-turned" });
+    look.addEventListener("click", () => {
+      $("retrain").close();
+      page.queue.value = "turned";
+      loadQueue();
+    });
+    parts.push(look);
+  }
+  return parts;
 }
 
 /* ---- frames and film ---- */
@@ -767,6 +849,7 @@ const CLICKS = {
   confirm: KEYS.Enter, blank: KEYS.b, unsure: KEYS.u, skip: KEYS.s, back: KEYS.ArrowLeft, on: KEYS.ArrowRight, undo: KEYS.z,
   redo: KEYS.y, play: KEYS[" "], loudest: KEYS["."], boxes: KEYS.m, "film-open": KEYS.f, event: KEYS.e, alike: KEYS.l,
   "keys-open": KEYS["?"], "progress-open": openProgress,
+  "retrain-open": openRetrain, "retrain-start": startRetrain,
 };
 for (const [id, does] of Object.entries(CLICKS)) $(id).addEventListener("click", does);
 for (const each of document.querySelectorAll("[data-closes]")) each.addEventListener("click", () => each.closest("dialog").close());
@@ -792,7 +875,8 @@ async function news() {
   } catch { /* the next decision will say so */ }
 }
 
-async function start() {
+/* What there is to choose from, as the server knows it now. */
+async function begun() {
   const facts = await ask("/api/start");
   state.classes = facts.classes;
   state.hasRun = facts.has_run;
@@ -802,10 +886,15 @@ async function start() {
   page.queue.replaceChildren(...facts.queues.map((each) => make("option", each.title, { value: each.name })));
   const last = remembered("queue", "");
   if (facts.queues.some((each) => each.name === last)) page.queue.value = last;
+  $("title").textContent = facts.title;
+  await loadQueue();
+}
+
+async function start() {
   once(state.once);
   play(state.playing);
   press("boxes", state.boxes);
-  await loadQueue();
+  await begun();
   setInterval(news, NEWS_MS);
 }
 

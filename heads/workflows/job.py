@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from heads.data.decisions import is_decision_log, read_decisions
 from heads.data.events import USUAL_GAP, find_events, past_and_future
-from heads.data.folds import Folds, balance_table
+from heads.data.folds import Folds, balance_table, torn_clips
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule
 from heads.data.mix import stands_for
@@ -30,6 +30,7 @@ from heads.data.splits import NO_CLIPS, Unlabelled, deal_clips, find_copies, giv
 from heads.errors import LabelError, TrainError
 from heads.features.readers import Reader
 from heads.recipe import Recipe
+from heads.run import RunDirectory
 from heads.workflows.eligibility import find_unlabelled, labels_with_frames, trainable_heads
 from heads.workflows.resolve import HeadSpec, resolve_heads
 from store import FeatureReader, FeatureStore
@@ -63,6 +64,7 @@ class TrainingJob:
         weights: (N,) how many clips each labelled one stands for, where labels were chosen; one each if None.
         features: which features of the store may be read, as they were asked for; any if empty.
         notes: what the user should know before anything is trained, a sentence each.
+        start: the run whose models the heads start from, since its folds are the same; None to start from nothing.
     """
 
     store: FeatureStore
@@ -82,6 +84,7 @@ class TrainingJob:
     features: tuple[str, ...]
     notes: tuple[str, ...]
     weights: NDArray[np.float64] | None = None
+    start: RunDirectory | None = None
 
     def reader(self, head: HeadSpec) -> Reader:
         """What a head reads."""
@@ -248,6 +251,7 @@ def prepare_job(
     times: Mapping[str, datetime] | None = None,
     timed_by: TimeSource = NO_TIMES,
     parts: Mapping[str, str] | None = None,
+    before: Folds | None = None,
 ) -> TrainingJob:
     """Prepare training on labels that have been read; `sites` are those of clips without labels, as far as known.
 
@@ -256,6 +260,9 @@ def prepare_job(
 
     Copies of a clip at several sites join these into one group, since a model would else be scored on what it learned
     from. With `leave_out_copies` they stay at one site and are neither learned from nor scored at the others.
+
+    Clips that are in the folds `before` stay in theirs. A new one that belongs to clips of several of these, as a copy
+    does of a clip that was labelled at two sites by mistake, is left out.
 
     Raises:
         FoldError: the sites are too few, or copies join too many of them.
@@ -286,8 +293,16 @@ def prepare_job(
         copies = find_copies(usable, facts, others, site_of, events)
     elif copies.rows and copies.have_sites:
         notes.append(f"{copies.said()}; --leave-out-copies keeps the sites apart and such clips at one of them")
+    torn = [] if before is None else torn_clips(before, copies.joined[: len(usable.ids)], usable.ids)
+    if torn:
+        notes.append(
+            f"{len(torn)} clips are left out, since they are copies, or of the site, of clips that stand in several "
+            f"folds, such as '{torn[0]}'; train a run from nothing to learn from them"
+        )
+        usable = usable.select([clip_id for clip_id in usable.ids if clip_id not in set(torn)])
+        copies = find_copies(usable, facts, others, site_of, events)
     if parts is None:
-        folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of, copies, events)
+        folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of, copies, events, before)
     elif unlabelled:
         raise TrainError(
             "--unlabelled learns from sites of other folds, which a given split does not tell; leave it out"

@@ -124,7 +124,7 @@ def serving(
         sites=folder / "sites.csv",
         timed_by=timed_by,
     )
-    page = Review(open_collection(sources, run), Films(folder / "films", **films), user="ann")
+    page = Review(sources, open_collection(sources, run), Films(folder / "films", **films), user="ann")
     said: list[str] = []
     server = ReviewServer(page, host="127.0.0.1", port=0, say=said.append)
     thread = threading.Thread(target=server.run)
@@ -134,3 +134,4 @@ def serving(
     finally:
         server.stop()
         thread.join()
+        page.close()

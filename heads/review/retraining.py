@@ -1,0 +1,160 @@
+"""Training again beside the page: in a process of its own, so that the page stays quick, with word of how it goes."""
+
+import contextlib
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from heads.data.history import Epoch
+from heads.data.labels import LabelTable
+from heads.errors import ReviewError
+from store.console import native_chatter
+from store.errors import TraplineError
+
+_TRAINING = 0.85  # the share of the time that is not blending
+_STARTING = "loading the libraries"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be trained.
+
+    Attributes:
+        store: folder of the store.
+        before: folder of the run whose recipe, labels and folds are taken; None before the first.
+        after: folder of the new run.
+        decisions: the log.
+        labels: that stand in place of the run's, or before any; None if there are none.
+        sites: of clips, as far as known.
+    """
+
+    store: Path
+    before: Path | None
+    after: Path
+    decisions: Path
+    labels: LabelTable | None
+    sites: Mapping[str, str]
+
+
+class Retraining:
+    """One training at a time, and how it stands.
+
+    Args:
+        done: called with the order once the new run is there, before it is told of; what it raises is told instead.
+    """
+
+    def __init__(self, done: Callable[[Order], None]) -> None:
+        self._done = done
+        self._lock = threading.Lock()
+        self._process: Any = None
+        self._state: dict[str, Any] = {"state": "idle"}
+        self._began = 0.0
+
+    def state(self) -> dict[str, Any]:
+        """How it stands: `state` (idle, running, done or failed), `share` that is done, `text`, `notes`, `seconds`."""
+        with self._lock:
+            passed = {"seconds": round(time.monotonic() - self._began, 1)} if self._state["state"] == "running" else {}
+            return {**self._state, **passed}
+
+    def start(self, order: Order) -> None:
+        """Begin.
+
+        Raises:
+            ReviewError: one is running.
+        """
+        with self._lock:
+            if self._state["state"] == "running":
+                raise ReviewError("a training is running already; wait until it is done")
+            self._began = time.monotonic()
+            self._state = {"state": "running", "share": 0.0, "text": _STARTING, "notes": []}
+        spawn = multiprocessing.get_context("spawn")
+        ours, theirs = spawn.Pipe(duplex=False)
+        self._process = spawn.Process(target=_work, args=(order, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        threading.Thread(target=self._listen, args=(order, ours), daemon=True).start()
+
+    def stop(self) -> None:
+        """End the training that is running, if one is; what it has finished stays in its folder."""
+        if self._process is not None and self._process.is_alive():
+            self._process.terminate()
+
+    def _listen(self, order: Order, ours: Connection) -> None:
+        failed = "the training ended without a word; see the terminal, or try `heads retrain`"
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                kind, value = ours.recv()
+                with self._lock:
+                    if kind == "note":
+                        self._state["notes"].append(value)
+                    elif kind == "step":
+                        self._state["share"], self._state["text"] = value
+                if kind in ("done", "failed"):
+                    failed = "" if kind == "done" else value
+                    break
+        if not failed:
+            try:
+                self._done(order)
+            except TraplineError as error:
+                failed = str(error)
+        with self._lock:
+            self._state |= {"state": "failed" if failed else "done", "text": failed, "share": 1.0}
+            self._state["seconds"] = round(time.monotonic() - self._began, 1)
+
+
+class _Teller:
+    """A listener that tells through a pipe how training goes."""
+
+    def __init__(self, pipe: Connection, heads: int) -> None:
+        self._pipe, self._heads = pipe, heads
+        self._done = 0
+        self.stopping = threading.Event()
+
+    def note(self, sentence: str) -> None:
+        """Hand a sentence on."""
+        self._pipe.send(("note", sentence))
+
+    def epoch(self, head: str, epoch: Epoch) -> None:
+        """Tell how far a head is."""
+        share = (self._done + epoch.number / epoch.epochs) / self._heads
+        self._done += epoch.number == epoch.epochs
+        self._pipe.send(("step", (_TRAINING * share, f"{head}: epoch {epoch.number} of {epoch.epochs}")))
+
+    def scored(self, head: str, number: int, total: int) -> None:
+        """Not done here."""
+
+
+def _work(order: Order, pipe: Connection) -> None:
+    """Carry an order out; nothing that goes wrong is left unsaid."""
+    try:
+        with native_chatter(shown=False):
+            from heads.workflows.retrain import retrain, retrain_job
+        from heads.data.decisions import read_decisions
+        from heads.run import RunDirectory
+        from store import FeatureStore
+
+        before = None if order.before is None else RunDirectory(order.before)
+        job = retrain_job(
+            FeatureStore.open(order.store),
+            before,
+            read_decisions(order.decisions),
+            labels=order.labels,
+            sites=order.sites,
+        )
+        retrain(
+            job,
+            RunDirectory(order.after),
+            _Teller(pipe, len(job.heads)),
+            lambda: pipe.send(("step", (_TRAINING, "blending"))),
+        )
+        pipe.send(("done", ""))
+    except TraplineError as error:
+        pipe.send(("failed", str(error)))
+    except Exception as error:
+        pipe.send(("failed", f"{type(error).__name__}: {error}"))
+        raise

@@ -8,7 +8,8 @@ from pathlib import Path
 import typer
 
 from heads.commands.compare import print_comparison
-from heads.commands.train import STOPPED, print_trained
+from heads.commands.tables import print_trained
+from heads.commands.train import STOPPED
 from heads.data.decisions import default_log, read_decisions
 from heads.data.matching import parse_id_map
 from heads.data.reading.sites import places_of

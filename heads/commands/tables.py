@@ -1,6 +1,7 @@
 """What the `heads` commands print for a person."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.table import Table
 
 from heads.blending.selection import AUTO
 from heads.workflows.external import Added
+from heads.workflows.job import Trained
 from store.console import stdout_console
 
 
@@ -39,3 +41,16 @@ def print_added(added: Added) -> None:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def print_trained(trained: list[Trained], run_folder: Path) -> None:
+    """Print a line a head, and where the run is."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("head")
+    table.add_column("log loss", justify="right")
+    table.add_column("seconds", justify="right")
+    for head in trained:
+        table.add_row(head.name, f"{head.mean_log_loss:.4f}", "kept" if head.resumed else f"{head.seconds:.1f}")
+    console = stdout_console()
+    console.print(table)
+    console.print(f"run: {run_folder}", soft_wrap=True)

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from heads.commands.estimate import show_estimate
+from heads.commands.tables import print_trained
 from heads.commands.tensorboard import EventFiles
 from heads.data.matching import parse_id_map
 from heads.data.reading.capture_times import NO_TIMES, TimeSource
@@ -20,9 +21,9 @@ from heads.run import RunDirectory
 from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
 from heads.workflows.compare_splits import compare_time as score_on_the_future
-from heads.workflows.job import read_job
+from heads.workflows.job import read_job, run_recipe
 from heads.workflows.progress_bar import StepListener, steps_shown
-from heads.workflows.train import Trained, be_deterministic, epochs_left, run_recipe
+from heads.workflows.train import be_deterministic, epochs_left
 from heads.workflows.train import train as train_heads
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
@@ -118,19 +119,6 @@ def train(
     if worth:
         _print_scores(worth, "with", "without", "gain")
         print("with and without metadata: the gain is what clip facts take off the log loss")
-
-
-def print_trained(trained: list[Trained], run_folder: Path) -> None:
-    """Print a line a head, and where the run is."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("head")
-    table.add_column("log loss", justify="right")
-    table.add_column("seconds", justify="right")
-    for head in trained:
-        table.add_row(head.name, f"{head.mean_log_loss:.4f}", "kept" if head.resumed else f"{head.seconds:.1f}")
-    console = stdout_console()
-    console.print(table)
-    console.print(f"run: {run_folder}", soft_wrap=True)
 
 
 def _print_scores(rows: list[dict[str, Any]], *names: str) -> None:

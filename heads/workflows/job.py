@@ -34,6 +34,7 @@ from heads.run import RunDirectory
 from heads.workflows.eligibility import find_unlabelled, labels_with_frames, trainable_heads
 from heads.workflows.resolve import HeadSpec, resolve_heads
 from store import FeatureReader, FeatureStore
+from store.config import parse_settings
 from store.ids import name_a_few
 
 _NO_SITES = (
@@ -388,3 +389,25 @@ def rare_classes(labels: LabelTable, folds: Folds) -> list[str]:
     if len(untrained):
         sentences.append(f"{name_a_few(untrained)}: all clips stand in one fold, whose model never sees the class")
     return sentences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The outcome of training one head: its name, its out-of-fold mean log loss, its training time in seconds, and
+    whether it stood in the run already.
+    """
+
+    name: str
+    mean_log_loss: float
+    seconds: float
+    resumed: bool
+
+
+def run_recipe(run: RunDirectory) -> Recipe:
+    """The recipe that a run was begun with; a setting that it could not name yet has its default.
+
+    Raises:
+        ConfigError: what the run holds is no recipe.
+        RunError: the run holds none.
+    """
+    return parse_settings(run.read_config()["recipe"], Recipe, f"{run.config_path}: recipe")

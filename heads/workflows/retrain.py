@@ -18,9 +18,9 @@ from heads.errors import TrainError
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
-from heads.workflows.job import TrainingJob, prepare_job
+from heads.workflows.job import Trained, TrainingJob, prepare_job, run_recipe
 from heads.workflows.timing import timing_of
-from heads.workflows.train import Trained, run_recipe, train
+from heads.workflows.train import train
 from store import FeatureStore
 
 _NO_SMALL_TREES = 0  # boosted trees take longer than all heads together, and are seldom kept

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -20,10 +20,9 @@ from heads.recipe import HeadConfig, Recipe
 from heads.run import CONFIG_VERSION, RunDirectory
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
-from heads.workflows.job import TrainingJob
+from heads.workflows.job import Trained, TrainingJob, run_recipe
 from heads.workflows.resolve import HeadSpec
 from store import FeatureReader
-from store.config import parse_settings
 from store.digest import settings_digest
 from store.files import atomic_path
 
@@ -37,18 +36,6 @@ _SHARED = {
     "unlabelled_sha256": OTHER_UNLABELLED,
     "features_sha256": "other features of the same clips (files have changed, or were decoded again)",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """The outcome of training one head: its name, its out-of-fold mean log loss, its training time in seconds, and
-    whether it stood in the run already.
-    """
-
-    name: str
-    mean_log_loss: float
-    seconds: float
-    resumed: bool
 
 
 def train(job: TrainingJob, run: RunDirectory, listener: Listener) -> list[Trained]:
@@ -138,16 +125,6 @@ def difference(job: TrainingJob, run: RunDirectory) -> str:
     ):
         return "labels that counted otherwise"
     return next((named for part, named in _SHARED.items() if before.get(part) != config[part]), "")
-
-
-def run_recipe(run: RunDirectory) -> Recipe:
-    """The recipe that a run was begun with; a setting that it could not name yet has its default.
-
-    Raises:
-        ConfigError: what the run holds is no recipe.
-        RunError: the run holds none.
-    """
-    return parse_settings(run.read_config()["recipe"], Recipe, f"{run.config_path}: recipe")
 
 
 def _that_fits(recipe: Recipe, job: TrainingJob) -> Recipe:

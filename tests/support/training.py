@@ -8,8 +8,8 @@ from typing import Any
 from heads.data.history import Epoch
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from heads.workflows.job import read_job
-from heads.workflows.train import Trained, train
+from heads.workflows.job import Trained, read_job
+from heads.workflows.train import train
 from store import FeatureStore
 
 

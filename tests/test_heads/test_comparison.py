@@ -22,7 +22,7 @@ from heads.report import compare_runs
 from heads.report.comparison import sentences_on
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
-from heads.workflows.train import run_recipe
+from heads.workflows.job import run_recipe
 
 MakeRun = Callable[..., RunDirectory]
 

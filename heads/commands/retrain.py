@@ -9,7 +9,6 @@ import typer
 
 from heads.commands.compare import print_comparison
 from heads.commands.tables import print_trained
-from heads.commands.train import STOPPED
 from heads.data.decisions import default_log, read_decisions
 from heads.data.matching import parse_id_map
 from heads.data.reading.sites import places_of
@@ -17,12 +16,13 @@ from heads.errors import RunError, StoppedError
 from heads.report import compare_runs, comparison_json
 from heads.run import RunDirectory
 from heads.workflows.progress_bar import StepListener, steps_shown
+from heads.workflows.retrain import Order
 from heads.workflows.retrain import retrain as train_again
-from heads.workflows.retrain import retrain_job
 from heads.workflows.run_names import first_folder, next_folder
-from heads.workflows.train import epochs_left
 from store import FeatureStore
 from store.console import print_json, stderr_console
+
+STOPPED = 130
 
 
 def retrain(
@@ -42,25 +42,27 @@ def retrain(
     Raises:
         RunError: `before` is not blended, or `out` is that run.
     """
-    store, run = FeatureStore.open(store_root), None if before is None else RunDirectory(before)
+    store = FeatureStore.open(store_root)
     after = out or (first_folder(store_root) if before is None else next_folder(before))
     if before is not None and after.absolute() == before.absolute():
         raise RunError(f"{after}: this is the run that is to be trained again; name another folder with --out")
     decided = read_decisions(default_log(store_root) if decisions is None else decisions)
     told, notes = places_of(store.clips().index, sites=sites, site_pattern=site_pattern, id_map=parse_id_map(id_map))
-    job = retrain_job(store, run, decided, sites=told, from_nothing=from_nothing)
+    order = Order(
+        store=store_root, before=before, after=after, decisions=decided, sites=told, from_nothing=from_nothing
+    )
     console = stderr_console()
     say = partial(console.print, highlight=False, soft_wrap=True)
     for sentence in (*decided.notes, *notes):
         say(sentence)
-    new = RunDirectory(after)
+    job = order.job()
     try:
-        with steps_shown(console, epochs_left(job, new)) as show:
-            trained = train_again(job, new, StepListener(say, show))
+        with steps_shown(console, sum(job.epochs(head) for head in job.heads)) as show:
+            trained = train_again(order, _Watcher(say, show))
     except StoppedError as stopped:
         say(str(stopped))
         raise typer.Exit(STOPPED) from stopped
-    found = None if run is None else compare_runs(run, new)
+    found = None if before is None else compare_runs(RunDirectory(before), RunDirectory(after))
     if as_json:
         heads = [asdict(head) for head in trained]
         print_json({"run": str(after), "heads": heads, "changed": None if found is None else comparison_json(found)})
@@ -68,3 +70,10 @@ def retrain(
     print_trained(trained, after)
     if found is not None:
         print_comparison(found)
+
+
+class _Watcher(StepListener):
+    """Shows epochs as steps of a bar."""
+
+    def blending(self) -> None:
+        """What is left takes seconds."""

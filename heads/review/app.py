@@ -18,9 +18,10 @@ from heads.review.films import FORMS, Films, media_type, plays_as_it_is
 from heads.review.flipbook import Flipbook, Flipbooks
 from heads.review.moments import Moment, MomentFinder
 from heads.review.opening import Opened, Sources, open_collection
-from heads.review.retraining import Order, Retraining
+from heads.review.retraining import Retraining
 from heads.run import RunDirectory
 from heads.selection.queued import QueuedClip
+from heads.workflows.retrain import Order
 from heads.workflows.run_names import first_folder, next_folder
 from store.errors import TraplineError
 
@@ -150,13 +151,14 @@ class Review:
 
     async def _retrain(self, request: Request) -> Response:
         user_named((await _json(request)).get("user"))
+        self._desk.refresh()
         before, store = self._opened.run, self._sources.store.root
         self._retraining.start(
             Order(
                 store=store,
                 before=None if before is None else before.path,
                 after=first_folder(store) if before is None else next_folder(before.path),
-                decisions=self._sources.decisions,
+                decisions=self._desk.decisions,
                 labels=self._opened.labels,
                 sites=dict(self._desk.collection.sites),
             )

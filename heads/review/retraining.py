@@ -4,41 +4,17 @@ import contextlib
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from heads.data.history import Epoch
-from heads.data.labels import LabelTable
 from heads.errors import ReviewError
-from store.console import native_chatter
+from heads.workflows.retrain import Order, retrain
 from store.errors import TraplineError
 
 _TRAINING = 0.85  # the share of the time that is not blending
 _STARTING = "loading the libraries"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What is to be trained.
-
-    Attributes:
-        store: folder of the store.
-        before: folder of the run whose recipe, labels and folds are taken; None before the first.
-        after: folder of the new run.
-        decisions: the log.
-        labels: that stand in place of the run's, or before any; None if there are none.
-        sites: of clips, as far as known.
-    """
-
-    store: Path
-    before: Path | None
-    after: Path
-    decisions: Path
-    labels: LabelTable | None
-    sites: Mapping[str, str]
 
 
 class Retraining:
@@ -74,7 +50,7 @@ class Retraining:
             self._state = {"state": "running", "share": 0.0, "text": _STARTING, "notes": []}
         spawn = multiprocessing.get_context("spawn")
         ours, theirs = spawn.Pipe(duplex=False)
-        self._process = spawn.Process(target=_work, args=(order, theirs), daemon=True)
+        self._process = spawn.Process(target=_work, args=(order, theirs))
         self._process.start()
         theirs.close()
         threading.Thread(target=self._listen, args=(order, ours), daemon=True).start()
@@ -108,50 +84,34 @@ class Retraining:
 
 
 class _Teller:
-    """A listener that tells through a pipe how training goes."""
+    """Tells through a pipe how training goes."""
 
-    def __init__(self, pipe: Connection, heads: int) -> None:
-        self._pipe, self._heads = pipe, heads
-        self._done = 0
-        self.stopping = threading.Event()
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._shares: dict[str, float] = {}
+        self.heads = 1
 
     def note(self, sentence: str) -> None:
         """Hand a sentence on."""
         self._pipe.send(("note", sentence))
 
     def epoch(self, head: str, epoch: Epoch) -> None:
-        """Tell how far a head is."""
-        share = (self._done + epoch.number / epoch.epochs) / self._heads
-        self._done += epoch.number == epoch.epochs
-        self._pipe.send(("step", (_TRAINING * share, f"{head}: epoch {epoch.number} of {epoch.epochs}")))
+        """Tell how far all heads are."""
+        self._shares[head] = epoch.number / epoch.epochs
+        share = _TRAINING * sum(self._shares.values()) / self.heads
+        self._pipe.send(("step", (share, f"{head}: epoch {epoch.number} of {epoch.epochs}")))
 
-    def scored(self, head: str, number: int, total: int) -> None:
-        """Not done here."""
+    def blending(self) -> None:
+        """Tell so."""
+        self._pipe.send(("step", (_TRAINING, "blending")))
 
 
 def _work(order: Order, pipe: Connection) -> None:
     """Carry an order out; nothing that goes wrong is left unsaid."""
     try:
-        with native_chatter(shown=False):
-            from heads.workflows.retrain import retrain, retrain_job
-        from heads.data.decisions import read_decisions
-        from heads.run import RunDirectory
-        from store import FeatureStore
-
-        before = None if order.before is None else RunDirectory(order.before)
-        job = retrain_job(
-            FeatureStore.open(order.store),
-            before,
-            read_decisions(order.decisions),
-            labels=order.labels,
-            sites=order.sites,
-        )
-        retrain(
-            job,
-            RunDirectory(order.after),
-            _Teller(pipe, len(job.heads)),
-            lambda: pipe.send(("step", (_TRAINING, "blending"))),
-        )
+        teller = _Teller(pipe)
+        teller.heads = len(order.job().heads)
+        retrain(order, teller)
         pipe.send(("done", ""))
     except TraplineError as error:
         pipe.send(("failed", str(error)))

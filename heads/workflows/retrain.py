@@ -4,25 +4,36 @@ Clips keep their folds, so that no model learns from what another is scored on, 
 against each other.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from heads.data.decisions import Decisions, State, decide_labels, label_row, new_classes
+from heads.data.history import Epoch
 from heads.data.labels import BLANK, LabelTable
-from heads.data.listener import Listener
 from heads.data.reading.capture_times import TimeSource
 from heads.errors import TrainError
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
+from heads.trainers.checkpoint import stop_after_epoch
 from heads.workflows.blend import blend_run
 from heads.workflows.job import Trained, TrainingJob, prepare_job, run_recipe
 from heads.workflows.timing import timing_of
-from heads.workflows.train import train
 from store import FeatureStore
+from store.console import native_chatter
+from store.errors import TraplineError
 
+_PROCESSES = 2  # each holds TensorFlow and a head's statistics: more would cost memory rather than save time
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _NO_SMALL_TREES = 0  # boosted trees take longer than all heads together, and are seldom kept
 
 
@@ -78,19 +89,175 @@ def retrain_job(
     return replace(job, notes=(*notes, *job.notes), start=None if from_nothing else before)
 
 
-def retrain(
-    job: TrainingJob, run: RunDirectory, listener: Listener, blending: Callable[[], None] = lambda: None
-) -> list[Trained]:
-    """Train and blend what `retrain_job` made; `blending` is called between the two.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Order:
+    """A run that is to be trained again, in words that processes can tell each other.
+
+    Attributes:
+        store: folder of the store.
+        before: folder of the run whose recipe, labels and folds are taken; None before the first.
+        after: folder of the new run.
+        decisions: what was decided.
+        labels: in place of the earlier run's, or before any.
+        sites: of clips, beside those that the earlier run knows.
+        from_nothing: do not start from the earlier run's models.
+    """
+
+    store: Path
+    before: Path | None
+    after: Path
+    decisions: Decisions
+    labels: LabelTable | None = None
+    sites: Mapping[str, str] = field(default_factory=dict)
+    from_nothing: bool = False
+
+    def job(self) -> TrainingJob:
+        """What is trained on what; see `retrain_job`."""
+        return retrain_job(
+            FeatureStore.open(self.store),
+            None if self.before is None else RunDirectory(self.before),
+            self.decisions,
+            labels=self.labels,
+            sites=self.sites,
+            from_nothing=self.from_nothing,
+        )
+
+
+class Watcher(Protocol):
+    """Hears how training again goes."""
+
+    def note(self, sentence: str) -> None:
+        """Something that the user should know."""
+
+    def epoch(self, head: str, epoch: Epoch) -> None:
+        """An epoch of the head called `head` is over."""
+
+    def blending(self) -> None:
+        """All heads are trained."""
+
+
+def retrain(order: Order, watcher: Watcher) -> list[Trained]:
+    """Train and blend a run again, heads side by side in as many processes as are worth it.
+
+    Training keeps one processor busy and a bit, whatever threads it is given, so that two heads at a time take little
+    more than half as long.
+
+    Returns:
+        One entry a head, in the recipe's order.
 
     Raises:
-        TrainError: the run was begun with something else.
+        TrainError: nothing can be trained, the run was begun with something else, or a process was ended.
         StoppedError: the user asked to stop; what is finished is kept.
     """
-    trained = train(job, run, listener)
-    blending()
-    blend_run(run, most_clips_for_trees=_NO_SMALL_TREES)
+    job = order.job()
+    for sentence in job.notes:
+        watcher.note(sentence)
+    names = [head.name for head in job.heads]
+    trained = _train_side_by_side(order, names, watcher)
+    watcher.blending()
+    blend_run(RunDirectory(order.after), most_clips_for_trees=_NO_SMALL_TREES)
+    return [trained[name] for name in names]
+
+
+def _train_side_by_side(order: Order, names: list[str], watcher: Watcher) -> dict[str, Trained]:
+    spawn = multiprocessing.get_context("spawn")
+    begun, count = spawn.Event(), max(1, min(_PROCESSES, os.cpu_count() or 1, len(names)))
+    pipes: list[Any] = []
+    processes = []
+    with _threads_each(max(1, (os.cpu_count() or 1) // count)):
+        for number in range(count):
+            ours, theirs = spawn.Pipe(duplex=False)
+            process = spawn.Process(target=_train_share, args=(order, names[number::count], number == 0, begun, theirs))
+            process.start()
+            theirs.close()
+            pipes.append(ours)
+            processes.append(process)
+    try:
+        # Ctrl-C reaches the processes themselves: they finish their epoch, and say so.
+        with stop_after_epoch(threading.Event()):
+            trained = _listen(pipes, watcher)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+    lost = [name for name in names if name not in trained]
+    if lost:
+        raise TrainError(
+            f"{order.after}: the process that trained {lost[0]} was ended, perhaps for want of memory; "
+            f"`heads retrain --out {order.after}` goes on from what is finished"
+        )
     return trained
+
+
+def _listen(pipes: list[Any], watcher: Watcher) -> dict[str, Trained]:
+    """What comes through some pipes until all are closed, or one brings what went wrong."""
+    trained: dict[str, Trained] = {}
+    while pipes:
+        for pipe in wait(list(pipes)):
+            try:
+                kind, *said = cast("Connection", pipe).recv()
+            except EOFError:
+                pipes.remove(pipe)
+                continue
+            if kind == "failed":
+                raise said[0]
+            if kind == "epoch":
+                watcher.epoch(*said)
+            else:
+                trained[said[0].name] = said[0]
+    return trained
+
+
+@contextmanager
+def _threads_each(threads: int) -> Iterator[None]:
+    """Within it, processes that are started use so many threads for one product."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _train_share(order: Order, names: list[str], begins: bool, begun: Any, pipe: Connection) -> None:
+    """Train some heads of an order in a process of its own; the one that `begins` writes what all of them share."""
+    with native_chatter(shown=False):
+        from heads.workflows.train import begin, train_head
+    teller = _Teller(pipe)
+    try:
+        job, run = order.job(), RunDirectory(order.after)
+        if begins:
+            begin(job, run)
+            begun.set()
+        begun.wait()
+        for head in job.heads:
+            if head.name in names:
+                pipe.send(("trained", train_head(job, run, head, teller)))
+    except TraplineError as error:
+        begun.set()
+        pipe.send(("failed", error))
+
+
+class _Teller:
+    """A listener that tells through a pipe how training goes."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self.stopping = threading.Event()
+
+    def note(self, sentence: str) -> None:
+        """Said already, by whoever gave the order."""
+
+    def epoch(self, head: str, epoch: Epoch) -> None:
+        """Hand it on."""
+        self._pipe.send(("epoch", head, epoch))
+
+    def scored(self, head: str, number: int, total: int) -> None:
+        """Single frames are not scored."""
 
 
 def _decided_alone(decisions: Decisions, known: set[str], sites: Mapping[str, str]) -> LabelTable:

@@ -1,0 +1,147 @@
+"""Retraining after a hundred decisions: how long it takes, and whether starting from the run before is as good.
+
+    python -m benchmarks.review [--clips 1000] [--networks 3] [--views whole] [--folder DIR]
+
+A made-up store of (45, 1752) float16 frames a clip, 10 classes at 20 sites. A run of the default recipe is trained on
+all clips but a tenth, blended, and trained again with the rest decided: from its own models, and from nothing. Both are
+whole commands, each in a process of its own, with everything: importing, training, blending, comparing.
+
+Prints one JSON line: seconds and mean log loss of each way, and their ratios. Times of one call are to be compared with
+each other only.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from heads.data.decisions import Decision, DecisionLog, State, default_log
+from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
+
+FRAMES, LOW, HIGH, CLASSES, SITES = 45, 472, 1280, 10, 20
+
+
+def key(network: int, view: str) -> FeatureKey:
+    return FeatureKey(
+        backbone=f"made{network}",
+        weights_sha256=f"random-{network}",
+        taps=(("low", LOW), ("high", HIGH)),
+        input_px=224,
+        resize="none",
+        preprocessing="none",
+        view={"name": view},
+        sampling={"mode": "fps", "fps": 3.0, "max_frames": FRAMES},
+    )
+
+
+def ids_and_sites(clips: int) -> tuple[list[str], list[str]]:
+    sites = [f"site {number % SITES:02d}" for number in range(clips)]
+    return [f"{site}/{number:06d}.mp4" for number, site in enumerate(sites)], sites
+
+
+def make_store(folder: Path, clips: int, networks: int, views: list[str]) -> pd.DataFrame:
+    """A store in which classes show faintly in the last columns of some frames of their clips, and its label table."""
+    rng = np.random.default_rng(0)
+    shown = (rng.random((clips, CLASSES)) < 0.08).astype(np.uint8)
+    ids, sites = ids_and_sites(clips)
+    store = FeatureStore.open(folder, create=True)
+    with store.clip_writer() as facts:
+        for number, clip_id in enumerate(ids):
+            facts.add(
+                ClipFacts(
+                    clip_id=clip_id,
+                    path=f"/nowhere/{clip_id}",
+                    size_bytes=number,
+                    mtime_ns=0,
+                    fingerprint=f"{number:032x}",
+                    status=Status.OK,
+                    reason="",
+                )
+            )
+    directions = rng.standard_normal((CLASSES, HIGH)).astype(np.float32)
+    for network in range(networks):
+        for view in views:
+            with store.writer(key(network, view)) as writer:
+                for number, clip_id in enumerate(ids):
+                    features = rng.standard_normal((FRAMES, LOW + HIGH), dtype=np.float32)
+                    start = int(rng.integers(0, FRAMES - 10))
+                    features[start : start + 10, LOW:] += 0.25 * shown[number] @ directions
+                    energy = np.full(FRAMES, 0.1, np.float32)
+                    energy[start : start + 10] = 1.0
+                    writer.add(
+                        ClipFeatures(
+                            clip_id=clip_id,
+                            fingerprint=f"{number:032x}",
+                            status=Status.OK,
+                            reason="",
+                            times_s=np.arange(FRAMES) / 3,
+                            features=features.astype(np.float16),
+                            per_frame={"motion_energy": energy},
+                        )
+                    )
+    table = pd.DataFrame(shown, columns=[f"class {number}" for number in range(CLASSES)])
+    table.insert(0, "blank", 1 - shown.max(axis=1))
+    table.insert(0, "site", sites)
+    table.insert(0, "filename", ids)
+    return table
+
+
+def heads(*words: str) -> tuple[float, Any]:
+    """Seconds and output of a command."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", "from heads.cli import main; main()", *words], capture_output=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr.decode())
+    return time.monotonic() - began, json.loads(done.stdout)
+
+
+def measure(folder: Path, clips: int, networks: int, views: list[str]) -> dict[str, Any]:
+    table = make_store(folder / "store", clips, networks, views)
+    later = table.sample(frac=0.1, random_state=0).index
+    table.drop(index=later).to_csv(folder / "labels.csv", index=False)
+    table[["filename", "site"]].to_csv(folder / "sites.csv", index=False)
+    store, run = ("--store", str(folder / "store")), ("--run", str(folder / "run"))
+    first_s, _ = heads("train", *store, *run, "--labels", str(folder / "labels.csv"), "--json")
+    heads("blend", *run, "--json")
+    names = [str(name) for name in table.columns if str(name).startswith("class")]
+    rest = table.loc[later]
+    log = [
+        Decision(clip_id=clip_id, state=State.LABELLED, after=tuple(np.array(names)[row == 1].tolist()))
+        for clip_id, row in zip(rest["filename"].tolist(), rest[names].to_numpy(), strict=True)
+    ]
+    DecisionLog(default_log(folder / "store")).append(log)
+    found: dict[str, Any] = {"clips": clips, "networks": networks, "views": views, "first_train_s": round(first_s, 1)}
+    for name, more in (("from_before", ()), ("from_nothing", ("--from-nothing",))):
+        words = ("--sites", str(folder / "sites.csv"), "--out", str(folder / name), "--json")
+        seconds, told = heads("retrain", *store, *run, *words, *more)
+        losses = [head["mean_log_loss"] for head in told["heads"]]
+        found |= {
+            f"{name}_s": round(seconds, 1),
+            f"{name}_heads": round(float(np.mean(losses)), 5),
+            f"{name}_blend": round(told["changed"]["differences"][0]["second"], 5),
+        }
+    return found | {"time_ratio": round(found["from_before_s"] / found["from_nothing_s"], 3)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=1000)
+    parser.add_argument("--networks", type=int, default=3)
+    parser.add_argument("--views", nargs="+", default=["whole"])
+    parser.add_argument("--folder", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        print(json.dumps(measure(Path(folder), asked.clips, asked.networks, asked.views)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,9 @@
 """Makes the pictures of the documentation out of the demo: `python docs/make_pictures.py DEMO_FOLDER`.
 
-It needs Chromium, and a folder that `trapline demo` has filled.
+It needs Chromium, and a folder that `trapline demo` has filled; it decides some of its clips, and trains again there.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,10 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+
+from browser import Browser, browsing
 
 _PICTURES = Path(__file__).with_name("pictures")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -36,14 +41,72 @@ def picture_page(page: Path, name: str, *, width: int, height: int) -> None:
             page.resolve().as_uri(),
         ]
         subprocess.run(command, check=True, capture_output=True)
-        _PICTURES.mkdir(exist_ok=True)
-        with Image.open(shot) as picture:
-            picture.convert("RGB").quantize(_COLOURS).save(_PICTURES / f"{name}.png", optimize=True)
+        _keep(shot, name)
+
+
+def picture_review(demo: Path) -> None:
+    """Make the pictures of the review page: on a desk, on a telephone, and after training again."""
+    words = ["review", "--run", str(demo / "run"), "--store", str(demo / "store"), "--port", "0", "--user", "ann"]
+    command = [sys.executable, "-c", "from heads.cli import main; main()", *words, "--clips", str(demo / "clips")]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
+        browsing(Path(folder) / "profile") as browser,
+    ):
+        try:
+            found = re.search(r"http://\S+", server.stdout.readline() if server.stdout else "")
+            if found is None:
+                sys.exit("heads review did not start")
+            browser.resize(1280, 800)
+            browser.open(found[0])
+            browser.wait("location.search === '' && document.body?.dataset.shown", 120)
+            _choose(browser, "suspects")
+            shot = Path(folder) / "shot.png"
+            browser.press(".")
+            browser.wait("document.getElementById('moment').textContent.endsWith('counts most')")
+            browser.picture(shot)
+            _keep(shot, "review")
+            browser.resize(360, 740, dark=True)
+            browser.wait("innerWidth === 360")
+            browser.press(".")
+            browser.picture(shot)
+            _keep(shot, "review-phone")
+            browser.resize(1280, 800)
+            _choose(browser, "order")
+            for number in range(12):
+                before = browser.look("document.body.dataset.shown")
+                browser.press("Enter" if number % 3 else "u")
+                if browser.look("document.getElementById('said').textContent.startsWith('Nothing')"):
+                    browser.press("s")
+                browser.wait(f"document.body.dataset.shown !== {before!r}")
+            browser.click("#retrain-open")
+            browser.click("#retrain-start")
+            browser.wait("document.body.dataset.training === 'done'", 600)
+            browser.picture(shot)
+            _keep(shot, "review-retrained")
+        finally:
+            server.terminate()
+
+
+def _choose(browser: Browser, queue: str) -> None:
+    before = browser.look("performance.now()")
+    browser.look(
+        f"(() => {{ const e = document.getElementById('queue'); e.value = {queue!r};"
+        " e.dispatchEvent(new Event('change')); return true; })()"
+    )
+    browser.wait(f"performance.now() > {before} + 1000 && document.getElementById('name').textContent")
+
+
+def _keep(shot: Path, name: str) -> None:
+    _PICTURES.mkdir(exist_ok=True)
+    with Image.open(shot) as picture:
+        picture.convert("RGB").quantize(_COLOURS).save(_PICTURES / f"{name}.png", optimize=True)
 
 
 def main(demo: Path) -> None:
     """Make every picture."""
     picture_page(demo / "run" / "report.html", "report", width=1200, height=760)
+    picture_review(demo)
 
 
 if __name__ == "__main__":

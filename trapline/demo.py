@@ -42,6 +42,8 @@ def run_demo(folder: Path, *, clips: Path | None, labels: Path | None, sites: Pa
     call("heads", ["train", "--store", str(store), "--labels", str(labels), *where, *recipe, "--run", str(run)])
     call("heads", ["blend", "--run", str(run)])
     call("heads", ["report", "--run", str(run), "--store", str(store)])
+    review = ["heads", "review", "--run", str(run), "--store", str(store)]
+    print(f"look at the clips, correct what they are said to show, and train again: {spelt(review)}")
 
 
 def call(program: str, words: Sequence[str], *, allowed: int = 0) -> None:

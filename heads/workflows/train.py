@@ -27,7 +27,9 @@ from store.digest import settings_digest
 from store.files import atomic_path
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
-EPOCHS_FROM_BEFORE = 8  # where a head starts from one that knows most of the clips already
+# Where a head starts from one that knows most of the clips already; docs/experiments.md has the figures.
+EPOCHS_FROM_BEFORE = 10
+MOST_SHRINKAGE_FROM_BEFORE = 0.5
 OTHER_UNLABELLED = "other clips without labels"
 _SHARED = {
     "sources": "other sources",
@@ -211,11 +213,11 @@ def _train_anew(job: TrainingJob, run: RunDirectory, head: HeadSpec, listener: L
 
 
 def shortened(config: HeadConfig) -> HeadConfig:
-    """The settings of a head that starts from one that knows most of the clips already: fewer epochs, and as much less
+    """The settings of a head that starts from one that knows most of the clips already: fewer epochs, and less
     shrinkage, since what it starts from was drawn towards nothing already.
     """
-    epochs = min(config.epochs, EPOCHS_FROM_BEFORE)
-    return config.model_copy(update={"epochs": epochs, "shrinkage": config.shrinkage * epochs / config.epochs})
+    epochs, shrinkage = min(config.epochs, EPOCHS_FROM_BEFORE), min(config.shrinkage, MOST_SHRINKAGE_FROM_BEFORE)
+    return config.model_copy(update={"epochs": epochs, "shrinkage": shrinkage})
 
 
 def starting_weights(job: TrainingJob, head: HeadSpec) -> list[list[NDArray[np.float32]]]:

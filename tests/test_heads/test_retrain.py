@@ -23,7 +23,7 @@ from store import FeatureStore
 RECIPE = """
 folds: 3
 heads:
-  - {kind: deviation, statistics: [deviation], queries: 0, metadata: [], dense_units: [8], epochs: 10, batch_clips: 16,
+  - {kind: deviation, statistics: [deviation], queries: 0, metadata: [], dense_units: [8], epochs: 14, batch_clips: 16,
      learning_rate: 0.02}
   - {kind: discriminant, statistics: [event]}
 """
@@ -100,7 +100,7 @@ def test_heads_start_from_the_run_s_models_of_the_same_fold_unless_told_not_to(f
     run = RunDirectory(folder / "run.r2")
     gradient, fitted = run.read_head("deviation-made"), run.read_head("discriminant-made")
     assert gradient["started_from"] == "run"
-    assert [len(each) for each in gradient["losses"]] == [8, 8, 8]
+    assert [len(each) for each in gradient["losses"]] == [10, 10, 10]
     assert "started_from" not in fitted
     store = FeatureStore.open(folder / "store")
     decisions = DecisionLog(default_log(folder / "store")).read()

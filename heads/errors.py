@@ -47,6 +47,9 @@ class RecipeError(HeadsError, ValueError):
     """A recipe asks for something that the store does not hold."""
 
 
+EXIT_STOPPED = 130  # of a command that was asked to stop, as shells have it for Ctrl-C
+
+
 class StoppedError(HeadsError):
     """Training was asked to stop, and did so after an epoch, with everything saved."""
 

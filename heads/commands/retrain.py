@@ -12,7 +12,7 @@ from heads.commands.tables import print_trained
 from heads.data.decisions import default_log, read_decisions
 from heads.data.matching import parse_id_map
 from heads.data.reading.sites import places_of
-from heads.errors import RunError, StoppedError
+from heads.errors import EXIT_STOPPED, RunError, StoppedError
 from heads.report import compare_runs, comparison_json
 from heads.run import RunDirectory
 from heads.workflows.progress_bar import StepListener, steps_shown
@@ -21,8 +21,6 @@ from heads.workflows.retrain import retrain as train_again
 from heads.workflows.run_names import first_folder, next_folder
 from store import FeatureStore
 from store.console import print_json, stderr_console
-
-STOPPED = 130
 
 
 def retrain(
@@ -61,7 +59,7 @@ def retrain(
             trained = train_again(order, _Watcher(say, show))
     except StoppedError as stopped:
         say(str(stopped))
-        raise typer.Exit(STOPPED) from stopped
+        raise typer.Exit(EXIT_STOPPED) from stopped
     found = None if before is None else compare_runs(RunDirectory(before), RunDirectory(after))
     if as_json:
         heads = [asdict(head) for head in trained]

@@ -14,7 +14,7 @@ from heads.commands.tables import print_trained
 from heads.commands.tensorboard import EventFiles
 from heads.data.matching import parse_id_map
 from heads.data.reading.capture_times import NO_TIMES, TimeSource
-from heads.errors import StoppedError
+from heads.errors import EXIT_STOPPED, StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import adapt, load_recipe
 from heads.run import RunDirectory
@@ -27,8 +27,6 @@ from heads.workflows.train import be_deterministic, epochs_left
 from heads.workflows.train import train as train_heads
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
-
-STOPPED = 130
 
 
 def train(
@@ -100,7 +98,7 @@ def train(
                 score_frames(run, store, asked, StepListener(say, show).scored)
     except StoppedError as stopped:
         say(str(stopped))
-        raise typer.Exit(STOPPED) from stopped
+        raise typer.Exit(EXIT_STOPPED) from stopped
     if as_json:
         print_json([asdict(head) for head in trained])
         return

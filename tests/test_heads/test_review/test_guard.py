@@ -196,7 +196,7 @@ def test_nothing_is_fetched_from_elsewhere_and_nothing_stands_in_the_page_itself
     for path, text in texts.items():
         assert not re.search(r"https?:|//[a-z]+\.[a-z]", text), path
     assert not re.search(r"<style|<script(?! type=\"module\" src)|style=| on[a-z]+=|javascript:", texts["/"])
-    assert "<h1>store</h1>" in texts["/"]
+    assert '<h1 id="title">store</h1>' in texts["/"]
 
 
 def test_two_hundred_open_connections_keep_nobody_out(server: Visitor) -> None:

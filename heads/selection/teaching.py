@@ -79,6 +79,9 @@ def new(pool: Pool, count: int, rng: np.random.Generator) -> Iterator[Pick]:
         gap = np.minimum(gap, 1.0 - pool.embedding[rows] @ pool.embedding[rows[place]])
 
 
+_SAID = 0.1  # from which probability on a class that is not labelled is worth a word
+
+
 def suspect(pool: Pool, count: int, rng: np.random.Generator) -> Iterator[Pick]:
     """Labelled clips whose label the models do not believe, the least credible first, but for what a person settled."""
     rows = np.flatnonzero(pool.labelled)  # also those that are settled: what labels usually get is measured on all
@@ -89,8 +92,11 @@ def suspect(pool: Pool, count: int, rng: np.random.Generator) -> Iterator[Pick]:
         if pool.reviewed[rows[found.clip]]:
             continue
         labelled = "no class" if found.labelled is None else pool.classes[found.labelled]
-        instead = "" if found.instead is None else f", and say {pool.classes[found.instead]}"
-        said = 0.0 if found.labelled is None else float(pool.probabilities[rows[found.clip], found.labelled])
+        answers = pool.probabilities[rows[found.clip]]
+        said = 0.0 if found.labelled is None else float(answers[found.labelled])
+        # Of two labels one may be wrong, and nothing else be there.
+        other = found.instead is not None and answers[found.instead] >= max(said, _SAID)
+        instead = f", and say {pool.classes[found.instead]}" if other and found.instead is not None else ""
         yield Pick(
             row=int(rows[found.clip]),
             score=found.excess,

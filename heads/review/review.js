@@ -888,6 +888,11 @@ async function begun() {
   if (facts.queues.some((each) => each.name === last)) page.queue.value = last;
   $("title").textContent = facts.title;
   await loadQueue();
+  for (const name of ["suspects", "order"]) {
+    if (state.clips.length || !facts.queues.some((each) => each.name === name)) continue;
+    page.queue.value = name; // the one before has nothing left
+    await loadQueue();
+  }
 }
 
 async function start() {

@@ -137,7 +137,7 @@ class Watcher(Protocol):
 
 
 def retrain(order: Order, watcher: Watcher) -> list[Trained]:
-    """Train and blend a run again, heads side by side in as many processes as are worth it.
+    """Train a run again, heads side by side in as many processes as are worth it, and blend them as they were blended.
 
     Training keeps one processor busy and a bit, whatever threads it is given, so that two heads at a time take little
     more than half as long.
@@ -155,7 +155,8 @@ def retrain(order: Order, watcher: Watcher) -> list[Trained]:
     names = [head.name for head in job.heads]
     trained = _train_side_by_side(order, names, watcher)
     watcher.blending()
-    blend_run(RunDirectory(order.after), most_clips_for_trees=_NO_SMALL_TREES)
+    method = None if order.before is None else str(RunDirectory(order.before).read_metrics()["chosen"])
+    blend_run(RunDirectory(order.after), method, most_clips_for_trees=_NO_SMALL_TREES)
     return [trained[name] for name in names]
 
 

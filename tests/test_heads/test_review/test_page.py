@@ -8,14 +8,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import CHROMIUM, Browser, browsing
 from indexed_clips import write_indexed_clip
 from reviewed import draw_collection, serving
+from training import train_run
 
 from heads.data.decisions import Decision, read_decisions
+from heads.recipe import HeadConfig, Recipe
 from heads.review.collection import key_of
+from heads.run import RunDirectory
+from heads.workflows.blend import blend_run
 
 pytestmark = [
     pytest.mark.slow,
@@ -280,3 +285,46 @@ def test_one_key_is_enough_if_one_wants_and_esc_lets_go(page: Browser, folder: P
     move_on(page, "2")
     page.press("o")
     assert [each.after for each in saved(page, folder, 1)] == [("hog",)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection with a run on it."""
+    folder = tmp_path_factory.mktemp("trained")
+    store, _ = draw_collection(folder, CLIPS)
+    settings: dict[str, Any] = {"dense_units": (8,), "metadata": (), "batch_clips": 16, "epochs": 12, "queries": 0}
+    head = HeadConfig(**settings, kind="deviation", statistics=("deviation",), learning_rate=0.02)
+    run = RunDirectory(folder / "run")
+    train_run(store, folder / "labels.csv", run, Recipe(folds=3, heads=(head,)), sites=folder / "sites.csv")
+    blend_run(run, most_clips_for_trees=0)
+    return folder
+
+
+def test_what_was_decided_is_trained_on_and_the_change_is_seen(browser: Browser, trained: Path) -> None:
+    browser.complaints.clear()
+    browser.resize(1280, 800)
+    with serving(trained, run=RunDirectory(trained / "run")) as server:
+        come_in(browser, server.addresses[0].removeprefix("open "))
+        browser.look("document.getElementById('queue').value = 'order'")
+        browser.look("document.getElementById('queue').dispatchEvent(new Event('change'))")
+        browser.wait("!document.body.classList.contains('waiting')")
+        assert browser.look("document.getElementById('why').textContent") == "the next in order"
+        browser.wait("document.getElementById('moment').textContent.includes('frame')")
+        for _ in range(6):
+            move_on(browser, "b")
+        browser.click("#retrain-open")
+        browser.click("#retrain-start")
+        browser.wait("document.body.dataset.training === 'running' && document.getElementById('share').value > 0", 120)
+        browser.wait("document.body.dataset.training === 'done'", 240)
+        told = browser.look("document.getElementById('training').innerText")
+        assert re.search(rf"Trained in \d+ s: {re.escape(str(trained))}.run\.r2", told)
+        rows = browser.look("[...document.querySelectorAll('#training table tr')].map((each) => each.innerText)")
+        assert [row.split("\t")[0] for row in rows] == ["class", "all", "blank", "deer", "hog"]
+        assert browser.look("document.getElementById('title').textContent") == "run.r2"
+        assert browser.look("document.getElementById('queue').options[0].value") == "turned"
+        browser.click("#look-turned")
+        browser.wait("document.getElementById('why').textContent.startsWith('was ')")
+        assert browser.look("fetch('/api/start').then((each) => each.json()).then((each) => each.decided)") == 6
+    new = RunDirectory(trained / "run.r2").read_labels()
+    assert sum(new.values[:, new.classes.index("blank")]) > 6
+    assert browser.complaints == []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from heads.data.decisions import State
 from heads.data.labels import LabelTable
 from heads.errors import ReviewError
+from heads.report.tables.collection import collection_sentences
 from heads.review.desk import Desk
 from heads.run import RunDirectory
 from heads.selection.neighbours import nearest
@@ -17,6 +18,7 @@ from heads.selection.progress import expected, progress
 from heads.selection.queue import STRATEGIES
 from heads.selection.queue import make_queue as choose
 from heads.selection.queued import QueuedClip
+from heads.selection.sample import collection_score
 from heads.workflows.pool import read_pool
 from store.console import native_chatter
 
@@ -162,7 +164,12 @@ class Queues:
         pool = self.pool()
         there = {*pool.ids}
         waiting = [_queued(each, "", "") for each in queued if each in there]
-        return {**asdict(progress(pool, self._desk.decisions)), "expected": expected(pool, waiting)}
+        whole = collection_score(pool)
+        return {
+            **asdict(progress(pool, self._desk.decisions)),
+            "expected": expected(pool, waiting),
+            "whole": [] if whole is None else collection_sentences(whole),
+        }
 
     def pool(self) -> Pool:
         """What is known of the clips, as of now; what takes time about it is kept in the store's cache."""

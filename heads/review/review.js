@@ -373,6 +373,7 @@ async function openProgress() {
       const more = richness.estimate > richness.found + 0.05 ? `; by how many stood at one or two places only, there are about ${richness.estimate.toFixed(1)} (${richness.low.toFixed(1)} to ${richness.high.toFixed(1)})` : "";
       parts.push(make("p", `${richness.found} species found${more}.`));
     }
+    parts.push(...facts.whole.map((each) => make("p", each)));
     const classes = Object.keys(facts.found_lately);
     if (facts.last || Object.keys(facts.expected).length) {
       const rows = classes.map((each) => [each, facts.found_lately[each], facts.expected[each]?.toFixed(1) ?? "–"]);

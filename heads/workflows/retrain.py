@@ -241,6 +241,10 @@ def _train_share(order: Order, names: list[str], begins: bool, begun: Any, pipe:
     except TraplineError as error:
         begun.set()
         pipe.send(("failed", error))
+    except Exception as error:
+        begun.set()
+        pipe.send(("failed", TrainError(f"training failed for an unforeseen reason: {type(error).__name__}: {error}")))
+        raise
 
 
 class _Teller:

@@ -772,6 +772,7 @@ def queue(
         seed=seed,
         as_json=as_json,
         timed_by=read_source(times, time_pattern, time_zone, event_gap),
+        verbose=verbose,
     )
 
 

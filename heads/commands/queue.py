@@ -24,7 +24,7 @@ from heads.selection.sample import collection_score
 from heads.workflows.output import require_writable, write_table
 from heads.workflows.pool import read_pool
 from store import FeatureStore
-from store.console import print_json, stderr_console, stdout_console
+from store.console import native_chatter, print_json, stderr_console, stdout_console
 
 _SHOWN = 20
 
@@ -47,6 +47,7 @@ def queue(
     seed: int,
     as_json: bool,
     timed_by: TimeSource = NO_TIMES,
+    verbose: bool = False,
 ) -> None:
     """Choose clips, say why, and how far labelling has come; write them as a table where one is asked for."""
     if out is not None:
@@ -67,16 +68,17 @@ def queue(
     elif sites is not None or site_pattern is not None:
         site_of, own = places_of(clips, sites=sites, site_pattern=site_pattern, id_map=rules)
         notes += own
-    pool = read_pool(
-        store,
-        run=None if run_folder is None else RunDirectory(run_folder),
-        decisions=decided,
-        labels=table,
-        sites=site_of,
-        timed_by=timed_by,
-        id_map=rules,
-        features=features,
-    )
+    with native_chatter(shown=verbose):  # models are loaded where their answers are not kept
+        pool = read_pool(
+            store,
+            run=None if run_folder is None else RunDirectory(run_folder),
+            decisions=decided,
+            labels=table,
+            sites=site_of,
+            timed_by=timed_by,
+            id_map=rules,
+            features=features,
+        )
     for sentence in notes:
         say.print(sentence, highlight=False, soft_wrap=True)
     about = class_name or ""

@@ -56,6 +56,8 @@ def choose_key(store: FeatureStore, among: Sequence[FeatureKey] | None = None) -
     keys = store.keys() if among is None else among
     if not keys:
         raise SelectionError(f"{store.root}: there are no features to compare clips by; run `featurize` first")
+    if len(keys) == 1:  # counting clips takes its time
+        return keys[0]
     order = [*_VIEWS]
 
     def worth(key: FeatureKey) -> tuple[int, int, int, str]:

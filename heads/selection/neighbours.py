@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_ASKED_AT_ONCE = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbour:
@@ -35,10 +37,13 @@ def nearest(
     """
     rows = np.asarray(asked, np.int64)
     best, like = np.full(len(vectors), -np.inf, np.float32), np.zeros(len(vectors), np.int64)
-    for row in rows.tolist():
-        alike = vectors @ vectors[row]
-        better = alike > best
-        best[better], like[better] = alike[better], row
+    for start in range(0, len(rows), _ASKED_AT_ONCE):
+        some = rows[start : start + _ASKED_AT_ONCE]
+        alike = vectors @ vectors[some].T
+        nearest_of = alike.argmax(axis=1)
+        highest = alike[np.arange(len(alike)), nearest_of]
+        better = highest > best
+        best[better], like[better] = highest[better], some[nearest_of[better]]
     best[rows] = -np.inf
     if allowed is not None:
         best[~allowed] = -np.inf

@@ -6,6 +6,11 @@ from heads.report.tables.cells import Row, Table, between, columns, number, perc
 
 def collection_sentences(score: CollectionScore) -> list[str]:
     """What is said of the whole collection, for report, page and command line alike."""
+    if score.answered == score.clips:
+        right = (
+            "" if score.right is None else f", and the most probable class is right on {100 * score.right.value:.0f} %"
+        )
+        return [f"All {score.clips:,} clips have a label; their mean log loss is {score.log_loss.value:.4f}{right}."]
     told = [
         f"Chance drew {score.drawn:,} of {score.clips:,} clips"
         + ("." if score.answered == score.drawn else f", of which {score.answered:,} have a label."),

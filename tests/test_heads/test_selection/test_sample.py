@@ -7,6 +7,7 @@ import pytest
 from pools import CLASSES
 
 from heads.evaluation.collection import mean_estimate, score_collection, share_estimate
+from heads.report.tables.collection import collection_sentences
 from heads.selection.by_chance import draw
 from heads.selection.pool import Pool
 from heads.selection.sample import collection_score, drawn_by_chance
@@ -82,6 +83,14 @@ def test_estimates_are_those_of_the_books():
     found = mean_estimate(values, 1.0)
     factor = np.exp(3.18245 * values.std(ddof=1) / 2 / 0.25)
     assert (found.value, found.low, found.high) == pytest.approx((0.25, 0.25 / factor, 0.25 * factor), rel=1e-5)
+
+
+def test_where_everything_is_labelled_chance_has_no_part():
+    pool = _collection(60, 4)
+    found = collection_score(replace(pool, labelled=np.ones(60, bool)))
+    assert found is not None
+    [sentence] = collection_sentences(found)
+    assert sentence.startswith(f"All 60 clips have a label; their mean log loss is {found.log_loss.value:.4f}")
 
 
 def test_few_clips_say_nothing_and_skipped_ones_are_told():

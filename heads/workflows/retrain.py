@@ -86,6 +86,8 @@ def retrain_job(
         times=None if timing is None else timing.stated,
         timed_by=_timed_by(before),
     )
+    if decisions.are_chosen:
+        job = job.as_collected()
     return replace(job, notes=(*notes, *job.notes), start=None if from_nothing else before)
 
 

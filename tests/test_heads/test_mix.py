@@ -10,8 +10,9 @@ from made_store import clip_ids, make_store, sites_of
 from training import Told
 
 from heads.blending.blenders import find_blender
-from heads.data.decisions import Decision, DecisionLog, State, Why
+from heads.data.decisions import Decision, DecisionLog, Decisions, State, Why
 from heads.data.mix import stands_for
+from heads.data.reading.label_formats import read_labels
 from heads.errors import TrainError
 from heads.models.discriminant_calibration import fit_calibration
 from heads.recipe import HeadConfig, Recipe
@@ -19,6 +20,7 @@ from heads.run import RunDirectory
 from heads.trainers.sampler import BatchSampler
 from heads.workflows.blend import blend_run
 from heads.workflows.job import read_job
+from heads.workflows.retrain import retrain_job
 from heads.workflows.train import train
 from store import ClipFacts, FeatureStore, Status
 
@@ -132,6 +134,21 @@ def test_labels_that_were_chosen_count_as_the_store_is(folder: Path) -> None:
     assert RunDirectory(folder / "alike").read_weights(chosen.labels.ids) is None
     with pytest.raises(TrainError, match="begun with labels that counted otherwise"):
         train(chosen, RunDirectory(folder / "alike"), Told(lambda _: None, lambda _name, _epoch: None))
+
+
+def test_training_again_counts_them_so_too(folder: Path) -> None:
+    store, table = FeatureStore.open(folder / "store"), pd.read_csv(folder / "labels.csv")
+    labels = read_labels(folder / "labels.csv").labels
+    log = [
+        Decision(clip_id=clip, state=State.LABELLED, after=("deer",) if deer else (), why=Why(strategy="unsure"))
+        for clip, deer in zip(table["filename"][:9], table["deer"][:9], strict=True)
+    ]
+    chosen = retrain_job(store, None, Decisions(log=tuple(log)), labels=labels, recipe=RECIPE)
+    assert chosen.weights is not None
+    assert chosen.weights.max() > 1.3
+    by_chance = [replace(each, why=Why(strategy="random", is_random=True)) for each in log]
+    job = retrain_job(store, None, Decisions(log=tuple(by_chance)), labels=labels, recipe=RECIPE)
+    assert job.weights is None
 
 
 def test_calibrated_blends_fit_what_clips_stand_for() -> None:

@@ -16,6 +16,7 @@ from heads.data.reading.capture_times import (
     parse_zone,
     times_of_files,
 )
+from heads.errors import LabelError
 from heads.run import RunDirectory
 
 
@@ -53,7 +54,8 @@ def timing_of(
         id_map: how ids of the table become clips', where that is not to be found out.
 
     Raises:
-        LabelError: the table or the pattern is not what it should be, or times cannot be compared.
+        LabelError: the user asks for times, and the table or the pattern is not what it should be, or times cannot be
+            compared.
     """
     kept, of_run = run.read_event_settings(), run.read_times()
     gap_s = kept.get("event_gap_s")
@@ -63,17 +65,36 @@ def timing_of(
         zone=source.zone or kept.get("time_zone"),
         event_gap=source.event_gap or (None if gap_s is None else timedelta(seconds=gap_s)),
     )
+    try:
+        return _timed(ids, facts, sites, asked, of_run, id_map, own=source.table is None and source.pattern is None)
+    except LabelError as error:
+        if source.is_given:
+            raise
+        # The run's settings do not fit these clips, which can be answered for all the same.
+        return Timing(stated=times_of_files(ids, facts), notes=(f"events of clips are not told: {error}",))
+
+
+def _timed(
+    ids: Sequence[str],
+    facts: pd.DataFrame,
+    sites: Mapping[str, str],
+    asked: TimeSource,
+    of_run: Mapping[str, datetime],
+    id_map: Sequence[IdRule],
+    *,
+    own: bool,
+) -> Timing:
+    """The times and events of clips; with `own`, those that the run knows are as it knows them."""
+    known = {clip_id: of_run[clip_id] for clip_id in ids if clip_id in of_run} if own else {}
+    others = [clip_id for clip_id in ids if clip_id not in known]
     notes: tuple[str, ...] = ()
-    if source.is_given:
-        found = capture_times(ids, facts, asked, id_map)
-        stated, notes = dict(found.stated), found.notes
-    elif asked.pattern is not None:
-        stated = dict(capture_times(ids, facts, asked, id_map).stated)
+    wanted = asked.table is not None or asked.pattern is not None or (asked.event_gap is not None and not known)
+    if wanted and others:
+        found = capture_times(others, facts, asked, id_map)
+        stated, notes = {**found.stated, **known}, found.notes
     else:
-        stated = times_of_files(ids, facts)
-    if source.table is None and source.pattern is None:
-        stated |= {clip_id: of_run[clip_id] for clip_id in ids if clip_id in of_run}
-    if asked.event_gap is None or not stated:
+        stated = {**times_of_files(others, facts), **known}
+    if asked.event_gap is None:
         return Timing(stated=stated, notes=notes)
     events = find_events(on_one_clock(stated, parse_zone(asked.zone)), sites, asked.event_gap)
     return Timing(stated=stated, events=events, notes=notes)

@@ -27,6 +27,7 @@ from heads.data.reading.capture_times import TimeSource, capture_times, on_one_c
 from heads.errors import FoldError, LabelError
 from heads.report import write_report
 from heads.run import RunDirectory
+from heads.workflows.timing import timing_of
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 
 START = datetime(2024, 3, 1, 5, 6, 7)
@@ -323,6 +324,29 @@ def test_events_are_scored_written_and_shown(folder: Path, run: RunDirectory) ->
     assert read_csv(folder / "p.csv").classes == ("blank", "deer")
     heads(folder, "export", "@run", "--format", "long", "--out", "@long.csv")
     assert set(pd.read_csv(folder / "long.csv")["event"]) == set(run.read_events().values())
+
+
+@pytest.mark.slow
+def test_settings_of_a_run_that_do_not_fit_new_clips_cost_their_events_and_nothing_else(
+    folder: Path, run: RunDirectory
+) -> None:
+    told = (run.path / "events.json").read_text()
+    facts = FeatureStore.open(folder / "store").clips()
+    new = ["site_0/new1.mp4", "elsewhere/new3.mp4"]
+    try:
+        (run.path / "events.json").write_text(told.replace('"time_pattern": null', '"time_pattern": "%Y%m%d_%H%M%S"'))
+        found = timing_of(run, new, facts, {})
+        assert found.events == {}
+        assert found.notes[0].startswith("events of clips are not told: --time-pattern: no time of any of the 2 clips")
+        assert set(found.stated) == set(new)
+        with pytest.raises(LabelError, match="no time of any"):
+            timing_of(run, new, facts, {}, TimeSource(pattern="%Y%m%d_%H%M%S"))
+        (run.path / "events.json").write_text(told)
+        aware = facts.assign(recorded_at=[f"{each}Z" if each else each for each in facts["recorded_at"]])
+        assert "give the zone" in timing_of(run, [*new, "site_0/clip00.mp4"], aware, {}).notes[0]
+    finally:
+        (run.path / "events.json").write_text(told)
+    assert len(set(timing_of(run, new, facts, {}).events.values())) == 2
 
 
 @pytest.mark.slow

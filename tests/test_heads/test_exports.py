@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from heads.cli import app
+from heads.data.coarser import Coarser
 from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
@@ -245,6 +246,27 @@ def test_what_breaks_a_package_is_found(tmp_path: Path, given_tables: CamtrapDp,
     (tmp_path / "out" / "datapackage.json").write_text(json.dumps(descriptor))
     [error] = foreign_rules.package_errors(tmp_path / "out", standard)
     assert error.startswith("project/samplingDesign: 'by chance'")
+
+
+def test_events_and_genera_are_told_as_the_standard_tells_them(
+    tmp_path: Path, given_tables: CamtrapDp, standard: Path
+) -> None:
+    found = answers()
+    event = ("s1 night", "s1 night", "", "s2 day", "s2 day", "")
+    coarser = Coarser(rank="genus", name="Vulpes", classes=("fox", CLASSES[2]), threshold=0.5)
+    told = replace(found, new=replace(found.new, event=event), said=((coarser.label,), *found.said[1:]))
+    given_tables.write(tmp_path / "out", told.with_coarser([coarser]))
+    assert foreign_rules.package_errors(tmp_path / "out", standard) == []
+    media = {row["mediaID"]: row["filePath"] for row in read_rows(tmp_path / "out" / "media.csv")}
+    rows = read_rows(tmp_path / "out" / "observations.csv")
+    spans = {media[row["mediaID"]]: (row["eventID"], row["eventStart"], row["eventEnd"]) for row in rows}
+    assert spans["s1/a.mp4"] == spans["s1/b, with comma.avi"]
+    assert spans["s1/a.mp4"] == ("s1 night", "2024-01-10T10:00:00Z", "2024-01-11T08:00:09Z")
+    assert spans["s2/c.mp4"][0] in {row["mediaID"] for row in rows}  # its own
+    assert (rows[0]["scientificName"], rows[0]["observationTags"]) == ("Vulpes", "origin:out of fold | status:ok")
+    assert float(rows[0]["classificationProbability"]) == 1.0
+    taxa = json.loads((tmp_path / "out" / "datapackage.json").read_text())["taxonomic"]
+    assert {"scientificName": "Vulpes", "taxonRank": "genus"} in taxa
 
 
 def test_observations_say_what_machines_say(tmp_path: Path, given_tables: CamtrapDp) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,7 @@ class Decisions:
     log: tuple[Decision, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def counting(self) -> list[Decision]:
         """The decisions that nobody took back, oldest first."""
         undone: set[str] = set()
@@ -188,18 +189,13 @@ class Decisions:
                 undone.append((action, done.pop()))
         return done, undone
 
-    @property
+    @cached_property
     def standing(self) -> dict[str, Decision]:
         """The decision of each clip: the last one that counts; a clip whose decisions were all taken back has none.
 
         Skipping a clip that has a decision leaves it as it is.
         """
-        found: dict[str, Decision] = {}
-        for decision in self.counting:
-            if decision.state is State.SKIPPED and decision.clip_id in found:
-                continue
-            found.pop(decision.clip_id, None)  # the order is that of the last words
-            found[decision.clip_id] = decision
+        found = _stand({}, self.counting)
         return {clip_id: each for clip_id, each in found.items() if each.state is not State.UNDECIDED}
 
     @property
@@ -211,7 +207,11 @@ class Decisions:
             if each.state is State.LABELLED
         )
 
-    @property
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(each.id for each in self.log if each.id)
+
+    @cached_property
     def conflicts(self) -> list[Conflict]:
         """The clips of which several people said different things, each by his last word."""
         last: dict[str, dict[str, Decision]] = {}
@@ -225,6 +225,19 @@ class Decisions:
             for clip_id, own in last.items()
             if len({each.verdict for each in own.values()}) > 1
         ]
+
+    def with_more(self, more: "Decisions") -> "Decisions":
+        """These decisions and those that were made since."""
+        if not more.log and not more.notes:
+            return self
+        fresh = tuple(each for each in more.log if each.id not in self._ids)
+        both = Decisions(log=(*self.log, *fresh), notes=(*self.notes, *more.notes))
+        if not any(each.undoes or each.state is State.UNDECIDED for each in fresh):
+            # What is known already need not be found out again at each key press.
+            vars(both)["_ids"] = self._ids | {each.id for each in fresh}
+            vars(both)["counting"] = [*self.counting, *fresh]
+            vars(both)["standing"] = _stand({**self.standing}, fresh)
+        return both
 
     def labels(self, classes: Sequence[str] = ()) -> pd.DataFrame:
         """The labelled clips as a table that `heads train --labels` takes: `filename`, and 0 or 1 for each class.
@@ -286,6 +299,18 @@ class DecisionLog:
         except OSError:
             return 0
 
+    def read_on(self, start: int) -> tuple[Decisions, int]:
+        """The decisions behind the first `start` bytes, and how many bytes there are up to the end of the last of them.
+
+        A last line that is not whole may be in the writing: it is left for the next time.
+
+        Raises:
+            DecisionError: the file cannot be read.
+        """
+        text = _bytes_of(self.path, start)
+        whole = text[: text.rfind(b"\n") + 1]
+        return _parsed(self.path, whole), start + len(whole)
+
     def read(self) -> Decisions:
         """Every decision; none if there is no file yet."""
         return read_decisions(self.path)
@@ -303,27 +328,7 @@ def read_decisions(path: Path) -> Decisions:
     Raises:
         DecisionError: the file cannot be read.
     """
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return Decisions()
-    except OSError as error:
-        raise DecisionError(
-            f"{path}: cannot be read ({error.strerror or error}); name another with --decisions"
-        ) from error
-    log, broken = [], []
-    for number, line in enumerate(text.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            log.append(Decision.from_json(json.loads(line)))
-        except ValueError:
-            broken.append(number)
-    notes: tuple[str, ...] = ()
-    if broken:
-        lines = ", ".join(str(number) for number in broken[:5]) + (" and others" if len(broken) > 5 else "")
-        notes = (f"{path.name}: {len(broken)} lines hold no decision and are passed over (line {lines})",)
-    return Decisions(log=_once(log), notes=notes)
+    return _parsed(path, _bytes_of(path, 0))
 
 
 def is_decision_log(path: Path) -> bool:
@@ -394,6 +399,46 @@ def label_row(decision: Decision, classes: Sequence[str]) -> np.ndarray[tuple[in
     if not decision.after:
         row |= np.array([means_blank(name) for name in classes], np.uint8)
     return row
+
+
+def _bytes_of(path: Path, start: int) -> bytes:
+    """What stands in a log behind its first `start` bytes; nothing if there is none yet."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise DecisionError(
+            f"{path}: cannot be read ({error.strerror or error}); name another with --decisions"
+        ) from error
+
+
+def _parsed(path: Path, text: bytes) -> Decisions:
+    log, broken = [], []
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            log.append(Decision.from_json(json.loads(line)))
+        except ValueError:
+            broken.append(number)
+    notes: tuple[str, ...] = ()
+    if broken:
+        lines = ", ".join(str(number) for number in broken[:5]) + (" and others" if len(broken) > 5 else "")
+        notes = (f"{path.name}: {len(broken)} lines hold no decision and are passed over (line {lines})",)
+    return Decisions(log=_once(log), notes=notes)
+
+
+def _stand(found: dict[str, Decision], decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """What stands of each clip after further decisions, in the order of the last words."""
+    for decision in decisions:
+        if decision.state is State.SKIPPED and decision.clip_id in found:
+            continue
+        found.pop(decision.clip_id, None)
+        found[decision.clip_id] = decision
+    return found
 
 
 def _append(path: Path, text: bytes) -> None:

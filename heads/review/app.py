@@ -276,7 +276,7 @@ class Review:
         return {
             "clips_in_all": len(self._desk.collection.facts),
             "decided": len(self._desk.standing),
-            "conflicts": len(decisions.conflicts),
+            "conflicts": self._desk.conflicts(),
             "log": len(decisions.log),
             "notes": list(decisions.notes),
         }

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ MOST_CLIPS_AT_ONCE = 500
 MOST_CLASSES = 200
 LONGEST_NAME = 120
 _SEEN_FROM = 0.01
+_PATIENCE = 20  # times as long as counting takes until it is done again
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -81,9 +83,9 @@ class Desk:
         self.collection = collection
         self._log = log
         self._lock = threading.Lock()
-        self._size = -1
+        self._read = 0
+        self._conflicts, self._count_again = 0, 0.0
         self._decisions = Decisions()
-        self._standing: dict[str, Decision] = {}
         self.refresh()
 
     @property
@@ -94,7 +96,15 @@ class Desk:
     @property
     def standing(self) -> Mapping[str, Decision]:
         """The decision of each clip."""
-        return self._standing
+        return self._decisions.standing
+
+    def conflicts(self) -> int:
+        """On how many clips people disagree; of many decisions not counted anew at each key press."""
+        now = time.monotonic()
+        if now >= self._count_again:
+            self._conflicts = len(self._decisions.conflicts)
+            self._count_again = now + _PATIENCE * (time.monotonic() - now)
+        return self._conflicts
 
     def refresh(self) -> None:
         """Read what others have added to the log."""
@@ -104,11 +114,11 @@ class Desk:
     def classes(self) -> list[str]:
         """The classes that can be chosen, those first that there were before anybody decided anything."""
         known = self.collection.classes
-        return [*known, *without_blank(tuple(new_classes(self._standing.values(), known)))]
+        return [*known, *without_blank(tuple(new_classes(self.standing.values(), known)))]
 
     def clip(self, clip_id: str) -> dict[str, Any]:
         """What the page shows of a clip beside its pictures."""
-        facts, decision = self.collection.facts.loc[clip_id], self._standing.get(clip_id)
+        facts, decision = self.collection.facts.loc[clip_id], self.standing.get(clip_id)
         return {
             "key": key_of(clip_id),
             "id": clip_id,
@@ -192,14 +202,13 @@ class Desk:
         return new
 
     def _refresh(self) -> None:
-        size = self._log.size_bytes
-        if size == self._size:
-            return
-        self._decisions = self._log.read()
-        self._standing, self._size = self._decisions.standing, size
+        if self._log.size_bytes < self._read:  # somebody has put another file in its place
+            self._decisions, self._read = Decisions(), 0
+        more, self._read = self._log.read_on(self._read)
+        self._decisions = self._decisions.with_more(more)
 
     def _label(self, clip_id: str) -> tuple[str, ...] | None:
-        decision = self._standing.get(clip_id)
+        decision = self.standing.get(clip_id)
         if decision is not None and decision.state is State.LABELLED:
             return decision.after
         return None if decision is not None and decision.state is State.UNSURE else self.collection.labels.get(clip_id)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heads.data.decisions import (
     Decision,
@@ -152,6 +154,27 @@ def test_conflicts_are_those_of_last_words() -> None:
     assert [each.clip_id for each in Decisions(log=(*log, said("a.mp4", "lion"))).conflicts] == ["d.mp4"]
 
 
+def test_a_log_is_read_on_from_where_it_was_left(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path / "log.jsonl")
+    assert log.read_on(0) == (Decisions(), 0)
+    log.append([said("a.mp4", "hog")])
+    first, place = log.read_on(0)
+    assert (first, place) == (log.read(), log.size_bytes)
+    again = said("b.mp4", "hog")
+    log.append([again])
+    whole = log.path.read_bytes()
+    log.path.write_bytes(whole[:-1])  # the end of the line is still to come
+    assert log.read_on(place) == (Decisions(), place)
+    log.path.write_bytes(whole)
+    more, end = log.read_on(place)
+    assert (more.log, end) == ((again,), len(whole))
+    both = first.with_more(more)
+    assert (both.log, [*both.standing]) == (log.read().log, ["a.mp4", "b.mp4"])
+    assert both.with_more(more).log == both.log  # what comes twice counts once
+    log.path.write_bytes(whole + b"nonsense\n")
+    assert len(both.with_more(log.read_on(end)[0]).notes) == 1
+
+
 def test_a_half_written_line_is_passed_over_and_the_next_one_is_whole(tmp_path: Path) -> None:
     log = DecisionLog(tmp_path / "log.jsonl")
     log.append([said("a.mp4", "hog"), said("b.mp4", "hog")])
@@ -286,3 +309,22 @@ def test_a_log_takes_the_place_of_a_table_of_corrections(tmp_path: Path) -> None
     assert labels.values.tolist() == [[0, 1], [0, 1], [0, 1], [1, 0]]
     with pytest.raises(LabelError, match="have no label to correct"):
         correct_labels(LABELS, [table, log.path], known=["d.mp4"])
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ann", "bob"]), st.integers(0, 5)), max_size=14))
+def test_reading_on_comes_to_the_same_as_reading_anew(steps: list[tuple[str, str, int]]) -> None:
+    log: list[Decision] = []
+    grown = Decisions()
+    for clip_id, user, kind in steps:
+        if kind < 4:
+            state = (State.LABELLED, State.UNSURE, State.SKIPPED, State.LABELLED)[kind]
+            new = [said(clip_id, *["hog"] * (kind == 0), state=state, user=user)]
+        else:
+            found = Decisions(log=tuple(log))
+            taken = found.to_take_back(user) if kind == 4 else found.to_do_again(user)
+            new = [said(each.clip_id, user=user, undoes=each.id) for each in taken]
+        log += new
+        grown = grown.with_more(Decisions(log=tuple(new)))
+        anew = Decisions(log=tuple(log))
+        assert [*grown.standing.items()] == [*anew.standing.items()]
+        assert (grown.counting, grown.conflicts) == (anew.counting, anew.conflicts)

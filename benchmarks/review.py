@@ -6,12 +6,13 @@ A made-up store of (45, 1752) float16 frames a clip, 10 classes at 20 sites. A r
 all clips but a tenth, blended, and trained again with the rest decided: from its own models, and from nothing. Both are
 whole commands, each in a process of its own, with everything: importing, training, blending, comparing.
 
-Prints one JSON line: seconds and mean log loss of each way, and their ratios. Times of one call are to be compared with
-each other only.
+Prints one JSON line: seconds, seconds of all processors together and mean log loss of each way, and the ratio of times.
+Times of one call are to be compared with each other only.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -93,15 +94,17 @@ def make_store(folder: Path, clips: int, networks: int, views: list[str]) -> pd.
     return table
 
 
-def heads(*words: str) -> tuple[float, Any]:
-    """Seconds and output of a command."""
-    began = time.monotonic()
+def heads(*words: str) -> tuple[float, float, Any]:
+    """Seconds, seconds of processors and output of a command."""
+    began, used = time.monotonic(), os.times()
     done = subprocess.run(
         [sys.executable, "-c", "from heads.cli import main; main()", *words], capture_output=True, check=False
     )
     if done.returncode:
         raise SystemExit(done.stderr.decode())
-    return time.monotonic() - began, json.loads(done.stdout)
+    after = os.times()
+    cpu_s = after.children_user + after.children_system - used.children_user - used.children_system
+    return time.monotonic() - began, cpu_s, json.loads(done.stdout)
 
 
 def measure(folder: Path, clips: int, networks: int, views: list[str]) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def measure(folder: Path, clips: int, networks: int, views: list[str]) -> dict[s
     table.drop(index=later).to_csv(folder / "labels.csv", index=False)
     table[["filename", "site"]].to_csv(folder / "sites.csv", index=False)
     store, run = ("--store", str(folder / "store")), ("--run", str(folder / "run"))
-    first_s, _ = heads("train", *store, *run, "--labels", str(folder / "labels.csv"), "--json")
+    first_s, _, _ = heads("train", *store, *run, "--labels", str(folder / "labels.csv"), "--json")
     heads("blend", *run, "--json")
     names = [str(name) for name in table.columns if str(name).startswith("class")]
     rest = table.loc[later]
@@ -122,10 +125,11 @@ def measure(folder: Path, clips: int, networks: int, views: list[str]) -> dict[s
     found: dict[str, Any] = {"clips": clips, "networks": networks, "views": views, "first_train_s": round(first_s, 1)}
     for name, more in (("from_before", ()), ("from_nothing", ("--from-nothing",))):
         words = ("--sites", str(folder / "sites.csv"), "--out", str(folder / name), "--json")
-        seconds, told = heads("retrain", *store, *run, *words, *more)
+        seconds, cpu_s, told = heads("retrain", *store, *run, *words, *more)
         losses = [head["mean_log_loss"] for head in told["heads"]]
         found |= {
             f"{name}_s": round(seconds, 1),
+            f"{name}_cpu_s": round(cpu_s, 1),
             f"{name}_heads": round(float(np.mean(losses)), 5),
             f"{name}_blend": round(told["changed"]["differences"][0]["second"], 5),
         }

@@ -12,6 +12,7 @@ from heads.selection.pool import Pool
 from heads.selection.queued import Pick
 
 _NEIGHBOURS = 20
+_MOST_CLUSTERS = 500  # beside those that are asked for: more would hold a few clips each, and take long to find
 _STILL_SHARE = 0.1  # of the clips in which nothing moves: an animal at rest is there too
 
 
@@ -24,7 +25,7 @@ def typical(pool: Pool, count: int, rng: np.random.Generator) -> Iterator[Pick]:
     """
     rows = _asked_about(pool, rng)
     settled = np.flatnonzero(~pool.open[rows])
-    k = min(count + len(settled), len(rows))
+    k = min(max(count, min(count + len(settled), _MOST_CLUSTERS)), len(rows))
     members = largest_first(cluster(pool.embedding[rows], k, rng), settled.tolist())
     ranked: list[list[tuple[int, float, int]]] = []
     for each in members:

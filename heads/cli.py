@@ -275,9 +275,6 @@ RetrainRun = Annotated[
 RetrainOut = Annotated[
     Path | None, typer.Option("--out", help="Folder of the new run.", show_default="RUN.r2, RUN.r3 and so on")
 ]
-FromNothing = Annotated[
-    bool, typer.Option("--from-nothing", help="Do not start from the run's models, which takes half the epochs.")
-]
 Threshold = Annotated[
     float | None,
     typer.Option(
@@ -556,7 +553,6 @@ def retrain(
     sites: Sites = None,
     site_pattern: SitePattern = None,
     id_map: IdMap = None,
-    from_nothing: FromNothing = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -572,7 +568,6 @@ def retrain(
         sites=sites,
         site_pattern=site_pattern,
         id_map=id_map or (),
-        from_nothing=from_nothing,
         as_json=as_json,
     )
 

@@ -32,7 +32,6 @@ def retrain(
     sites: Path | None,
     site_pattern: str | None,
     id_map: Sequence[str],
-    from_nothing: bool,
     as_json: bool,
 ) -> None:
     """Train again with what was decided since a run, blend, and say what that changed.
@@ -46,9 +45,7 @@ def retrain(
         raise RunError(f"{after}: this is the run that is to be trained again; name another folder with --out")
     decided = read_decisions(default_log(store_root) if decisions is None else decisions)
     told, notes = places_of(store.clips().index, sites=sites, site_pattern=site_pattern, id_map=parse_id_map(id_map))
-    order = Order(
-        store=store_root, before=before, after=after, decisions=decided, sites=told, from_nothing=from_nothing
-    )
+    order = Order(store=store_root, before=before, after=after, decisions=decided, sites=told)
     console = stderr_console()
     say = partial(console.print, highlight=False, soft_wrap=True)
     for sentence in (*decided.notes, *notes):

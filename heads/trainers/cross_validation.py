@@ -75,7 +75,6 @@ def cross_validate_head(
     checkpoint: Checkpoint | None = None,
     stopping: threading.Event | None = None,
     report: Callable[[Epoch], None] = lambda _: None,
-    start: Sequence[Sequence[NDArray[np.float32]]] = (),
 ) -> CrossValidatedHead:
     """Train a head for all folds at once, and predict each fold by the model that has not seen it.
 
@@ -93,8 +92,6 @@ def cross_validate_head(
         checkpoint: where training is saved after epochs, and goes on from; nowhere if None.
         stopping: set when Ctrl-C is pressed during an epoch.
         report: called after every epoch.
-        start: the weights of each fold's model to start from, which must not have seen that fold; none to start from
-            nothing, as heads of several seeds and those that are not trained by gradients do.
 
     Returns:
         The fold models and out-of-fold predictions, clips in the order of `labels`. A clip without frames is
@@ -121,7 +118,6 @@ def cross_validate_head(
         weights=weights,
         shunned=extra.fold,
         seed=seed,
-        start=start if len(start) == len(plan) else (),
     )
     train: Train = resolve(config.traits.trainer)
     found = train(task, checkpoint or Checkpoint(path=None), report, stopping or threading.Event())

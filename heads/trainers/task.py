@@ -31,8 +31,6 @@ class HeadTask:
             one each if None.
         shunned: (U,) of each unlabelled clip the fold whose members must not learn from it either, -1 for none.
         seed: of the order of clips.
-        start: (K) the weights that each member starts from, of a model that has not seen the member's fold either;
-            none to start from nothing.
     """
 
     config: HeadConfig
@@ -43,7 +41,6 @@ class HeadTask:
     weights: NDArray[np.float64] | None = None
     shunned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     seed: int = 0
-    start: Sequence[Sequence[NDArray[np.float32]]] = ()
 
     @property
     def n_folds(self) -> int:

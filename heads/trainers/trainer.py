@@ -63,8 +63,6 @@ class Trainer:
         seeds = [member.seed for member in task.plan]
         self.members = FoldEnsemble(scale_dropout(config, learned), shape, seeds, decay_share(config, learned))
         initialise(self.members, task)
-        if task.start:
-            self.members.set_weights(task.start)
         self.sampler = BatchSampler(
             config=config,
             targets=task.targets,

@@ -65,7 +65,6 @@ class TrainingJob:
         weights: (N,) how many clips each labelled one stands for, where labels were chosen; one each if None.
         features: which features of the store may be read, as they were asked for; any if empty.
         notes: what the user should know before anything is trained, a sentence each.
-        start: the run whose models the heads start from, since its folds are the same; None to start from nothing.
     """
 
     store: FeatureStore
@@ -85,7 +84,6 @@ class TrainingJob:
     features: tuple[str, ...]
     notes: tuple[str, ...]
     weights: NDArray[np.float64] | None = None
-    start: RunDirectory | None = None
 
     def reader(self, head: HeadSpec) -> Reader:
         """What a head reads."""

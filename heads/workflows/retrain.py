@@ -45,7 +45,6 @@ def retrain_job(
     labels: LabelTable | None = None,
     recipe: Recipe | None = None,
     sites: Mapping[str, str] | None = None,
-    from_nothing: bool = False,
 ) -> TrainingJob:
     """What is trained on what after some decisions.
 
@@ -56,7 +55,6 @@ def retrain_job(
         labels: in place of the earlier run's; none but what was decided if there is no run either.
         recipe: in place of the earlier run's; the built-in one if there is none.
         sites: of clips, beside those that the earlier run knows.
-        from_nothing: do not start from the earlier run's models.
 
     Raises:
         DecisionError: the labels have sites, and a clip that was decided has none.
@@ -88,7 +86,7 @@ def retrain_job(
     )
     if decisions.are_chosen:
         job = job.as_collected()
-    return replace(job, notes=(*notes, *job.notes), start=None if from_nothing else before)
+    return replace(job, notes=(*notes, *job.notes))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,7 +100,6 @@ class Order:
         decisions: what was decided.
         labels: in place of the earlier run's, or before any.
         sites: of clips, beside those that the earlier run knows.
-        from_nothing: do not start from the earlier run's models.
     """
 
     store: Path
@@ -111,7 +108,6 @@ class Order:
     decisions: Decisions
     labels: LabelTable | None = None
     sites: Mapping[str, str] = field(default_factory=dict)
-    from_nothing: bool = False
 
     def job(self) -> TrainingJob:
         """What is trained on what; see `retrain_job`."""
@@ -121,7 +117,6 @@ class Order:
             self.decisions,
             labels=self.labels,
             sites=self.sites,
-            from_nothing=self.from_nothing,
         )
 
 

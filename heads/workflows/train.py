@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from heads.data.folds import balance_table
 from heads.data.labels import LabelTable
@@ -15,8 +14,7 @@ from heads.data.listener import Listener
 from heads.errors import StoppedError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.statistics_cache import row_keys
-from heads.models.trained_head import TrainedHead
-from heads.recipe import HeadConfig, Recipe
+from heads.recipe import Recipe
 from heads.run import CONFIG_VERSION, RunDirectory
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
@@ -27,9 +25,6 @@ from store.digest import settings_digest
 from store.files import atomic_path
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
-# Where a head starts from one that knows most of the clips already; docs/experiments.md has the figures.
-EPOCHS_FROM_BEFORE = 10
-MOST_SHRINKAGE_FROM_BEFORE = 0.5
 OTHER_UNLABELLED = "other clips without labels"
 _SHARED = {
     "sources": "other sources",
@@ -186,13 +181,12 @@ def _train_anew(job: TrainingJob, run: RunDirectory, head: HeadSpec, listener: L
     """Train one head and write it; its out-of-fold table comes last, since that is what says that it is whole."""
     run.frames_path(head.name).unlink(missing_ok=True)  # they would be those of another training
     known = job.labels_of(head)
-    start = starting_weights(job, head)
     trained: CrossValidatedHead = cross_validate_head(
         job.reader(head),
         job.facts,
         known,
         job.folds,
-        shortened(head.config) if start else head.config,
+        head.config,
         name=head.name,
         seed=job.recipe.seed,
         weights=job.weights,
@@ -200,50 +194,18 @@ def _train_anew(job: TrainingJob, run: RunDirectory, head: HeadSpec, listener: L
         checkpoint=Checkpoint(path=run.state_path(head.name), log=partial(run.write_epochs, head.name)),
         stopping=listener.stopping,
         report=partial(listener.epoch, head.name),
-        start=start,
     )
     for number, part in enumerate(trained.folds):
         path = run.model_path(head.name, number)
         with atomic_path(path) as temporary:
             part.model.save(temporary)
     run.write_epochs(head.name, trained.epochs)
-    run.write_head(head.name, _facts_of(head, known, trained, job.start if start else None))
+    run.write_head(head.name, _facts_of(head, known, trained))
     run.write_oof(head.name, trained.predictions)
     run.state_path(head.name).unlink(missing_ok=True)
 
 
-def shortened(config: HeadConfig) -> HeadConfig:
-    """The settings of a head that starts from one that knows most of the clips already: fewer epochs, and less
-    shrinkage, since what it starts from was drawn towards nothing already.
-    """
-    epochs, shrinkage = min(config.epochs, EPOCHS_FROM_BEFORE), min(config.shrinkage, MOST_SHRINKAGE_FROM_BEFORE)
-    return config.model_copy(update={"epochs": epochs, "shrinkage": shrinkage})
-
-
-def starting_weights(job: TrainingJob, head: HeadSpec) -> list[list[NDArray[np.float32]]]:
-    """The weights of the models of an earlier run that a head may start from; none where it starts from nothing.
-
-    It does where the job names no such run, or its head was another: of other features, settings or classes, of several
-    seeds, or not trained by gradients.
-    """
-    before = job.start
-    if before is None or head.name not in before.head_names() or before.is_added(head.name):
-        return []
-    facts = before.read_head(head.name)
-    same = (
-        facts["settings"] == head.config.model_dump(mode="json")
-        and facts["sources"] == [key.to_json() for key in head.keys]
-        and tuple(facts["classes"]) == job.labels_of(head).classes
-    )
-    if not same or head.config.seeds != 1 or head.config.pseudo_epochs or not head.config.traits.takes_epochs:
-        return []
-    trained = TrainedHead(before, job.store, head.name)
-    return [trained.model(fold).get_weights() for fold in range(job.folds.n_folds)]
-
-
-def _facts_of(
-    head: HeadSpec, labels: LabelTable, trained: CrossValidatedHead, before: RunDirectory | None
-) -> dict[str, Any]:
+def _facts_of(head: HeadSpec, labels: LabelTable, trained: CrossValidatedHead) -> dict[str, Any]:
     judgements = [None if part.judgement is None else asdict(part.judgement) for part in trained.folds]
     return {
         "sources": [key.to_json() for key in head.keys],
@@ -253,7 +215,6 @@ def _facts_of(
         "prior": [part.prior.tolist() for part in trained.folds],
         "losses": [part.losses for part in trained.folds],
         "pseudo_labels": judgements if any(judgements) else None,
-        **({} if before is None else {"started_from": before.path.name}),
         "parameters": int(trained.folds[0].model.count_params()),
         "seconds": round(sum(epoch.seconds for epoch in trained.epochs), 2),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},

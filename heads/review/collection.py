@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from heads.data.class_names import means_blank
 from heads.data.predictions import Predictions
 from heads.errors import ReviewError
+from heads.workflows.timing import Timing
 from store import FeatureStore
 
 _KEY_CHARS = 16
@@ -27,8 +27,7 @@ class Collection:
         classes: that clips can show, in the order of their keys; the one for clips that show nothing is left out.
         labels: the classes of each clip that has a label; none for a blank one.
         sites: the site of each clip, as far as known.
-        times: when each clip was taken, on one clock, as far as known.
-        events: the event of each clip, as far as known.
+        timing: when clips were taken, and the event of each, as far as known.
         predictions: of clips by models that have not learned from them; None before the first run.
     """
 
@@ -38,14 +37,13 @@ class Collection:
     classes: tuple[str, ...] = ()
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sites: Mapping[str, str] = field(default_factory=dict)
-    times: Mapping[str, np.datetime64] = field(default_factory=dict)
-    events: Mapping[str, str] = field(default_factory=dict)
+    timing: Timing = field(default_factory=Timing)
     predictions: Predictions | None = None
 
     def __post_init__(self) -> None:
         clips = {key_of(clip_id): clip_id for clip_id in self.facts.index}
         members: dict[str, list[str]] = {}
-        for clip_id, event in self.events.items():
+        for clip_id, event in self.timing.events.items():
             members.setdefault(event, []).append(clip_id)
         rows = {} if self.predictions is None else {clip_id: row for row, clip_id in enumerate(self.predictions.ids)}
         object.__setattr__(self, "_clips", clips)
@@ -70,7 +68,7 @@ class Collection:
     def event_of(self, clip_id: str) -> list[str]:
         """The clips of the event that a clip belongs to, itself among them; itself alone where times are not known."""
         members: dict[str, list[str]] = self._members  # type: ignore[attr-defined]
-        return members.get(self.events.get(clip_id, ""), [clip_id])
+        return members.get(self.timing.events.get(clip_id, ""), [clip_id])
 
     def probabilities(self, clip_id: str) -> dict[str, float]:
         """What the models say of a clip, the most probable class first; nothing where they were not asked."""

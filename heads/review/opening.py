@@ -1,26 +1,21 @@
 """From what a user names (a store, a run, tables) to what is reviewed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from heads.data.decisions import DecisionLog
-from heads.data.events import USUAL_GAP, find_events
+from heads.data.events import USUAL_GAP
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule
 from heads.data.predictions import Predictions
 from heads.data.reading.capture_times import (
     NO_TIMES,
     TimeSource,
-    capture_times,
-    on_one_clock,
-    parse_zone,
-    times_of_files,
 )
 from heads.data.reading.sites import labels_and_sites, places_of
 from heads.data.tables import tidy
@@ -98,7 +93,7 @@ def open_collection(sources: Sources, run: RunDirectory | None, before: RunDirec
     """
     store, facts = sources.store, sources.store.clips()
     labels, places, notes = _labels_and_places(sources, run, facts)
-    times, events, more = _times_and_events(sources, run, facts, places)
+    timing = timing_of(run, facts.index.tolist(), facts, places, sources.timed_by, sources.id_map, usual_gap=USUAL_GAP)
     own = () if labels is None else labels.classes
     collection = Collection(
         store=store,
@@ -107,8 +102,7 @@ def open_collection(sources: Sources, run: RunDirectory | None, before: RunDirec
         classes=without_blank(tuple(dict.fromkeys((*own, *sources.classes)))),
         labels={} if labels is None else shown_classes(labels),
         sites=places,
-        times={clip_id: np.datetime64(when, "s") for clip_id, when in times.items()},
-        events=events,
+        timing=timing,
         predictions=None if run is None or not run.blend_path.is_file() else _answers(run, store),
     )
     desk = Desk(collection, DecisionLog(sources.decisions))
@@ -120,7 +114,7 @@ def open_collection(sources: Sources, run: RunDirectory | None, before: RunDirec
         desk=desk,
         queues=Queues(desk, blended, given, () if change is None else change.turned),
         speaker=Speaker(blended, store),
-        notes=(*notes, *more, *desk.decisions.notes),
+        notes=(*notes, *timing.notes, *desk.decisions.notes),
         labels=given,
         change=change,
     )
@@ -163,26 +157,6 @@ def _answers(run: RunDirectory, store: FeatureStore) -> Predictions:
     with native_chatter(shown=False):
         import heads.models.trained_head  # noqa: F401  TensorFlow talks when it is imported
     return cached_answers(run, store)
-
-
-def _times_and_events(
-    sources: Sources, run: RunDirectory | None, facts: pd.DataFrame, places: Mapping[str, str]
-) -> tuple[dict[str, datetime], dict[str, str], tuple[str, ...]]:
-    """When clips were taken, on one clock, the event of each, and what the user should know."""
-    ids, asked = [str(clip_id) for clip_id in facts.index], sources.timed_by
-    notes: tuple[str, ...] = ()
-    kept: Mapping[str, Any] = {}
-    if run is not None:
-        timing, kept = timing_of(run, ids, facts, places, asked, sources.id_map), run.read_event_settings()
-        stated, notes = dict(timing.stated), timing.notes
-    elif asked.is_given:
-        found = capture_times(ids, facts, asked, sources.id_map)
-        stated, notes = dict(found.stated), found.notes
-    else:
-        stated = times_of_files(ids, facts)
-    times = on_one_clock(stated, parse_zone(asked.zone or kept.get("time_zone")))
-    gap = timedelta(seconds=kept["event_gap_s"]) if kept.get("event_gap_s") else USUAL_GAP
-    return times, find_events(times, places, asked.event_gap or gap), notes
 
 
 def shown_classes(labels: LabelTable) -> dict[str, tuple[str, ...]]:

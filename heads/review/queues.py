@@ -183,5 +183,5 @@ class Queues:
                 decisions=self._desk.decisions,
                 labels=self._labels,
                 sites=self._desk.collection.sites,
-                times=self._desk.collection.times,
+                timing=self._desk.collection.timing,
             )

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,7 @@ from heads.data.predictions import Predictions
 from heads.data.reading.capture_times import (
     NO_TIMES,
     TimeSource,
-    capture_times,
-    on_one_clock,
-    parse_zone,
-    times_of_files,
 )
-from heads.errors import LabelError
 from heads.evaluation.collection import CollectionScore
 from heads.evaluation.review import classes_known
 from heads.run import BLEND, RunDirectory
@@ -32,7 +28,7 @@ from heads.selection.embedding import choose_key, embed
 from heads.selection.pool import Pool
 from heads.selection.sample import collection_score, drawn_by_chance
 from heads.workflows.resolve import choose_keys
-from heads.workflows.timing import timing_of
+from heads.workflows.timing import Timing, timing_of
 from store import FeatureReader, FeatureStore
 from store.cache import mark_used, prepare_cache
 from store.files import atomic_path
@@ -96,7 +92,7 @@ def read_pool(
     decisions: Decisions = _NO_DECISIONS,
     labels: LabelTable | None = None,
     sites: Mapping[str, str] | None = None,
-    times: Mapping[str, np.datetime64] | None = None,
+    timing: Timing | None = None,
     timed_by: TimeSource = NO_TIMES,
     id_map: Sequence[IdRule] = (),
     features: Sequence[str] = (),
@@ -109,7 +105,7 @@ def read_pool(
         decisions: what people decided.
         labels: a label table, in place of the run's.
         sites: of clips; those of the run if None.
-        times: when clips were taken, on one clock, as far as known; None to find out by `timed_by`.
+        timing: when clips were taken, as far as known; None to find out by `timed_by`.
         timed_by: how it is told when clips were taken; as the run was, else as their files say, if nothing is said.
         id_map: how ids of a table of times become clips'.
         features: which features clips are compared by, as `--features` names them; the best for it if empty.
@@ -124,14 +120,14 @@ def read_pool(
     pool = _told(reader, facts, found, decisions)
     embedding = embed(reader, found.sites)
     said = None if run is None else cached_answers(run, store)
+    if timing is None:
+        timing = timing_of(run, pool.ids, facts, found.sites, timed_by, id_map, usual_gap=USUAL_GAP)
     return replace(
         pool,
         embedding=np.asarray(embedding.vectors)[reader.index_of(pool.ids)],
         copies=copy_numbers(facts, pool.ids),
-        times=_times(pool.ids, facts, run, found.sites, timed_by, id_map)
-        if times is None
-        else _aligned_times(pool.ids, times),
-        gap=timed_by.event_gap or USUAL_GAP,
+        times=_aligned_times(pool.ids, timing.clock),
+        gap=timing.gap or USUAL_GAP,
         probabilities=None if said is None else _aligned(said, pool),
         known=None if run is None else _known(run, pool.ids, pool.classes),
     )
@@ -201,31 +197,7 @@ def _ask(run: RunDirectory, store: FeatureStore, ids: Sequence[str] | None = Non
     return predict_run(run, store, ids)
 
 
-def _times(
-    ids: Sequence[str],
-    facts: pd.DataFrame,
-    run: RunDirectory | None,
-    sites: Mapping[str, str],
-    source: TimeSource,
-    id_map: Sequence[IdRule],
-) -> NDArray[np.datetime64] | None:
-    """(N,) datetime64[s] when clips were taken, NaT where that is not known; None where none is, or clocks differ."""
-    if run is not None:
-        stated = timing_of(run, ids, facts, sites, source, id_map).stated
-    elif source.is_given:
-        stated = capture_times(ids, facts, source, id_map).stated
-    else:
-        stated = times_of_files(ids, facts)
-    try:
-        times = on_one_clock(stated, parse_zone(source.zone))
-    except LabelError:
-        if source.is_given:
-            raise
-        return None
-    return _aligned_times(ids, {clip_id: np.datetime64(when, "s") for clip_id, when in times.items()})
-
-
-def _aligned_times(ids: Sequence[str], times: Mapping[str, np.datetime64]) -> NDArray[np.datetime64] | None:
+def _aligned_times(ids: Sequence[str], times: Mapping[str, datetime]) -> NDArray[np.datetime64] | None:
     """(N,) datetime64[s] when clips were taken, NaT where that is not known; None where none is."""
     return np.array([times.get(clip_id, "NaT") for clip_id in ids], "datetime64[s]") if times else None
 

@@ -26,51 +26,62 @@ class Timing:
 
     Attributes:
         stated: when each clip was taken, as far as known, with its zone if one is stated.
+        clock: the same times on one clock, without zones; empty where no events are made.
         events: the event of each clip whose time is known; empty if nobody asked for events.
+        gap: the longest time between clips of one event; None where no events are made.
         notes: what the user should know, a sentence each.
     """
 
     stated: Mapping[str, datetime] = field(default_factory=dict)
+    clock: Mapping[str, datetime] = field(default_factory=dict)
     events: Mapping[str, str] = field(default_factory=dict)
+    gap: timedelta | None = None
     notes: tuple[str, ...] = ()
 
 
 def timing_of(
-    run: RunDirectory,
+    run: RunDirectory | None,
     ids: Sequence[str],
     facts: pd.DataFrame,
     sites: Mapping[str, str],
     source: TimeSource = NO_TIMES,
     id_map: Sequence[IdRule] = (),
+    *,
+    usual_gap: timedelta | None = None,
 ) -> Timing:
     """The times and events of clips, by what the user says, else by what the run was trained with.
 
     Args:
-        run: whose settings hold where the user says nothing; of its own clips it knows times and keeps their events.
+        run: whose settings hold where the user says nothing, and which knows the times of its own clips; None before
+            the first.
         ids: the clips.
         facts: the clip table, with the column `recorded_at`; it may lack clips.
         sites: the site of each clip, as far as known.
         source: what the user says.
         id_map: how ids of the table become clips', where that is not to be found out.
+        usual_gap: makes events where times are known and nobody says how close clips of one are.
 
     Raises:
         LabelError: the user asks for times, and the table or the pattern is not what it should be, or times cannot be
             compared.
     """
-    kept, of_run = run.read_event_settings(), run.read_times()
+    kept, of_run = ({}, {}) if run is None else (run.read_event_settings(), run.read_times())
     gap_s = kept.get("event_gap_s")
+    gap = source.event_gap or (None if gap_s is None else timedelta(seconds=gap_s))
     asked = replace(
         source,
         pattern=source.pattern or (kept.get("time_pattern") if source.table is None else None),
         zone=source.zone or kept.get("time_zone"),
-        event_gap=source.event_gap or (None if gap_s is None else timedelta(seconds=gap_s)),
+        event_gap=gap,
     )
+    own = source.table is None and source.pattern is None
+    known = {clip_id: of_run[clip_id] for clip_id in ids if clip_id in of_run} if own else {}
     try:
-        return _timed(ids, facts, sites, asked, of_run, id_map, own=source.table is None and source.pattern is None)
+        return _timed(ids, facts, sites, asked, known, id_map, usual_gap)
     except LabelError as error:
         if source.is_given:
             raise
-        # The run's settings do not fit these clips, which can be answered for all the same.
+        # The run's settings, or the files' clocks, do not fit these clips, which can be answered for all the same.
         return Timing(stated=times_of_files(ids, facts), notes=(f"events of clips are not told: {error}",))
 
 
@@ -79,22 +90,20 @@ def _timed(
     facts: pd.DataFrame,
     sites: Mapping[str, str],
     asked: TimeSource,
-    of_run: Mapping[str, datetime],
+    known: Mapping[str, datetime],
     id_map: Sequence[IdRule],
-    *,
-    own: bool,
+    usual_gap: timedelta | None,
 ) -> Timing:
-    """The times and events of clips; with `own`, those that the run knows are as it knows them."""
-    known = {clip_id: of_run[clip_id] for clip_id in ids if clip_id in of_run} if own else {}
+    """The times and events of clips, of which some times are known already."""
     others = [clip_id for clip_id in ids if clip_id not in known]
     notes: tuple[str, ...] = ()
-    wanted = asked.table is not None or asked.pattern is not None or (asked.event_gap is not None and not known)
-    if wanted and others:
+    if others and (asked.table or asked.pattern or (asked.event_gap is not None and not known)):
         found = capture_times(others, facts, asked, id_map)
         stated, notes = {**found.stated, **known}, found.notes
     else:
         stated = {**times_of_files(others, facts), **known}
-    if asked.event_gap is None:
+    gap = asked.event_gap or usual_gap
+    if gap is None or not stated:
         return Timing(stated=stated, notes=notes)
-    events = find_events(on_one_clock(stated, parse_zone(asked.zone)), sites, asked.event_gap)
-    return Timing(stated=stated, events=events, notes=notes)
+    clock = on_one_clock(stated, parse_zone(asked.zone))
+    return Timing(stated=stated, clock=clock, events=find_events(clock, sites, gap), gap=gap, notes=notes)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import deal_clips
+from heads.data.splits import assign_clip_folds
 from heads.evaluation.metrics import mean_log_loss
 from heads.models.seed_average import mean_of_logits
 from heads.recipe import DEFAULT_METADATA, load_recipe
@@ -121,7 +121,7 @@ def main() -> None:
     results: dict[str, list[Losses]] = {}
     for name in chosen:
         for seed in range(words.seeds):
-            started, folds = time.perf_counter(), deal_clips(labels, facts, recipe.folds, seed)[0]
+            started, folds = time.perf_counter(), assign_clip_folds(labels, facts, recipe.folds, seed)[0]
             found = one_seed(heads, readers, facts, labels, folds, TRIALS[name], seed)
             results.setdefault(name, []).append(found)
             rounded = {each: round(loss, 4) for each, loss in found.items()}

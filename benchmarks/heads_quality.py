@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import deal_clips
+from heads.data.splits import assign_clip_folds
 from heads.evaluation.metrics import average_precision, mean_log_loss
 from heads.features.statistics_cache import cached_statistics
 from heads.models.seed_average import mean_of_logits
@@ -80,7 +80,7 @@ def one_seed(
     seed: int,
 ) -> dict[str, dict[str, Score]]:
     """The scores of each way under each source, and of sources blended."""
-    folds = deal_clips(labels, facts, Recipe().folds, seed)[0]
+    folds = assign_clip_folds(labels, facts, Recipe().folds, seed)[0]
     views = {source: str(reader.key.view["name"]) for source, reader in readers.items()}
     found: dict[str, dict[str, Found]] = {}
     for way in ways:

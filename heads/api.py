@@ -31,7 +31,7 @@ with native_chatter(shown=False):  # TensorFlow talks when it is imported
     from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
     from heads.workflows.compare_splits import compare_splits as score_on_random_folds
     from heads.workflows.compare_splits import compare_time as score_on_the_future
-    from heads.workflows.external import add_predictions
+    from heads.workflows.external import import_predictions
     from heads.workflows.job import TrainingJob, read_job
     from heads.workflows.pool import score_whole
     from heads.workflows.predict import NewPredictions, predict_run
@@ -249,7 +249,7 @@ class Run:
         """
         rules = parse_id_map(id_map)
         for path in add:
-            added = add_predictions(self._run, Path(path), rules)
+            added = import_predictions(self._run, Path(path), rules)
             for sentence in (*added.notes, *(f"{path}: {each}" for each in added.warnings)):
                 _warn(sentence)
         blend_run(self._run, method, also=also, precision=precision, recall=recall, note=_log.info)

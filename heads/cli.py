@@ -467,7 +467,7 @@ def blend(
     from heads.evaluation.thresholds import WANTED
     from heads.run import RunDirectory
     from heads.workflows.blend import blend_run
-    from heads.workflows.external import add_predictions
+    from heads.workflows.external import import_predictions
 
     named = {*(also or ()), method or AUTO} - {AUTO}
     if any(known_blender(name).needs_keras for name in named):
@@ -476,7 +476,7 @@ def blend(
 
     directory, rules = RunDirectory(run_folder), parse_id_map(id_map or ())
     for path in add or ():
-        print_added(add_predictions(directory, path, rules, None if mapping is None else read_mapping(mapping)))
+        print_added(import_predictions(directory, path, rules, None if mapping is None else read_mapping(mapping)))
     rows = blend_run(
         directory,
         method,

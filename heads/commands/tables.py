@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from heads.blending.selection import AUTO
-from heads.workflows.external import Added
+from heads.workflows.external import ImportedPredictions
 from heads.workflows.job import Trained
 from store.console import stdout_console
 
@@ -29,7 +29,7 @@ def print_leaderboard(rows: Sequence[Mapping[str, Any]]) -> None:
         console.print(f"{AUTO}: each fold by the blend that would be kept (*) if that fold were not known")
 
 
-def print_added(added: Added) -> None:
+def print_added(added: ImportedPredictions) -> None:
     """Say on stderr what was brought in, and what speaks against it."""
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     console.print(f"added {added.name}: {added.n_clips} clips of the run out of fold, {added.n_new} others")

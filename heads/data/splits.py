@@ -83,7 +83,7 @@ def find_copies(
     sites: Mapping[str, str] | None = None,
     events: Mapping[str, str] | None = None,
 ) -> Copies:
-    """The copies among labelled clips and others; the arguments are those of `deal_clips`."""
+    """The copies among labelled clips and others; the arguments are those of `assign_clip_folds`."""
     known = labels.sites or _units(labels.ids, events)
     own = _units(ids, events) if labels.sites is None or sites is None else tuple(sites[clip_id] for clip_id in ids)
     everyone, groups = (*labels.ids, *ids), (*known, *own)
@@ -137,7 +137,7 @@ def _units(ids: Sequence[str], events: Mapping[str, str] | None) -> tuple[str, .
     return tuple((events or {}).get(clip_id, clip_id) for clip_id in ids)
 
 
-def deal_clips(
+def assign_clip_folds(
     labels: LabelTable,
     facts: pd.DataFrame,
     n_folds: int,

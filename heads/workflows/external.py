@@ -28,7 +28,7 @@ _NEAR_PERFECT = 0.99  # mean average precision, where there is no own head to co
 
 
 @dataclass(frozen=True, kw_only=True)
-class Added:
+class ImportedPredictions:
     """What was brought in.
 
     Attributes:
@@ -50,9 +50,9 @@ class Added:
     notes: tuple[str, ...] = ()
 
 
-def add_predictions(
+def import_predictions(
     run: RunDirectory, path: Path, rules: Sequence[IdRule] = (), mapping: ClassMapping | None = None
-) -> Added:
+) -> ImportedPredictions:
     """Bring the predictions in `path` into a run, as a model named like the file; what was added under it is replaced.
 
     Args:
@@ -85,7 +85,7 @@ def add_predictions(
     matching_values(labels, mine)
     warnings = (*_split_groups(mine, folds), *_too_good(mine, own, labels, folds))
     new = given.select([clip_id for clip_id in given.ids if clip_id not in known])
-    added = Added(
+    added = ImportedPredictions(
         name=given.model,
         file=path.name,
         sha256=file_sha256(path),

@@ -26,7 +26,7 @@ from heads.data.reading.capture_times import (
 from heads.data.reading.corrections import correct_labels
 from heads.data.reading.mapping import read_mapping
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import NO_CLIPS, Unlabelled, deal_clips, find_copies, given_folds
+from heads.data.splits import NO_CLIPS, Unlabelled, assign_clip_folds, find_copies, given_folds
 from heads.errors import LabelError, TrainError
 from heads.features.readers import Reader
 from heads.recipe import Recipe
@@ -106,7 +106,7 @@ class TrainingJob:
     def without_sites(self) -> "TrainingJob":
         """The same clips on folds that do not keep sites whole; copies of one clip still stay together."""
         labels = replace(self.labels, sites=None)
-        folds, unlabelled = deal_clips(
+        folds, unlabelled = assign_clip_folds(
             labels, self.facts, self.recipe.folds, self.recipe.seed, self.unlabelled.ids, None, events=self.events
         )
         heads, notes = trainable_heads(self.heads, self.readers, labels, folds)
@@ -301,7 +301,9 @@ def prepare_job(
         usable = usable.select([clip_id for clip_id in usable.ids if clip_id not in set(torn)])
         copies = find_copies(usable, facts, others, site_of, events)
     if parts is None:
-        folds, extra = deal_clips(usable, facts, recipe.folds, recipe.seed, others, site_of, copies, events, before)
+        folds, extra = assign_clip_folds(
+            usable, facts, recipe.folds, recipe.seed, others, site_of, copies, events, before
+        )
     elif unlabelled:
         raise TrainError(
             "--unlabelled learns from sites of other folds, which a given split does not tell; leave it out"

@@ -130,7 +130,7 @@ def predict_run(
         )
     status = _overall_status([head.reader for head in heads], ids) if heads else _stated(store, ids)
     decoded = [clip_id for clip_id, found in zip(ids, status, strict=True) if found is not Status.FAILED]
-    per_head = [_predict_folds(head, decoded, framed=head.name in blend.frame_models) for head in heads if decoded]
+    per_head = [_predict_folds(head, decoded, with_frames=head.name in blend.frame_models) for head in heads if decoded]
     from_outside = [_answers(each, decoded, blend.classes) for each in outside.values()]
     by_fold = zip(*per_head, strict=True) if per_head else [()]
     per_fold = [[*(each for head in own for each in head), *from_outside] for own in by_fold]
@@ -180,11 +180,11 @@ def _told_of(outside: Iterable[Predictions], store: FeatureStore) -> list[set[st
     return [set(match_clips(each.ids, clips, each.where).clip_of.values()) for each in outside]
 
 
-def _predict_folds(head: TrainedHead, everyone: Sequence[str], *, framed: bool) -> list[list[Predictions]]:
+def _predict_folds(head: TrainedHead, everyone: Sequence[str], *, with_frames: bool) -> list[list[Predictions]]:
     """What each fold's model of one head says of some clips, which are read once for all folds.
 
-    With `framed`, its tables of scores of single frames follow. Of clips that the head has no frames of, all of them
-    say the share of each class among the fold's training clips.
+    With `with_frames`, its tables of scores of single frames follow. Of clips that the head has no frames of, all of
+    them say the share of each class among the fold's training clips.
     """
     ids, name, classes = ids_with_frames(head.reader, everyone), head.name, head.classes
     examples = head.examples(ids)
@@ -192,13 +192,13 @@ def _predict_folds(head: TrainedHead, everyone: Sequence[str], *, framed: bool) 
         [Predictions(ids=tuple(ids), classes=classes, probabilities=each, provenance={"model": name})]
         for each in head.predict(examples)
     ]
-    if framed:
+    if with_frames:
         models = [(fold, head.model(fold)) for fold in range(head.n_folds)]
         spread = frame_spread(models, examples, np.arange(len(ids)))
         found = [[*own, *to_predictions(name, ids, classes, each)] for own, each in zip(found, spread, strict=True)]
     head.unload()
     unseen = [[_always(everyone, classes, prior, name)] for prior in head.prior]
-    if framed:
+    if with_frames:
         unseen = [[prior, *for_one_frame(prior)] for (prior,) in unseen]
     return [[each.over(prior) for each, prior in zip(*pair, strict=True)] for pair in zip(found, unseen, strict=True)]
 

@@ -16,7 +16,7 @@ from heads.data.predictions import Predictions
 from heads.errors import PredictError, PredictionError
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
-from heads.workflows.external import add_predictions
+from heads.workflows.external import import_predictions
 from heads.workflows.predict import predict_run
 from store import FeatureStore
 
@@ -64,7 +64,7 @@ def test_a_model_from_outside_is_blended_like_any_other(
     tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]
 ) -> None:
     shuffled = table(seen(truth, 1.2, 2), clip_ids(N_CLIPS), status="ok").sample(frac=1, random_state=0)
-    added = add_predictions(run, save(tmp_path / "zamba.csv", shuffled))
+    added = import_predictions(run, save(tmp_path / "zamba.csv", shuffled))
     assert (added.name, added.n_clips, added.n_new, added.warnings) == ("zamba", N_LABELLED, N_CLIPS - N_LABELLED, ())
     scores = {row["name"]: row["mean_log_loss"] for row in blend_run(run, "mean_of_logits", most_clips_for_trees=0)}
     assert scores["mean_of_logits"] < min(scores["own"], scores["zamba"])
@@ -75,8 +75,8 @@ def test_new_clips_take_the_outside_models_answers(tmp_path: Path, run: RunDirec
     run.oof_path("own").unlink()
     ids, store = clip_ids(N_CLIPS), make_store(tmp_path / "store", truth)
     said = {name: seen(truth, 1.5, seed) for seed, name in enumerate(("one", "two"))}
-    add_predictions(run, save(tmp_path / "one.csv", table(said["one"], ids)))
-    add_predictions(run, save(tmp_path / "two.csv", table(said["two"][:-2], ids[:-2])))
+    import_predictions(run, save(tmp_path / "one.csv", table(said["one"], ids)))
+    import_predictions(run, save(tmp_path / "two.csv", table(said["two"][:-2], ids[:-2])))
     blend_run(run, "mean", most_clips_for_trees=0)
     with pytest.raises(PredictError, match=r"'two', which was brought in and says nothing of 2 clips"):
         predict_run(run, FeatureStore.open(store.root), ids)
@@ -95,7 +95,7 @@ def test_predictions_that_saw_the_answers_are_flagged(
     values, ids = truth[:N_LABELLED], clip_ids(N_CLIPS)[:N_LABELLED]
     leaky, fold = seen(values, 1.2, 3), run.read_folds().fold
     leaky[fold == 1] = np.where(values[fold == 1] == 1, 0.98, 0.02)
-    [warning] = add_predictions(run, save(tmp_path / "leaky.csv", table(leaky, ids))).warnings
+    [warning] = import_predictions(run, save(tmp_path / "leaky.csv", table(leaky, ids))).warnings
     assert warning.startswith("in fold 1 its log loss is below a third")
     blend_run(run, most_clips_for_trees=0)
     done = CliRunner().invoke(app, ["report", "--run", str(run.path)], catch_exceptions=False)
@@ -109,30 +109,30 @@ def test_a_perfect_file_is_flagged_where_there_is_nothing_beside_it(
     run.oof_path("own").unlink()
     ids = clip_ids(N_CLIPS)[:N_LABELLED]
     perfect = np.where(truth[:N_LABELLED] == 1, 0.9, 0.1)
-    [warning] = add_predictions(run, save(tmp_path / "perfect.csv", table(perfect, ids))).warnings
+    [warning] = import_predictions(run, save(tmp_path / "perfect.csv", table(perfect, ids))).warnings
     assert "mean average precision is 1.000" in warning
 
 
 def test_folds_that_split_sites_are_flagged(tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]) -> None:
     ids = clip_ids(N_CLIPS)[:N_LABELLED]
     frame = table(seen(truth[:N_LABELLED], 1.0, 4), ids, fold=np.arange(N_LABELLED) // 6 % 2)
-    [warning] = add_predictions(run, save(tmp_path / "split.csv", frame)).warnings
+    [warning] = import_predictions(run, save(tmp_path / "split.csv", frame)).warnings
     assert "its folds split 6 of 6 sites" in warning
 
 
 def test_wrong_files_get_one_sentence(tmp_path: Path, run: RunDirectory, truth: NDArray[np.uint8]) -> None:
     ids, said = clip_ids(N_CLIPS), seen(truth, 1.0, 5)
     with pytest.raises(PredictionError, match=r"x.csv: 84 of the run's 84 clips are missing.*'a/"):
-        add_predictions(run, save(tmp_path / "x.csv", table(said, [f"a/{row}.mp4" for row in range(N_CLIPS)])))
+        import_predictions(run, save(tmp_path / "x.csv", table(said, [f"a/{row}.mp4" for row in range(N_CLIPS)])))
     with pytest.raises(PredictionError, match="class 'dear' is not in labels"):
-        add_predictions(run, save(tmp_path / "x.csv", table(said, ids).rename(columns={"deer": "dear"})))
+        import_predictions(run, save(tmp_path / "x.csv", table(said, ids).rename(columns={"deer": "dear"})))
     with pytest.raises(PredictionError, match=r"class 'blank' is 2.0, expected a probability"):
-        add_predictions(run, save(tmp_path / "x.csv", table(said, ids).assign(blank=2.0)))
+        import_predictions(run, save(tmp_path / "x.csv", table(said, ids).assign(blank=2.0)))
     run.write_head("own", {})
     with pytest.raises(PredictionError, match="the run has a head 'own' of its own"):
-        add_predictions(run, save(tmp_path / "own.csv", table(said, ids)))
+        import_predictions(run, save(tmp_path / "own.csv", table(said, ids)))
     with pytest.raises(PredictionError, match="a model cannot be called 'blend', the run's own blend is; rename the"):
-        add_predictions(run, save(tmp_path / "blend.csv", table(said, ids)))
+        import_predictions(run, save(tmp_path / "blend.csv", table(said, ids)))
     assert run.head_names() == ("own",)
 
 
@@ -176,7 +176,7 @@ def test_a_rule_says_which_clips_of_the_run_a_file_means(
     with pytest.raises(
         PredictionError, match=r"84 clips are missing, .* does not know, such as 'S0/000.mp4'.*--id-map"
     ):
-        add_predictions(run, path)
+        import_predictions(run, path)
     heads("blend", "--run", run.path, "--add", path, "--id-map", "S*=site *", "--method", "mean")
     assert run.read_oof("other").ids == tuple(clip_ids(N_CLIPS)[:N_LABELLED])
     done = CliRunner().invoke(app, ["blend", "--run", str(run.path), "--add", str(path), "--id-map", "x=y"])
@@ -191,7 +191,7 @@ def test_a_clip_and_its_copies_that_the_run_does_not_hold_have_one_answer(
     store = make_store(tmp_path / "store", truth, copies=(3, 86, 88))
     folds = run.read_folds()
     run.write_folds(folds, store.clips().loc[list(folds.ids), "fingerprint"].tolist())
-    add_predictions(run, save(tmp_path / "other.csv", table(said, ids)))
+    import_predictions(run, save(tmp_path / "other.csv", table(said, ids)))
     blend_run(run, "mean", most_clips_for_trees=0)
     new = predict_run(run, store, [ids[row] for row in (88, 3, 86, 87)])
     scored = run.read_oof("blend").select([ids[3]]).only(CLASSES).probabilities

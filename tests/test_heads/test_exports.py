@@ -35,7 +35,7 @@ from heads.workflows.exports.answers import Answers, Moment
 from heads.workflows.exports.camtrap_dp import OBSERVATION_COLUMNS, CamtrapDp
 from heads.workflows.exports.megadetector import MegaDetectorJson, results
 from heads.workflows.exports.tables import LongCsv, TimelapseReady
-from heads.workflows.external import add_predictions
+from heads.workflows.external import import_predictions
 from heads.workflows.predict import NewPredictions, Origin
 from store import ClipFacts, FeatureStore, Status
 
@@ -510,7 +510,7 @@ def test_new_clips_are_predicted_into_every_format(tmp_path: Path, given_tables:
     noise = np.random.default_rng(1).uniform(0, 0.4, n_clips)
     said = pd.DataFrame({"clip_id": ids, "blank": 1 - abs(deer - noise), "deer": abs(deer - noise)})
     said.to_csv(tmp_path / "other.csv", index=False)
-    add_predictions(run, tmp_path / "other.csv")
+    import_predictions(run, tmp_path / "other.csv")
     blend_run(run, "mean", most_clips_for_trees=0)
     words = ["predict", "--run", run.path, "--store", store.root, "--threshold", "0.5"]
     call(*words, "--format", "megadetector", "--out", tmp_path / "md.json")

@@ -28,7 +28,7 @@ from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.trainers.cross_validation import cross_validate_head
 from heads.workflows.blend import blend_run
-from heads.workflows.external import add_predictions
+from heads.workflows.external import import_predictions
 from heads.workflows.output import read_template, write_predictions
 from heads.workflows.predict import Origin, predict_run
 from heads.workflows.resolve import resolve_heads
@@ -208,10 +208,10 @@ def test_a_head_called_like_a_model_that_was_brought_in_is_refused_both_ways(
     run.oof_path("attention-other").unlink()
     run.head_path("attention-other").unlink()
     with pytest.raises(PredictionError, match="the run has a head 'attention-other' of its own; give the file another"):
-        add_predictions(run, given)
+        import_predictions(run, given)
     planned = run.config_path.read_text()
     run.config_path.write_text(planned.replace("attention-other", "another"))
-    add_predictions(run, given)
+    import_predictions(run, given)
     run.config_path.write_text(planned)
     with pytest.raises(TrainError, match="a model called 'attention-other' was brought in with --add"):
         train_run(store, labels, run, RECIPE, sites=sites)

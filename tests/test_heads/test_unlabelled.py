@@ -13,7 +13,7 @@ from training import Told, train_run
 from heads.data.labels import LabelTable
 from heads.data.listener import LoggingListener
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import deal_clips
+from heads.data.splits import assign_clip_folds
 from heads.models.trained_head import TrainedHead
 from heads.recipe import Recipe
 from heads.run import RunDirectory
@@ -48,7 +48,7 @@ def test_a_clip_goes_where_its_site_is(tmp_path: Path) -> None:
     sites = dict(zip(ids, sites_of(ids), strict=True)) | {ids[70]: "a site without labels"}
     others, lost = find_unlabelled(labels, {"made": store.reader(made_key())}, sites)
     assert lost == []
-    folds, found = deal_clips(labels, store.clips(), RECIPE.folds, RECIPE.seed, others, sites)
+    folds, found = assign_clip_folds(labels, store.clips(), RECIPE.folds, RECIPE.seed, others, sites)
     fold_of = dict(zip(labels.sites or (), folds.fold.tolist(), strict=True))
     assert found.ids == tuple(sorted(ids[LABELLED:]))
     for clip_id, fold in zip(found.ids, found.fold.tolist(), strict=True):
@@ -61,7 +61,7 @@ def test_a_copy_of_a_labelled_clip_goes_where_that_is(tmp_path: Path) -> None:
     store, labels = make_store(tmp_path / "store", shown), _labels(ids, shown, sites=False)
     facts = store.clips().copy()
     facts.loc[ids[75], "fingerprint"] = facts.loc[ids[7], "fingerprint"]
-    folds, found = deal_clips(labels, facts, RECIPE.folds, RECIPE.seed, ids[LABELLED:])
+    folds, found = assign_clip_folds(labels, facts, RECIPE.folds, RECIPE.seed, ids[LABELLED:])
     assert found.fold[75 - LABELLED] == folds.of([ids[7]])[0]
     assert (np.delete(found.fold, 75 - LABELLED) == -1).all()
 
@@ -93,7 +93,7 @@ def test_what_clips_of_a_held_out_site_show_changes_nothing_there(tmp_path: Path
     ids, shown = clip_ids(100), _shown(100)
     store, labels = make_store(tmp_path / "first", shown), _labels(ids, shown)
     sites = dict(zip(ids, sites_of(ids), strict=True))
-    folds, others = deal_clips(labels, store.clips(), RECIPE.folds, RECIPE.seed, ids[LABELLED:], sites)
+    folds, others = assign_clip_folds(labels, store.clips(), RECIPE.folds, RECIPE.seed, ids[LABELLED:], sites)
     planted = shown.copy()
     planted[LABELLED:][others.fold == 1] ^= 1
     assert (planted != shown).any()

@@ -180,8 +180,14 @@ def featurize(
 
         command.list_taps(backbone, offline=offline, verbose=verbose, as_json=as_json)
         return
-    if not videos or (preview is None and (store is None or not (backbone or for_run))):
-        raise typer.BadParameter("name the clips, and give --store, and --backbone or --for")
+    if not videos:
+        raise typer.BadParameter("name the folders of clips")
+    if preview is None and store is None:
+        raise typer.BadParameter("give --store, the folder to keep features in")
+    if preview is None and not (backbone or for_run):
+        raise typer.BadParameter(
+            "give --backbone, such as efficientnet_lite0 (--list-backbones names them all), or --for with a run"
+        )
     if for_run is not None and (fps, frames, input_px, resize) != (None, None, None, None):
         raise typer.BadParameter("--for takes frames and sizes from the run; leave --fps, --frames and the like out")
     from featurize.commands import run as command

@@ -214,7 +214,7 @@ TimePattern = Annotated[
     str | None,
     typer.Option(
         metavar="PATTERN",
-        help="How the time stands in clips' paths: %Y%m%d_%H%M%S; a * is any text.",
+        help="How date and time stand in clips' paths: %Y%m%d_%H%M%S; a * is any text.",
         show_default="as their files say",
     ),
 ]
@@ -487,7 +487,11 @@ def blend(
         class_table=classes,
         rollup=rollup,
     )
-    print_json(rows) if as_json else print_leaderboard(rows)
+    if as_json:
+        print_json(rows)
+        return
+    print_leaderboard(rows)
+    stderr_console().print(f"next: heads report --run {run_folder} --store STORE", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -477,5 +477,9 @@ def find_backbone(name: str) -> Backbone:
     found = BACKBONES.get(name) or _BY_ALIAS.get(name)
     if found:
         return found
-    near = difflib.get_close_matches(name, BACKBONES, n=3) or sorted(BACKBONES)
-    raise BackboneError(f"backbone {name!r} is unknown, expected {', '.join(near)}; see `featurize --list-backbones`")
+    near = sorted(difflib.get_close_matches(name, BACKBONES, n=3) or BACKBONES)
+    same = [each for each in BACKBONES if each == name.replace("-", "_").casefold()]
+    meant = f"; did you mean {same[0]}?" if same else ""
+    raise BackboneError(
+        f"backbone {name!r} is unknown, expected {', '.join(near)}{meant}; see `featurize --list-backbones`"
+    )

@@ -163,8 +163,8 @@ def _sentences(chosen: Sequence[QueuedClip], pool: Pool, state: Progress, doubts
     if state.richness is not None:
         many = state.richness
         found.append(
-            f"{many.found} species found in {many.units} units; there may be {many.estimate:.1f} "
-            f"({many.low:.1f} to {many.high:.1f})"
+            f"{many.found} species found in the {many.units} sites, weeks or clips looked into; "
+            f"there may be {many.estimate:.0f} ({many.low:.0f} to {many.high:.0f})"
         )
     if state.curve:
         last = state.curve[-1]

@@ -64,6 +64,8 @@ def train(
     given = run_recipe(RunDirectory(like)) if like is not None and recipe_path is None else load_recipe(recipe_path)
     recipe = adapt(given, seed=seed, no_metadata=no_metadata)
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
+    earlier = RunDirectory(run_folder if run.folds_path.is_file() else like) if like and labels_path is None else None
+    folds = None if earlier is None else earlier.read_folds()
     job = read_job(
         store,
         labels_path or RunDirectory(like or run_folder).labels_path,
@@ -79,6 +81,8 @@ def train(
         mapping=mapping,
         times=replace(timed_by, needed=split_time),
         given_split=split == "given",
+        # Corrected labels of the same clips are to be held against the run they were of.
+        before=folds if folds is not None and folds.n_folds == recipe.folds and seed is None else None,
     )
     if dry_run:
         show_estimate(job, as_json=as_json)
@@ -103,14 +107,15 @@ def train(
         print_json([asdict(head) for head in trained])
         return
     print_trained(trained, run_folder)
+    say(f"next: heads blend --run {run_folder}")
     if splits:
         _print_scores(splits, "by site", "random", "gap")
         print("a random split has clips of one camera on both sides: the gap flatters")
     if later:
         _print_scores(later, "by site", "by time", "gap")
         print(
-            f"{later[0]['clips']} clips, the latest of each place, by models that saw its past (by time) or nothing of "
-            "it (by site)"
+            f"{later[0]['clips']} clips, the latest of each place, by models that saw its past and nothing else than "
+            "the past (by time), or nothing of it (by site): a gap above 0 is what knowing the place helps"
         )
     if compare_metadata and not worth:
         print("no head of the recipe takes clip facts, so there is nothing to compare")

@@ -37,6 +37,7 @@ from store import FeatureReader, FeatureStore
 from store.config import parse_settings
 from store.ids import name_a_few
 
+_FEWEST_CLIPS = 30
 _NO_SITES = (
     "no sites were given, so clips of one camera stand on both sides of a split and every score flatters: give --sites "
     "or --site-pattern"
@@ -175,6 +176,7 @@ def read_job(
     mapping: Path | None = None,
     times: TimeSource = NO_TIMES,
     given_split: bool = False,
+    before: Folds | None = None,
 ) -> TrainingJob:
     """Prepare training from files.
 
@@ -193,6 +195,7 @@ def read_job(
         mapping: a table of the class of each name in the label table; None to take names as they are.
         times: where capture times come from, and how clips make events, if that is wanted.
         given_split: take the parts of the label table's column `split` for folds.
+        before: folds of an earlier run, in which its clips stay.
 
     Raises:
         LabelError: a table or the pattern is not what it should be.
@@ -226,6 +229,7 @@ def read_job(
         times=timed.stated,
         timed_by=times,
         parts=found.parts if given_split else None,
+        before=before,
     )
     if found.parts and not given_split:
         ignored = (
@@ -312,6 +316,11 @@ def prepare_job(
         (folds, said), extra = given_folds(usable, parts, facts), NO_CLIPS
         recipe = recipe.model_copy(update={"folds": folds.n_folds})
         notes += said
+    if len(usable.ids) < _FEWEST_CLIPS:
+        notes.append(
+            f"{len(usable.ids)} labelled clips are too few to learn from, and to be scored on: what follows shows that "
+            "everything runs, and nothing else; label a few hundred, 20 of each species that matters"
+        )
     notes += rare_classes(usable, folds)
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
         notes.append("the recipe has no pseudo_epochs, so the clips without labels are not used")

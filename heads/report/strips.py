@@ -24,6 +24,8 @@ MOST_BYTES = 2_600_000  # of pictures, as the page holds them; the page is to st
 _CLIPS_AT_ONCE = 4
 _WHOLE = 0.99  # of the picture: such a box says that nothing in particular moves
 _SPECIES = 3
+# A head that says less than this of every single frame goes by the clip as a whole, and its line would mislead.
+_SAYS_SOMETHING = 0.1
 _LOOKED_AT = 0.5  # of the largest weight in the clip
 
 Boxes = tuple[tuple[float, float, float, float], ...]
@@ -133,10 +135,11 @@ class StripMaker:
             if jpeg is not None
         )
         moments = [frame.time_s for frame in frames]
+        species = course.species if any(line.values.max() >= _SAYS_SOMETHING for line in course.species) else ()
         return Strip(
             frames=frames,
             line=time_line("What counted over time", course.lines, moments),
-            species=time_line("Species over time", course.species, moments, 1.0) + legend(course.species),
+            species=time_line("Species over time", species, moments, 1.0) + legend(species),
             problem="" if frames else f"No picture could be had of {self._files.path(clip_id)}; give --videos DIR.",
             lost=not frames,
         )

@@ -126,6 +126,15 @@ def test_a_run_like_another_has_its_recipe_and_its_labels(
     third = RunDirectory(tmp_path / "third")
     assert third.read_labels().values.tolist() == before.read_labels().values.tolist()
     assert run_recipe(third) == run_recipe(before)
+    labels = after.read_labels()
+    turned = [NAMES[1 - row[:2].index(1)] if 1 in row[:2] else NAMES[0] for row in labels.values.tolist()]
+    table = pd.DataFrame({"filename": labels.ids, "correct": turned})[::3]
+    table.to_csv(tmp_path / "corrected.csv", index=False)
+    own = ["--corrections", str(tmp_path / "corrected.csv"), "--run", str(tmp_path / "fourth")]
+    assert CliRunner().invoke(app, [*words, *own]).exit_code == 0
+    fourth = RunDirectory(tmp_path / "fourth")
+    assert (fourth.read_labels().values != labels.values).any(axis=1).sum() > 10
+    assert fourth.read_folds().of(labels.ids).tolist() == after.read_folds().of(labels.ids).tolist()
     nothing = CliRunner().invoke(app, ["train", "--store", str(tmp_path / "store"), "--run", str(tmp_path / "x")])
     assert nothing.exit_code == 2
     assert "--like" in nothing.output

@@ -71,7 +71,8 @@ def test_backbones_are_listed_for_people_and_machines() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
-        (["CLIPS"], 2, "give --store, and --backbone or --for"),
+        (["CLIPS"], 2, "give --store, the folder to keep features in"),
+        (["CLIPS", "--store", "S"], 2, "give --backbone, such as efficientnet_lite0"),
         (["CLIPS", "--backbone", "resnet", "--store", "S"], 1, "error: backbone 'resnet' is unknown"),
         (["GONE", "--backbone", "efficientnet_lite0", "--store", "S"], 1, "there is no such file or folder"),
         (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--fps", "0"], 1, "--fps is 0, expected"),

@@ -70,6 +70,7 @@ class FeatureStore:
         self.root = root
         self._features: dict[str, PartCache[FeaturePart]] = {}
         self._clips: PartCache[ClipPart] = PartCache(root / "clips", load_clip_part)
+        self._clip_table: tuple[list[Path], pd.DataFrame] | None = None
 
     @classmethod
     def open(cls, root: Path | str, create: bool = False) -> "FeatureStore":
@@ -183,7 +184,12 @@ class FeatureStore:
         """The clip table: one row a clip, indexed by `clip_id` (sorted), a column a field of ClipFacts."""
         from store.access.clip_table import clip_table
 
-        return clip_table(self.clip_parts())
+        parts = self.clip_parts()
+        paths = [part.path for part in parts]
+        known = self._clip_table  # parts never change, so that the same ones are the same table
+        if known is None or known[0] != paths:
+            known = self._clip_table = paths, clip_table(parts)
+        return known[1].copy(deep=False)
 
     def clip_parts(self) -> list[ClipPart]:
         """The parts of the clip table, oldest first."""

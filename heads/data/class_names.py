@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from heads.data.labels import BLANK, Labelled
-from heads.data.tables import tidy
+from heads.data.tables import bare, tidy
 from store.ids import name_a_few
 
 BLANK_WORDS = (
@@ -26,11 +26,6 @@ BLANK_WORDS = (
     "vazio",
     "vuoto",
 )
-
-
-def bare(name: str) -> str:
-    """A name without case and without what stands between its words."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 _BARE_BLANKS = frozenset({*map(bare, BLANK_WORDS), "vacio"})

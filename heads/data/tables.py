@@ -131,7 +131,7 @@ def find_id_column(columns: Sequence[str]) -> str | None:
     """The column of clips among tidied column names: one of ID_COLUMNS, else one that differs from it in case or in
     what stands between its words; None if there is none.
     """
-    for spelling in (str, _word):
+    for spelling in (str, bare):
         spelt = {spelling(name): name for name in reversed(columns)}
         for name in ID_COLUMNS:
             if spelling(name) in spelt:
@@ -271,8 +271,8 @@ def _require_even_rows(name: str, header: Sequence[str], rows: Sequence[Sequence
             )
 
 
-def _word(name: str) -> str:
-    """A column's name without case and without what stands between its words."""
+def bare(name: str) -> str:
+    """A name without case and without what stands between its words."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from heads.data.coarser import Coarser
 from heads.evaluation.thresholds import Threshold, group_draws, species_thresholds
+from heads.evaluation.verdicts import SLACK
 
 PRECISION = 0.9
-_SLACK = 0.05  # what a precision may fall below the one that was aimed at, where the threshold was not set
-_WIDEST = 0.15  # and how far below it the 95 % interval may reach
+_WIDEST = 0.15  # how far below the precision that was aimed at its 95 % interval may reach
 
 
 def rollup_thresholds(
@@ -61,7 +61,7 @@ def _keeps_its_promise(found: Threshold) -> bool:
     right, interval = found.honest_precision, found.precision_interval
     if right is None or interval is None:
         return False
-    return right >= found.wanted - _SLACK and interval[0] >= found.wanted - _WIDEST
+    return right >= found.wanted - SLACK and interval[0] >= found.wanted - _WIDEST
 
 
 def usable_taxa(rows: Sequence[Mapping[str, Any]]) -> list[Coarser]:

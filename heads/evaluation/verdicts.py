@@ -12,7 +12,7 @@ from heads.data.labels import BLANK
 
 # The 95 % interval of a share of 0.9 among so many clips is 13 points to either side: fewer say hardly anything.
 FEWEST_CLIPS = 20
-_SLACK = 0.05  # what a precision may fall below the one that was aimed at, where the threshold was not set
+SLACK = 0.05  # what a precision may fall below the one that was aimed at, where the threshold was not set
 _LEAST_PRECISION = 0.75  # that the interval must lie above
 _LEAST_RECALL = 0.5
 _ACCEPTED_LOSS = 0.01  # of the animal clips, where a clip is surely blank
@@ -137,7 +137,7 @@ def _is_reliable(row: Mapping[str, Any]) -> bool:
     right, found, interval = row["honest_precision"], row["honest_recall"], row["precision_interval"]
     if right is None or found is None or interval is None:
         return False
-    return bool(right >= row["wanted"] - _SLACK and interval[0] >= _LEAST_PRECISION and found >= _LEAST_RECALL)
+    return bool(right >= row["wanted"] - SLACK and interval[0] >= _LEAST_PRECISION and found >= _LEAST_RECALL)
 
 
 def _nearest(rows: Iterable[Mapping[str, Any]], aim: str, wanted: float = 0.9) -> Mapping[str, Any] | None:
@@ -145,6 +145,32 @@ def _nearest(rows: Iterable[Mapping[str, Any]], aim: str, wanted: float = 0.9) -
     fits = [row for row in rows if row["aim"] == aim]
     nearest = min(fits, key=lambda row: abs(row["wanted"] - wanted), default=None)
     return None if nearest is None or nearest["threshold"] is None else nearest
+
+
+def say_of_clips(
+    probabilities: Iterable[Sequence[float]],
+    classes: Sequence[str],
+    metrics: Mapping[str, Any],
+    balance: pd.DataFrame,
+    n_folds: int,
+    *,
+    sites: bool,
+    coarser: Sequence[Coarser] = (),
+) -> list[list[tuple[str, Say]]]:
+    """What each clip is said to show, as `what_to_say` has it.
+
+    Args:
+        probabilities: (N, C) of the clips.
+        classes: (C) of the columns.
+        metrics: of the blended run, as metrics.json holds them.
+        balance: how the run's folds spread the classes.
+        n_folds: of the run.
+        sites: whether the groups of the folds are sites.
+        coarser: taxa of higher ranks, the finest first.
+    """
+    verdicts = {each.name: each for each in species_verdicts(metrics, balance, n_folds, sites=sites)}
+    blank_from = blank_threshold(metrics)
+    return [what_to_say(dict(zip(classes, row, strict=True)), verdicts, blank_from, coarser) for row in probabilities]
 
 
 def what_to_say(

@@ -26,7 +26,7 @@ from heads.blending.selection import (
 )
 from heads.data.coarser import coarser_taxa
 from heads.data.events import folds_of_events, labels_of_events, predictions_of_events
-from heads.data.folds import Folds, balance_table
+from heads.data.folds import Folds
 from heads.data.labels import BLANK, LabelTable
 from heads.data.predictions import Predictions
 from heads.data.reading.class_table import read_class_table
@@ -36,7 +36,7 @@ from heads.evaluation.leaderboard import METRICS_VERSION, leaderboard, prior_pre
 from heads.evaluation.metrics import evaluate, matching_values
 from heads.evaluation.rollup import PRECISION, rollup_thresholds
 from heads.evaluation.thresholds import WANTED, group_draws, species_thresholds
-from heads.evaluation.verdicts import Say, blank_threshold, species_verdicts, what_to_say
+from heads.evaluation.verdicts import Say, say_of_clips
 from heads.run import RunDirectory
 
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
@@ -235,10 +235,10 @@ def _rollup(
     taxa = read_class_table(run.classes_path, blend.classes)
     coarser = coarser_taxa({name: taxon.higher for name, taxon in taxa.items()})
     sites = run.read_labels().sites is not None
-    known = species_verdicts(metrics, balance_table(values, folds, blend.classes), folds.n_folds, sites=sites)
-    verdicts, blank_from = {each.name: each for each in known}, blank_threshold(metrics)
-    rows = [dict(zip(blend.classes, row, strict=True)) for row in blend.probabilities.tolist()]
-    unsure = np.array([all(say is not Say.SURE for _, say in what_to_say(row, verdicts, blank_from)) for row in rows])
+    said = say_of_clips(
+        blend.probabilities.tolist(), blend.classes, metrics, run.read_balance(), folds.n_folds, sites=sites
+    )
+    unsure = np.array([all(say is not Say.SURE for _, say in found) for found in said])
     fold, group = folds.of(blend.ids), np.unique(folds.group_of(blend.ids), return_inverse=True)[1]
     own = (blend.probabilities[unsure], values[unsure], fold[unsure], group[unsure])
     return rollup_thresholds(coarser, blend.classes, *own, precision)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from heads.evaluation.rollup import usable_taxa
-from heads.evaluation.verdicts import Say, blank_threshold, species_verdicts, what_to_say
+from heads.evaluation.verdicts import Say, say_of_clips
 from heads.run import RunDirectory
 from heads.workflows.predict import NewPredictions
 from store import Status
@@ -58,12 +58,14 @@ def said(run: RunDirectory, new: NewPredictions) -> list[list[tuple[str, Say]]]:
         RunError: the run is not blended.
     """
     metrics, labels, folds = run.read_metrics(), run.read_labels(), run.read_folds()
-    known = species_verdicts(metrics, run.read_balance(), folds.n_folds, sites=labels.sites is not None)
-    verdicts, blank_from = {each.name: each for each in known}, blank_threshold(metrics)
-    coarser = usable_taxa(metrics.get("rollup") or ())
-    return [
-        [("", Say.CANNOT_SAY)]
-        if status is Status.FAILED
-        else what_to_say(dict(zip(new.predictions.classes, probabilities, strict=True)), verdicts, blank_from, coarser)
-        for status, probabilities in zip(new.status, new.predictions.probabilities.tolist(), strict=True)
-    ]
+    found = say_of_clips(
+        new.predictions.probabilities.tolist(),
+        new.predictions.classes,
+        metrics,
+        run.read_balance(),
+        folds.n_folds,
+        sites=labels.sites is not None,
+        coarser=usable_taxa(metrics.get("rollup") or ()),
+    )
+    nothing = [("", Say.CANNOT_SAY)]
+    return [nothing if status is Status.FAILED else each for status, each in zip(new.status, found, strict=True)]

@@ -8,9 +8,9 @@ import pytest
 
 from heads.data.folds import balance_table
 from heads.data.predictions import Predictions
+from heads.evaluation import verdicts
 from heads.evaluation.verdicts import Use, species_verdicts
 from heads.run import RunDirectory
-from heads.workflows import findings as findings_module
 from heads.workflows.findings import COLUMNS, findings
 from heads.workflows.output import write_table
 from heads.workflows.predict import NewPredictions, Origin
@@ -41,7 +41,7 @@ def test_each_clip_says_what_is_there_and_whether_to_believe_it(
     limits = {sure: 0.6, other: 0.2}
     kinds = {sure: Use.ALONE, other: Use.CHECKED, "rodent": Use.TOO_FEW}
     set_to = [replace(found[name], use=use, threshold=limits.get(name)) for name, use in kinds.items()]
-    monkeypatch.setattr(findings_module, "species_verdicts", lambda *_args, **_named: set_to)
+    monkeypatch.setattr(verdicts, "species_verdicts", lambda *_args, **_named: set_to)
     blank = run.read_metrics()["blank_removal"][0]["threshold"]
     rows = [
         {sure: 0.61, other: 0.9},
@@ -78,7 +78,7 @@ def test_two_species_that_are_sure_have_a_row_each(make_run: MakeRun, monkeypatc
     balance = balance_table(labels.values, run.read_folds(), labels.classes)
     found = species_verdicts(run.read_metrics(), balance, 5, sites=True)
     monkeypatch.setattr(
-        findings_module,
+        verdicts,
         "species_verdicts",
         lambda *_args, **_named: [replace(each, use=Use.ALONE, threshold=0.5) for each in found],
     )

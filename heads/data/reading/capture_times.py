@@ -15,7 +15,7 @@ import pandas as pd
 
 from heads.data.events import parse_gap
 from heads.data.matching import IdRule, match_clips
-from heads.data.tables import TextTable, is_empty, read_table, tidy
+from heads.data.tables import TextTable, bare, is_empty, read_table, tidy
 from heads.errors import LabelError
 from store.ids import name_a_few
 
@@ -226,7 +226,7 @@ def _by_table(
 
 def _time_cells(table: TextTable) -> list[str]:
     """The cells that hold times: of one column, or of `date` and `time` together."""
-    spelt = {"".join(letter for letter in name.casefold() if letter.isalnum()): name for name in table.columns}
+    spelt = {bare(name): name for name in table.columns}
     if "date" in spelt and "time" in spelt:
         parts = zip(table.column(spelt["date"]), table.column(spelt["time"]), strict=True)
         return ["" if is_empty(day) or is_empty(time) else f"{tidy(day)} {tidy(time)}" for day, time in parts]

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from heads.data.class_names import bare, read_class
+from heads.data.class_names import read_class
 from heads.data.coarser import RANKS as RANKS_ABOVE
 from heads.data.labels import BLANK
-from heads.data.tables import quoted, read_table
+from heads.data.tables import bare, quoted, read_table
 from heads.errors import LabelError
 
 RANKS = (

@@ -107,10 +107,14 @@ class Long:
         values = np.zeros((len(ids), len(classes)), np.uint8)
         for clip_id, label in zip(row_ids, names, strict=True):
             values[row_of[clip_id], column_of[label]] = 1
-        sites = _one_site_each(table, row_ids) if "site" in table.columns else None
+        sites = None
+        if "site" in table.columns:
+            sites = tuple(_one_each(table, row_ids, table.sites(row_ids), "site", "a clip has one site").values())
         labels = LabelTable(ids=tuple(ids), classes=classes, values=values, sites=sites, origin=table.name)
         notes = joined_notes(table.name, "class", spellings)
-        parts = _one_part_each(table, row_ids) if "split" in table.columns else {}
+        parts = {}
+        if "split" in table.columns:
+            parts = _one_each(table, row_ids, table.names("split"), "split", "a clip is in one part")
         return Labelled(labels=labels, sites=labels.known_sites, notes=notes, adds_up=True, parts=parts)
 
 
@@ -195,27 +199,20 @@ def _format_of(path: Path) -> LabelFormat:
     )
 
 
-def _one_site_each(table: TextTable, row_ids: Sequence[str]) -> tuple[str, ...]:
-    site_of: dict[str, str] = {}
-    for line, clip_id, site in zip(table.lines, row_ids, table.sites(row_ids), strict=True):
-        if site_of.setdefault(clip_id, site) != site:
-            raise LabelError(
-                f"{table.name}, line {line}, clip '{clip_id}': site '{site}', but '{site_of[clip_id]}' further up; "
-                f"a clip has one site"
-            )
-    return tuple(site_of.values())
+def _one_each(table: TextTable, row_ids: Sequence[str], cells: Sequence[str], what: str, rule: str) -> dict[str, str]:
+    """The cell of each clip, which all of its rows must share; clips of empty cells are left out.
 
-
-def _one_part_each(table: TextTable, row_ids: Sequence[str]) -> dict[str, str]:
-    """The part of the column `split` that each clip is in; clips of none are left out."""
-    part_of: dict[str, str] = {}
-    for line, clip_id, part in zip(table.lines, row_ids, table.names("split"), strict=True):
-        if part and part_of.setdefault(clip_id, part) != part:
+    Raises:
+        LabelError: a clip has two, named by `what` they are, and the `rule`.
+    """
+    found: dict[str, str] = {}
+    for line, clip_id, cell in zip(table.lines, row_ids, cells, strict=True):
+        if cell and found.setdefault(clip_id, cell) != cell:
             raise LabelError(
-                f"{table.name}, line {line}, clip '{clip_id}': split '{part}', but '{part_of[clip_id]}' further up; a "
-                "clip is in one part"
+                f"{table.name}, line {line}, clip '{clip_id}': {what} '{cell}', but '{found[clip_id]}' further up; "
+                f"{rule}"
             )
-    return part_of
+    return found
 
 
 def _require_class_names(name: str, classes: Sequence[str]) -> None:

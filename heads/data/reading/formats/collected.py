@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from heads.data.class_names import bare, means_blank
+from heads.data.class_names import means_blank
 from heads.data.labels import BLANK, Labelled, LabelTable
+from heads.data.tables import bare
 from heads.errors import LabelError
 
 UNKNOWN_WORDS = (

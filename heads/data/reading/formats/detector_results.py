@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from heads.data.class_names import bare, means_blank
+from heads.data.class_names import means_blank
 from heads.data.labels import BLANK
 from heads.data.predictions import Predictions
 from heads.data.reading.formats.containers import read_json
 from heads.data.reading.mapping import UNKNOWN, ClassMapping
+from heads.data.tables import bare
 from heads.errors import PredictionError
 from store.ids import name_a_few, normalise_clip_id
 

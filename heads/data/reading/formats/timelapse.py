@@ -6,10 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from heads.data.class_names import bare
 from heads.data.labels import Labelled
 from heads.data.reading.formats.collected import Collected, Reading
-from heads.data.tables import is_empty, quoted, read_header, read_table, tidy
+from heads.data.tables import bare, is_empty, quoted, read_header, read_table, tidy
 from heads.errors import LabelError
 from store.ids import normalise_clip_id
 

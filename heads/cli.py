@@ -616,32 +616,34 @@ def predict(
         from heads.commands import predict as command_predict
         from heads.data.reading.capture_times import read_source
         from heads.workflows.exports.registry import ExportOptions
+        from heads.workflows.packing import opened_run
 
-    command_predict.predict(
-        run_folder,
-        store,
-        out,
-        template_path=template,
-        added=add or (),
-        explain=explain,
-        only_new=only_new,
-        as_json=as_json,
-        id_map=id_map or (),
-        findings_path=findings,
-        sites=sites,
-        site_pattern=site_pattern,
-        mapping_path=mapping,
-        options=ExportOptions(
-            format=output_format,
-            classes=classes,
-            deployments=deployments,
-            project=project,
-            package=package,
-            time_zone=time_zone,
-            threshold=threshold,
-        ),
-        timed_by=read_source(times, time_pattern, time_zone, event_gap),
-    )
+    with opened_run(run_folder) as run:
+        command_predict.predict(
+            run,
+            store,
+            out,
+            template_path=template,
+            added=add or (),
+            explain=explain,
+            only_new=only_new,
+            as_json=as_json,
+            id_map=id_map or (),
+            findings_path=findings,
+            sites=sites,
+            site_pattern=site_pattern,
+            mapping_path=mapping,
+            options=ExportOptions(
+                format=output_format,
+                classes=classes,
+                deployments=deployments,
+                project=project,
+                package=package,
+                time_zone=time_zone,
+                threshold=threshold,
+            ),
+            timed_by=read_source(times, time_pattern, time_zone, event_gap),
+        )
 
 
 @app.command()

@@ -263,9 +263,7 @@ class RunDirectory:
 
     def read_clips(self) -> pd.DataFrame:
         """The clips that are not ok, all columns text; no rows if none was recorded."""
-        if not self.clips_path.exists():
-            return pd.DataFrame({name: pd.Series(dtype=str) for name in CLIP_COLUMNS})
-        return self._frame(self.clips_path, _TRAIN, CLIP_COLUMNS)
+        return self._frame_if_any(self.clips_path, CLIP_COLUMNS)
 
     def write_weights(self, ids: Sequence[str], weights: NDArray[np.float64] | None) -> None:
         """Write how many clips each labelled one (N) stands for; nothing, if that is one each."""
@@ -299,10 +297,7 @@ class RunDirectory:
         return dict(zip(frame["clip_id"], frame["fold"].astype(int).tolist(), strict=True))
 
     def _unlabelled(self) -> pd.DataFrame:
-        columns = ("clip_id", "site", "fold")
-        if not self.unlabelled_path.exists():
-            return pd.DataFrame({name: pd.Series(dtype=str) for name in columns})
-        return self._frame(self.unlabelled_path, _TRAIN, columns)
+        return self._frame_if_any(self.unlabelled_path, ("clip_id", "site", "fold"))
 
     def write_times(self, stated: Mapping[str, datetime], events: Mapping[str, str], how: Mapping[str, Any]) -> None:
         """Write when clips were taken and the event of each, "" where that is not known, and how it was found out."""
@@ -332,10 +327,7 @@ class RunDirectory:
         return self._json(path, _TRAIN) if path.is_file() else {}
 
     def _times(self) -> pd.DataFrame:
-        columns = ("clip_id", "captured", "event")
-        if not self.times_path.exists():
-            return pd.DataFrame({name: pd.Series(dtype=str) for name in columns})
-        return self._frame(self.times_path, _TRAIN, columns)
+        return self._frame_if_any(self.times_path, ("clip_id", "captured", "event"))
 
     def write_head(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write what is known of a head."""
@@ -413,7 +405,7 @@ class RunDirectory:
         """Where models from outside were surest to see something, with the columns `BOX_COLUMNS`, all text."""
         paths = sorted((self.path / "added").glob("[!.]*/boxes.csv"))
         tables = [self._frame(path, _ADD, BOX_COLUMNS)[list(BOX_COLUMNS)] for path in paths]
-        return pd.concat(tables) if tables else pd.DataFrame({name: pd.Series(dtype=str) for name in BOX_COLUMNS})
+        return pd.concat([_no_rows(BOX_COLUMNS), *tables])
 
     def read_added_facts(self, name: str) -> dict[str, Any]:
         """Where the predictions of a model from outside came from."""
@@ -492,6 +484,10 @@ class RunDirectory:
             raise RunError(f"{path}: there is no column '{missing[0]}'; run `{command.format(run=self.path)}` again")
         return frame
 
+    def _frame_if_any(self, path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+        """What training wrote to `path`, all text; no rows if it wrote none."""
+        return self._frame(path, _TRAIN, columns) if path.exists() else _no_rows(columns)
+
     def _json(self, path: Path, command: str) -> dict[str, Any]:
         try:
             return dict(json.loads(self._text(path, command)))
@@ -508,6 +504,10 @@ class RunDirectory:
         if not path.is_file():
             name = path.relative_to(self.path).as_posix()
             raise RunError(f"{self.path}: there is no {name} yet; run `{command.format(run=self.path)}` first")
+
+
+def _no_rows(columns: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=str) for name in columns})
 
 
 def can_name_file(name: str) -> bool:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from heads.data.matching import apply_rules, parse_id_map, require_fitting
 from heads.data.predictions import Predictions
@@ -24,7 +23,6 @@ from heads.workflows.output import (
     write_predictions,
     write_table,
 )
-from heads.workflows.packing import opened_run
 from heads.workflows.predict import Origin, predict_run
 from heads.workflows.timing import timing_of
 from store import FeatureStore, Status
@@ -32,13 +30,7 @@ from store.console import print_json, stderr_console
 from store.ids import name_a_few
 
 
-def predict(run_folder: Path, store_root: Path, out: Path, **words: Any) -> None:
-    """Predict by the run in a folder, or by a packed model."""
-    with opened_run(run_folder) as run:
-        _predict(run, store_root, out, **words)
-
-
-def _predict(
+def predict(
     run: RunDirectory,
     store_root: Path,
     out: Path,

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -132,20 +133,14 @@ class Review:
         return JSONResponse(self._since(_number(request, "since", 0)))
 
     async def _decide(self, request: Request) -> Response:
-        from starlette.concurrency import run_in_threadpool
-
         said = Said.from_json(await _json(request))
         return JSONResponse(self._changed(await run_in_threadpool(self._desk.decide, said)))
 
     async def _undo(self, request: Request) -> Response:
-        from starlette.concurrency import run_in_threadpool
-
         user = user_named((await _json(request)).get("user"))
         return JSONResponse(self._changed(await run_in_threadpool(self._desk.take_back, user)))
 
     async def _redo(self, request: Request) -> Response:
-        from starlette.concurrency import run_in_threadpool
-
         user = user_named((await _json(request)).get("user"))
         return JSONResponse(self._changed(await run_in_threadpool(self._desk.do_again, user)))
 

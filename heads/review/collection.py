@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from heads.data.class_names import means_blank
+from heads.data.events import place_of
 from heads.data.predictions import Predictions
 from heads.errors import ReviewError
 from heads.workflows.timing import Timing
@@ -63,7 +64,7 @@ class Collection:
 
     def site_of(self, clip_id: str) -> str:
         """The site of a clip, or its folder where that is not known."""
-        return self.sites.get(clip_id) or clip_id.rpartition("/")[0]
+        return place_of(clip_id, self.sites)
 
     def event_of(self, clip_id: str) -> list[str]:
         """The clips of the event that a clip belongs to, itself among them; itself alone where times are not known."""

@@ -3,6 +3,7 @@ question than sites that no model has seen.
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 
 from heads.data.events import FUTURE
@@ -46,10 +47,7 @@ def compare_splits(job: TrainingJob, run: RunDirectory, listener: Listener) -> l
         shutil.rmtree(other.path)
     rows: list[dict[str, float | str]] = []
     for head in train(at_random, other, listener):
-        losses = [
-            mean_log_loss(job.labels.only(oof.classes).select(oof.ids).values, oof.probabilities)
-            for oof in (run.read_oof(head.name), other.read_oof(head.name))
-        ]
+        losses = _losses(job, (run, other), head.name)
         rows.append({"head": head.name, "by_site": losses[0], "random": losses[1], "gap": losses[0] - losses[1]})
     run.write_splits("heads", rows)
     return rows
@@ -80,11 +78,18 @@ def compare_time(job: TrainingJob, run: RunDirectory, listener: Listener) -> lis
     ]
     rows: list[dict[str, float | str]] = []
     for head in train(by_time, other, listener):
-        losses = []
-        for oof in (run.read_oof(head.name), other.read_oof(head.name)):
-            known = job.labels.only(oof.classes).select(future)
-            losses.append(mean_log_loss(known.values, oof.select(future).probabilities))
+        losses = _losses(job, (run, other), head.name, future)
         found = {"by_site": losses[0], "by_time": losses[1], "gap": losses[0] - losses[1]}
         rows.append({"head": head.name, "clips": len(future), **found})
     run.write_splits("time", rows)
     return rows
+
+
+def _losses(job: TrainingJob, runs: Sequence[RunDirectory], head: str, ids: Sequence[str] | None = None) -> list[float]:
+    """The mean log loss of a head in each of some runs, out of fold; of all its clips if `ids` is None."""
+    found = []
+    for run in runs:
+        oof = run.read_oof(head)
+        oof = oof if ids is None else oof.select(ids)
+        found.append(mean_log_loss(job.labels.only(oof.classes).select(oof.ids).values, oof.probabilities))
+    return found

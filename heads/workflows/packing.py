@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -142,7 +142,7 @@ def pack(run: RunDirectory, out: Path, *, classes: Path | None = None) -> Packed
         scores={name: scores[name] for name in ("mean_log_loss", "map")},
         files={name: sha256(content).hexdigest() for name, content in files.items()},
     )
-    manifest = {"format": _FORMAT, **{name: getattr(model, name) for name in model.__dataclass_fields__}}
+    manifest = {"format": _FORMAT, **asdict(model)}
     with atomic_path(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(_MANIFEST, _DATE), json.dumps(manifest, indent=1, ensure_ascii=False))
         for name, content in files.items():
@@ -219,9 +219,9 @@ def _read(path: Path) -> tuple[PackedModel, dict[str, bytes]]:
         for name, content in files.items():
             if sha256(content).hexdigest() != manifest["files"][name]:
                 raise RunError(f"{path.name}: '{name}' is damaged; get the file again")
-        fields = {name: manifest[name] for name in PackedModel.__dataclass_fields__}
-        lists = {name: tuple(fields[name]) for name in ("classes", "heads", "sources")}
-        return PackedModel(**{**fields, **lists}), files
+        said = {each.name: manifest[each.name] for each in fields(PackedModel)}
+        lists = {name: tuple(said[name]) for name in ("classes", "heads", "sources")}
+        return PackedModel(**{**said, **lists}), files
     except RunError:  # which is an error of files too
         raise
     except FileNotFoundError as error:

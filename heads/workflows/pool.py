@@ -17,10 +17,7 @@ from heads.data.events import USUAL_GAP
 from heads.data.labels import BLANK, LabelTable
 from heads.data.matching import IdRule
 from heads.data.predictions import Predictions
-from heads.data.reading.capture_times import (
-    NO_TIMES,
-    TimeSource,
-)
+from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.evaluation.collection import CollectionScore
 from heads.evaluation.review import classes_known
 from heads.run import BLEND, RunDirectory

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -20,14 +19,13 @@ import numpy as np
 from heads.data.decisions import Decisions, State, decide_labels, label_row, new_classes
 from heads.data.history import Epoch
 from heads.data.labels import BLANK, LabelTable
-from heads.data.reading.capture_times import TimeSource
 from heads.errors import TrainError
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
 from heads.trainers.checkpoint import stop_after_epoch
 from heads.workflows.blend import blend_run
 from heads.workflows.job import Trained, TrainingJob, prepare_job, run_recipe
-from heads.workflows.timing import timing_of
+from heads.workflows.timing import source_of, timing_of
 from store import FeatureStore
 from store.console import native_chatter
 from store.errors import TraplineError
@@ -82,7 +80,7 @@ def retrain_job(
         allow_missing=True,
         before=None if before is None else before.read_folds(),
         times=None if timing is None else timing.stated,
-        timed_by=_timed_by(before),
+        timed_by=source_of(before),
     )
     if decisions.are_chosen:
         job = job.as_collected()
@@ -275,13 +273,3 @@ def _decided_alone(decisions: Decisions, known: set[str], sites: Mapping[str, st
         origin="decisions",
     )
     return table.with_sites(sites, "the table of sites") if sites else table
-
-
-def _timed_by(before: RunDirectory | None) -> TimeSource:
-    kept = {} if before is None else before.read_event_settings()
-    gap_s = kept.get("event_gap_s")
-    return TimeSource(
-        pattern=kept.get("time_pattern"),
-        zone=kept.get("time_zone"),
-        event_gap=None if gap_s is None else timedelta(seconds=gap_s),
-    )

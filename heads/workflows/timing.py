@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -39,6 +40,27 @@ class Timing:
     notes: tuple[str, ...] = ()
 
 
+def settings_of(source: TimeSource) -> dict[str, Any]:
+    """What a run keeps of how times and events were found out, as `source_of` reads it back."""
+    gap = source.event_gap
+    return {
+        "event_gap_s": None if gap is None else gap.total_seconds(),
+        "time_pattern": source.pattern,
+        "time_zone": source.zone,
+    }
+
+
+def source_of(run: RunDirectory | None) -> TimeSource:
+    """What was said of times and events when a run was begun; nothing before the first."""
+    kept = {} if run is None else run.read_event_settings()
+    gap_s = kept.get("event_gap_s")
+    return TimeSource(
+        pattern=kept.get("time_pattern"),
+        zone=kept.get("time_zone"),
+        event_gap=None if gap_s is None else timedelta(seconds=gap_s),
+    )
+
+
 def timing_of(
     run: RunDirectory | None,
     ids: Sequence[str],
@@ -65,14 +87,12 @@ def timing_of(
         LabelError: the user asks for times, and the table or the pattern is not what it should be, or times cannot be
             compared.
     """
-    kept, of_run = ({}, {}) if run is None else (run.read_event_settings(), run.read_times())
-    gap_s = kept.get("event_gap_s")
-    gap = source.event_gap or (None if gap_s is None else timedelta(seconds=gap_s))
+    kept, of_run = source_of(run), {} if run is None else run.read_times()
     asked = replace(
         source,
-        pattern=source.pattern or (kept.get("time_pattern") if source.table is None else None),
-        zone=source.zone or kept.get("time_zone"),
-        event_gap=gap,
+        pattern=source.pattern or (kept.pattern if source.table is None else None),
+        zone=source.zone or kept.zone,
+        event_gap=source.event_gap or kept.event_gap,
     )
     own = source.table is None and source.pattern is None
     known = {clip_id: of_run[clip_id] for clip_id in ids if clip_id in of_run} if own else {}

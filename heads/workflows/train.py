@@ -20,6 +20,7 @@ from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
 from heads.workflows.job import Trained, TrainingJob, run_recipe
 from heads.workflows.resolve import HeadSpec
+from heads.workflows.timing import settings_of
 from store import FeatureReader
 from store.digest import settings_digest
 from store.files import atomic_path
@@ -94,14 +95,8 @@ def begin(job: TrainingJob, run: RunDirectory) -> None:
         run.write_clips(job.set_aside)
         run.write_config(_config(job))
     if job.timed_by.is_given:
-        gap = job.timed_by.event_gap
-        how = {
-            "event_gap_s": None if gap is None else gap.total_seconds(),
-            "time_pattern": job.timed_by.pattern,
-            "time_zone": job.timed_by.zone,
-        }
         own = {clip_id: job.times[clip_id] for clip_id in job.folds.ids if clip_id in job.times}
-        run.write_times(own, job.events, how)
+        run.write_times(own, job.events, settings_of(job.timed_by))
     if job.learns_unlabelled:
         run.write_unlabelled(job.unlabelled.ids, job.unlabelled.fold, job.sites)
     _require_own_names(run, job.heads)

@@ -584,9 +584,10 @@ function sayScope() {
 const POLL_MS = 500;
 let polling = null;
 
+/* Shown once it says how training stands: what comes later would move the button under the mouse. */
 async function openRetrain() {
-  $("retrain").showModal();
   drawTraining(await ask("/api/retraining").catch((error) => ({ state: "failed", text: error.message })));
+  if (!$("retrain").open) $("retrain").showModal();
 }
 
 async function startRetrain() {

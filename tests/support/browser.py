@@ -153,10 +153,15 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", **facts)
 
     def click(self, selector: str) -> None:
-        """Click the middle of an element."""
-        box = self.look(
-            f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'nearest'}});"
-            " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        """Click the middle of an element, once it is there, on top and at rest."""
+        box = self.wait(
+            f"new Promise((found) => {{ const e = document.querySelector({selector!r});"
+            " if (!e) { found(null); return; }"
+            " e.scrollIntoView({block: 'nearest'}); const first = e.getBoundingClientRect();"
+            " requestAnimationFrame(() => { const b = e.getBoundingClientRect();"
+            " const x = b.x + b.width / 2, y = b.y + b.height / 2;"
+            " const free = b.width > 0 && b.x === first.x && b.y === first.y && !e.disabled;"
+            " found(free && e.contains(document.elementFromPoint(x, y)) ? [x, y] : null); }); })"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)

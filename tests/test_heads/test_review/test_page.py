@@ -287,6 +287,12 @@ def test_one_key_is_enough_if_one_wants_and_esc_lets_go(page: Browser, folder: P
     assert [each.after for each in saved(page, folder, 1)] == [("hog",)]
 
 
+_SLOW = (
+    "var quick = window.fetch;"
+    " window.fetch = (...all) => new Promise((go) => setTimeout(go, 500)).then(() => quick(...all)); 0"
+)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection with a run on it."""
@@ -312,7 +318,12 @@ def test_what_was_decided_is_trained_on_and_the_change_is_seen(browser: Browser,
         browser.wait("document.getElementById('moment').textContent.includes('frame')")
         for _ in range(6):
             move_on(browser, "b")
+        browser.look(_SLOW)
         browser.click("#retrain-open")
+        shown = "document.getElementById('retrain').open"
+        browser.wait(f"{shown} || document.getElementById('training').innerText")
+        assert not browser.look(f"{shown} && !document.getElementById('training').innerText")
+        browser.look("window.fetch = quick")
         browser.click("#retrain-start")
         browser.wait("document.body.dataset.training === 'running' && document.getElementById('share').value > 0", 120)
         browser.wait("document.body.dataset.training === 'done'", 240)

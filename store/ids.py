@@ -57,6 +57,11 @@ def name_a_few(ids: Iterable[str]) -> str:
     return shown if len(listed) <= _SHOWN else f"{shown} and {len(listed) - _SHOWN} more"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and the word for what there are so many of: "1 clip", "1,200 clips"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def require_unique(ids: Sequence[str], where: str) -> None:
     """Raise DuplicateClipError, naming the first few, unless every id stands once in `ids`."""
     repeated = [clip_id for clip_id, count in Counter(ids).items() if count > 1]

@@ -12,7 +12,7 @@ from featurize.pipeline.estimate import CostEstimate
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.summary import Summary
 from store.console import human_bytes, human_seconds, stdout_console
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 
 def estimate_facts(plan: Plan, expected: CostEstimate, seconds: float | None) -> dict[str, Any]:
@@ -34,11 +34,12 @@ def estimate_facts(plan: Plan, expected: CostEstimate, seconds: float | None) ->
 def print_estimate(console: Console, facts: dict[str, Any]) -> None:
     """One or two lines that say what is about to be done."""
     console.print(
-        f"{facts['clips']} clips: {facts['to_do']} to do, {facts['skipped']} done already{_left_by_limit(facts)}; "
-        f"about {facts['frames']} frames and {human_bytes(facts['disk_bytes'])} of disk"
+        f"{counted(facts['clips'], 'clip')}: {facts['to_do']} to do, {facts['skipped']} done already"
+        f"{_left_by_limit(facts)}; "
+        f"about {counted(facts['frames'], 'frame')} and {human_bytes(facts['disk_bytes'])} of disk"
         + (f", roughly {human_seconds(facts['seconds'])}" if facts["seconds"] is not None else "")
-        + (f"; {facts['unreached']} clips cannot be reached now" if facts["unreached"] else "")
-        + (f"; {facts['unlisted']} folders cannot be listed" if facts["unlisted"] else "")
+        + (f"; {counted(facts['unreached'], 'clip')} cannot be reached now" if facts["unreached"] else "")
+        + (f"; {counted(facts['unlisted'], 'folder')} cannot be listed" if facts["unlisted"] else "")
     )
     for folder in facts["keys"]:
         console.print(f"  features/{folder}", highlight=False)

@@ -37,6 +37,7 @@ from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
+from store.ids import counted
 from store.key import FeatureKey
 
 _TIMED_CLIPS = 6
@@ -89,7 +90,7 @@ def _print_warning(sentence: str) -> None:
 
 
 def _print_moved(clips: int) -> None:
-    stderr_console().print(f"{clips} clips had moved and were recognised by their content")
+    stderr_console().print(f"moved since, and recognised by content: {counted(clips, 'clip')}")
 
 
 def write_previews(

@@ -7,7 +7,7 @@ from rich.table import Table
 from heads.workflows.estimate import estimate_job
 from heads.workflows.job import TrainingJob
 from store.console import print_json, stderr_console, stdout_console
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 
 def show_estimate(job: TrainingJob, *, as_json: bool) -> None:
@@ -34,5 +34,6 @@ def show_estimate(job: TrainingJob, *, as_json: bool) -> None:
         )
     together = sum(each.seconds for each in found)
     console.print(
-        f"{len(job.labels.ids)} labelled clips, {len(job.unlabelled.ids)} without labels; together {together:.0f} s"
+        f"{counted(len(job.labels.ids), 'labelled clip')}, {len(job.unlabelled.ids)} without labels; "
+        f"together {together:.0f} s"
     )

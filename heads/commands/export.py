@@ -15,6 +15,7 @@ from heads.workflows.output import require_writable, write_predictions
 from heads.workflows.timing import timing_of
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console
+from store.ids import counted
 
 
 def export(
@@ -53,4 +54,4 @@ def export(
         )
         return
     failed = f", {statuses[Status.FAILED.value]} of which could not be decoded" if statuses[Status.FAILED.value] else ""
-    print(f"{len(new.status)} clips, answered by models that did not learn from them{failed}: {out}")
+    print(f"{counted(len(new.status), 'clip')}, answered by models that did not learn from them{failed}: {out}")

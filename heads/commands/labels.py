@@ -7,13 +7,12 @@ import pandas as pd
 from rich.table import Table
 
 from heads.data.labels import Labelled
-from heads.data.reading.formats.collected import counted
 from heads.data.reading.label_formats import about_format, candidate_columns, read_labels
 from heads.data.reading.mapping import read_mapping, write_draft
 from heads.errors import LabelError
 from store.console import print_json, stderr_console, stdout_console
 from store.files import atomic_path
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 
 def convert(

@@ -7,7 +7,7 @@ from heads.run import RunDirectory
 from heads.workflows.packing import PackedModel, read_packed, unpack
 from heads.workflows.packing import pack as pack_run
 from store.console import print_json
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 
 def pack(run_folder: Path, out: Path, *, classes: Path | None, as_json: bool) -> None:
@@ -37,9 +37,9 @@ def _told(model: PackedModel) -> dict[str, object]:
 
 def _show(model: PackedModel) -> None:
     loss, precision = model.scores["mean_log_loss"], model.scores["map"]
-    print(f"run {model.run}, packed by Trapline {model.version}, learned from {model.learned_from} clips")
-    print(f"{len(model.classes)} classes: {name_a_few(model.classes)}")
-    print(f"blend {model.blend} of {len(model.heads)} heads: {name_a_few(model.heads)}")
+    print(f"run {model.run}, packed by Trapline {model.version}, learned from {counted(model.learned_from, 'clip')}")
+    print(f"{counted(len(model.classes), 'class')}: {name_a_few(model.classes)}")
+    print(f"blend {model.blend} of {counted(len(model.heads), 'head')}: {name_a_few(model.heads)}")
     print(
         f"out of fold: log loss {loss:.4f}" + ("" if precision is None else f", mean average precision {precision:.3f}")
     )

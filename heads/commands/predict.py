@@ -27,7 +27,7 @@ from heads.workflows.predict import Origin, predict_run
 from heads.workflows.timing import timing_of
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 
 def predict(
@@ -92,7 +92,7 @@ def predict(
     if as_json:
         print_json({"out": str(out), "clips": len(new.status), "statuses": dict(counts), "origins": dict(origins)})
         return
-    print(f"{len(new.status)} clips predicted into {out}")
+    print(f"{counted(len(new.status), 'clip')} predicted into {out}")
     if findings_path is not None:
         print(f"what they are said to show, and whether to believe it: {findings_path}")
     guessed = new.origin.count(Origin.GUESSED)

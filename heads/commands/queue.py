@@ -25,6 +25,7 @@ from heads.workflows.output import require_writable, write_table
 from heads.workflows.pool import read_pool
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console, stdout_console
+from store.ids import counted
 
 _SHOWN = 20
 
@@ -144,7 +145,7 @@ def _print(
         console.print(f"and {len(chosen) - _SHOWN} more; {rest}")
     counts = ", ".join(f"{number} {name}" for name, number in Counter(each.strategy for each in chosen).most_common())
     fewer = "" if len(chosen) == asked else f" of {asked} that were asked for"
-    console.print(f"{len(chosen)} clips{fewer}{f': {counts}' if counts else ''}", soft_wrap=True)
+    console.print(f"{counted(len(chosen), 'clip')}{fewer}{f': {counts}' if counts else ''}", soft_wrap=True)
     for sentence in _sentences(chosen, pool, state, doubts):
         console.print(sentence, soft_wrap=True, highlight=False)
 

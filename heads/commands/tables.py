@@ -11,6 +11,7 @@ from heads.blending.selection import AUTO
 from heads.workflows.external import ImportedPredictions
 from heads.workflows.job import Trained
 from store.console import stdout_console
+from store.ids import counted
 
 
 def print_leaderboard(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -32,7 +33,7 @@ def print_leaderboard(rows: Sequence[Mapping[str, Any]]) -> None:
 def print_added(added: ImportedPredictions) -> None:
     """Say on stderr what was brought in, and what speaks against it."""
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"added {added.name}: {added.n_clips} clips of the run out of fold, {added.n_new} others")
+    console.print(f"added {added.name}: {counted(added.n_clips, 'clip')} of the run out of fold, {added.n_new} others")
     for sentence in added.notes:
         console.print(sentence)
     for warning in added.warnings:

@@ -9,6 +9,7 @@ from heads.data.labels import BLANK
 from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
 from heads.evaluation.verdicts import Use, Verdict
 from heads.report.run_facts import RunFacts
+from store.ids import counted
 
 _CLEARLY_USEFUL = 0.85  # of the baseline's loss
 _POOR_AP = 0.3
@@ -158,11 +159,6 @@ def _saved(ratio: float) -> str:
         return "the models have learnt nothing that holds on unseen clips"
     strength = "clearly" if ratio < _CLEARLY_USEFUL else "a little"
     return f"the models have {strength} learnt something ({100 * (1 - ratio):.0f} % of that loss is gone)"
-
-
-def counted(number: int, what: str) -> str:
-    """A number and the word for what there are so many of."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _sentence(text: str) -> str:

@@ -8,6 +8,7 @@ from store.access.index import PartCache
 from store.console import human_bytes
 from store.featurestore import FeatureStore
 from store.format.clip_part import load_clip_ids
+from store.ids import counted
 from store.maintenance.compact import Compaction
 from store.maintenance.repair import Repair
 from store.maintenance.sweep import Sweep
@@ -50,15 +51,17 @@ def clip_rows(store: FeatureStore, source: str) -> list[Row]:
 
 def describe_store(facts: Row) -> str:
     """`store_facts` as text."""
-    return "\n".join([f"{facts['root']}: {facts['clip_table']['clips']} clips known", *key_lines(facts["keys"])])
+    return "\n".join(
+        [f"{facts['root']}: {counted(facts['clip_table']['clips'], 'clip')} known", *key_lines(facts["keys"])]
+    )
 
 
 def key_lines(rows: Iterable[Row]) -> list[str]:
     """`key_rows` as text."""
     return [
-        f"{row['folder']}  {_sampled(row['sampling'])}  D {row['dim']}  {row['clips']} clips "
-        f"({_counts(row['statuses'])})  {row['frames']} frames  {human_bytes(row['bytes'])} in {row['parts']} parts  "
-        f"{row['superseded']} superseded rows"
+        f"{row['folder']}  {_sampled(row['sampling'])}  D {row['dim']}  {counted(row['clips'], 'clip')} "
+        f"({_counts(row['statuses'])})  {row['frames']} frames  {human_bytes(row['bytes'])} in "
+        f"{counted(row['parts'], 'part')}  {row['superseded']} superseded rows"
         for row in rows
     ]
 
@@ -103,7 +106,8 @@ def compaction_lines(rows: Iterable[Row]) -> list[str]:
 def describe_merge(facts: Mapping[str, Any]) -> str:
     """What merging did, as text."""
     copied = f", {human_bytes(facts['bytes'])} copied" if facts["bytes"] else ""
-    return f"{facts['parts']} parts merged{copied}, {facts['present']} there already; {facts['clips']} clips known"
+    known = counted(facts["clips"], "clip")
+    return f"{counted(facts['parts'], 'part')} merged{copied}, {facts['present']} there already; {known} known"
 
 
 def sweep_facts(store: FeatureStore, plan: Sweep) -> Row:

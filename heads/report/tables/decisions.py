@@ -8,8 +8,8 @@ from heads.data.labels import BLANK
 from heads.evaluation.standard_errors import clip_losses
 from heads.evaluation.verdicts import FEWEST_CLIPS, Use, Verdict
 from heads.report.run_facts import RunFacts
-from heads.report.summary import counted
 from heads.report.tables.cells import Row, Table, Tone, between, columns, number, percent, text
+from store.ids import counted
 
 _TONES: dict[Use, Tone] = {Use.ALONE: "good", Use.CHECKED: "", Use.TOO_FEW: "quiet"}
 _INFRARED = 0.5  # of a clip's frames without colour

@@ -23,7 +23,7 @@ from heads.errors import LabelError, PredictionError
 from heads.workflows.exports.answers import Answers, new_folder
 from heads.workflows.predict import NewPredictions
 from store import Status
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 VERSION = "1.0.2"
 _BASE = f"https://raw.githubusercontent.com/tdwg/camtrap-dp/{VERSION}"
@@ -187,7 +187,7 @@ def _whole(deployments: TextTable, project: Mapping[str, Any], answers: Answers)
             OBSERVATION_COLUMNS, [[row.get(name, "") for name in OBSERVATION_COLUMNS] for row in observations]
         ),
     }
-    notes = [f"{len(media)} clips with {len(observations)} observations are in the package"]
+    notes = [f"{counted(len(media), 'clip')} with {counted(len(observations), 'observation')} in the package"]
     notes += [
         f"{len(some)} clips are not in the package, {reason}: {name_a_few(some)}" for reason, some in left_out.items()
     ]

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from heads.data.labels import BLANK, Labelled
-from heads.data.reading.formats.collected import Collected, Reading, counted, unambiguous
+from heads.data.reading.formats.collected import Collected, Reading, unambiguous
 from heads.data.reading.formats.containers import Bundle, open_bundle, read_json
 from heads.data.tables import TextTable, is_empty, tidy
 from heads.errors import LabelError
+from store.ids import counted
 
 TABLES = ("deployments", "media", "observations")
 CLASS_TAG = "class:"  # in observationTags: the name of a class that is no taxon

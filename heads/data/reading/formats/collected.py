@@ -10,6 +10,7 @@ from heads.data.class_names import means_blank
 from heads.data.labels import BLANK, Labelled, LabelTable
 from heads.data.tables import bare
 from heads.errors import LabelError
+from store.ids import counted
 
 UNKNOWN_WORDS = (
     "unknown",
@@ -123,11 +124,6 @@ class Collected:
         remarks = "".join(f"; {each}" for each in self.remarks)
         note = f"{self.origin}: read as {self.about}: {counted(len(self.shown), 'clip')} with labels{remarks}{told}"
         return Labelled(labels=labels, sites=dict(self.sites), notes=(note,), adds_up=True)
-
-
-def counted(count: int, noun: str) -> str:
-    """A number and what it counts."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def unambiguous(names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:

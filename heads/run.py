@@ -63,9 +63,15 @@ class RunDirectory:
     """
 
     path: Path
+    packed: Path | None = None  # the file that it was unpacked from, if it was
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
+
+    @property
+    def named(self) -> Path:
+        """What to call it where the user is told: the folder, or the file that it came in."""
+        return self.packed or self.path
 
     @property
     def config_path(self) -> Path:

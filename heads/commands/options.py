@@ -17,7 +17,7 @@ Run = Annotated[Path, typer.Option("--run", help="Folder of the run, as `heads t
 Labels = Annotated[
     Path | None,
     typer.Option(
-        help="CSV: filename and a 0/1 column a class, or rows of filepath,label; or another program's labels.",
+        help="CSV or Excel: filename and a 0/1 column a class, or rows of filepath,label; or another program's labels.",
         show_default="must be given, but with --like",
         rich_help_panel=_LABELS,
     ),
@@ -213,7 +213,7 @@ BlendClasses = Annotated[
         show_default="the one given before",
     ),
 ]
-Out = Annotated[Path, typer.Option(help="File to write: CSV, or Parquet if it ends in .parquet.")]
+Out = Annotated[Path, typer.Option(help="File to write: CSV, or by its ending .parquet or .xlsx.")]
 Format = Annotated[
     str,
     typer.Option(

@@ -1,4 +1,4 @@
-"""CSV tables as people save them: read strictly, so that an error can name the file and the line.
+"""Tables as people save them, CSV or Excel: read strictly, so that an error can name the file and the line.
 
 One rule says what a cell holds, whatever table it stands in: `tidy`, and `is_empty` for what stands for nothing. Only
 ids of clips are kept as they stand, since a folder's real name may begin or end with a space: `heads.data.matching`
@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from heads.data.workbooks import Rows, is_workbook, sheet_rows
 from heads.errors import LabelError
 from store.ids import normalise_clip_id
 
@@ -140,7 +141,7 @@ def find_id_column(columns: Sequence[str]) -> str | None:
 
 
 def read_table(path: Path) -> TextTable:
-    """Read a UTF-8 table with a header line; blank lines are skipped, a byte order mark is ignored.
+    """Read a UTF-8 table, or an Excel workbook, with a header line; blank lines are skipped, a byte order mark ignored.
 
     Cells are separated by what the header shows: commas, or the semicolons or tabs that spreadsheets write. Columns
     without a name and without a single filled cell, which spreadsheets leave, are passed over.
@@ -149,13 +150,17 @@ def read_table(path: Path) -> TextTable:
         LabelError: the file is missing, unreadable, not UTF-8, empty, ragged, or names a column twice.
     """
     try:
+        if is_workbook(path):
+            return _table([(line, list(cells)) for line, cells in _rows_of_workbook(path)], path.name)
         delimiter = delimiter_of(path)
         with _opened(path) as file:
             return table_of(file, path.name, delimiter)
     except FileNotFoundError as error:
         raise LabelError(f"{path}: there is no such file; name a CSV file that exists") from error
     except UnicodeDecodeError as error:
-        raise LabelError(f"{path.name}: not a UTF-8 text file ({error.reason}); save it as CSV UTF-8") from error
+        raise LabelError(
+            f"{path.name}: not a UTF-8 text file ({error.reason}); save it as CSV UTF-8, or as .xlsx"
+        ) from error
     except _NOT_TEXT as error:
         raise LabelError(f"{path.name}: cannot be unpacked ({error}); pack it again, or give the CSV file") from error
     except OSError as error:
@@ -177,6 +182,11 @@ def table_of(file: IO[str], name: str, delimiter: str) -> TextTable:
         found = list(_filled_rows(file, delimiter))
     except csv.Error as error:
         raise LabelError(f"{name}: not a CSV file ({error}); save it as comma-separated CSV UTF-8") from error
+    return _table(found, name)
+
+
+def _table(found: Sequence[tuple[int, list[str]]], name: str) -> TextTable:
+    """The table that some numbered rows make, the header first; raises as `table_of` does."""
     if len(found) < 2:
         raise LabelError(
             f"{name}: the table is empty, so that it is not a CSV table of clips; expected a header line and at "
@@ -192,11 +202,19 @@ def table_of(file: IO[str], name: str, delimiter: str) -> TextTable:
 def read_header(path: Path) -> tuple[str, ...]:
     """The first line of a table that is not blank, as `TextTable.columns`; empty if the file is no such table."""
     try:
+        if is_workbook(path):
+            first = list(next((cells for _, cells in _rows_of_workbook(path)), ()))
+            return tuple(tidy(cell) for cell in first)
         with _opened(path) as file:
             first = next((row for _, row in _filled_rows(file, delimiter_of(path))), [])
-    except (OSError, csv.Error, *_NOT_TEXT):
+    except (OSError, csv.Error, LabelError, *_NOT_TEXT):
         return ()
     return tuple(tidy(cell) for cell in first)
+
+
+def _rows_of_workbook(path: Path) -> Rows:
+    """The rows of the sheet of clips."""
+    return sheet_rows(path, lambda cells: find_id_column([tidy(cell) for cell in cells]) is not None)
 
 
 def delimiter_of(path: Path) -> str:

@@ -17,7 +17,7 @@ from heads.features.prefetch import read_ahead
 from heads.features.readers import ConcatenatedReader, Reader
 from heads.features.statistics_cache import cached_statistics
 from heads.models.known_clips import known_clips
-from heads.models.missing_features import featurize_commands
+from heads.models.missing_features import featurize_command
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
 from store import FeatureStore
@@ -63,7 +63,7 @@ class TrainedHead:
         Raises:
             PredictError: the store has not got them.
         """
-        require_features([self], self._store)
+        require_features([self], self._store, self._run)
         readers = [self._store.reader(key) for key in self.keys]
         return readers[0] if len(readers) == 1 else ConcatenatedReader(readers)
 
@@ -107,8 +107,8 @@ class TrainedHead:
         return predict_models([self.model(fold) for fold in range(self.n_folds)], examples)
 
 
-def require_features(heads: Sequence[TrainedHead], store: FeatureStore) -> None:
-    """Raise PredictError, with the commands that make them, unless the store holds the features of all heads."""
+def require_features(heads: Sequence[TrainedHead], store: FeatureStore, run: RunDirectory) -> None:
+    """Raise PredictError, with the command that makes them, unless the store holds the features of a run's heads."""
     held = {key.digest for key in store.keys()}
     lacking = [(head, key) for head in heads for key in head.keys if key.digest not in held]
     if not lacking:
@@ -117,7 +117,7 @@ def require_features(heads: Sequence[TrainedHead], store: FeatureStore) -> None:
     others = f" ({len({each.digest for _, each in lacking})} kinds in all)" if len(lacking) > 1 else ""
     raise PredictError(
         f"{store.root}: head {head.name} reads features {key.folder}, which are not there{others}; make them, with the "
-        f"weights that were used then, by: {featurize_commands([each for _, each in lacking], store)}"
+        f"weights that were used then, by: {featurize_command(run.named, store)}"
     )
 
 

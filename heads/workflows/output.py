@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # these load TensorFlow, which writing a table does not need
     from heads.explain.attribution import Moment
     from heads.workflows.predict import NewPredictions
 
+_MOST_EXCEL_ROWS = 1_048_576  # with the header
 Frames = Mapping[str, Sequence["Moment"]]
 
 
@@ -84,7 +85,39 @@ class Parquet(_Table):
         table.to_parquet(path, index=False)
 
 
-OUTPUT_FORMATS: Mapping[str, OutputFormat] = MappingProxyType({".csv": Csv(), ".csv.gz": Csv(), ".parquet": Parquet()})
+class Excel(_Table):
+    """An Excel workbook of one sheet, in which every text is text and never a formula."""
+
+    def save(self, table: pd.DataFrame, path: Path, *, for_people: bool = False) -> None:
+        """One sheet, whose header stays in sight."""
+        from openpyxl import Workbook
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+        if len(table) >= _MOST_EXCEL_ROWS:
+            raise PredictionError(f"{len(table):,} clips are more rows than Excel has; name a file that ends in .csv")
+        columns = [[str(name) for name in table.columns], *(table[name].tolist() for name in table.columns)]
+        for text in (each for column in columns for each in column if isinstance(each, str)):
+            if ILLEGAL_CHARACTERS_RE.search(text):
+                raise PredictionError(f"{text!r} has a character that Excel cannot hold; name a file that ends in .csv")
+        book = Workbook(write_only=True)
+        sheet = book.create_sheet("Trapline")
+        sheet.freeze_panes = "A2"
+
+        def cell(value: Any) -> Any:
+            made = WriteOnlyCell(sheet, None if pd.isna(value) else value)
+            if isinstance(value, str):
+                made.data_type = "s"
+            return made
+
+        for row in (columns[0], *zip(*columns[1:], strict=True)):
+            sheet.append([cell(value) for value in row])
+        book.save(path)
+
+
+OUTPUT_FORMATS: Mapping[str, OutputFormat] = MappingProxyType(
+    {".csv": Csv(), ".csv.gz": Csv(), ".parquet": Parquet(), ".xlsx": Excel()}
+)
 
 
 def write_predictions(

@@ -192,7 +192,7 @@ def opened_run(path: Path) -> Iterator[RunDirectory]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / path.stem
         unpack(path, folder)
-        yield RunDirectory(folder)
+        yield RunDirectory(folder, packed=path)
 
 
 def _read(path: Path) -> tuple[PackedModel, dict[str, bytes]]:

@@ -120,7 +120,7 @@ def predict_run(
     blend = Blend.from_json(run.read_blend())
     outside = {name: added_predictions(run, name, added) for name in blend.models if run.is_added(name)}
     heads = [TrainedHead(run, store, name) for name in blend.models if name not in outside]
-    require_features(heads, store)
+    require_features(heads, store, run)
     if ids is None:
         held = [set(head.reader.ids) for head in heads] or _told_of(outside.values(), store)
         ids = sorted(set.intersection(*held))

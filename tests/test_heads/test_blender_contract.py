@@ -203,17 +203,20 @@ def test_a_blender_that_is_missing_something_or_costs_much_is_left_out(monkeypat
         name = "asked"
         cost = "asked"
 
+    class AlsoAsked(Asked):
+        name = "also asked"
+
     class Small(Median):
         name = "small"
         cost = "small tables"
 
-    monkeypatch.setattr(registry, "BLENDERS", (Median(), Absent(), Asked(), Small()))
+    monkeypatch.setattr(registry, "BLENDERS", (Median(), Absent(), Asked(), AlsoAsked(), Small()))
     tried, notes = blenders_to_try(51, most_clips_for_trees=50)
     assert list(tried) == ["median"]
     assert notes == [
-        "absent is left out: its library is not installed",
-        "asked is left out: it takes minutes; try it with --also asked",
-        "small is left out: it is slow on more than 50 clips; try it with --also small",
+        "not tried: absent (its library is not installed)",
+        "not tried: asked, also asked (takes minutes; --also NAME tries it)",
+        "not tried: small (slow on more than 50 clips; --also NAME tries it)",
     ]
     assert list(blenders_to_try(50, ["asked"], most_clips_for_trees=50)[0]) == ["median", "small", "asked"]
 

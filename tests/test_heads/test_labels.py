@@ -135,19 +135,27 @@ def test_wrong_sites(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"PK\x03\x04\xff", r"labels.xlsx: not a UTF-8 text file \(invalid start byte\); save it as CSV UTF-8"),
-        (b"name,hog\na,1\n", r"labels.xlsx: there is no column of clips, expected one of .*, found 'name', 'hog'; .*"),
-        (b'"a', r"labels.xlsx: not a CSV file .*"),
+        (b"PK\x03\x04\xff", r"labels.xls: not a UTF-8 text file \(invalid start byte\); save it as CSV UTF-8, or .*"),
+        (b'"a', r"labels.xls: not a CSV file .*"),
     ],
 )
 def test_a_file_of_no_format_is_told_which_there_are(tmp_path: Path, content: bytes, reason: str) -> None:
-    path = tmp_path / "labels.xlsx"
+    path = tmp_path / "labels.xls"
     path.write_bytes(content)
     formats = "a CSV of filename and a column of 0 and 1 for each class, or a CSV of filename and label .*"
     with pytest.raises(LabelError, match=f"^{reason}; labels are read from .*{formats}$"):
         load_labels(path)
     with pytest.raises(LabelError, match=r"there is no such file; name a CSV file that exists$"):
-        load_labels(tmp_path / "none.xlsx")
+        load_labels(tmp_path / "none.xls")
+
+
+def test_a_table_without_clips_is_told_what_their_column_is_called(tmp_path: Path) -> None:
+    with pytest.raises(
+        LabelError,
+        match=r"there is no column of clips, expected one of 'filename', 'filepath', 'clip_id', found 'name', 'hog'; "
+        r"name the clips' column so in the first line$",
+    ):
+        load_labels(write(tmp_path, "name,hog\na,1\n"))
 
 
 def test_a_format_is_added_by_its_row_in_the_table_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

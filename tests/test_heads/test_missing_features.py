@@ -1,5 +1,6 @@
 """Where a store lacks what a run reads, the command that makes it is told, and works as it is told."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -55,11 +56,13 @@ def test_the_command_that_is_told_makes_what_is_missing(tmp_path: Path) -> None:
     wanted = ["predict", "--run", run, "--store", other, "--out", tmp_path / "new.csv"]
     with pytest.raises(PredictError, match=r"are not there \(2 kinds in all\); make them, .*, by: feat") as caught:
         called(*wanted)
-    told = str(caught.value).split(", by: ")[1]
-    for command in told.split(" && "):
-        program, *words = shlex.split(command)
-        assert program == "featurize"
-        assert words[0] == str(new)
-        featurized(*words)
+    program, *words = shlex.split(str(caught.value).split(", by: ")[1])
+    assert program == "featurize"
+    assert words[0] == str(new)
+    packed = tmp_path / "model.trapline"
+    called("pack", run, packed)
+    with pytest.raises(PredictError, match=re.escape(f"--for {packed}")):
+        called("predict", "--run", packed, "--store", other, "--out", tmp_path / "new.csv")
+    featurized(*words)
     called(*wanted)
     assert pd.read_csv(tmp_path / "new.csv")["clip_id"].tolist() == ["in here/a.mp4"]

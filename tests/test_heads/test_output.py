@@ -38,14 +38,14 @@ def test_a_folder_to_write_to_is_refused_before_anything_is_done(tmp_path: Path)
     assert str(done.exception).startswith(f"{tmp_path}: is a folder; name the file to write, such as {tmp_path}")
 
 
-@pytest.mark.parametrize("name", ["p.xlsx", "p.tsv", "p.csv.zip"])
+@pytest.mark.parametrize("name", ["p.xls", "p.tsv", "p.csv.zip"])
 def test_an_ending_of_no_format_is_refused_before_anything_is_done(tmp_path: Path, name: str) -> None:
     options = {"--run": tmp_path / "run", "--store": tmp_path / "store", "--out": tmp_path / name}
     done = CliRunner().invoke(app, ["predict", *(str(word) for option in options.items() for word in option)])
     assert isinstance(done.exception, PredictionError)
     assert str(done.exception) == (
         f"{name}: predictions are not written as '{Path(name).suffix}'; name a file that ends in one of "
-        ".csv, .csv.gz, .parquet"
+        ".csv, .csv.gz, .parquet, .xlsx"
     )
     assert not list(tmp_path.iterdir())
 

@@ -64,7 +64,7 @@ def blenders_to_try(
     has_frames: bool = False,
     most_clips_for_trees: int = MOST_CLIPS_FOR_TREES,
 ) -> tuple[dict[str, Blender], list[str]]:
-    """The blenders that `auto` chooses among, and a sentence for each that is left out.
+    """The blenders that `auto` chooses among, and a sentence for each reason to leave some out.
 
     Args:
         n_clips: clips to fit to.
@@ -81,13 +81,17 @@ def blenders_to_try(
         blender.name: blender.missing() or _too_slow(blender, n_clips, most_clips_for_trees) for blender in offered
     }
     tried = {blender.name: blender for blender in offered if not reasons[blender.name]} | asked_for
-    notes = [f"{name} is left out: {reason}" for name, reason in reasons.items() if reason and name not in tried]
+    left_out = {name: reason for name, reason in reasons.items() if reason and name not in tried}
+    notes = [
+        f"not tried: {', '.join(name for name in left_out if left_out[name] == reason)} ({reason})"
+        for reason in dict.fromkeys(left_out.values())
+    ]
     return tried, notes
 
 
 def _too_slow(blender: Blender, n_clips: int, most_clips_for_trees: int) -> str:
     if blender.cost == "asked":
-        return f"it takes minutes; try it with --also {blender.name}"
+        return "takes minutes; --also NAME tries it"
     if blender.cost == "small tables" and n_clips > most_clips_for_trees:
-        return f"it is slow on more than {most_clips_for_trees:,} clips; try it with --also {blender.name}"
+        return f"slow on more than {most_clips_for_trees:,} clips; --also NAME tries it"
     return ""

@@ -195,7 +195,7 @@ def _format_of(path: Path) -> LabelFormat:
         raise LabelError(f"{error}; {expected}") from error
     raise LabelError(
         f"{path.name}: there is no column of clips, expected one of {quoted(ID_COLUMNS)}, found {quoted(columns)}; "
-        f"name the clips' column in the first line (comma separated); {expected}"
+        "name the clips' column so in the first line"
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from heads.evaluation.metrics import average_precision
 from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
 
+_LEAST = 0.01  # of the first model's loss: less is no reason to prefer a model, however sure it is
 _SURELY = 1.96  # standard errors to either side of a 95 % interval
 
 Labels = NDArray[np.uint8]
@@ -46,10 +47,11 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse` or `no difference that sites would show again`, of the second model."""
-        if self.high < 0:
-            return "better"
-        return "worse" if self.low > 0 else "not sure"
+        """`better` or `worse`, of the second model; `hardly` so below 1 % of the loss; `not sure` within chance."""
+        if self.low <= 0 <= self.high or np.isnan(self.low):
+            return "not sure"
+        size = "" if abs(self.change) >= _LEAST * self.first else "hardly "
+        return size + ("better" if self.high < 0 else "worse")
 
 
 def compare_models(

@@ -35,6 +35,7 @@ function filterRows(key) {
   }
   const note = document.querySelector(`[data-count="${key}"]`);
   note.textContent = words.length || select?.value ? `${shown} of ${rows.length} rows` : "";
+  markMore(table.querySelector(".scroll"));
 }
 
 /* What scrolls sideways fades out where there is more of it. */
@@ -45,6 +46,7 @@ function markMore(region) {
 for (const region of document.querySelectorAll(".scroll, figure")) {
   region.addEventListener("scroll", () => markMore(region), { passive: true });
   new ResizeObserver(() => markMore(region)).observe(region);
+  markMore(region);
 }
 
 for (const button of document.querySelectorAll("thead button")) {

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,8 @@ def test_differences_by_hand() -> None:
     assert whole.change == pytest.approx(one.change / 2)
     assert (one.low, one.high) == pytest.approx((one.change, one.change))  # both sites agree to the last digit
     assert (one.verdict, two.verdict) == ("better", "not sure")
+    slight = replace(one, second=one.first * 0.995, low=-0.006 * one.first, high=-0.004 * one.first)
+    assert (slight.verdict, replace(slight, second=one.first * 0.98).verdict) == ("hardly better", "better")
     assert (one.first_ap, one.second_ap) == pytest.approx((0.5, 1.0))
     assert whole.second_ap == pytest.approx((1.0 + 0.5) / 2)
 

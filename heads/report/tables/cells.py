@@ -53,6 +53,7 @@ class Table:
         note: a sentence under it.
         choice: the column whose texts can be chosen among, to see the rows that hold one; None for no such choice.
         chosen: the text that is chosen at first; "" for all rows.
+        stacks: whether each row becomes a card on a narrow screen, so that nothing has to be scrolled to.
     """
 
     key: str
@@ -63,6 +64,7 @@ class Table:
     note: str = ""
     choice: int | None = None
     chosen: str = ""
+    stacks: bool = False
 
     def without(self, *labels: str) -> "Table":
         """The same table without the columns of these labels."""

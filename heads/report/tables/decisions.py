@@ -39,6 +39,7 @@ def verdict_table(facts: RunFacts, found: list[Verdict]) -> Table | None:
     )
     table = Table(
         key="verdicts",
+        stacks=True,
         caption="What the answers are good for, species by species",
         columns=columns(
             ("Species", "", "text"),
@@ -79,6 +80,7 @@ def coarser_table(facts: RunFacts) -> Table | None:
     ]
     return Table(
         key="coarser",
+        stacks=True,
         caption="Genus and family, where no species is sure",
         columns=columns(
             ("Taxon", "", "text"),

@@ -21,6 +21,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MOST_BODY_BYTES = 1_000_000
 _BODY_TIMEOUT_S = 20.0
+_COOKIE_S = 30 * 86_400  # it opens this one server, which seldom runs as long; a browser that is closed comes back
 _READS = ("GET", "HEAD")
 _WRITES = ("POST",)
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -144,7 +145,7 @@ class Guard:
         if cookie is not None:
             # The page that follows comes by our own doing, so that a strict cookie goes with it wherever the address
             # was clicked.
-            given = f"{self._keys.cookie_name}={cookie}; Path=/; HttpOnly; SameSite=Strict"
+            given = f"{self._keys.cookie_name}={cookie}; Path=/; Max-Age={_COOKIE_S}; HttpOnly; SameSite=Strict"
             await _answer(send, 200, _ENTER, "text/html", ((b"set-cookie", given.encode()),))
         elif self._keys.opens("; ".join(headers.get("cookie", []))):
             await _answer(send, 200, _ENTER, "text/html")

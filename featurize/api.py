@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from featurize.backbones.runner import RuntimeName
 from featurize.errors import FeaturizeWarning
+from featurize.pipeline.for_run import choose_sampling
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.progress_bar import progress_bar
 from featurize.pipeline.request import Request, carry_out, plan_request
 from featurize.pipeline.summary import Progress, Summary
 from featurize.pipeline.work import IN_PROCESS
 from featurize.views.registry import DEFAULT_VIEW
-from featurize.views.sampling import Sampling
+from featurize.views.sampling import MAX_FRAMES, Sampling
 from store import FeatureStore
 from store.console import stderr_console
 
@@ -30,7 +31,7 @@ def run(
     views: str | Sequence[str] = DEFAULT_VIEW,
     fps: float | None = None,
     frames: int | None = None,
-    max_frames: int = 180,
+    max_frames: int = MAX_FRAMES,
     choose: Literal["even", "motion"] = "even",
     weights: GivenWeights | None = None,
     taps: Sequence[str] | None = None,
@@ -61,7 +62,7 @@ def run(
         backbones: names of networks: `featurize --list-backbones` lists them; or `hub:HANDLE`, `keras:FILE.keras`,
             `onnx:FILE.onnx`.
         views: what part of a frame networks see: names of views.
-        fps: frames a second; 3 if neither this nor `frames` is given.
+        fps: frames a second; if neither this nor `frames` is given, as the store has it, 3 in a new one.
         frames: frames a clip, instead of `fps`.
         max_frames: with `fps`: a clip that would give more is sampled more thinly.
         choose: with `frames`: "even", or "motion" for those that carry most motion.
@@ -97,7 +98,7 @@ def run(
         videos,
         backbones,
         views,
-        _sampling(fps, frames, max_frames, choose),
+        choose_sampling(fps, frames, max_frames, choose, _root(store)),
         weights,
         taps,
         preprocessing=preprocessing,
@@ -126,7 +127,7 @@ def plan(
     views: str | Sequence[str] = DEFAULT_VIEW,
     fps: float | None = None,
     frames: int | None = None,
-    max_frames: int = 180,
+    max_frames: int = MAX_FRAMES,
     choose: Literal["even", "motion"] = "even",
     weights: GivenWeights | None = None,
     taps: Sequence[str] | None = None,
@@ -176,7 +177,7 @@ def plan(
         videos,
         backbones,
         views,
-        _sampling(fps, frames, max_frames, choose),
+        choose_sampling(fps, frames, max_frames, choose, _root(store)),
         weights,
         taps,
         preprocessing=preprocessing,
@@ -211,6 +212,10 @@ def _request(
     )
 
 
+def _root(store: str | Path | FeatureStore) -> Path:
+    return store.root if isinstance(store, FeatureStore) else Path(store)
+
+
 def _opened(store: str | Path | FeatureStore) -> FeatureStore:
     return store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
 
@@ -230,11 +235,6 @@ def _weight_words(weights: GivenWeights | None) -> list[str]:
     if isinstance(weights, Mapping):
         return [f"{name}={path}" for name, path in weights.items()]
     return [str(weights)]
-
-
-def _sampling(fps: float | None, frames: int | None, max_frames: int, choose: Literal["even", "motion"]) -> Sampling:
-    default = 3.0 if fps is None and frames is None else fps
-    return Sampling(fps=default, frames=frames, max_frames=max_frames, choose=choose)
 
 
 @contextmanager

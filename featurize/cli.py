@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featurize.views.registry import DEFAULT_VIEW, VIEWS
-from store.console import run, show_log
+from store.console import run, show_log, stderr_console
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -90,7 +90,7 @@ Views = Annotated[
         "--view", help="whole frames, squares around what moves, or around animals at rest too; give it again for more."
     ),
 ]
-Fps = Annotated[float | None, typer.Option(help="Frames a second.", show_default="3")]
+Fps = Annotated[float | None, typer.Option(help="Frames a second.", show_default="as the store has it, else 3")]
 FramesPerClip = Annotated[int | None, typer.Option(help="Frames a clip, instead of --fps.")]
 MaxFrames = Annotated[int, typer.Option(help="With --fps: a clip that would give more is sampled more thinly.")]
 ChooseBy = Annotated[Choose, typer.Option(help="With --frames: evenly spaced, or those that carry most motion.")]
@@ -191,12 +191,13 @@ def featurize(
     if for_run is not None and (fps, frames, input_px, resize) != (None, None, None, None):
         raise typer.BadParameter("--for takes frames and sizes from the run; leave --fps, --frames and the like out")
     from featurize.commands import run as command
+    from featurize.pipeline.for_run import choose_sampling
     from featurize.pipeline.request import Request
-    from featurize.views.sampling import Sampling
+    from featurize.views.sampling import USUAL, sampling_options
 
-    sampling = Sampling(
-        fps=3.0 if fps is None and frames is None else fps, frames=frames, max_frames=max_frames, choose=choose.value
-    )
+    sampling = choose_sampling(fps, frames, max_frames, choose.value, None if for_run else store)
+    if (fps, frames) == (None, None) and sampling != USUAL:
+        stderr_console().print(f"frames as the store has them: {sampling_options(sampling.to_json())}", soft_wrap=True)
     if preview is not None:
         if command.write_previews(
             videos,

@@ -1,17 +1,18 @@
-"""What a trained run reads, made of new clips: its networks, views, sampling and sizes, to the same weights."""
+"""What a trained run reads, or a store holds, of new clips too: the same networks, views, sampling and sizes."""
 
 import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from featurize.backbones.resolve import is_own, resolve_backbones
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights, choose_weights
 from featurize.errors import SettingsError, SourceError, WeightsError
 from featurize.pipeline.source import FeatureSource, make_source
-from featurize.views.sampling import Sampling
+from featurize.views.sampling import MAX_FRAMES, USUAL, USUAL_FPS, Sampling, sampling_options
+from store import FeatureStore
 from store.errors import CorruptPartError
 from store.key import FeatureKey, distinguish
 
@@ -65,6 +66,37 @@ def sampling_of(key: FeatureKey) -> Sampling:
     if sampling.to_json() != dict(said):
         raise SettingsError(f"{key.folder}: was sampled by another version of Trapline; featurize with that version")
     return sampling
+
+
+def choose_sampling(
+    fps: float | None, frames: int | None, max_frames: int, choose: Literal["even", "motion"], store: Path | None
+) -> Sampling:
+    """The sampling that is asked for; where nothing is, that of the features in a store, else what is usual.
+
+    Args:
+        fps: of `--fps`.
+        frames: of `--frames`.
+        max_frames: of `--max-frames`.
+        choose: of `--choose`.
+        store: its folder, which need not be there; None to ask none.
+
+    Raises:
+        SettingsError: the store holds features of several samplings, none of which is usual, or of one that this
+            version does not have; or what is asked for is none.
+    """
+    if (fps, frames) != (None, None):
+        return Sampling(fps=fps, frames=frames, max_frames=max_frames, choose=choose)
+    if (max_frames, choose) != (MAX_FRAMES, "even"):  # settings of frames a second, or of a number that is not given
+        return Sampling(fps=USUAL_FPS, max_frames=max_frames, choose=choose)
+    if store is None or not (store / "features").is_dir():
+        return USUAL
+    keys = FeatureStore.open(store).keys()
+    held = {json.dumps(dict(key.sampling), sort_keys=True): key for key in keys}
+    usual = json.dumps(USUAL.to_json(), sort_keys=True)
+    if len(held) > 1 and usual not in held:
+        told = " or ".join(dict.fromkeys(sampling_options(key.sampling) for key in held.values()))
+        raise SettingsError(f"{store}: the store holds features of several samplings; say which is meant: {told}")
+    return USUAL if usual in held or not held else sampling_of(next(iter(held.values())))
 
 
 def sources_of(

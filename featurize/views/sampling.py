@@ -5,6 +5,7 @@ holds fewer frames than there are bins gives what it has.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ _PRINTED_BINS = 0.05
 # Frames are chosen by motion among so many a second, and so many in all.
 CANDIDATES_PER_S = 4.0
 MOST_CANDIDATES = 240
+USUAL_FPS = 3.0
+MAX_FRAMES = 180
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Sampling:
 
     fps: float | None = None
     frames: int | None = None
-    max_frames: int = 180
+    max_frames: int = MAX_FRAMES
     choose: Literal["even", "motion"] = "even"
 
     def __post_init__(self) -> None:
@@ -110,6 +113,17 @@ class Sampling:
     @staticmethod
     def _candidates(duration_s: float) -> int:
         return min(MOST_CANDIDATES, math.ceil(duration_s * CANDIDATES_PER_S))
+
+
+USUAL = Sampling(fps=USUAL_FPS)  # of new stores, where nobody says anything else
+
+
+def sampling_options(said: Mapping[str, Any]) -> str:
+    """The options of the command that ask for a sampling, given as it stands in a feature key."""
+    if said["mode"] != "fps":
+        return f"--frames {said['frames']}{' --choose motion' if said['mode'] == 'motion' else ''}"
+    limit = "" if said["max_frames"] == MAX_FRAMES else f" --max-frames {said['max_frames']}"
+    return f"--fps {said['fps']:g}{limit}"
 
 
 @dataclass(frozen=True, kw_only=True)

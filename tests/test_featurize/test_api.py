@@ -10,10 +10,12 @@ import pytest
 from indexed_clips import write_indexed_clip
 from rich.console import Console
 from tiny_backbone import tiny_backbone
+from typer.testing import CliRunner
 
 import featurize
 from featurize.backbones.registry import BACKBONES
 from featurize.backbones.spec import FileWeights
+from featurize.cli import app
 from featurize.commands.run import featurize_folder
 from featurize.demo.make import plan_demo
 from featurize.demo.scenes import draw_clip, write_video
@@ -165,6 +167,27 @@ def test_other_settings_of_a_source_that_is_held_are_warned_of(tmp_path: Path) -
     with pytest.warns(FeaturizeWarning, match=r"phash already under other settings.*fps=1 and frames=2.*--features"):
         featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", frames=2, progress=False)
     featurize.run(tmp_path / "clips", tmp_path / "store", backbones="phash", fps=1, progress=False)
+
+
+def test_a_store_is_gone_on_with_as_it_was_begun(tmp_path: Path) -> None:
+    clips, store = tmp_path / "clips", tmp_path / "store"
+    write_indexed_clip(clips / "a.mp4", 12, fps=4)
+    command = [str(clips), "--store", str(store), "--backbone", "phash"]
+    CliRunner().invoke(app, [*command, "--frames", "2", "--choose", "motion"], catch_exceptions=False)
+    write_indexed_clip(clips / "b.mp4", 16, fps=4)
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert "frames as the store has them: --frames 2 --choose motion\n" in done.stderr
+    (key,) = FeatureStore.open(store).keys()
+    assert FeatureStore.open(store).reader(key).lengths.tolist() == [2, 2]
+    assert featurize.run(clips, store, backbones="phash", progress=False).done == 0
+    with pytest.warns(FeaturizeWarning, match="already under other settings"):
+        featurize.run(clips, store, backbones="phash", fps=1, max_frames=9, progress=False)
+    with pytest.raises(
+        SettingsError,
+        match=r"; say which is meant: (--frames 2 --choose motion or --fps 1 --max-frames 9|--fps 1 .* motion)$",
+    ):
+        featurize.run(clips, store, backbones="phash", progress=False)
+    assert featurize.run(clips, tmp_path / "new", backbones="phash", progress=False).done == 2
 
 
 def test_where_no_clip_is_found_no_store_is_made(tmp_path: Path) -> None:

@@ -90,7 +90,9 @@ def test_a_token_lets_one_browser_in_and_the_next_is_printed(folder: Path) -> No
         first = visitor.token
         status, headers, body = visitor.ask(f"/?token={first}")
         assert status == 200
-        assert re.fullmatch(r"trapline_review_\d+=[\w-]{43}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict", headers["set-cookie"])
+        assert re.fullmatch(
+            r"trapline_review_\d+=[\w-]{43}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict", headers["set-cookie"]
+        )
         assert first.encode() not in body
         assert visitor.ask(f"/?token={first}")[0] == 403
         assert len(visitor.addresses) == 2

@@ -16,14 +16,15 @@ from heads.data.history import Epoch
 from store.files import atomic_path
 
 _SECONDS_BETWEEN = 2.0
+_MOST_TIME = 0.05  # of training may go into writing states, on a disk however slow
 
 
 @dataclass(kw_only=True, eq=False)
 class Checkpoint:
     """Where training stands; `path` holds it between two processes.
 
-    A state is written after an epoch, unless the last one was written within two seconds: then as much is lost at
-    most when the process is killed. No result depends on it.
+    A state is written after an epoch, unless the last one was written within two seconds, or within twenty times as
+    long as writing it took: then as much is lost at most when the process is killed. No result depends on it.
 
     Attributes:
         path: the state's file; None to keep nothing.
@@ -38,6 +39,7 @@ class Checkpoint:
     epochs: list[Epoch] = field(default_factory=list)
     weights_before_pseudo: list[NDArray[Any]] = field(default_factory=list)
     _written: float = field(default_factory=time.monotonic)
+    _took_s: float = 0.0
 
     def restore(self, variables: Sequence[Any]) -> None:
         """Put `variables` (of TensorFlow) where they stood, if there is a whole state that fits them."""
@@ -65,8 +67,9 @@ class Checkpoint:
 
     def save(self, variables: Sequence[Any], *, now: bool = False) -> None:
         """Write the state, if it is time or `now`."""
-        if self.path is None or (not now and time.monotonic() - self._written < _SECONDS_BETWEEN):
+        if self.path is None or (not now and time.monotonic() - self._written < self._pause_s):
             return
+        began = time.monotonic()
         arrays: dict[str, Any] = {f"variable{number}": each.numpy() for number, each in enumerate(variables)}
         arrays |= {f"aside{number}": each for number, each in enumerate(self.weights_before_pseudo)}
         arrays |= {"variables": len(variables), "aside": len(self.weights_before_pseudo)}
@@ -78,6 +81,11 @@ class Checkpoint:
             np.savez(file, **arrays)
         self.log(self.epochs)
         self._written = time.monotonic()
+        self._took_s = self._written - began
+
+    @property
+    def _pause_s(self) -> float:
+        return max(_SECONDS_BETWEEN, self._took_s / _MOST_TIME)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ import signal, time
 import heads.trainers.checkpoint
 from heads.cli import main
 heads.trainers.checkpoint._SECONDS_BETWEEN = 0.0
+heads.trainers.checkpoint._MOST_TIME = float("inf")
 keep, until = heads.trainers.checkpoint.Checkpoint.save, time.monotonic() + {seconds}
 def keep_on(self, variables, **how):
     caught = signal.getsignal(signal.SIGINT)

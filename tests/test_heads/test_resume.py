@@ -42,6 +42,7 @@ class _KilledError(Exception):
 @pytest.fixture
 def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr(heads.trainers.checkpoint, "_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(heads.trainers.checkpoint, "_MOST_TIME", float("inf"))
     labels = np.random.default_rng(3).integers(0, 2, (60, 2)).astype(np.uint8)
     store = make_store(tmp_path / "store", np.concatenate([labels, labels[:20]]))
     ids = tuple(clip_ids(80))
@@ -121,6 +122,7 @@ def die_half_way(file, **arrays):
     os.kill(os.getpid(), signal.SIGKILL)
 
 heads.trainers.checkpoint._SECONDS_BETWEEN = 0.0
+heads.trainers.checkpoint._MOST_TIME = float("inf")
 np.savez = die_half_way
 main()
 """

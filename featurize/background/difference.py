@@ -92,12 +92,12 @@ def find_difference(lowres: LowresFrames, times_s: NDArray[np.float64], backgrou
     """
     if not len(lowres) or lowres.grey.shape[1:] != background.own.shape:
         return np.zeros((len(lowres), *background.usual.shape), np.float32)
-    looked_at = _thinned(times_s, LOOK_S / FRAMES_A_LOOK)
+    looked_at = thinned(times_s, LOOK_S / FRAMES_A_LOOK)
     frames = _steadied(fitted(scaled(lowres.grey[looked_at]), background.own), background.own)
     comparable = (light_modes(lowres) == background.infrared)[looked_at]
     steps = list(range(0, len(looked_at), FRAMES_A_LOOK))
     apart = np.stack([_apart(frames, times_s[looked_at], comparable, step, background) for step in steps])
-    return _followed(apart)[_nearest(times_s[looked_at][steps], times_s)]
+    return _followed(apart)[nearest_step(times_s[looked_at][steps], times_s)]
 
 
 def _apart(
@@ -131,13 +131,13 @@ def _followed(apart: NDArray[np.float32]) -> NDArray[np.float32]:
     return kept
 
 
-def _thinned(times_s: NDArray[np.float64], gap_s: float) -> NDArray[np.int64]:
+def thinned(times_s: NDArray[np.float64], gap_s: float) -> NDArray[np.int64]:
     """The places of frames that are at least about `gap_s` apart, the first among them."""
     bins = np.floor((times_s - times_s[0]) / gap_s + 1e-3)
     return np.unique(bins, return_index=True)[1]
 
 
-def _nearest(steps_s: NDArray[np.float64], times_s: NDArray[np.float64]) -> NDArray[np.int64]:
+def nearest_step(steps_s: NDArray[np.float64], times_s: NDArray[np.float64]) -> NDArray[np.int64]:
     """(L,) the place of the step that is nearest to each of `times_s`."""
     middles = (steps_s[1:] + steps_s[:-1]) / 2
     return np.searchsorted(middles, times_s)

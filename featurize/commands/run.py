@@ -45,7 +45,7 @@ _TIMED_CLIPS = 6
 
 def dry_run(request: Request, root: Path, *, as_json: bool) -> None:
     """Say what `request` would do in the store at `root` and what it would cost; a few clips are timed."""
-    plan = plan_request(request, existing_store(root), _print_warning)
+    plan = plan_request(request, existing_store(root), print_warning)
     outlook = estimate_facts(plan, estimate_cost(plan), _measure_seconds(plan, request))
     print_json(outlook) if as_json else print_estimate(stdout_console(), outlook)
 
@@ -54,7 +54,7 @@ def featurize_folder(request: Request, root: Path, *, as_json: bool) -> int:
     """Carry out `request` into the store at `root`, saying how it goes, and return how much was not to be had."""
     console = stderr_console()
     try:
-        summary = carry_out(request, root, watch=_print_progress, on_warning=_print_warning, on_moved=_print_moved)
+        summary = carry_out(request, root, watch=print_progress, on_warning=print_warning, on_moved=_print_moved)
     except KeyboardInterrupt:
         console.print("stopped; what was finished is in the store, and the same command continues from there")
         raise
@@ -77,7 +77,8 @@ def requests_for(run: Path, request: Request) -> list[Request]:
 
 
 @contextmanager
-def _print_progress(plan: Plan) -> Iterator[Callable[[Progress], None]]:
+def print_progress(plan: Plan) -> Iterator[Callable[[Progress], None]]:
+    """Say what is about to be done, and show how far it has come."""
     console = stderr_console()
     if plan.tasks:
         print_estimate(console, estimate_facts(plan, estimate_cost(plan), None))
@@ -85,7 +86,8 @@ def _print_progress(plan: Plan) -> Iterator[Callable[[Progress], None]]:
         yield on_clip
 
 
-def _print_warning(sentence: str) -> None:
+def print_warning(sentence: str) -> None:
+    """Print a sentence that must not be overlooked."""
     stderr_console().print(f"warning: {sentence}", style="bold red")
 
 

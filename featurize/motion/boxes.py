@@ -1,6 +1,6 @@
 """From motion to boxes: the squares of a frame that are worth a closer look."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -82,7 +82,7 @@ def boxes_of(cells: NDArray[np.float32], aspect: float) -> list[Box]:
         if strengths[label] < least or _is_caption(top, height, cells.shape[0]):
             continue
         box = _square(left, top, width, height, cells, aspect)
-        if all(_overlap(box, other) <= MOST_OVERLAP for other in found):
+        if all(overlap(box, other) <= MOST_OVERLAP for other in found):
             found.append(box)
             least = max(least, SHARE_OF_FIRST * strengths[label])
     return found[:MOST_BOXES] or [Box()]
@@ -104,24 +104,29 @@ def _square(left: int, top: int, width: int, height: int, cells: NDArray[np.floa
     # Measured in heights of the frame: x runs to `aspect`, y to 1.
     middle_x, middle_y = (left + width / 2) / columns * aspect, (top + height / 2) / rows
     extent = max((width - SMEAR_CELLS) / columns * aspect, (height - SMEAR_CELLS) / rows)
+    box = square_around(middle_x, middle_y, extent, aspect)
+    a, b, c, d = box.pixels(columns, rows)
+    inside, total = float(cells[b:d, a:c].sum()), float(cells.sum())
+    return replace(box, energy=inside / cells.size, confidence=min(1.0, inside / total))
+
+
+def square_around(middle_x: float, middle_y: float, extent: float, aspect: float) -> Box:
+    """A square in pixels with a margin around something, kept inside the frame.
+
+    Args:
+        middle_x: of it, in heights of the frame, 0 to `aspect`.
+        middle_y: of it, 0 to 1.
+        extent: its longer side, in heights of the frame.
+        aspect: width of the frame over its height, in pixels.
+    """
     side = max(MARGIN * extent, LEAST_SIDE * min(1.0, aspect))
     wide, high = min(side, aspect), min(side, 1.0)
     x = min(max(middle_x - wide / 2, 0.0), aspect - wide)
     y = min(max(middle_y - high / 2, 0.0), 1.0 - high)
-    box = Box(left=x / aspect, top=y, right=min(1.0, (x + wide) / aspect), bottom=min(1.0, y + high))
-    a, b, c, d = box.pixels(columns, rows)
-    inside, total = float(cells[b:d, a:c].sum()), float(cells.sum())
-    return Box(
-        left=box.left,
-        top=box.top,
-        right=box.right,
-        bottom=box.bottom,
-        energy=inside / cells.size,
-        confidence=min(1.0, inside / total),
-    )
+    return Box(left=x / aspect, top=y, right=min(1.0, (x + wide) / aspect), bottom=min(1.0, y + high))
 
 
-def _overlap(one: Box, other: Box) -> float:
+def overlap(one: Box, other: Box) -> float:
     """Intersection over union."""
     width = min(one.right, other.right) - max(one.left, other.left)
     height = min(one.bottom, other.bottom) - max(one.top, other.top)

@@ -12,14 +12,14 @@ from dataclasses import fields
 from typing import Any
 
 from featurize.backbones.runner import Runner, RuntimeName
-from featurize.backbones.spec import Backbone, resolve
+from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights
 from featurize.decoding.ffmpeg import Probe
-from featurize.errors import SettingsError
 from featurize.motion.image_facts import ImageFacts
 from featurize.pipeline.backgrounds import NO_BACKGROUNDS, learn_backgrounds
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.lanes import lane_for
+from featurize.pipeline.networks import runner_of
 from featurize.pipeline.plan import UNREACHED, Plan, Task
 from featurize.pipeline.prefetch import DecodedTask, decode_ahead
 from featurize.pipeline.relink import renew
@@ -27,7 +27,6 @@ from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress, Summary
 from featurize.views.registry import find_view
 from store import ClipFacts, FeatureStore, Status
-from store.console import native_chatter
 from store.ids import writable
 
 _CLIP_FACTS = frozenset(field.name for field in fields(ClipFacts))
@@ -99,44 +98,9 @@ def _runners(sources: Sequence[FeatureSource], runtime: RuntimeName) -> dict[Fea
     for source in sources:
         network = (source.backbone, source.weights, source.canvas.px)
         if network not in made:
-            made[network] = _runner(source, runtime)
+            made[network] = runner_of(source, runtime)
         runners[source] = made[network]
     return runners
-
-
-def _runner(source: FeatureSource, runtime: RuntimeName) -> Runner:
-    """The network of a source, ready to run. TensorFlow is imported only where a network must be built."""
-    if source.backbone.kind in ("rules", "sound"):
-        runner: Runner = resolve(source.backbone)(source.backbone)
-        return runner
-    from featurize.runtime.compiled import CompiledNetworks
-    from featurize.runtime.runners import (
-        choose_runtime,
-        make_kept_runner,
-        make_onnx_runner,
-        make_runner,
-        precision_for,
-    )
-
-    kept, px = CompiledNetworks(source.backbone, source.weights, source.canvas.px), source.canvas.px
-    if source.backbone.kind == "onnx":
-        if runtime == "tensorflow":
-            raise SettingsError(f"{source.backbone.name}: ONNX files are run by OpenVINO; leave --runtime out")
-        choose_runtime("openvino")
-        read = resolve(source.backbone)
-        return make_onnx_runner(lambda batch: read(source.backbone, source.weights.path, px, batch), kept)
-
-    def build() -> Any:
-        with native_chatter(shown=False):
-            from featurize.runtime.extractor import build_extractor
-
-        return build_extractor(source.backbone, source.weights, px)
-
-    chosen = choose_runtime(runtime)
-    if chosen == "openvino":
-        return make_kept_runner(build, kept)
-    with precision_for(chosen):
-        return make_runner(build(), chosen)
 
 
 def _sources(tasks: Sequence[Task]) -> list[FeatureSource]:

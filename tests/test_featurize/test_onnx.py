@@ -21,8 +21,8 @@ from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import content_sha256, locate_weights
 from featurize.cli import app
 from featurize.errors import BackboneError, SettingsError, WeightsError
-from featurize.pipeline.extract import _runner
 from featurize.pipeline.for_run import sources_of
+from featurize.pipeline.networks import runner_of
 from featurize.pipeline.source import make_source
 from featurize.views.sampling import Sampling
 from store import FeatureStore
@@ -77,7 +77,7 @@ def row(path: Path, taps: str | None = None, **settings: Any) -> Backbone:
 
 def features(backbone: Backbone, pixels: NDArray[np.uint8] = PIXELS) -> NDArray[np.float32]:
     source = make_source(backbone, locate_weights(backbone), input_px=32)
-    return _runner(source, "auto")(pixels)
+    return runner_of(source, "auto")(pixels)
 
 
 def expected(pixels: NDArray[np.uint8], mean: Sequence[float] = (0, 0, 0), scale: Sequence[float] = (1, 1, 1)) -> Any:
@@ -254,7 +254,7 @@ def test_a_network_that_keras_exported_has_the_features_that_keras_gives(tmp_pat
     assert (own.input_px, own.dim) == (96, lite.dim)
     pixels = golden_pixels(96, 96)[None].repeat(2, axis=0)
     wanted = build_extractor(lite, weights, 96).predict(pixels, verbose=0)
-    found = _runner(make_source(own, locate_weights(own)), "auto")(pixels)
+    found = runner_of(make_source(own, locate_weights(own)), "auto")(pixels)
     order = [sorted(tap.channels for tap in row.taps) for row in (own, lite)]
     assert order[0] == order[1]
     starts = np.cumsum([0, *(tap.channels for tap in lite.taps)])

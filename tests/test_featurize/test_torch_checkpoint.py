@@ -1,11 +1,10 @@
 import collections
-import io
-import pickle
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pickled import Call, Global, Reference, dumps
 
 from featurize.backbones.builders.torch_checkpoint import read_torch_checkpoint
 from featurize.errors import WeightsError
@@ -13,48 +12,10 @@ from featurize.errors import WeightsError
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 
-class _Global:
-    """Pickles as a reference to a name, whether or not the module exists here."""
-
-    def __init__(self, module: str, name: str) -> None:
-        self.module, self.name = module, name
-
-
-class _Reference:
-    def __init__(self, *parts: object) -> None:
-        self.parts = parts
-
-
-class _Call:
-    def __init__(self, function: _Global, arguments: tuple[object, ...]) -> None:
-        self.function, self.arguments = function, arguments
-
-
-class _Pickler(pickle._Pickler):  # type: ignore[misc] # the Python pickler: its opcodes can be written by hand
-    def save(self, obj: object, save_persistent_id: bool = True) -> None:
-        if isinstance(obj, _Global):
-            self.write(pickle.GLOBAL + f"{obj.module}\n{obj.name}\n".encode())
-        elif isinstance(obj, _Reference):
-            self.save(obj.parts)
-            self.write(pickle.BINPERSID)
-        elif isinstance(obj, _Call):
-            self.save(obj.function)
-            self.save(obj.arguments)
-            self.write(pickle.REDUCE)
-        else:
-            super().save(obj, save_persistent_id)
-
-
-def dumps(value: object) -> bytes:
-    buffer = io.BytesIO()
-    _Pickler(buffer, protocol=2).dump(value)
-    return buffer.getvalue()
-
-
-def tensor(key: str, size: int, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> _Call:
-    storage = _Reference("storage", _Global("torch", "FloatStorage"), key, "cpu", size, None)
+def tensor(key: str, size: int, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> Call:
+    storage = Reference("storage", Global("torch", "FloatStorage"), key, "cpu", size, None)
     arguments = (storage, offset, shape, stride, False, None)
-    return _Call(_Global("torch._utils", "_rebuild_tensor_v2"), arguments)
+    return Call(Global("torch._utils", "_rebuild_tensor_v2"), arguments)
 
 
 def checkpoint(named: object, keys: list[str], storages: list[np.ndarray]) -> bytes:
@@ -90,7 +51,7 @@ def test_tensors_come_back_bit_for_bit_also_through_strides(tmp_path: Path) -> N
 )
 def test_any_other_name_is_refused_and_not_run(tmp_path: Path, reference: tuple[str, str]) -> None:
     marker = tmp_path / "ran"
-    call = _Call(_Global(*reference), (f"touch {marker}",))
+    call = Call(Global(*reference), (f"touch {marker}",))
     path = write(tmp_path, checkpoint(collections.OrderedDict(a=call), [], []))
     with pytest.raises(WeightsError, match=f"names {reference[0]}.{reference[1]}"):
         read_torch_checkpoint(path)

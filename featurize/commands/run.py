@@ -22,6 +22,7 @@ from featurize.pipeline.discover import survey
 from featurize.pipeline.estimate import estimate_cost, spread
 from featurize.pipeline.extract import extract
 from featurize.pipeline.for_run import keys_of_run, sampling_of
+from featurize.pipeline.networks import detector_of
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.progress_bar import progress_bar
 from featurize.pipeline.request import (
@@ -125,6 +126,7 @@ def write_previews(
         folder,
         view=view,
         backgrounds=backgrounds,
+        detect=detector_of([view], "auto"),
         workers=threads,
         on_clip=lambda line: console.print(line),
     )

@@ -18,6 +18,7 @@ from featurize.decoding.ffmpeg import Probe
 from featurize.decoding.formats import is_image
 from featurize.decoding.still import Still, low_resolution, read_image
 from featurize.decoding.video import decode_video
+from featurize.detection.over_time import Detect, detect_over
 from featurize.motion.energy import NO_MOTION, Motion
 from featurize.motion.image_facts import find_image_facts
 from featurize.motion.lowres import LowresFrames
@@ -35,6 +36,7 @@ def decode(
     specs: Sequence[ViewSpec],
     background: Background | None = None,
     *,
+    detect: Detect | None = None,
     timeout_s: float = DECODE_TIMEOUT_S,
 ) -> DecodedClip:
     """The sampled frames of the clip at `path`, as each of `specs` shows them.
@@ -44,6 +46,7 @@ def decode(
         sampling: which frames.
         specs: the sizes and views in which they are wanted.
         background: what the clip is compared with by views that ask for it; None where there is none.
+        detect: a detector, for views that ask for what it finds.
         timeout_s: seconds without a new frame after which the decoder is killed; what it gave until then is kept.
 
     Returns:
@@ -59,15 +62,15 @@ def decode(
     if obstacle:
         return no_frames(obstacle, Probe())
     if not is_image(path):
-        return decode_video(path, sampling, specs, background=background, timeout_s=timeout_s)
+        return decode_video(path, sampling, specs, background=background, detect=detect, timeout_s=timeout_s)
     still = read_image(path)
     if still.pictures == 1:
-        return _decode_still(still, specs, background)
-    moving = decode_video(path, sampling, specs, background=background, timeout_s=timeout_s)
+        return _decode_still(still, specs, background, detect)
+    moving = decode_video(path, sampling, specs, background=background, detect=detect, timeout_s=timeout_s)
     if moving.status is not Status.FAILED:
         return moving
     reason = f"only the first of {still.pictures} pictures was read: {moving.reason}"
-    return replace(_decode_still(still, specs, background), status=Status.PARTIAL, reason=reason)
+    return replace(_decode_still(still, specs, background, detect), status=Status.PARTIAL, reason=reason)
 
 
 def _obstacle(path: Path) -> str:
@@ -81,7 +84,9 @@ def _obstacle(path: Path) -> str:
     return ""
 
 
-def _decode_still(still: Still, specs: Sequence[ViewSpec], background: Background | None) -> DecodedClip:
+def _decode_still(
+    still: Still, specs: Sequence[ViewSpec], background: Background | None, detect: Detect | None
+) -> DecodedClip:
     """A still picture as a clip of one frame."""
     if still.frame is None:
         return no_frames(still.reason, still.container)
@@ -91,6 +96,10 @@ def _decode_still(still: Still, specs: Sequence[ViewSpec], background: Backgroun
     if background is not None:
         apart = find_difference(lowres, times_s, background)
         motion = Motion(times_s=times_s, cells=np.zeros_like(apart), difference=apart)
+    if detect is not None:
+        frame = still.frame
+        seen = motion if len(motion.times_s) else replace(motion, times_s=times_s)
+        motion = replace(seen, detected=detect_over(lambda _: frame, times_s, seen, detect))
     with closing(CropMaker(specs, None)) as maker:
         maker.push(still.frame)
         _, crops = maker.finish(times_s, motion)

@@ -17,6 +17,7 @@ from featurize.decoding.joined import recordings_not_read
 from featurize.decoding.ppm import ppm_frames_alike
 from featurize.decoding.scratch import require_space, scratch_space
 from featurize.decoding.timeline import Length, filled_s, is_known, length_of, measure_length, unbroken_filter
+from featurize.detection.over_time import Detect, detect_over
 from featurize.motion.energy import find_motion
 from featurize.motion.image_facts import LOW_FPS, LOW_WIDTH_PX, MOST_LOW_FRAMES, find_image_facts
 from featurize.motion.lowres import LowresFrames
@@ -39,9 +40,17 @@ _NO_DURATION = "the clip's duration is unknown, so frames cannot be spread evenl
 
 
 def decode_video(
-    path: Path, sampling: Sampling, specs: Sequence[ViewSpec], *, background: Background | None = None, timeout_s: float
+    path: Path,
+    sampling: Sampling,
+    specs: Sequence[ViewSpec],
+    *,
+    background: Background | None = None,
+    detect: Detect | None = None,
+    timeout_s: float,
 ) -> DecodedClip:
     """The sampled frames of the video at `path`, as each of `specs` shows them, seen against `background`.
+
+    What views ask a detector about is asked of `detect`.
 
     Containers may state the length of the sound, or a time that does not begin with the picture, or less than was
     written behind their header; or a clip was cut off. One whose picture turns out to have another length is planned
@@ -66,6 +75,7 @@ def decode_video(
             sampling=sampling,
             specs=specs,
             background=background,
+            detect=detect,
             container=container,
             timeout_s=timeout_s,
         )
@@ -84,6 +94,7 @@ class _Job:
     sampling: Sampling
     specs: Sequence[ViewSpec]
     background: Background | None
+    detect: Detect | None
     container: Probe
     timeout_s: float
 
@@ -178,6 +189,8 @@ def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
         if job.background is not None:
             motion = replace(motion, difference=find_difference(lowres, motion.times_s, job.background))
         times_s = np.array(stream.times_s("sampled")[:count])
+        if job.detect is not None:
+            motion = replace(motion, detected=detect_over(maker.frame, times_s, motion, job.detect))
         taken, crops = maker.finish(times_s, motion)
     status, reason = _judge(times_s[taken], broken, plan, job)
     decoded = DecodedClip(

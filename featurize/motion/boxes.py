@@ -38,7 +38,9 @@ class Box:
         right: 0 to 1.
         bottom: 0 to 1.
         energy: mean motion energy of the frame's cells that comes from inside the box.
-        confidence: share of the frame's motion energy that is inside, 0 to 1; 0 where nothing moves.
+        confidence: share of the frame's motion energy that is inside, 0 to 1; 0 where nothing moves. Of a detector's
+            box, how sure it is.
+        around: (left, top, right, bottom) of what a detector found, which the box is laid around; zeros without one.
     """
 
     left: float = 0.0
@@ -47,11 +49,17 @@ class Box:
     bottom: float = 1.0
     energy: float = 0.0
     confidence: float = 0.0
+    around: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
     @property
     def covers_frame(self) -> bool:
         """Whether it is the whole frame."""
         return (self.left, self.top, self.right, self.bottom) == WHOLE_FRAME
+
+    @property
+    def is_found(self) -> bool:
+        """Whether it is laid around what a detector found."""
+        return any(self.around)
 
     def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
         """(left, top, right, bottom) in pixels of a picture of `width` x `height`, at least one pixel each way."""

@@ -56,11 +56,14 @@ class Motion:
             standard deviations of the frame's grey levels. Zero where there is no background to compare with.
         difference: (L, h, w) float32: how many times what is usual each cell differs from what the camera's other clips
             show; zero where it does not clearly. No rows where that is not known, or nobody asked.
+        detected: (L, K, 5) float32: boxes of animals that a detector found at about that time, the surest first: left,
+            top, right, bottom in shares of the frame, and how sure; zeros behind the last. No rows where nobody asked.
     """
 
     times_s: NDArray[np.float64]
     cells: NDArray[np.float32]
     difference: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    detected: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 5), np.float32))
 
     @cached_property
     def energy(self) -> NDArray[np.float32]:

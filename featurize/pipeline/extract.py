@@ -19,7 +19,7 @@ from featurize.motion.image_facts import ImageFacts
 from featurize.pipeline.backgrounds import NO_BACKGROUNDS, learn_backgrounds
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.lanes import lane_for
-from featurize.pipeline.networks import runner_of
+from featurize.pipeline.networks import detector_of, runner_of
 from featurize.pipeline.plan import UNREACHED, Plan, Task
 from featurize.pipeline.prefetch import DecodedTask, decode_ahead
 from featurize.pipeline.relink import renew
@@ -44,8 +44,9 @@ def extract(
     """Carry out `plan`: decode each clip once, run every source that it lacks, and commit parts as they fill.
 
     If a view compares clips with each other, what each clip that was named is seen against is found out first, unless
-    the store has it. Decoding runs ahead of the networks in `workers` threads, each with an ffmpeg process of its own.
-    Stopping the process at any instant loses at most the clips of uncommitted parts; running again does those.
+    the store has it. If a view asks a detector, frames are shown to it as they are decoded. Decoding runs ahead of the
+    networks in `workers` threads, each with an ffmpeg process of its own. Stopping the process at any instant loses at
+    most the clips of uncommitted parts; running again does those.
 
     Example:
         plan = featurize.plan("clips", store, backbones="efficientnet_lite0", fps=3)
@@ -68,6 +69,7 @@ def extract(
     progress = Progress()
     compares = any(find_view(source.view).needs_background for source in runners)
     backgrounds = learn_backgrounds(plan.named, store, workers=threads) if compares else NO_BACKGROUNDS
+    detect = detector_of((source.view for source in runners), runtime)
     with ExitStack() as stack:
         # The last to enter is the first to commit: facts go before features, and a clip without facts is done again.
         writers = {
@@ -76,7 +78,7 @@ def extract(
         }
         facts = stack.enter_context(store.clip_writer(clips_per_part=clips_per_part))
         lanes = {source: lane_for(source, run, writers[source], progress.refuse) for source, run in runners.items()}
-        decoding = decode_ahead(plan.tasks, plan.sampling, threads, backgrounds)
+        decoding = decode_ahead(plan.tasks, plan.sampling, threads, backgrounds, detect)
         for decoded in _timed(decoding, progress):
             if decoded.task.known and not decoded.fingerprint:
                 progress.unreached.append((decoded.task.clip.clip_id, UNREACHED))

@@ -1,11 +1,22 @@
-"""From rows of tables to what runs: the networks of sources."""
+"""From rows of tables to what runs: the networks of sources, and the detector that views ask for."""
 
+import threading
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from featurize.backbones.detectors import DETECTOR_STRIDES, find_detector
 from featurize.backbones.runner import Runner, RuntimeName
 from featurize.backbones.spec import resolve
+from featurize.backbones.weights import locate_weights
+from featurize.detection.boxes import boxes_in, letterboxed
+from featurize.detection.over_time import Detect
 from featurize.errors import SettingsError
 from featurize.pipeline.source import FeatureSource
+from featurize.views.registry import find_view
+from featurize.views.resize import SQUARE_RULES, Canvas
 from store.console import native_chatter
 
 
@@ -42,3 +53,44 @@ def runner_of(source: FeatureSource, runtime: RuntimeName) -> Runner:
         return make_kept_runner(build, kept)
     with precision_for(chosen):
         return make_runner(build(), chosen)
+
+
+def require_detector(views: Iterable[str]) -> None:
+    """Raise WeightsError unless the weights of the detector that any of `views` asks are on this machine."""
+    for name in _detectors_of(views):
+        locate_weights(find_detector(name))
+
+
+def detector_of(views: Iterable[str], runtime: RuntimeName) -> Detect | None:
+    """The detector that `views` ask about frames, ready to run from any thread; None if none does.
+
+    Frames are shown to it one by one, so that what it finds in one does not depend on which others come with it.
+
+    Raises:
+        WeightsError: its weights are not on this machine.
+        SettingsError: the views ask for different detectors.
+    """
+    names = _detectors_of(views)
+    if not names:
+        return None
+    if len(names) > 1:
+        raise SettingsError(f"views ask for several detectors, {', '.join(names)}; featurize them one after the other")
+    row = find_detector(names[0])
+    canvas = Canvas(px=row.input_px, rule=SQUARE_RULES[0])
+    run, lock = (
+        runner_of(FeatureSource(backbone=row, canvas=canvas, weights=locate_weights(row)), runtime),
+        threading.Lock(),
+    )
+
+    def detect(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        square = letterboxed(frame, row.input_px)[None]
+        with lock:
+            raw = run(square)[0]
+        return boxes_in(raw, DETECTOR_STRIDES, row.input_px, frame.shape[1], frame.shape[0])
+
+    return detect
+
+
+def _detectors_of(views: Iterable[str]) -> list[str]:
+    """The detectors that any of `views` asks, each once."""
+    return [name for name in dict.fromkeys(find_view(view).needs_detector for view in views) if name]

@@ -11,6 +11,7 @@ from featurize.decoding.audio import Sound, decode_sound, no_sound
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import Probe
+from featurize.detection.over_time import Detect
 from featurize.errors import FeaturizeError
 from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds
 from featurize.pipeline.faults import unforeseen
@@ -43,7 +44,11 @@ class DecodedTask:
 
 
 def decode_ahead(
-    tasks: Sequence[Task], sampling: Sampling, workers: int, backgrounds: Backgrounds = NO_BACKGROUNDS
+    tasks: Sequence[Task],
+    sampling: Sampling,
+    workers: int,
+    backgrounds: Backgrounds = NO_BACKGROUNDS,
+    detect: Detect | None = None,
 ) -> Iterator[DecodedTask]:
     """Decode `tasks` in threads and yield them in order, holding only a few decoded clips at a time.
 
@@ -52,12 +57,13 @@ def decode_ahead(
         sampling: which frames.
         workers: threads.
         backgrounds: what clips are seen against by views that ask for it.
+        detect: the detector that views ask, if any does.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         window: deque[Future[DecodedTask]] = deque()
         try:
             for task in tasks:
-                window.append(pool.submit(_decode_task, task, sampling, backgrounds))
+                window.append(pool.submit(_decode_task, task, sampling, backgrounds, detect))
                 if len(window) > workers * _CLIPS_AHEAD_PER_WORKER:
                     yield window.popleft().result()
             while window:
@@ -73,6 +79,7 @@ def decode_or_fail(
     sampling: Sampling,
     specs: Sequence[ViewSpec],
     find_background: Callable[[], Background | None] = lambda: None,
+    detect: Detect | None = None,
 ) -> DecodedClip:
     """What `decode` gives; a clip over which it breaks for a reason that nobody foresaw is FAILED with that reason.
 
@@ -82,22 +89,26 @@ def decode_or_fail(
         FeaturizeError: the settings or the machine are at fault, not the clip.
     """
     try:
-        return decode(path, sampling, specs, find_background())
+        return decode(path, sampling, specs, find_background(), detect=detect)
     except FeaturizeError:
         raise
     except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
         return no_frames(unforeseen(error, clip_id), Probe())
 
 
-def _decode_task(task: Task, sampling: Sampling, backgrounds: Backgrounds) -> DecodedTask:
+def _decode_task(task: Task, sampling: Sampling, backgrounds: Backgrounds, detect: Detect | None) -> DecodedTask:
     specs = list(dict.fromkeys(source.view_spec for source in task.sources if source.backbone.kind != "sound"))
     fingerprint = fingerprint_or_blank(task.clip)
     compares = any(find_view(spec.view).needs_background for spec in specs)
 
+    asks = any(find_view(spec.view).needs_detector for spec in specs)
+
     def find_background() -> Background | None:
         return backgrounds.of(fingerprint) if compares else None
 
-    decoded = decode_or_fail(task.clip.path, task.clip.clip_id, sampling, specs, find_background)
+    decoded = decode_or_fail(
+        task.clip.path, task.clip.clip_id, sampling, specs, find_background, detect if asks else None
+    )
     listens = any(source.backbone.kind == "sound" for source in task.sources)
     return DecodedTask(
         task=task,

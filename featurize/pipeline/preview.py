@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from featurize.background.difference import Background
 from featurize.decoding.decoded import DecodedClip
+from featurize.detection.over_time import Detect
 from featurize.errors import SourceError
 from featurize.motion.boxes import Box
 from featurize.motion.energy import MOVING
@@ -34,6 +35,8 @@ _INK, _PAPER, _FAINT = "#1b1b1b", "#ffffff", "#b8b8b8"
 # Ten times what is usual is white.
 _MOST_APART = 10.0
 _MOTION = MovingSquares()
+# A detector looks at frames that wait for the clip's end; of those that are cut out for it nothing is shown.
+_LEAST = Canvas(px=16, rule="squash")
 _BOX_COLOURS = ("#ff7a00", "#00a5ff")
 
 
@@ -44,6 +47,7 @@ def write_previews(
     *,
     view: str = "motion",
     backgrounds: Backgrounds = NO_BACKGROUNDS,
+    detect: Detect | None = None,
     workers: int,
     on_clip: Callable[[str], None],
 ) -> list[tuple[str, str]]:
@@ -55,6 +59,7 @@ def write_previews(
         folder: made if it is missing.
         view: name of the view.
         backgrounds: what clips are seen against, if the view compares them.
+        detect: the detector that the view asks, if it asks one.
         workers: decoding threads.
         on_clip: called with one line per clip.
 
@@ -66,7 +71,7 @@ def write_previews(
     """
     failures: list[tuple[str, str]] = []
     with ThreadPoolExecutor(workers) as pool:
-        written = pool.map(lambda clip: _write_one(clip, sampling, folder, find_view(view), backgrounds), clips)
+        written = pool.map(lambda clip: _write_one(clip, sampling, folder, find_view(view), backgrounds, detect), clips)
         for clip, (failure, said) in zip(clips, written, strict=True):
             if failure:
                 failures.append((clip.clip_id, failure))
@@ -74,11 +79,14 @@ def write_previews(
     return failures
 
 
-def _write_one(clip: Clip, sampling: Sampling, folder: Path, view: View, backgrounds: Backgrounds) -> tuple[str, str]:
+def _write_one(
+    clip: Clip, sampling: Sampling, folder: Path, view: View, backgrounds: Backgrounds, detect: Detect | None
+) -> tuple[str, str]:
     """Write the sheet of one clip: why it failed, "" if it did not, and what it shows."""
     spec = ViewSpec(canvas=Canvas(px=_TILE_PX))
+    specs = [spec, ViewSpec(canvas=_LEAST, view=view.name)] if view.needs_detector else [spec]
     background = backgrounds.of(fingerprint_or_blank(clip)) if view.needs_background else None
-    decoded = decode_or_fail(clip.path, clip.clip_id, sampling, [spec], lambda: background)
+    decoded = decode_or_fail(clip.path, clip.clip_id, sampling, specs, lambda: background, detect)
     if not len(decoded.times_s):
         return decoded.reason, ""
     path = folder / f"{clip.clip_id}.jpg"
@@ -158,6 +166,12 @@ def _background_tiles(
 
 def _in_words(decoded: DecodedClip) -> str:
     """What a sheet shows: what moves and, where that is known, what differs from the camera's other clips."""
+    finds = decoded.motion.detected[..., 4]
+    if finds.size:
+        told = (
+            f"the detector is sure of an animal by {finds.max():.2f} at most" if finds.any() else "no animal is found"
+        )
+        return f"{told}; {_motion_in_words(decoded).removesuffix(': whole frames')}"
     differs = np.atleast_1d(decoded.motion.difference.any(axis=(1, 2)))
     if not len(differs):
         return _motion_in_words(decoded)
@@ -186,6 +200,12 @@ def _draw_boxes(draw: ImageDraw.ImageDraw, boxes: Sequence[Box], at: tuple[int, 
     for box, colour in zip(boxes, _BOX_COLOURS, strict=False):
         if not box.covers_frame:
             left, top, right, bottom = box.pixels(*size)
+            if box.is_found:
+                wide, high = size
+                inner = [edge * side for edge, side in zip(box.around, (wide, high, wide, high), strict=True)]
+                draw.rectangle(
+                    (at[0] + inner[0], at[1] + inner[1], at[0] + inner[2] - 1, at[1] + inner[3] - 1), outline=_PAPER
+                )
             draw.rectangle((at[0] + left, at[1] + top, at[0] + right - 1, at[1] + bottom - 1), outline=colour, width=2)
 
 

@@ -11,6 +11,7 @@ from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Found, survey
 from featurize.pipeline.for_run import sources_of
+from featurize.pipeline.networks import require_detector
 from featurize.pipeline.plan import Plan, make_plan
 from featurize.pipeline.relink import relink, require_unmoved
 from featurize.pipeline.source import FeatureSource, make_source
@@ -163,7 +164,10 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
     if request.keys:
         if any(loads_a_model(key.backbone) for key in request.keys):
             import_networks(verbose=request.verbose)
-        return sources_of(request.keys, request.backbones, request.weights, offline=request.offline)
+        sources = sources_of(request.keys, request.backbones, request.weights, offline=request.offline)
+        require_detector(source.view for source in sources)
+        return sources
+    require_detector(request.views)
     if not request.backbones or not request.views:
         raise SettingsError("there is nothing to compute: name at least one backbone and one view")
     if any(loads_a_model(word) for word in request.backbones):
@@ -179,12 +183,12 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
     untrained = [name for name, found in weights.items() if found == RANDOM_WEIGHTS]
     if untrained:
         on_warning(f"{', '.join(untrained)} untrained (--weights random): the features mean nothing")
-    sources = (
+    found = (
         make_source(backbone, weights[backbone.name], view, input_px=request.input_px, resize=request.resize)
         for backbone in backbones
         for view in request.views
     )
-    return list(dict.fromkeys(sources))
+    return list(dict.fromkeys(found))
 
 
 def _compare_with(

@@ -19,6 +19,7 @@ class AnimalSquares:
     crops: bool = True
     needs_whole_clip: bool = True
     needs_background: bool = True
+    needs_detector: str = ""
 
     def settings(self) -> dict[str, Any]:
         """What decides what a clip is seen against, what differs from it, how much moves, and where."""

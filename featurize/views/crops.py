@@ -37,7 +37,8 @@ class Crops:
         by_size: crops of one size each: (places (n,) among the R, pixels (n, H, W, 3) uint8).
         times_s: (R,) time of each crop's frame in seconds; two boxes of a frame share theirs.
         per_frame: further numbers a crop, each (R, ...) float32: `motion_energy` (R,), and of views that may show less
-            than the frame `box` (R, 4), left, top, right, bottom in shares of the frame, and `motion_confidence` (R,).
+            than the frame `box` (R, 4), left, top, right, bottom in shares of the frame, and `motion_confidence` (R,);
+            of views that ask a detector `detector_box` (R, 4), what it found inside, and `detector_confidence` (R,).
     """
 
     by_size: tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]
@@ -76,6 +77,12 @@ class CropMaker:
             self._crop(frame, spec, view.boxes(NO_MOTION, 0, aspect))
         if self._spool is not None:
             self._spool.append(frame)
+
+    def frame(self, place: int) -> NDArray[np.uint8]:
+        """The frame (H, W, 3) at `place` of those that came, where a view waits for the clip's end."""
+        if self._spool is None:
+            raise IndexError(place)
+        return self._spool[place]
 
     def finish(self, times_s: NDArray[np.float64], motion: Motion) -> tuple[NDArray[np.int64], dict[ViewSpec, Crops]]:
         """The places of the frames that are taken, and the crops of each spec.
@@ -122,6 +129,9 @@ def _crops_of(
         corners = [(box.left, box.top, box.right, box.bottom) for box in every]
         per_frame["motion_confidence"] = np.array([box.confidence for box in every], np.float32)
         per_frame["box"] = np.array(corners, np.float32).reshape(-1, 4)
+    if view.needs_detector:
+        per_frame["detector_box"] = np.array([box.around for box in every], np.float32).reshape(-1, 4)
+        per_frame["detector_confidence"] = np.array([box.confidence for box in every], np.float32)
     return Crops(
         by_size=group_by_size(list(chain.from_iterable(crops))),
         times_s=np.repeat(times_s, [len(found) for found in boxes]),

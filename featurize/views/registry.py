@@ -4,12 +4,15 @@ from typing import Any
 
 from featurize.errors import SettingsError
 from featurize.views.animal import AnimalSquares
+from featurize.views.detector import DetectorSquares
 from featurize.views.moving import MovingSquares
 from featurize.views.view import View
 from featurize.views.whole import WholeFrames
 
 DEFAULT_VIEW = "whole"
-VIEWS: dict[str, View] = {view.name: view for view in (WholeFrames(), MovingSquares(), AnimalSquares())}
+VIEWS: dict[str, View] = {
+    view.name: view for view in (WholeFrames(), MovingSquares(), AnimalSquares(), DetectorSquares())
+}
 
 
 def find_view(name: str) -> View:

@@ -41,6 +41,11 @@ class View(Protocol):
         """
         ...
 
+    @property
+    def needs_detector(self) -> str:
+        """The detector that is asked about a clip's frames, "" for none; what it found stands in `Motion.detected`."""
+        ...
+
     def settings(self) -> dict[str, Any]:
         """Every number that decides what is shown, as it stands in feature keys; the names are there for ever."""
         ...

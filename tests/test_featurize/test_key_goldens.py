@@ -98,6 +98,24 @@ ANIMAL_VIEW = {
     "difference.power": 0.7,
     "difference.most_inside": 0.5,
 }
+DETECTOR_VIEW = {
+    **ANIMAL_VIEW,
+    "name": "detector",
+    "detector": "megadetector_lite",
+    "detector.weights_sha256": "31f8690fc62f9d0756f1e8c09b0b02e5ade106173ed0a30743d47c004f88f4e0",
+    "detector.input_px": 640,
+    "detector.resize": "upper left of a black square, bicubic",
+    "detector.least_confidence": 0.1,
+    "detector.most_shared": 0.45,
+    "detector.look_s": 0.5,
+    "detector.begins": 0.25,
+    "detector.follows": 0.3,
+    "detector.most_area": 0.5,
+    "detector.stands_share": 0.9,
+    "detector.stands_looks": 6,
+    "detector.stands_overlap": 0.6,
+    "detector.stands_sure": 0.7,
+}
 CHOSEN_BY_MOTION = {
     "mode": "motion",
     "frames": 8,
@@ -140,12 +158,20 @@ def test_what_decides_about_animals_stands_in_keys_under_these_words_with_these_
     assert settings_digest(background_settings()) == "2bffac933ab8e497a8b8c41819c2afba9d0f915bf3a4c73e884694bb0c071cad"
 
 
+def test_what_decides_about_a_detector_stands_in_keys_under_these_words_with_these_values() -> None:
+    assert alike(view_settings("detector"), DETECTOR_VIEW)
+    assert (
+        settings_digest(view_settings("detector")) == "f4ed70d80b0fdefb2c8906d869d217815ba9acfe5deb81ffc4e4f761be7438e7"
+    )
+
+
 @pytest.mark.parametrize(
     ("view", "sampling", "digest"),
     [
         ("whole", EACH_SECOND, "2c4b23eb1a2b7f3745a138da769b14e3430f464000fe4dc3085f930926fc19b2"),
         ("motion", EACH_SECOND, "d96a4851aaa329624e0c76f2bb73bbeeef79794024d548e6e0d340e178ad0ec9"),
         ("animal", EACH_SECOND, "d0d63760b4e3cd9ebc84e6697f75369b23c33cc428ea32040617155b076f5f10"),
+        ("detector", EACH_SECOND, "fc199147b5a73ca83b95ec3714e33cdb1c028e9782291ad5eb576cf7ccaed6d7"),
         ("whole", Sampling(frames=8), "7dc8def0952693e133471f401641ae322c8c5b45a505e713922b15d1ceb306a3"),
         (
             "whole",
@@ -153,7 +179,7 @@ def test_what_decides_about_animals_stands_in_keys_under_these_words_with_these_
             "ab7fd1266c9359bd2c0d847b88577e15995d16d5a2ac905bf88b727a76d0d17e",
         ),
     ],
-    ids=["whole", "motion", "animal", "8 even", "8 by motion"],
+    ids=["whole", "motion", "animal", "detector", "8 even", "8 by motion"],
 )
 def test_the_key_of_a_network_is_the_same_for_ever(view: str, sampling: Sampling, digest: str) -> None:
     key = key_of(find_backbone("efficientnet_lite0"), view, sampling)
@@ -165,6 +191,7 @@ def test_the_key_of_a_network_is_the_same_for_ever(view: str, sampling: Sampling
     ("name", "digest"),
     [
         ("phash", "175737bd34d403c5fe4d2535469722e07bba071420b2d2a38f962e8c0a651b13"),
+        ("statistics", "45744e3cfc3fd9637e99604b4786f92c599acdf399ef0e53717ad2eb42fc8b06"),
         ("audio", "1f8a633cf66ad5b4224d75ef23afcc426e4d17bf2cafa831b53f1be11137d4ef"),
     ],
 )

@@ -34,6 +34,7 @@ class LeftPart:
     crops: bool = True
     needs_whole_clip: bool = False
     needs_background: bool = False
+    needs_detector: str = ""
 
     def settings(self) -> dict[str, Any]:
         return {"left.share": self.share}
@@ -60,7 +61,7 @@ def test_a_view_that_is_added_to_the_table_is_featurized_under_a_key_of_its_own(
         sampling=Sampling(fps=4),
         workers=1,
     )
-    with pytest.raises(SettingsError, match="view 'left' is unknown, expected one of whole, motion, animal"):
+    with pytest.raises(SettingsError, match="view 'left' is unknown, expected one of whole, motion, animal, detector"):
         featurize_folder(request, tmp_path / "store", as_json=True)
     monkeypatch.setitem(VIEWS, "left", LeftPart())
     assert featurize_folder(request, tmp_path / "store", as_json=True) == 0
@@ -121,4 +122,4 @@ def test_the_views_are_listed_without_a_library_of_numbers() -> None:
     check = "import sys; from featurize.views.registry import VIEWS; print(list(VIEWS)); "
     check += "print(sorted({'numpy', 'cv2', 'PIL', 'tensorflow'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["['whole', 'motion', 'animal']", "[]"]
+    assert done.stdout.splitlines() == ["['whole', 'motion', 'animal', 'detector']", "[]"]

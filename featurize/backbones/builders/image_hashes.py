@@ -21,6 +21,11 @@ def image_hash_runner(_backbone: Backbone) -> Runner:
     return lambda pixels: np.stack([_describe(frame) for frame in pixels])
 
 
+def statistics_runner(_backbone: Backbone) -> Runner:
+    """A function from frames (B, H, W, 3) uint8 to their statistics alone (B, 12) float32."""
+    return lambda pixels: np.stack([frame_statistics(frame) for frame in pixels])
+
+
 def _describe(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
     image = Image.fromarray(frame)
     bits = [hashed(image).hash.ravel().astype(np.float32) for hashed in _HASHES]

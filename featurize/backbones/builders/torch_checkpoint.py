@@ -1,13 +1,15 @@
-"""Reads tensors out of torch's legacy checkpoint stream, without torch and without running what the file says.
+"""Reads tensors out of torch's checkpoints, without torch and without running what the file says.
 
-A pickle can name any callable; this reader resolves four names only, each to a harmless stand-in of ours, and refuses
-the file at anything else. Source: the layout is the one `torch.save(..., _use_new_zipfile_serialization=False)` writes:
-magic number, protocol version, system info, the object with its storages by reference, the storage keys, then each
-storage as an int64 count followed by its raw little-endian items.
+A pickle can name any callable; these readers resolve four names only, each to a harmless stand-in of ours, and refuse
+the file at anything else. Source: the legacy stream is what `torch.save(..., _use_new_zipfile_serialization=False)`
+writes: magic number, protocol version, system info, the object with its storages by reference, the storage keys, then
+each storage as an int64 count followed by its raw little-endian items. The archive is what `torch.save` writes else: a
+ZIP file, uncompressed, with the object in `data.pkl` and each storage's raw items in a member of its own.
 """
 
 import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from featurize.errors import WeightsError
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
+# The object of an archive, without its storages, is smaller: what is larger is no list of tensors.
+_MOST_OBJECT_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,70 @@ class _TensorUnpickler(pickle.Unpickler):
             case ("storage", np.dtype() as dtype, str() as key, str(), int() as size, None) if size >= 0:
                 return _Storage(key, dtype, size)
         raise pickle.UnpicklingError("a storage reference of unknown form")
+
+
+class _ArchiveUnpickler(_TensorUnpickler):
+    """The same for archives, whose references to storages are shorter."""
+
+    def persistent_load(self, reference: Any) -> _Storage:
+        match reference:
+            case ("storage", np.dtype() as dtype, str() as key, str(), int() as size) if size >= 0:
+                return _Storage(key, dtype, size)
+        raise pickle.UnpicklingError("a storage reference of unknown form")
+
+
+def read_torch_archive(content: bytes, part: str, origin: str) -> dict[str, NDArray[Any]]:
+    """The tensors of one state dict among those in an archive, by name.
+
+    Args:
+        content: a file in torch's ZIP format that holds a dict of dicts, lists, numbers and tensors.
+        part: the entry of that dict which is wanted: a flat dict of float32 or int64 tensors. No other is read.
+        origin: where it is from, for messages.
+
+    Returns:
+        Name to array, C-contiguous, float32 or int64, bit for bit what the file holds.
+
+    Raises:
+        WeightsError: the file is damaged, or holds anything but tensors there.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
+            written = _member(archive, members["data.pkl"], _MOST_OBJECT_BYTES)
+            named = _ArchiveUnpickler(io.BytesIO(written)).load()[part]
+            if not isinstance(named, dict) or not all(isinstance(tensor, _Tensor) for tensor in named.values()):
+                raise ValueError("it holds something other than tensors")
+            storages = {
+                storage.key: _archived(archive, members[f"data/{storage.key}"], storage)
+                for storage in {tensor.storage.key: tensor.storage for tensor in named.values()}.values()
+            }
+        return {name: _materialise(tensor, storages) for name, tensor in named.items()}
+    except (
+        *(pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, AttributeError, IndexError),
+        *(zipfile.BadZipFile, NotImplementedError, RuntimeError, OverflowError),
+    ) as error:
+        raise WeightsError(
+            f"{origin}: not an archive of tensors ({error}); fetch the file that was published again"
+        ) from error
+
+
+def _archived(archive: zipfile.ZipFile, member: zipfile.ZipInfo, storage: _Storage) -> NDArray[Any]:
+    """The items of a storage."""
+    expected = storage.size * storage.dtype.itemsize
+    if member.file_size != expected:
+        raise ValueError(f"storage {storage.key} has {member.file_size} bytes, expected {expected}")
+    return np.frombuffer(_member(archive, member, expected), storage.dtype)
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most_bytes: int) -> bytes:
+    """The bytes of a member, which is not compressed: so a small file cannot stand for a large one."""
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size > most_bytes:
+        raise ValueError(f"{member.filename} is compressed, or larger than {most_bytes} bytes")
+    with archive.open(member) as stream:
+        read = stream.read(member.file_size + 1)
+    if len(read) != member.file_size:
+        raise ValueError(f"{member.filename} has {len(read)} bytes, expected {member.file_size}")
+    return read
 
 
 def read_torch_checkpoint(path: Path) -> dict[str, NDArray[Any]]:

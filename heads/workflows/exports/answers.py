@@ -20,7 +20,7 @@ from heads.evaluation.verdicts import Say
 from heads.run import BLEND, RunDirectory
 from heads.workflows.findings import said
 from heads.workflows.predict import NewPredictions, Origin
-from store import FeatureStore, Status
+from store import FeatureReader, FeatureStore, Status
 
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
 LEAST_CONFIDENCE = 0.2  # of a detector in a box: below it most are none
@@ -33,12 +33,14 @@ class Moment:
     Attributes:
         times_s: of the frames.
         at_s: the time of the frame in which most moved, or of the middle one.
-        box: left, top, width and height of what moved in it, shares of the frame.
+        box: left, top, width and height of what moved in it, shares of the frame; or of what the detector found there.
+        confidence: of the detector in that box; None if no detector was asked about the clip, or found nothing.
     """
 
     times_s: tuple[float, ...]
     at_s: float
     box: tuple[float, float, float, float] = WHOLE_FRAME
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,25 +187,53 @@ def reasons_of(run: RunDirectory, store: FeatureStore | None) -> dict[str, str]:
 
 
 def moments_of(store: FeatureStore, ids: Sequence[str]) -> dict[str, Moment]:
-    """The frames of each clip in the store, by a view that tells boxes if there is one."""
+    """The frames of each clip in the store, by a view that tells boxes if there is one.
+
+    The box that a detector is surest of comes first, then that of the frame in which most moved.
+    """
     found: dict[str, Moment] = {}
     for key in store.keys():
         reader = store.reader(key)
         place = {clip_id: row for row, clip_id in enumerate(reader.ids)}
         for clip_id in ids:
             row = place.get(clip_id)
-            if row is None or not reader.lengths[row] or (clip_id in found and found[clip_id].box != WHOLE_FRAME):
+            if row is None or not reader.lengths[row]:
                 continue
-            boxes, energy = reader.per_frame("box", row), reader.per_frame("motion_energy", row)
-            if clip_id in found and boxes is None:
-                continue
-            times = reader.times(row)
-            at, box = len(times) // 2, WHOLE_FRAME
-            if boxes is not None and len(boxes):
-                at = int(np.argmax(energy)) if energy is not None and len(energy) else at
-                box = _box(boxes[at].tolist())
-            found[clip_id] = Moment(times_s=tuple(dict.fromkeys(times.tolist())), at_s=float(times[at]), box=box)
+            known = found.get(clip_id)
+            seen = _detected(reader, row)
+            if seen is None and (known is None or (known.box == WHOLE_FRAME and _tells_boxes(reader, row))):
+                seen = _moved(reader, row)
+            if seen is not None and (known is None or (seen.confidence or 0.0) >= (known.confidence or 0.0)):
+                found[clip_id] = seen
     return found
+
+
+def _detected(reader: FeatureReader, row: int) -> Moment | None:
+    """The frames of a clip, and the box in which a detector is surest; None if it is sure of none."""
+    boxes, sure = reader.per_frame("detector_box", row), reader.per_frame("detector_confidence", row)
+    if boxes is None or sure is None or sure.max(initial=0) < LEAST_CONFIDENCE:
+        return None
+    times, at = reader.times(row), int(np.argmax(sure))
+    return Moment(
+        times_s=tuple(dict.fromkeys(times.tolist())),
+        at_s=float(times[at]),
+        box=_box(boxes[at].tolist()),
+        confidence=min(1.0, float(sure[at])),
+    )
+
+
+def _tells_boxes(reader: FeatureReader, row: int) -> bool:
+    return reader.per_frame("box", row) is not None
+
+
+def _moved(reader: FeatureReader, row: int) -> Moment:
+    """The frames of a clip, and the box in which most moved, if the view tells boxes."""
+    boxes, energy, times = reader.per_frame("box", row), reader.per_frame("motion_energy", row), reader.times(row)
+    at, box = len(times) // 2, WHOLE_FRAME
+    if boxes is not None and len(boxes):
+        at = int(np.argmax(energy)) if energy is not None and len(energy) else at
+        box = _box(boxes[at].tolist())
+    return Moment(times_s=tuple(dict.fromkeys(times.tolist())), at_s=float(times[at]), box=box)
 
 
 def with_boxes(moments: Mapping[str, Moment], boxes: Mapping[str, SurestBox]) -> dict[str, Moment]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from heads.data.labels import BLANK
-from heads.workflows.exports.answers import WHOLE_FRAME, Answers, Moment
+from heads.workflows.exports.answers import Answers, Moment
 from heads.workflows.exports.tables import require_file
 from store import Status
 from store.files import atomic_path
@@ -21,6 +21,9 @@ _MILLISECONDS = 1000.0  # where a video's frame rate is not known, its frames ar
 
 class MegaDetectorJson:
     """A detection for each class of a clip, with its probability, in the box and the frame where most moved.
+
+    Where the store knows what its own detector found, there is one detection for all animals of a clip, with the
+    detector's confidence, and the classes with their probabilities are what it is classified as.
 
     Blank clips have no detection that is surer than what P(blank) leaves, and failed ones have `failure` and no list of
     detections. `info.trapline` names the clips whose answers are not those of all models for a new clip.
@@ -61,7 +64,7 @@ def header(answers: Answers) -> dict[str, Any]:
     return {
         "info": {
             "format_version": FORMAT_VERSION,
-            "detector": "boxes of what moves, by Trapline, or of a detector whose results were given to it",
+            "detector": "boxes of what moves or a detector found, by Trapline, or of results that were given to it",
             "detection_completion_time": made,
             "classifier": answers.by,
             "classification_completion_time": made,
@@ -105,15 +108,25 @@ def _item(
     moment = answers.moments.get(clip_id, Moment(times_s=(0.0,), at_s=0.0))
     frame = {} if still else {"frame_number": round(moment.at_s * rate)}
     video = {} if still else {"frame_rate": rate, "frames_processed": [round(each * rate) for each in moment.times_s]}
+    likely = [(name, round(float(value), 5)) for name, value in sorted(said.items(), key=lambda each: -each[1])]
+    likely = [(name, value) for name, value in likely if name != BLANK and said[name] >= _FLOOR]
+    kinds = [answers.taxa[name].kind for name, _ in likely]
+    if moment.confidence is None:
+        groups = [(kind, value, [(name, value)]) for kind, (name, value) in zip(kinds, likely, strict=True)]
+    else:
+        sure = round(moment.confidence, 5)
+        groups = [
+            (kind, sure, [each for each, other in zip(likely, kinds, strict=True) if other == kind])
+            for kind in dict.fromkeys(kinds)
+        ]
     detections = [
         {
-            "category": _KINDS[answers.taxa[name].kind],
-            "conf": round(float(value), 5),
-            "bbox": list(moment.box if moment else WHOLE_FRAME),
-            "classifications": [[ids[name], round(float(value), 5)]],
+            "category": _KINDS[kind],
+            "conf": confidence,
+            "bbox": list(moment.box),
+            "classifications": [[ids[name], value] for name, value in named],
             **frame,
         }
-        for name, value in sorted(said.items(), key=lambda each: -each[1])
-        if name != BLANK and value >= _FLOOR
+        for kind, confidence, named in groups
     ]
     return {"file": clip_id, "detections": detections, **video}

@@ -103,6 +103,14 @@ Preview = Annotated[
         metavar="DIR", help="Write a contact sheet a clip, with the boxes of the --view (motion if none), and stop."
     ),
 ]
+Triage = Annotated[
+    bool,
+    typer.Option(
+        "--triage",
+        help="Say of each clip whether it is blank, before any label exists, in the table of --out, and stop.",
+    ),
+]
+Out = Annotated[Path | None, typer.Option(metavar="FILE.csv", help="With --triage: the table to write.")]
 RuntimeChoice = Annotated[Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
 ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]
@@ -159,6 +167,8 @@ def featurize(
     relink: Relink = None,
     dry_run: DryRun = False,
     preview: Preview = None,
+    triage: Triage = False,
+    out: Out = None,
     list_backbones: ListBackbones = False,
     list_taps: ListTaps = False,
     as_json: Json = False,
@@ -192,6 +202,21 @@ def featurize(
         if not videos[1:]:
             raise typer.BadParameter(f"name the network whose weights are wanted: {', '.join(DETECTORS)}")
         fetch_all([str(name) for name in videos[1:]], weights or (), offline=offline, as_json=as_json)
+        return
+    if triage != (out is not None):
+        raise typer.BadParameter("--triage and --out FILE.csv go together: give both, or neither")
+    if out is not None:
+        if backbone or for_run or dry_run or (fps, frames, shard, preview) != (None, None, None, None):
+            raise typer.BadParameter(
+                "--triage looks at clips in its own way; leave --backbone, --for, --fps, --frames, --shard, "
+                "--dry-run and --preview out"
+            )
+        from featurize.commands.triage import write_triage
+
+        if write_triage(
+            videos, out, store=store, workers=workers, limit=limit, retry_failed=retry_failed, as_json=as_json
+        ):
+            raise typer.Exit(_EXIT_SOME_FAILED)
         return
     if preview is None and store is None:
         raise typer.BadParameter("give --store, the folder to keep features in")

@@ -452,7 +452,7 @@ _RULES = (
         weights=NoWeights(version="1"),
         parameters=0,
         licence="none needed",
-        reference="brightness, colour and edges alone: what views tell, at no cost",
+        reference="brightness, colour and edges; what `--triage` keeps beside what views tell",
     ),
     Backbone(
         name="audio",

@@ -1,5 +1,6 @@
 """What a detector finds, from the command to the store: with a stand-in that finds what is bright."""
 
+import csv
 import hashlib
 import json
 import subprocess
@@ -23,9 +24,11 @@ from featurize.backbones.spec import WheelWeights
 from featurize.cli import app
 from featurize.demo.scenes import write_video
 from featurize.errors import WeightsError
+from featurize.pipeline.blankness import Evidence, animal_score, because, verdict
 from featurize.pipeline.extract import extract
 from featurize.pipeline.request import Request, plan_request
 from featurize.pipeline.summary import Progress
+from featurize.pipeline.triage import COLUMNS
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 
@@ -71,6 +74,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("pipeline.extract", "commands.run"):
         monkeypatch.setattr(f"featurize.{module}.detector_of", detector_of)
     monkeypatch.setattr("featurize.pipeline.request.require_detector", lambda _: None)
+    monkeypatch.setattr("featurize.pipeline.triage.weights_available", lambda _: True)
 
 
 def content_of(store: FeatureStore) -> dict[str, list[bytes]]:
@@ -130,6 +134,73 @@ def test_a_contact_sheet_shows_what_the_detector_found(trap: Path, tmp_path: Pat
     assert "empty 0.mp4: no animal is found" in done.stderr
     with Image.open(tmp_path / "sheets" / "resting.mp4.jpg") as sheet:
         assert sheet.width > 600
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_triage_tells_blank_clips_from_others_and_never_calls_a_failed_one_blank(trap: Path, tmp_path: Path) -> None:
+    words = [str(trap), "--triage", "--out", str(tmp_path / "blanks.csv"), "--store", str(tmp_path / "store"), "--json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 3, done.output
+    facts = json.loads(done.stdout)
+    assert (facts["clips"], facts["blank"], facts["animal"], facts["failed"]) == (7, 5, 1, 1)
+    assert facts["detector"]
+    with (tmp_path / "blanks.csv").open(newline="") as file:
+        table = csv.DictReader(file)
+        rows = {row["clip_id"]: row for row in table}
+    assert tuple(table.fieldnames or ()) == COLUMNS
+    assert (rows["broken.mp4"]["status"], rows["broken.mp4"]["verdict"]) == ("failed", "cannot say")
+    assert rows["broken.mp4"]["animal_score"] == rows["broken.mp4"]["at_s"] == ""
+    assert rows["broken.mp4"]["reason"]
+    assert rows["resting.mp4"]["verdict"] == "animal"
+    assert rows["resting.mp4"]["because"] == "differs from other clips at rest; detector 0.50"
+    assert rows["resting.mp4"]["path"] == str(trap / "resting.mp4")
+    assert rows["empty 3.mp4"]["because"] == "nothing moves or differs"
+    assert float(rows["empty 3.mp4"]["animal_score"]) < 0.2 < float(rows["resting.mp4"]["animal_score"])
+    before = (tmp_path / "blanks.csv").read_bytes()
+    parts = sorted((tmp_path / "store" / "features").rglob("*.h5"))
+    assert CliRunner().invoke(app, words).exit_code == 3
+    assert sorted((tmp_path / "store" / "features").rglob("*.h5")) == parts, "what was known was decoded again"
+    assert (tmp_path / "blanks.csv").read_bytes() == before
+
+
+def test_triage_says_what_goes_with_it() -> None:
+    for words in (["--triage"], ["--out", "x.csv"], ["--triage", "--out", "x.csv", "--dry-run"]):
+        done = CliRunner().invoke(app, ["clips", *words])
+        assert done.exit_code == 2
+        assert "--triage" in done.stderr
+
+
+def known(**changed: Any) -> Evidence:
+    return replace(Evidence(energy=0.0, compared=True, detector=None, at_s=0.0, frames=15), **changed)
+
+
+def test_more_evidence_never_speaks_against_an_animal() -> None:
+    for compared in (True, False):
+        for asked in (None, 0.0):
+            scores = [
+                animal_score(known(compared=compared, detector=asked, energy=energy)) for energy in (0, 1e-3, 1e-2, 0.1)
+            ]
+            assert scores == sorted(scores)
+            assert scores[0] < 0.5 < scores[-1]
+        unsure, sure = (animal_score(known(compared=compared, detector=value, energy=1e-3)) for value in (0.0, 0.9))
+        assert unsure < sure
+
+
+def test_a_clip_is_not_called_blank_where_the_animal_may_be_in_what_was_not_seen() -> None:
+    assert verdict(known()) == "blank"
+    assert verdict(known(energy=0.1)) == "animal"
+    assert verdict(known(whole=False)) == "cannot say"
+    assert verdict(known(whole=False, energy=0.1)) == "animal"
+    assert verdict(known(compared=False)) == "cannot say"
+    assert verdict(known(compared=False, frames=1, detector=0.0)) == "cannot say"
+
+
+def test_what_spoke_for_an_animal_is_said_in_words() -> None:
+    assert because(known()) == "nothing moves or differs"
+    assert because(known(energy=0.1)) == "differs from other clips at rest"
+    assert because(known(energy=0.1, moves=True, detector=0.0)) == "moves and differs from other clips"
+    assert because(known(energy=0.1, compared=False)) == "moves; no other clips to compare with"
+    assert because(known(detector=0.75, compared=False)) == "detector 0.75; no other clips to compare with"
 
 
 @pytest.fixture

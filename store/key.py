@@ -8,7 +8,10 @@ from store.digest import settings_digest
 from store.errors import CorruptPartError
 
 FORMAT_VERSION = 1
+FULL_PRECISION = "f32"
 _DIGEST_CHARS = 12
+# Settings that came later: their usual values are left out of the JSON, so that keys of before keep their digests.
+_LEFT_OUT_AS_USUAL = {"precision": FULL_PRECISION, "quantised": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,9 @@ class FeatureKey:
         sampling: which frames of a clip are taken: {"mode": ..., settings}.
         dtype: what features are stored as.
         format_version: version of the on-disk format.
+        precision: what the network computed in; keys did not have it before there was anything but `f32`, which still
+            does not stand in their JSON.
+        quantised: sha256 of the file of the quantised network, in hex; empty unless `precision` is `int8`.
 
     Example:
         >>> key = FeatureKey(
@@ -57,6 +63,8 @@ class FeatureKey:
     sampling: Mapping[str, Any]
     dtype: str = "float16"
     format_version: int = FORMAT_VERSION
+    precision: str = FULL_PRECISION
+    quantised: str = ""
 
     @property
     def dim(self) -> int:
@@ -87,12 +95,16 @@ class FeatureKey:
     def folder(self) -> str:
         """The name of the key's folder below `features/`: readable first, unique by its digest."""
         safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in self.backbone)
-        return f"{safe}-{self.view['name']}-{self.digest[:_DIGEST_CHARS]}"
+        precision = "" if self.precision == FULL_PRECISION else f"-{self.precision}"
+        return f"{safe}-{self.view['name']}{precision}-{self.digest[:_DIGEST_CHARS]}"
 
     def to_json(self) -> dict[str, Any]:
         """The key as plain JSON values; `from_json` turns it back."""
         spec = asdict(self)
         spec["taps"] = [[name, channels] for name, channels in self.taps]
+        for name, usual in _LEFT_OUT_AS_USUAL.items():
+            if spec[name] == usual:
+                del spec[name]
         return spec
 
     @classmethod
@@ -122,12 +134,14 @@ def setting_words(key: FeatureKey) -> dict[str, str]:
     plain = {
         **{name: value for name, value in key.sampling.items() if name != "mode"},
         "mode": key.sampling.get("mode", ""),
+        "precision": key.precision,
         "input_px": key.input_px,
         "resize": key.resize,
         "weights": key.weights_sha256,
         "taps": ",".join(name for name, _ in key.taps),
         "preprocessing": key.preprocessing,
         "dtype": key.dtype,
+        **({"quantised": key.quantised} if key.quantised else {}),
     }
     view = {name: value for name, value in key.view.items() if name not in plain}
     return {name: _spelt(value) for name, value in {**plain, **view}.items()}

@@ -33,6 +33,7 @@ def key_rows(store: FeatureStore) -> list[Row]:
             "dim": key.dim,
             "taps": dict(key.taps),
             "sampling": dict(key.sampling),
+            "precision": key.precision,
             **asdict(store.info(key)),
         }
         for key in keys

@@ -143,5 +143,19 @@ def test_settings_in_words_tell_keys_apart(key: FeatureKey) -> None:
     for each in keys:
         settings = dict(words.split("=") for words in told[each.folder].split())
         assert [other for other in keys if settings.items() <= setting_words(other).items()] == [each]
+    halved = replace(key, precision="bf16")
+    assert distinguish([key, halved]) == {key.folder: "precision=f32", halved.folder: "precision=bf16"}
     newer = replace(key, view={**key.view, "steady.revision": 2})
     assert distinguish([key, newer]) == {key.folder: "steady.revision=none", newer.folder: "steady.revision=2"}
+
+
+def test_a_precision_stands_in_a_key_only_where_it_is_another_than_ever(key: FeatureKey) -> None:
+    assert {"precision", "quantised"}.isdisjoint(key.to_json())
+    halved, small = (
+        replace(key, precision="bf16"),
+        replace(key, precision="int8", quantised="1" * 64),
+    )
+    assert len({each.digest for each in (key, halved, small, replace(small, quantised="2" * 64))}) == 4
+    assert [FeatureKey.from_json(each.to_json()) for each in (key, halved, small)] == [key, halved, small]
+    assert halved.folder.startswith("tiny-whole-bf16-")
+    assert key.source == halved.source == small.source

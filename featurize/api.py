@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from featurize.backbones.runner import RuntimeName
+from featurize.backbones.runner import FULL, Precision, RuntimeName
 from featurize.errors import FeaturizeWarning
 from featurize.pipeline.for_run import choose_sampling
 from featurize.pipeline.plan import Plan
@@ -43,6 +43,7 @@ def run(
     retry_failed: bool = False,
     relink: bool | None = None,
     runtime: RuntimeName = "auto",
+    precision: Precision = FULL,
     workers: int | None = None,
     clips_per_part: int = 256,
     work_runner: str = IN_PROCESS,
@@ -80,6 +81,8 @@ def run(
         relink: first recognise clips that only moved, by their content; False computes them again under their new
             names, None stops where they did.
         runtime: what runs the networks: "auto" is OpenVINO on a CPU, TensorFlow on a GPU.
+        precision: what networks compute in: "f32", "bf16" where the processor has it, or "int8", for which a network is
+            quantised once a store, by pictures of these clips.
         workers: decoding threads; as many as there are processors if None.
         clips_per_part: clips after which a part is committed, at the latest.
         work_runner: who carries the plan out: a name of `featurize.pipeline.work.WORK_RUNNERS`.
@@ -109,6 +112,7 @@ def run(
         retry_failed=retry_failed,
         relink=relink,
         runtime=runtime,
+        precision=precision,
         workers=workers,
         clips_per_part=clips_per_part,
         work_runner=work_runner,
@@ -137,6 +141,7 @@ def plan(
     offline: bool = False,
     limit: int | None = None,
     retry_failed: bool = False,
+    precision: Precision = FULL,
 ) -> Plan:
     """What `run` with the same arguments would do, to be looked at, or to be carried out in shares by `extract`.
 
@@ -166,6 +171,7 @@ def plan(
         offline: never download weights.
         limit: do at most so many clips.
         retry_failed: do clips again that failed before or broke part way.
+        precision: what networks compute in; for "int8" a network that the store does not hold yet is quantised now.
 
     Raises:
         TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
@@ -186,6 +192,7 @@ def plan(
         offline=offline,
         limit=limit,
         retry_failed=retry_failed,
+        precision=precision,
     )
     opened = _opened(store)
     return plan_request(request, opened, _warn)

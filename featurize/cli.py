@@ -23,6 +23,14 @@ class Runtime(StrEnum):
     openvino = "openvino"
 
 
+class Precision(StrEnum):
+    """What networks compute in."""
+
+    f32 = "f32"
+    bf16 = "bf16"
+    int8 = "int8"
+
+
 class Choose(StrEnum):
     """Which frames make up --frames."""
 
@@ -112,6 +120,13 @@ Triage = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(metavar="FILE.csv", help="With --triage: the table to write.")]
 RuntimeChoice = Annotated[Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.")]
+PrecisionChoice = Annotated[
+    Precision | None,
+    typer.Option(
+        help="What networks compute in. bf16 needs a processor that has it; int8 quantises a network once a store.",
+        show_default="f32",
+    ),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
 ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Do at most so many clips.")]
@@ -136,6 +151,12 @@ Relink = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs; keep nothing.")]
 ListBackbones = Annotated[bool, typer.Option("--list-backbones", help="List the networks there are.")]
+Measure = Annotated[
+    bool,
+    typer.Option(
+        "--measure", help="With --list-backbones: frames a second here, by precision, of each --backbone or all."
+    ),
+]
 ListTaps = Annotated[bool, typer.Option("--list-taps", help="List what each --backbone can be tapped at.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk, and show tracebacks of clips.")]
@@ -159,6 +180,7 @@ def featurize(
     choose: ChooseBy = Choose.even,
     max_frames: MaxFrames = 180,
     runtime: RuntimeChoice = Runtime.auto,
+    precision: PrecisionChoice = None,
     workers: Workers = None,
     limit: Limit = None,
     shard: Shard = None,
@@ -170,6 +192,7 @@ def featurize(
     triage: Triage = False,
     out: Out = None,
     list_backbones: ListBackbones = False,
+    measure: Measure = False,
     list_taps: ListTaps = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -182,6 +205,13 @@ def featurize(
     """
     if verbose:
         show_log()
+    if measure:
+        if not list_backbones:
+            raise typer.BadParameter("--measure goes with --list-backbones")
+        from featurize.commands import measure as measuring
+
+        measuring.print_speeds(backbone or (), offline=offline, as_json=as_json)
+        return
     if list_backbones:
         from featurize.commands import backbones as listing
 
@@ -224,8 +254,10 @@ def featurize(
         raise typer.BadParameter(
             "give --backbone, such as efficientnet_lite0 (--list-backbones names them all), or --for with a run"
         )
-    if for_run is not None and (fps, frames, input_px, resize) != (None, None, None, None):
-        raise typer.BadParameter("--for takes frames and sizes from the run; leave --fps, --frames and the like out")
+    if for_run is not None and (fps, frames, input_px, resize, precision) != (None, None, None, None, None):
+        raise typer.BadParameter(
+            "--for takes frames, sizes and precision from the run; leave --fps, --frames and the like out"
+        )
     from featurize.commands import run as command
     from featurize.pipeline.for_run import choose_sampling
     from featurize.pipeline.request import Request
@@ -260,6 +292,7 @@ def featurize(
         views=[str(each) for each in view],
         sampling=sampling,
         runtime=runtime.value,
+        precision=(precision or Precision.f32).value,
         workers=workers,
         limit=limit,
         shard=None if shard is None else _shard(shard),

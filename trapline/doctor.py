@@ -24,6 +24,7 @@ _DISK_BYTES = 64 * 1024 * 1024
 _DECODERS = ("h264", "hevc", "mpeg4", "mjpeg", "wmv3", "vp9", "av1")
 _EXTRAS = {  # what each extra of the package installs, and what it is for
     "gbm": (("lightgbm", "xgboost"), "two blenders of boosted trees"),
+    "int8": (("nncf",), "`featurize --precision int8`"),
     "parquet": (("pyarrow",), "Parquet files"),
     "timm": (("safetensors",), "timm's Inception-v4 weights"),
 }

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RuntimeName = Literal["auto", "tensorflow", "openvino"]
+Precision = Literal["f32", "bf16", "int8"]
+FULL: Precision = "f32"
 
 # The features of a frame are the same bits wherever it stands in a batch of one size, but not in batches of another.
 BATCH_FRAMES = 16

@@ -33,6 +33,7 @@ from featurize.pipeline.request import (
     import_networks_for,
     plan_request,
 )
+from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress
 from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling
@@ -46,8 +47,11 @@ _TIMED_CLIPS = 6
 
 def dry_run(request: Request, root: Path, *, as_json: bool) -> None:
     """Say what `request` would do in the store at `root` and what it would cost; a few clips are timed."""
-    plan = plan_request(request, existing_store(root), print_warning)
-    outlook = estimate_facts(plan, estimate_cost(plan), _measure_seconds(plan, request))
+    with tempfile.TemporaryDirectory(prefix="trapline-") as scratch:
+        plan = plan_request(
+            request, existing_store(root), print_warning, on_calibrate=_print_calibration, scratch=Path(scratch)
+        )
+        outlook = estimate_facts(plan, estimate_cost(plan), _measure_seconds(plan, request))
     print_json(outlook) if as_json else print_estimate(stdout_console(), outlook)
 
 
@@ -55,7 +59,14 @@ def featurize_folder(request: Request, root: Path, *, as_json: bool) -> int:
     """Carry out `request` into the store at `root`, saying how it goes, and return how much was not to be had."""
     console = stderr_console()
     try:
-        summary = carry_out(request, root, watch=print_progress, on_warning=print_warning, on_moved=_print_moved)
+        summary = carry_out(
+            request,
+            root,
+            watch=print_progress,
+            on_warning=print_warning,
+            on_moved=_print_moved,
+            on_calibrate=_print_calibration,
+        )
     except KeyboardInterrupt:
         console.print("stopped; what was finished is in the store, and the same command continues from there")
         raise
@@ -90,6 +101,10 @@ def print_progress(plan: Plan) -> Iterator[Callable[[Progress], None]]:
 def print_warning(sentence: str) -> None:
     """Print a sentence that must not be overlooked."""
     stderr_console().print(f"warning: {sentence}", style="bold red")
+
+
+def _print_calibration(source: FeatureSource) -> None:
+    stderr_console().print(f"{source.backbone.name}: is quantised once, by pictures of these clips", highlight=False)
 
 
 def _print_moved(clips: int) -> None:

@@ -12,8 +12,6 @@ from dataclasses import fields
 from typing import Any
 
 from featurize.backbones.runner import Runner, RuntimeName
-from featurize.backbones.spec import Backbone
-from featurize.backbones.weights import Weights
 from featurize.decoding.ffmpeg import Probe
 from featurize.motion.image_facts import ImageFacts
 from featurize.pipeline.backgrounds import NO_BACKGROUNDS, learn_backgrounds
@@ -95,10 +93,10 @@ def extract(
 
 def _runners(sources: Sequence[FeatureSource], runtime: RuntimeName) -> dict[FeatureSource, Runner]:
     """What runs each source: views of one network at one size share it."""
-    made: dict[tuple[Backbone, Weights, int], Runner] = {}
+    made: dict[tuple[Any, ...], Runner] = {}
     runners = {}
     for source in sources:
-        network = (source.backbone, source.weights, source.canvas.px)
+        network = (source.backbone, source.weights, source.canvas.px, source.precision, source.quantised)
         if network not in made:
             made[network] = runner_of(source, runtime)
         runners[source] = made[network]

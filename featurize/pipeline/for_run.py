@@ -3,10 +3,12 @@
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from featurize.backbones.resolve import is_own, resolve_backbones
+from featurize.backbones.runner import Precision
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights, choose_weights
 from featurize.errors import SettingsError, SourceError, WeightsError
@@ -141,7 +143,11 @@ def _network_of(
 
 def _source_of(key: FeatureKey, backbone: Backbone, weights: Weights) -> FeatureSource:
     rule = key.resize.partition(",")[0]
-    source = make_source(backbone, weights, str(key.view["name"]), input_px=key.input_px, resize=rule)
+    source = make_source(
+        backbone, weights, str(key.view["name"]), input_px=key.input_px, resize=rule, precision=_precision(key)
+    )
+    if key.quantised:
+        source = replace(source, quantised=Weights(path=None, sha256=key.quantised))
     made = source.key(sampling_of(key))
     if made != key:
         told = distinguish([key, made])
@@ -150,6 +156,16 @@ def _source_of(key: FeatureKey, backbone: Backbone, weights: Weights) -> Feature
             f"here {told[made.folder]}); featurize with the version that made it"
         )
     return source
+
+
+def _precision(key: FeatureKey) -> Precision:
+    for precision in get_args(Precision):
+        if precision == key.precision:
+            return precision  # type: ignore[no-any-return]
+    raise SettingsError(
+        f"{key.folder}: was computed in {key.precision}, which this version of Trapline does not have; featurize with "
+        "the version that made it"
+    )
 
 
 def _backbone_of(key: FeatureKey, words: Sequence[str], *, offline: bool) -> Backbone:

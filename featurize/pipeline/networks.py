@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbones.detectors import DETECTOR_STRIDES, find_detector
-from featurize.backbones.runner import Runner, RuntimeName
+from featurize.backbones.runner import BATCH_FRAMES, Runner, RuntimeName
 from featurize.backbones.spec import resolve
 from featurize.backbones.weights import locate_weights
 from featurize.detection.boxes import boxes_in, letterboxed
@@ -21,38 +22,57 @@ from store.console import native_chatter
 
 
 def runner_of(source: FeatureSource, runtime: RuntimeName) -> Runner:
-    """The network of a source, ready to run. TensorFlow is imported only where a network must be built."""
+    """The network of a source, ready to run. TensorFlow is imported only where a network must be built.
+
+    Raises:
+        SettingsError: the runtime or the processor does not have what the source asks for.
+    """
     if source.backbone.kind in ("rules", "sound"):
         runner: Runner = resolve(source.backbone)(source.backbone)
         return runner
     from featurize.runtime.compiled import CompiledNetworks
+    from featurize.runtime.precision import require_precision
     from featurize.runtime.runners import (
         choose_runtime,
         make_kept_runner,
         make_onnx_runner,
+        make_read_runner,
         make_runner,
         precision_for,
     )
 
-    kept, px = CompiledNetworks(source.backbone, source.weights, source.canvas.px), source.canvas.px
+    require_precision(source.precision)
+    kept = CompiledNetworks(
+        source.backbone,
+        source.weights,
+        source.canvas.px,
+        precision=source.precision,
+        quantised=source.quantised.sha256 if source.quantised else "",
+    )
     if source.backbone.kind == "onnx":
         if runtime == "tensorflow":
             raise SettingsError(f"{source.backbone.name}: ONNX files are run by OpenVINO; leave --runtime out")
         choose_runtime("openvino")
-        read = resolve(source.backbone)
-        return make_onnx_runner(lambda batch: read(source.backbone, source.weights.path, px, batch), kept)
-
-    def build() -> Any:
-        with native_chatter(shown=False):
-            from featurize.runtime.extractor import build_extractor
-
-        return build_extractor(source.backbone, source.weights, px)
-
-    chosen = choose_runtime(runtime)
+        return make_onnx_runner(lambda batch: _sized_network(source, batch), kept, source.precision)
+    chosen = choose_runtime(runtime, source.precision)
+    if source.quantised is not None:
+        return make_read_runner(lambda: _read_quantised(source), kept, source.precision)
     if chosen == "openvino":
-        return make_kept_runner(build, kept)
+        return make_kept_runner(lambda: _build(source), kept, source.precision)
     with precision_for(chosen):
-        return make_runner(build(), chosen)
+        return make_runner(_build(source), chosen)
+
+
+def full_network(source: FeatureSource) -> Any:
+    """The network of a source in f32, as OpenVINO's: what is quantised."""
+    if source.backbone.kind == "onnx":
+        try:
+            return _sized_onnx(source, BATCH_FRAMES)
+        except RuntimeError:
+            return _sized_onnx(source, 1)
+    from featurize.runtime.runners import convert
+
+    return convert(_build(source))
 
 
 def require_detector(views: Iterable[str]) -> None:
@@ -94,3 +114,31 @@ def detector_of(views: Iterable[str], runtime: RuntimeName) -> Detect | None:
 def _detectors_of(views: Iterable[str]) -> list[str]:
     """The detectors that any of `views` asks, each once."""
     return [name for name in dict.fromkeys(find_view(view).needs_detector for view in views) if name]
+
+
+def _build(source: FeatureSource) -> Any:
+    with native_chatter(shown=False):
+        from featurize.runtime.extractor import build_extractor
+
+    return build_extractor(source.backbone, source.weights, source.canvas.px)
+
+
+def _sized_network(source: FeatureSource, batch: int) -> Any:
+    """The network of an ONNX file for a number of pictures; RuntimeError where it does not allow as many."""
+    if source.quantised is None:
+        return _sized_onnx(source, batch)
+    network = _read_quantised(source)
+    if network.input(0).shape[0] != batch:
+        raise RuntimeError(f"{source.backbone.name} was quantised for another number of pictures than {batch}")
+    return network
+
+
+def _sized_onnx(source: FeatureSource, batch: int) -> Any:
+    return resolve(source.backbone)(source.backbone, source.weights.path, source.canvas.px, batch)
+
+
+def _read_quantised(source: FeatureSource) -> Any:
+    from featurize.runtime.quantised import read_quantised
+
+    assert source.quantised is not None
+    return read_quantised(source.quantised.path or Path(), source.quantised.sha256)

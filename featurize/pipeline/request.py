@@ -1,17 +1,18 @@
 """From what a person asks for to features in a store: the one way of the command and of the Python API."""
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featurize.backbones.resolve import loads_a_model, resolve_backbones
-from featurize.backbones.runner import RuntimeName
+from featurize.backbones.runner import FULL, Precision, RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Found, survey
 from featurize.pipeline.for_run import sources_of
-from featurize.pipeline.networks import require_detector
+from featurize.pipeline.networks import full_network, require_detector
 from featurize.pipeline.plan import Plan, make_plan
 from featurize.pipeline.relink import relink, require_unmoved
 from featurize.pipeline.source import FeatureSource, make_source
@@ -22,6 +23,7 @@ from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import native_chatter
 from store.errors import StoreNotFoundError
+from store.format.network_file import network_folder
 from store.key import FeatureKey, distinguish
 
 Watch = Callable[[Plan], AbstractContextManager[Callable[[Progress], None]]]
@@ -51,6 +53,7 @@ class Request:
         runtime: what runs the networks.
         workers: decoding threads, None for as many as processors.
         clips_per_part: clips after which a part is committed.
+        precision: what networks compute in.
         work_runner: who carries the plan out, a name of `WORK_RUNNERS`.
         verbose: whether the network libraries may print.
     """
@@ -73,18 +76,34 @@ class Request:
     runtime: RuntimeName = "auto"
     workers: int | None = None
     clips_per_part: int = 256
+    precision: Precision = FULL
     work_runner: str = IN_PROCESS
     verbose: bool = False
 
 
-def plan_request(request: Request, store: FeatureStore | None, on_warning: Callable[[str], None]) -> Plan:
+def plan_request(
+    request: Request,
+    store: FeatureStore | None,
+    on_warning: Callable[[str], None],
+    *,
+    on_calibrate: Callable[[FeatureSource], None] = lambda _: None,
+    scratch: Path | None = None,
+) -> Plan:
     """What `request` has to do in `store` (None: a store that is yet to be made).
+
+    Args:
+        request: what is asked for.
+        store: where features and clip facts are to go.
+        on_warning: called with a sentence on what makes features worthless, or on two kinds of them.
+        on_calibrate: called with a source before its network is quantised.
+        scratch: a folder for a network that must be quantised, where the store is to be left as it is.
 
     Raises:
         TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
     """
     sources = _find_sources(request, on_warning)
     found = _find_clips(request, store)
+    sources = _quantised(request, found, sources, _network_folders(store, scratch), on_calibrate)
     if store is not None:
         _compare_with(store, request, found, sources, on_warning)
     return _make_plan(request, found, sources, store)
@@ -97,6 +116,7 @@ def carry_out(
     watch: Watch,
     on_warning: Callable[[str], None],
     on_moved: Callable[[int], None] = lambda _: None,
+    on_calibrate: Callable[[FeatureSource], None] = lambda _: None,
 ) -> Summary:
     """Do what `request` asks for, and nothing that `store` holds already.
 
@@ -106,6 +126,7 @@ def carry_out(
         watch: entered with the plan, for as long as it is carried out.
         on_warning: called with a sentence on what makes features worthless, or on two kinds of them.
         on_moved: called, under `relink`, with the number of clips that were recognised.
+        on_calibrate: called with a source before its network is quantised.
 
     Raises:
         TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had; clips that
@@ -117,6 +138,7 @@ def carry_out(
     opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
     if request.relink:
         on_moved(relink(found.clips, opened.keys(), opened))
+    sources = _quantised(request, found, sources, _network_folders(opened), on_calibrate)
     _compare_with(opened, request, found, sources, on_warning)
     plan = _make_plan(request, found, sources, opened)
     import_networks_for(plan, verbose=request.verbose)
@@ -156,6 +178,38 @@ def import_networks(*, verbose: bool) -> None:
         import featurize.runtime.extractor  # noqa: F401
 
 
+def _quantised(
+    request: Request,
+    found: Found,
+    sources: Sequence[FeatureSource],
+    folders: Sequence[Path],
+    on_calibrate: Callable[[FeatureSource], None],
+) -> list[FeatureSource]:
+    """The sources, those in int8 with the network that stands for theirs in one of `folders`.
+
+    Raises:
+        SettingsError: the processor, or the runtime that was asked for, does not have a precision; there is no folder.
+    """
+    if all(source.precision == FULL for source in sources):
+        return list(sources)
+    from featurize.pipeline.calibration import quantised_sources
+    from featurize.runtime.precision import require_precision
+    from featurize.runtime.runners import choose_runtime
+
+    if not folders:
+        raise SettingsError("there is no store yet to keep a quantised network in; make it before the plan")
+    for precision in dict.fromkeys(source.precision for source in sources):
+        require_precision(precision)
+        choose_runtime(request.runtime, precision)
+    threads = request.workers or os.cpu_count() or 1
+    return quantised_sources(sources, found.clips, folders, full_network, workers=threads, on_calibrate=on_calibrate)
+
+
+def _network_folders(store: FeatureStore | None, scratch: Path | None = None) -> list[Path]:
+    """Where quantised networks are looked for; in the last one they are made."""
+    return [*([network_folder(store.root)] if store else []), *([scratch] if scratch else [])]
+
+
 def _find_clips(request: Request, store: FeatureStore | None) -> Found:
     return survey(request.videos, (lambda: store.clips().index) if store else tuple)
 
@@ -184,7 +238,14 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
     if untrained:
         on_warning(f"{', '.join(untrained)} untrained (--weights random): the features mean nothing")
     found = (
-        make_source(backbone, weights[backbone.name], view, input_px=request.input_px, resize=request.resize)
+        make_source(
+            backbone,
+            weights[backbone.name],
+            view,
+            input_px=request.input_px,
+            resize=request.resize,
+            precision=request.precision,
+        )
         for backbone in backbones
         for view in request.views
     )

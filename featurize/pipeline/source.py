@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from featurize.backbones.runner import FULL, Precision
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, Weights
 from featurize.errors import SettingsError
@@ -21,12 +22,16 @@ class FeatureSource:
         canvas: the size in which it sees frames.
         view: what part of a frame it sees.
         weights: its weights.
+        precision: what it computes in.
+        quantised: the file of the quantised network, where `precision` is int8; None until it is known which one.
     """
 
     backbone: Backbone
     canvas: Canvas
     view: str = DEFAULT_VIEW
     weights: Weights = RANDOM_WEIGHTS
+    precision: Precision = FULL
+    quantised: Weights | None = None
 
     @property
     def view_spec(self) -> ViewSpec:
@@ -34,7 +39,15 @@ class FeatureSource:
         return ViewSpec(canvas=self.canvas, view=self.view)
 
     def key(self, sampling: Sampling) -> FeatureKey:
-        """The feature key of this source under a sampling."""
+        """The feature key of this source under a sampling.
+
+        Raises:
+            SettingsError: it is to be quantised, and it is not known yet how.
+        """
+        if self.precision == "int8" and self.quantised is None:
+            raise SettingsError(
+                f"{self.backbone.name}: is to run in int8 and was not quantised; name clips to fit it to"
+            )
         return FeatureKey(
             backbone=self.backbone.name,
             weights_sha256=self.weights.sha256,
@@ -44,6 +57,8 @@ class FeatureSource:
             preprocessing=self.backbone.preprocessing.name,
             view=view_settings(self.view),
             sampling=sampling.to_json(),
+            precision=self.precision,
+            quantised=self.quantised.sha256 if self.quantised else "",
         )
 
 
@@ -54,6 +69,7 @@ def make_source(
     *,
     input_px: int | None = None,
     resize: str | None = None,
+    precision: Precision = FULL,
 ) -> FeatureSource:
     """The source of a backbone with some weights.
 
@@ -64,12 +80,15 @@ def make_source(
         input_px: nominal side of its input; the registry's if None.
         resize: how frames are brought to that size; if None, the default rule, or squashing for a network that takes
             nothing but squares.
+        precision: what it computes in; rules compute as ever.
 
     Raises:
         SettingsError: there is no such view or rule, or the network does not take pictures of that shape.
     """
     if backbone.kind == "sound":
         view, input_px, resize = DEFAULT_VIEW, None, None  # It sees no picture.
+    if backbone.kind in ("rules", "sound"):
+        precision = FULL
     view_settings(view)
     rule = resize or (DEFAULT_RULE if backbone.any_shape else SQUARE_RULES[0])
     if rule == DEFAULT_RULE and not backbone.any_shape:
@@ -78,5 +97,9 @@ def make_source(
             f"expected one of {', '.join(SQUARE_RULES)}"
         )
     return FeatureSource(
-        backbone=backbone, canvas=Canvas(px=input_px or backbone.input_px, rule=rule), view=view, weights=weights
+        backbone=backbone,
+        canvas=Canvas(px=input_px or backbone.input_px, rule=rule),
+        view=view,
+        weights=weights,
+        precision=precision,
     )

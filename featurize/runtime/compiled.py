@@ -16,6 +16,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+from featurize.backbones.runner import FULL, Precision
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights
 from store.digest import settings_digest
@@ -23,6 +24,7 @@ from store.files import atomic_path, remove_abandoned
 
 FOLDER_VARIABLE = "TRAPLINE_CACHE"
 MOST_BYTES = 4 * 10**9
+_KEPT = ("*.blob", "*.zip")
 _SEAL_BYTES = 65  # a sha256 in hex, and the end of the line
 # What decides which numbers a network gives, beside its weights: the code that builds it, and the libraries under it.
 _BUILT_BY = (
@@ -30,6 +32,7 @@ _BUILT_BY = (
     "backbones/registry.py",
     "backbones/spec.py",
     "runtime/extractor.py",
+    "runtime/precision.py",
     "runtime/runners.py",
 )
 _LIBRARIES = ("keras", "tensorflow", "openvino")
@@ -51,11 +54,22 @@ class CompiledNetworks:
         weights: its weights.
         px: side of the square that it is built for, if it is built for one.
         folder: where they are kept.
+        precision: what it computes in.
+        quantised: digest of its quantised form, where that is what is compiled.
     """
 
-    def __init__(self, backbone: Backbone, weights: Weights, px: int, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        weights: Weights,
+        px: int,
+        folder: Path | None = None,
+        *,
+        precision: Precision = FULL,
+        quantised: str = "",
+    ) -> None:
         self._folder = folder or cache_folder()
-        self._name = f"{_plain(backbone.name)}-{_digest(backbone, weights, px)}"
+        self._name = f"{_plain(backbone.name)}-{_digest(backbone, weights, px, precision, quantised)}"
 
     @property
     def is_known(self) -> bool:
@@ -93,8 +107,10 @@ class CompiledNetworks:
 
 
 def trim(folder: Path, most_bytes: int = MOST_BYTES) -> None:
-    """Delete the compiled networks that were not used for longest, until those that are left take `most_bytes`."""
-    facts = [(path, path.stat()) for path in folder.glob("*.blob")]
+    """Delete the compiled networks, and copies of quantised ones, that were not used for longest, until those that are
+    left take `most_bytes`.
+    """
+    facts = [(path, stat) for ending in _KEPT for path in folder.glob(ending) if (stat := _stat(path)) is not None]
     taken = sum(stat.st_size for _, stat in facts)
     for path, stat in sorted(facts, key=lambda each: each[1].st_mtime):
         if taken <= most_bytes:
@@ -104,17 +120,27 @@ def trim(folder: Path, most_bytes: int = MOST_BYTES) -> None:
         taken -= stat.st_size
 
 
+def _stat(path: Path) -> os.stat_result | None:
+    """What the disk says of a file, None if another process removed it meanwhile."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
 def _seal(blob: bytes) -> bytes:
     return hashlib.sha256(blob).hexdigest().encode() + b"\n"
 
 
-def _digest(backbone: Backbone, weights: Weights, px: int) -> str:
+def _digest(backbone: Backbone, weights: Weights, px: int, precision: Precision, quantised: str) -> str:
     row = {
         "name": backbone.name,
         "taps": [[tap.name, tap.layer, tap.channels, tap.side] for tap in backbone.taps],
         "preprocessing": repr(backbone.preprocessing),
         "px": None if backbone.any_shape else px,
         "weights": weights.sha256,
+        "precision": precision,
+        "quantised": quantised,
         "builder": backbone.builder,
         "architecture": backbone.architecture,
         "code": _code_digest(),

@@ -12,25 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbones.openvino_library import import_openvino
-from featurize.backbones.runner import Runner, RuntimeName
+from featurize.backbones.runner import FULL, Precision, Runner, RuntimeName
 from featurize.errors import BackboneError, SettingsError
 from featurize.runtime.compiled import CompiledNetworks
+from featurize.runtime.precision import compile_settings
 from store.console import native_chatter
 
 if TYPE_CHECKING:
     import keras
 
-_PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
 # Where one of these is, TensorFlow may have a GPU; where none is, it need not be asked.
 _SIGNS_OF_A_GPU = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
-def choose_runtime(name: RuntimeName) -> Literal["tensorflow", "openvino"]:
+def choose_runtime(name: RuntimeName, precision: Precision = FULL) -> Literal["tensorflow", "openvino"]:
     """The runtime that `name` stands for here: `auto` is OpenVINO on a CPU where it is installed, else TensorFlow.
 
+    Precisions other than f32 are OpenVINO's.
+
     Raises:
-        SettingsError: OpenVINO was asked for and is not installed.
+        SettingsError: OpenVINO was asked for and is not installed, or TensorFlow for a precision that it is not run in.
     """
+    if precision != FULL:
+        if name == "tensorflow":
+            raise SettingsError(f"--precision {precision} is run by OpenVINO; leave --runtime out, or --precision")
+        name = "openvino"
     installed = importlib.util.find_spec("openvino") is not None
     if name == "openvino" and not installed:
         raise SettingsError(
@@ -76,17 +82,24 @@ def mixed_precision() -> Iterator[None]:
 
 def make_runner(extractor: "keras.Model", runtime: Literal["tensorflow", "openvino"]) -> Runner:
     """A function that computes features of full batches with `extractor`, compiled once per picture size."""
-    return _openvino_runner(lambda: extractor, None) if runtime == "openvino" else _tensorflow_runner(extractor)
+    if runtime == "tensorflow":
+        return _tensorflow_runner(extractor)
+    return _openvino_runner(lambda: convert(extractor), None, FULL)
 
 
-def make_kept_runner(build: "Callable[[], keras.Model]", kept: CompiledNetworks) -> Runner:
+def make_kept_runner(build: "Callable[[], keras.Model]", kept: CompiledNetworks, precision: Precision = FULL) -> Runner:
     """The same in OpenVINO of a network that is built, at once, only if nothing of it was kept, or else when a picture
     of another size comes than what was kept is for.
     """
-    return _openvino_runner(build, kept)
+    return _openvino_runner(lambda: convert(build()), kept, precision)
 
 
-def make_onnx_runner(read: Callable[[int], Any], kept: CompiledNetworks) -> Runner:
+def make_read_runner(read: Callable[[], Any], kept: CompiledNetworks, precision: Precision) -> Runner:
+    """The same of a network that is OpenVINO's already, for pictures of any size that it takes."""
+    return _openvino_runner(read, kept, precision)
+
+
+def make_onnx_runner(read: Callable[[int], Any], kept: CompiledNetworks, precision: Precision = FULL) -> Runner:
     """The same of a network that OpenVINO reads itself, for pictures of one size.
 
     A file that allows no batches sees one picture after the other.
@@ -94,21 +107,22 @@ def make_onnx_runner(read: Callable[[int], Any], kept: CompiledNetworks) -> Runn
     Args:
         read: gives the network for a number of pictures; RuntimeError where the file does not allow as many.
         kept: what was compiled before.
+        precision: what it computes in.
     """
-    core = import_openvino().Core()
+    core, settings = import_openvino().Core(), compile_settings(precision)
     compiled: dict[tuple[int, ...], tuple[Any, int]] = {}
 
     def compile_for(shape: tuple[int, ...]) -> tuple[Any, int]:
         for batch in (shape[0], 1):
             sized = (batch, *shape[1:])
-            found = kept.load(core, sized, _PRECISION)
+            found = kept.load(core, sized, settings)
             if found is not None:
                 return found, batch
         try:
             model, batch = read(shape[0]), shape[0]
         except RuntimeError:
             model, batch = read(1), 1
-        made = core.compile_model(model, "CPU", _PRECISION)
+        made = core.compile_model(model, "CPU", settings)
         kept.keep(core, (batch, *shape[1:]), made)
         return made, batch
 
@@ -137,20 +151,20 @@ def _tensorflow_runner(extractor: "keras.Model") -> Runner:
     return run
 
 
-def _openvino_runner(build: "Callable[[], keras.Model]", kept: CompiledNetworks | None) -> Runner:
-    core = import_openvino().Core()
-    convert = cache(lambda: _converted(build()))
+def _openvino_runner(read: Callable[[], Any], kept: CompiledNetworks | None, precision: Precision) -> Runner:
+    core, settings = import_openvino().Core(), compile_settings(precision)
+    network = cache(read)
     if kept is None or not kept.is_known:
-        convert()
+        network()
     compiled: dict[tuple[int, ...], Any] = {}
 
     def compile_for(shape: tuple[int, ...]) -> Any:
-        found = None if kept is None else kept.load(core, shape, _PRECISION)
+        found = None if kept is None else kept.load(core, shape, settings)
         if found is not None:
             return found
-        sized = convert().clone()
+        sized = network().clone()
         sized.reshape(list(shape))
-        made = core.compile_model(sized, "CPU", _PRECISION)
+        made = core.compile_model(sized, "CPU", settings)
         if kept is not None:
             kept.keep(core, shape, made)
         return made
@@ -164,7 +178,7 @@ def _openvino_runner(build: "Callable[[], keras.Model]", kept: CompiledNetworks 
     return run
 
 
-def _converted(extractor: "keras.Model") -> Any:
+def convert(extractor: "keras.Model") -> Any:
     """A Keras model as one of OpenVINO's, for pictures of any size that it takes.
 
     Weights are inputs of the graph until it is OpenVINO's: a graph that holds them as variables, as Keras exports it,

@@ -25,7 +25,7 @@ from heads.errors import RunError
 from heads.models.trusted import require_plain_model
 from heads.run import BLEND, PACKED, RunDirectory
 from store.files import atomic_path
-from store.key import FeatureKey
+from store.key import FULL_PRECISION, FeatureKey
 
 SUFFIX = ".trapline"
 _FORMAT = 1
@@ -257,4 +257,5 @@ def _sources(run: RunDirectory, models: list[str]) -> Iterator[dict[str, Any]]:
             "sampling": dict(key.sampling),
             "input_px": key.input_px,
             "weights_sha256": key.weights_sha256,
+            **({} if key.precision == FULL_PRECISION else {"precision": key.precision, "quantised": key.quantised}),
         }

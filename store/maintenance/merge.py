@@ -15,6 +15,7 @@ from store.errors import StoreRequestError, StoreWriteError
 from store.featurestore import FeatureStore
 from store.files import atomic_path
 from store.format.layout import make_folder
+from store.format.network_file import list_networks, network_folder
 from store.format.part_names import list_parts
 from store.ids import name_a_few
 from store.portable import sync_folder
@@ -67,6 +68,7 @@ def merge_stores(sources: Sequence[FeatureStore], into: FeatureStore, *, copy: b
             sync_folder(there)
         except OSError as error:
             raise StoreWriteError(f"{there}: could not be synchronised ({error}); restore access") from error
+    copied += sum(_add_networks(network_folder(source.root), network_folder(into.root), copy) for source in sources)
     return Merge(parts=counts[False], present=counts[True], clips=len(into.clips()), bytes=copied)
 
 
@@ -99,6 +101,15 @@ def _key_folders(sources: Sequence[FeatureStore], into: FeatureStore) -> Iterato
     for source in sources:
         for key in source.keys():
             yield source.folder(key), into.make_folder_of(key)
+
+
+def _add_networks(here: Path, there: Path, copy: bool) -> int:
+    """Put the quantised networks of one store into another, where those it has stay: how many bytes were copied."""
+    found = list_networks(here)
+    if not found:
+        return 0
+    make_folder(there)
+    return sum(_place(path, there / path.name, copy=copy) for path in found if not (there / path.name).exists())
 
 
 def _place(source: Path, target: Path, *, copy: bool) -> int:

@@ -17,6 +17,7 @@ from store.format.columns import STATUSES
 from store.format.commit import HEADER_BYTES, header_of
 from store.format.feature_part import KIND, FeaturePart, load_feature_part
 from store.format.layout import SPEC, key_folders, read_spec
+from store.format.network_file import list_networks, network_folder, require_whole
 from store.format.open_part import open_part
 from store.format.part_names import list_parts
 from store.format.precision import all_finite
@@ -62,7 +63,7 @@ def verify_store(root: Path, progress: Callable[[Path], None] = lambda path: Non
     """Check every file of the store at `root`; `progress` is called with each part before it is read."""
     problems, parts, size = [], 0, 0
     for path, check in _checks(root):
-        if path.name != SPEC:
+        if path.name != SPEC and path.suffix != ".json":
             progress(path)
             parts, size = parts + 1, size + size_bytes(path)
         try:
@@ -105,6 +106,8 @@ def _checks(root: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
     for folder in sorted((root / "backgrounds").glob("*/")):
         for name in list_parts(folder):
             yield folder / name, partial(_check_background_part, folder / name)
+    for path in list_networks(network_folder(root)):
+        yield path, partial(require_whole, path)
 
 
 def _check_clip_part(path: Path) -> None:

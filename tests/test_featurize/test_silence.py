@@ -26,7 +26,11 @@ from featurize.backbones.runner import BATCH_FRAMES
 from featurize.backbones.weights import RANDOM_WEIGHTS
 from tiny_backbone import tiny_backbone
 
+from featurize.runtime.quantised import quantise
+from featurize.runtime.runners import convert
+
 run = make_runner(build_extractor(tiny_backbone(), RANDOM_WEIGHTS), "openvino")
+quantise(convert(build_extractor(tiny_backbone(), RANDOM_WEIGHTS)), [np.zeros((1, 48, 64, 3), np.uint8)])
 assert run(np.zeros((BATCH_FRAMES, 48, 64, 3), np.uint8)).shape == (BATCH_FRAMES, 10)
 """
 

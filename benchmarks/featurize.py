@@ -1,6 +1,7 @@
 """How much of a bare network's speed is left end to end, and whether memory grows with the number of clips.
 
     python -m benchmarks.featurize speed CLIPS --backbone efficientnet_lite0 --backbone resnet50
+    python -m benchmarks.featurize speed CLIPS --precision f32 --precision bf16 --precision int8
     python -m benchmarks.featurize memory CLIPS --count 200
 
 Prints one JSON line. `bare` is frames a second of the network on ready pixels in TensorFlow's graph mode, full batches,
@@ -8,7 +9,8 @@ which is what a plain Keras user can hope for; it is measured before and after t
 speed drifts biases neither. `end_to_end` is decode, resize, network and store together, from a quarter of the clips to
 the last commit. `ratio` is end to end over bare; `ratio_per_processor_s` is the same per second of processor time,
 which other programs on the machine disturb less; `ratio_same_runtime` is end to end over the bare network in the
-runtime that was used end to end. Weights are untrained where pretrained ones are not at hand; speed does not depend on
+runtime, and the precision, that was used end to end; with several `--precision` all are run between the same two
+measurements of the bare networks. Weights are untrained where pretrained ones are not at hand; speed does not depend on
 them. CLIPS is a folder; its clips are linked under new names as often as it takes.
 """
 
@@ -17,20 +19,23 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbones.registry import find_backbone
-from featurize.backbones.runner import BATCH_FRAMES, RuntimeName
+from featurize.backbones.runner import BATCH_FRAMES, FULL, Precision, Runner, RuntimeName
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights, weights_available
 from featurize.decoding.decode import decode
+from featurize.pipeline.calibration import quantised_sources
 from featurize.pipeline.discover import Clip, survey
 from featurize.pipeline.extract import extract
+from featurize.pipeline.networks import full_network, runner_of
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import FeatureSource, make_source
 from featurize.pipeline.summary import Progress
@@ -96,7 +101,10 @@ def bare_speed(run: Callable[[Any], Any], batch: Any) -> NDArray[np.float64]:
     return rounds * len(batch) / np.array([time.perf_counter() - started, processor_seconds() - used])
 
 
-def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeName) -> dict[str, Any]:
+def measure(
+    clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeName, precisions: Sequence[Precision]
+) -> dict[str, Any]:
+    """The network bare in both runtimes, and end to end in each precision between two such measurements."""
     from featurize.runtime.extractor import build_extractor
     from featurize.runtime.runners import choose_runtime, make_runner
 
@@ -104,21 +112,40 @@ def measure(clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeNa
     ((_, frames),) = decode(clips[0].path, sampling, [source.view_spec]).crops[source.view_spec].by_size
     batch = np.resize(frames, (BATCH_FRAMES, *frames.shape[1:]))
     extractor = build_extractor(source.backbone, source.weights, source.canvas.px)
-    used = choose_runtime(runtime)
-    runners = {each: make_runner(extractor, each) for each in RUNTIMES}
-    before = {each: bare_speed(run, batch) for each, run in runners.items()}
-    whole = timed_run(clips, source, sampling, runtime, max(1, len(clips) // 4))
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = {each: in_precision(source, each, clips, Path(folder)) for each in precisions}
+        runners: dict[str, Runner] = {each: make_runner(extractor, each) for each in RUNTIMES}
+        runners |= {each: runner_of(wanted[each], runtime) for each in precisions if each != FULL}
+        before = {each: bare_speed(run, batch) for each, run in runners.items()}
+        warm = max(1, len(clips) // 4)
+        whole = {each: timed_run(clips, wanted[each], sampling, runtime, warm) for each in precisions}
     speeds = {each: (before[each] + bare_speed(run, batch)) / 2 for each, run in runners.items()}
     bare, bare_processor = speeds["tensorflow"]
+
+    def row(precision: Precision) -> dict[str, Any]:
+        found = whole[precision]
+        same = speeds[choose_runtime(runtime, precision) if precision == FULL else precision]
+        return {
+            "end_to_end": round(found["frames_per_s"], 2),
+            "waiting_for_decode": round(found["waiting_for_decode"], 3),
+            "ratio": round(found["frames_per_s"] / bare, 3),
+            "ratio_per_processor_s": round(found["frames_per_processor_s"] / bare_processor, 3),
+            "ratio_same_runtime": round(found["frames_per_s"] / same[0], 3),
+        }
+
     return {
         "shape": list(frames.shape[1:3]),
         "bare": {each: round(speed[0], 2) for each, speed in speeds.items()},
-        "end_to_end": round(whole["frames_per_s"], 2),
-        "waiting_for_decode": round(whole["waiting_for_decode"], 3),
-        "ratio": round(whole["frames_per_s"] / bare, 3),
-        "ratio_per_processor_s": round(whole["frames_per_processor_s"] / bare_processor, 3),
-        "ratio_same_runtime": round(whole["frames_per_s"] / speeds[used][0], 3),
+        **row(precisions[0]),
+        "precisions": {each: row(each) for each in precisions},
     }
+
+
+def in_precision(source: FeatureSource, precision: Precision, clips: list[Clip], folder: Path) -> FeatureSource:
+    """The source in another precision; its network is quantised by pictures of the clips."""
+    asked = replace(source, precision=precision)
+    (found,) = quantised_sources([asked], clips, [folder], full_network, workers=os.cpu_count() or 1)
+    return found
 
 
 def resident_mb() -> float:
@@ -153,6 +180,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--fps", type=float, default=3.0)
     parser.add_argument("--runtime", choices=("auto", "tensorflow", "openvino"), default="auto")
+    parser.add_argument("--precision", action="append", choices=get_args(Precision))
     words = parser.parse_args()
     sampling = Sampling(fps=words.fps)
     names = words.backbone or ["efficientnet_lite0"]
@@ -161,7 +189,7 @@ def main() -> int:
         if words.what == "memory":
             result = memory(clips, names[0], sampling, words.runtime)
         else:
-            found = {name: measure(clips, name, sampling, words.runtime) for name in names}
+            found = {name: measure(clips, name, sampling, words.runtime, words.precision or [FULL]) for name in names}
             ratios = {name: row["ratio"] for name, row in found.items()}
             result = {"benchmark": "featurize speed", "clips": len(clips), "backbones": found, "ratios": ratios}
     print(json.dumps(result))

@@ -255,9 +255,7 @@ def featurize(
             "give --backbone, such as efficientnet_lite0 (--list-backbones names them all), or --for with a run"
         )
     if for_run is not None and (fps, frames, input_px, resize, precision) != (None, None, None, None, None):
-        raise typer.BadParameter(
-            "--for takes frames, sizes and precision from the run; leave --fps, --frames and the like out"
-        )
+        raise typer.BadParameter("--for takes such settings from the run; leave --fps, --precision and the like out")
     from featurize.commands import run as command
     from featurize.pipeline.for_run import choose_sampling
     from featurize.pipeline.request import Request

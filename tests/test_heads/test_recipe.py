@@ -256,3 +256,15 @@ def test_what_a_recipe_trains_on_is_never_unwanted(tmp_path: Path, text: str) ->
     heads = resolve_heads(load_recipe(path), store).heads
     unwanted = unwanted_keys(store, wanted_sources([path]))
     assert {key.folder for head in heads for key in head.keys}.isdisjoint(key.folder for key in unwanted)
+
+
+def test_heads_read_one_precision_and_the_store_s_two_are_never_mixed(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", np.ones((3, 2), np.uint8))
+    halved = replace(made_key(), precision="bf16")
+    with store.writer(halved):
+        pass
+    with pytest.raises(StoreNotFoundError, match=r"precision=f32.*precision=bf16|precision=bf16.*precision=f32"):
+        resolve_heads(RECIPE, store)
+    for precision, key in (("f32", made_key()), ("bf16", halved)):
+        (head,) = resolve_heads(Recipe(heads=(CONFIG,)), store, features=[f"precision={precision}"]).heads
+        assert head.keys == (key,)

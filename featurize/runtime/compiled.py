@@ -1,4 +1,4 @@
-"""Compiled networks, kept on the disk: the next start of a network takes neither TensorFlow nor a compiler.
+"""Networks, kept on the disk as converted and as compiled: the next start takes neither TensorFlow nor a compiler.
 
 What is kept is a cache: it can be deleted at any time, and whatever is wrong with it, the network is built again. A
 file is used only if it is whole (its first line is the sha256 of the rest) and was made of the same weights, taps, size
@@ -11,20 +11,25 @@ import importlib.util
 import io
 import os
 import secrets
+import tempfile
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+from featurize.backbones.openvino_library import import_openvino
 from featurize.backbones.runner import FULL, Precision
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights
 from store.digest import settings_digest
-from store.files import atomic_path, remove_abandoned
+from store.files import atomic_path, is_temporary, remove_abandoned
 
 FOLDER_VARIABLE = "TRAPLINE_CACHE"
 MOST_BYTES = 4 * 10**9
-_KEPT = ("*.blob", "*.zip")
+_CONVERTED = ".ir"
+_KEPT = ("*.blob", "*.zip", f"*{_CONVERTED}")
+_LENGTH_BYTES = 8
 _SEAL_BYTES = 65  # a sha256 in hex, and the end of the line
 # What decides which numbers a network gives, beside its weights: the code that builds it, and the libraries under it.
 _BUILT_BY = (
@@ -70,36 +75,63 @@ class CompiledNetworks:
     ) -> None:
         self._folder = folder or cache_folder()
         self._name = f"{_plain(backbone.name)}-{_digest(backbone, weights, px, precision, quantised)}"
+        # What is compiled for f32 and for bf16 is one network.
+        self._converted = self._folder / f"{_plain(backbone.name)}-{_digest(backbone, weights, px)}{_CONVERTED}"
 
     @property
     def is_known(self) -> bool:
         """Whether any size of this network was compiled before, so that it is known to build."""
         return any(self._folder.glob(f"{self._name}-*.blob"))
 
+    def network(self, core: Any, convert: Callable[[], Any]) -> Any:
+        """The network for pictures of any size that it takes: what was converted before, else what `convert` gives."""
+        content = self._read(self._converted)
+        if content is not None:
+            end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+            with contextlib.suppress(RuntimeError):
+                return core.read_model(content[_LENGTH_BYTES:end], content[end:])
+        network = convert()
+        with contextlib.suppress(OSError, RuntimeError), tempfile.TemporaryDirectory(prefix="trapline-") as folder:
+            xml, numbers = Path(folder) / "network.xml", Path(folder) / "network.bin"
+            import_openvino().serialize(network, xml, numbers)
+            text = xml.read_bytes()
+            self._keep(self._converted, len(text).to_bytes(_LENGTH_BYTES, "little") + text + numbers.read_bytes())
+        return network
+
     def load(self, core: Any, shape: tuple[int, ...], settings: dict[str, str]) -> Any | None:
         """The network for pictures of `shape`, compiled before; None if it was not, or what is kept is damaged."""
-        path = self._path(core, shape)
-        try:
-            content = path.read_bytes()
-            seal, blob = content[:_SEAL_BYTES], content[_SEAL_BYTES:]
-            if seal != _seal(blob):
-                return None
-            compiled = core.import_model(io.BytesIO(blob), "CPU", settings)
-            os.utime(path)
-        except (OSError, RuntimeError):
+        blob = self._read(self._path(core, shape))
+        if blob is None:
             return None
-        return compiled
+        try:
+            return core.import_model(io.BytesIO(blob), "CPU", settings)
+        except RuntimeError:
+            return None
 
     def keep(self, core: Any, shape: tuple[int, ...], compiled: Any) -> None:
         """Keep a network that was compiled for pictures of `shape`; where that cannot be done, nothing is kept."""
         with contextlib.suppress(OSError, RuntimeError):
             stream = io.BytesIO()
             compiled.export_model(stream)
-            blob = stream.getvalue()
-            with atomic_path(self._path(core, shape)) as temporary:
-                temporary.write_bytes(_seal(blob) + blob)
-            remove_abandoned(self._folder)
-            trim(self._folder)
+            self._keep(self._path(core, shape), stream.getvalue())
+
+    def _read(self, path: Path) -> bytes | None:
+        """What `_keep` wrote, which counts as used now; None if it is not there, or not whole."""
+        try:
+            content = path.read_bytes()
+            seal, whole = content[:_SEAL_BYTES], content[_SEAL_BYTES:]
+            if seal != _seal(whole):
+                return None
+            os.utime(path)
+        except OSError:
+            return None
+        return whole
+
+    def _keep(self, path: Path, content: bytes) -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(_seal(content) + content)
+        remove_abandoned(self._folder)
+        trim(self._folder)
 
     def _path(self, core: Any, shape: tuple[int, ...]) -> Path:
         machine = settings_digest(core.get_property("CPU", "FULL_DEVICE_NAME"))[:8]
@@ -110,7 +142,8 @@ def trim(folder: Path, most_bytes: int = MOST_BYTES) -> None:
     """Delete the compiled networks, and copies of quantised ones, that were not used for longest, until those that are
     left take `most_bytes`.
     """
-    facts = [(path, stat) for ending in _KEPT for path in folder.glob(ending) if (stat := _stat(path)) is not None]
+    found = [path for ending in _KEPT for path in folder.glob(ending) if not is_temporary(path)]
+    facts = [(path, stat) for path in found if (stat := _stat(path)) is not None]
     taken = sum(stat.st_size for _, stat in facts)
     for path, stat in sorted(facts, key=lambda each: each[1].st_mtime):
         if taken <= most_bytes:
@@ -132,7 +165,7 @@ def _seal(blob: bytes) -> bytes:
     return hashlib.sha256(blob).hexdigest().encode() + b"\n"
 
 
-def _digest(backbone: Backbone, weights: Weights, px: int, precision: Precision, quantised: str) -> str:
+def _digest(backbone: Backbone, weights: Weights, px: int, precision: Precision = FULL, quantised: str = "") -> str:
     row = {
         "name": backbone.name,
         "taps": [[tap.name, tap.layer, tap.channels, tap.side] for tap in backbone.taps],

@@ -88,10 +88,9 @@ def make_runner(extractor: "keras.Model", runtime: Literal["tensorflow", "openvi
 
 
 def make_kept_runner(build: "Callable[[], keras.Model]", kept: CompiledNetworks, precision: Precision = FULL) -> Runner:
-    """The same in OpenVINO of a network that is built, at once, only if nothing of it was kept, or else when a picture
-    of another size comes than what was kept is for.
-    """
-    return _openvino_runner(lambda: convert(build()), kept, precision)
+    """The same in OpenVINO of a network that is built only if nothing of it was kept."""
+    core = import_openvino().Core()
+    return _openvino_runner(lambda: kept.network(core, lambda: convert(build())), kept, precision)
 
 
 def make_read_runner(read: Callable[[], Any], kept: CompiledNetworks, precision: Precision) -> Runner:

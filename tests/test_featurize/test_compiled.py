@@ -17,7 +17,7 @@ from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, Weights
 from featurize.runtime.compiled import CompiledNetworks, trim
 from featurize.runtime.extractor import build_extractor
-from featurize.runtime.runners import make_kept_runner
+from featurize.runtime.runners import make_kept_runner, make_runner
 from store import FeatureStore
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 64, 96, 3), dtype=np.uint8)
@@ -40,19 +40,68 @@ def test_what_is_kept_gives_the_same_bits_and_builds_nothing(tmp_path: Path) -> 
     again = make_kept_runner(never, kept(tmp_path))(PIXELS)
     assert first.tobytes() == again.tobytes()
     assert first.any()
+    for path in tmp_path.glob("*.ir"):
+        path.unlink()
     with pytest.raises(AssertionError, match="to be taken from what is kept"):
         make_kept_runner(never, kept(tmp_path))(PIXELS[:, :32])  # a size that nobody compiled
 
 
-@pytest.mark.parametrize("spoil", [lambda blob: blob[:-1], lambda blob: blob[:80] + b"x" + blob[81:], lambda _: b""])
-def test_what_is_damaged_is_made_anew(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
-    first = make_kept_runner(build, kept(tmp_path))(PIXELS)
-    (path,) = tmp_path.glob("*.blob")
+def test_a_size_that_nobody_compiled_is_compiled_of_what_was_converted_and_gives_the_same_bits(tmp_path: Path) -> None:
+    make_kept_runner(build, kept(tmp_path / "kept"))(PIXELS)
+    found = make_kept_runner(never, kept(tmp_path / "kept"))(PIXELS[:, :32])
+    assert found.tobytes() == make_kept_runner(build, kept(tmp_path / "new"))(PIXELS[:, :32]).tobytes()
+    assert found.tobytes() == make_runner(build(), "openvino")(PIXELS[:, :32]).tobytes()
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda whole: whole[:-1], lambda whole: whole[:80] + b"x" + whole[81:], lambda _: b""]
+)
+def test_a_converted_network_that_is_damaged_is_made_anew(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    make_kept_runner(build, kept(tmp_path))(PIXELS)
+    (path,) = tmp_path.glob("*.ir")
     whole = path.read_bytes()
-    assert spoil(whole) != whole
     path.write_bytes(spoil(whole))
-    assert make_kept_runner(build, kept(tmp_path))(PIXELS).tobytes() == first.tobytes()
-    make_kept_runner(never, kept(tmp_path))(PIXELS)  # it is whole again
+    expected = make_runner(build(), "openvino")(PIXELS[:, :32])
+    assert make_kept_runner(build, kept(tmp_path))(PIXELS[:, :32]).tobytes() == expected.tobytes()
+    assert path.read_bytes()[-100:] == whole[-100:]  # it is whole again, but for names, which Keras counts
+
+
+def test_two_processes_at_once_and_one_that_is_killed_leave_whole_files(tmp_path: Path) -> None:
+    several = [subprocess.Popen([sys.executable, "-c", _KEEP, str(tmp_path)]) for _ in range(2)]
+    assert [each.wait() for each in several] == [0, 0]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".ir"]
+    assert subprocess.run([sys.executable, "-c", _KEEP, str(tmp_path), "killed"], check=False).returncode == -9
+    assert len(list(tmp_path.glob(".tmp-*"))) == 1
+    assert subprocess.run([sys.executable, "-c", _KEEP, str(tmp_path), "read"], check=False).returncode == 0
+    make_kept_runner(build, kept(tmp_path))(PIXELS)
+    assert not list(tmp_path.glob(".tmp-*"))  # what the dead left goes with the next that is kept
+
+
+_KEEP = """
+import os, signal, sys
+from pathlib import Path
+from featurize.backbones.openvino_library import import_openvino
+from featurize.backbones.registry import find_backbone
+from featurize.backbones.weights import RANDOM_WEIGHTS
+from featurize.runtime.compiled import CompiledNetworks
+
+def make():
+    if "read" in sys.argv:
+        sys.exit(1)
+    import openvino.opset13 as operations
+    pixels = operations.parameter([16, 3])
+    return import_openvino().Model([operations.result(operations.relu(pixels))], [pixels], "made")
+
+if "killed" in sys.argv:
+    real = Path.write_bytes
+    def half(path, content):
+        real(path, content[: len(content) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    Path.write_bytes = half
+    Path.read_bytes = lambda _: b""
+kept = CompiledNetworks(find_backbone("resnet50"), RANDOM_WEIGHTS, 224, Path(sys.argv[1]))
+kept.network(import_openvino().Core(), make)
+"""
 
 
 @pytest.mark.parametrize(

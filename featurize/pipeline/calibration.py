@@ -22,7 +22,7 @@ from featurize.errors import SourceError, WeightsError
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.prefetch import decode_or_fail
 from featurize.pipeline.source import FeatureSource
-from featurize.runtime.compiled import cache_folder, trim
+from featurize.runtime.compiled import cache_folder, most_bytes, trim
 from featurize.runtime.quantised import quantise, require_quantiser, write_quantised
 from featurize.views.crops import ViewSpec
 from featurize.views.registry import DEFAULT_VIEW
@@ -151,7 +151,7 @@ def _calibrate(
     sha256 = add_network(folder, _name(source.backbone.name), write)
     with contextlib.suppress(StoreWriteError, OSError):
         add_network(cache_folder(), _name(source.backbone.name), write)
-        trim(cache_folder())
+        trim(cache_folder(), most_bytes())
     return sha256
 
 

@@ -22,11 +22,13 @@ from featurize.backbones.openvino_library import import_openvino
 from featurize.backbones.runner import FULL, Precision
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import Weights
+from featurize.errors import SettingsError
 from store.digest import settings_digest
 from store.files import atomic_path, is_temporary, remove_abandoned
 
 FOLDER_VARIABLE = "TRAPLINE_CACHE"
-MOST_BYTES = 4 * 10**9
+LIMIT_VARIABLE = "TRAPLINE_CACHE_GB"
+_USUAL_GB = 4.0
 _CONVERTED = ".ir"
 _KEPT = ("*.blob", "*.zip", f"*{_CONVERTED}")
 _LENGTH_BYTES = 8
@@ -44,11 +46,32 @@ _LIBRARIES = ("keras", "tensorflow", "openvino")
 
 
 def cache_folder() -> Path:
-    """Where compiled networks are kept: what the variable TRAPLINE_CACHE names, else the user's folder for caches."""
+    """Where compiled networks are kept: what the variable TRAPLINE_CACHE names, else the user's folder for caches.
+
+    Where the variable TRAPLINE_CACHE_GB is 0 it is a folder that cannot be.
+    """
     import platformdirs
 
+    if most_bytes() == 0:
+        return Path(os.devnull) / "networks"
     named = os.environ.get(FOLDER_VARIABLE)
     return Path(named or platformdirs.user_cache_dir("trapline", appauthor=False)) / "networks"
+
+
+def most_bytes() -> int:
+    """How much of the disk they may take together: as the variable TRAPLINE_CACHE_GB says, 4 GB if it is not set.
+
+    Raises:
+        SettingsError: it is no number.
+    """
+    said = os.environ.get(LIMIT_VARIABLE, "").strip()
+    try:
+        gigabytes = float(said) if said else _USUAL_GB
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes < float("inf"):
+        raise SettingsError(f"{LIMIT_VARIABLE}={said}: expected gigabytes, such as 4, or 0 to keep no networks")
+    return int(gigabytes * 10**9)
 
 
 class CompiledNetworks:
@@ -131,22 +154,22 @@ class CompiledNetworks:
         with atomic_path(path) as temporary:
             temporary.write_bytes(_seal(content) + content)
         remove_abandoned(self._folder)
-        trim(self._folder)
+        trim(self._folder, most_bytes())
 
     def _path(self, core: Any, shape: tuple[int, ...]) -> Path:
         machine = settings_digest(core.get_property("CPU", "FULL_DEVICE_NAME"))[:8]
         return self._folder / f"{self._name}-{machine}-{'x'.join(map(str, shape))}.blob"
 
 
-def trim(folder: Path, most_bytes: int = MOST_BYTES) -> None:
+def trim(folder: Path, most: int) -> None:
     """Delete the compiled networks, and copies of quantised ones, that were not used for longest, until those that are
-    left take `most_bytes`.
+    left take `most` bytes.
     """
     found = [path for ending in _KEPT for path in folder.glob(ending) if not is_temporary(path)]
     facts = [(path, stat) for path in found if (stat := _stat(path)) is not None]
     taken = sum(stat.st_size for _, stat in facts)
     for path, stat in sorted(facts, key=lambda each: each[1].st_mtime):
-        if taken <= most_bytes:
+        if taken <= most:
             return
         with contextlib.suppress(OSError):
             path.unlink()

@@ -15,7 +15,8 @@ from tiny_backbone import tiny_backbone
 
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, Weights
-from featurize.runtime.compiled import CompiledNetworks, trim
+from featurize.errors import SettingsError
+from featurize.runtime.compiled import CompiledNetworks, cache_folder, most_bytes, trim
 from featurize.runtime.extractor import build_extractor
 from featurize.runtime.runners import make_kept_runner, make_runner
 from store import FeatureStore
@@ -83,6 +84,7 @@ from pathlib import Path
 from featurize.backbones.openvino_library import import_openvino
 from featurize.backbones.registry import find_backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS
+from featurize.errors import SettingsError
 from featurize.runtime.compiled import CompiledNetworks
 
 def make():
@@ -134,6 +136,18 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["middle", "new"]
     trim(tmp_path, 0)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_the_limit_is_the_user_s_and_0_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAPLINE_CACHE", str(tmp_path))
+    monkeypatch.setenv("TRAPLINE_CACHE_GB", "0")
+    assert make_kept_runner(build, CompiledNetworks(tiny_backbone(), RANDOM_WEIGHTS, 64))(PIXELS).any()
+    assert [*tmp_path.iterdir()] == []
+    monkeypatch.setenv("TRAPLINE_CACHE_GB", "0.5")
+    assert (most_bytes(), cache_folder()) == (500_000_000, tmp_path / "networks")
+    monkeypatch.setenv("TRAPLINE_CACHE_GB", "much")
+    with pytest.raises(SettingsError, match="TRAPLINE_CACHE_GB=much: expected gigabytes, such as 4, or 0 to keep no"):
+        cache_folder()
 
 
 def test_where_nothing_can_be_kept_networks_run_all_the_same(tmp_path: Path) -> None:

@@ -335,3 +335,20 @@ def test_speeds_are_measured_at_each_precision_that_the_machine_has(
 
 
 SLOW = {"name": "slow", "input_px": 64, "pretrained": False, "frames_per_s": {"f32": 1.5}}
+
+
+def test_the_weights_of_every_convolution_become_integers() -> None:
+    """Where they stay behind a transposition, a quantised network is no faster than the one it was made of."""
+    network = quantise(full_network(tiny("f32")), [PIXELS[:1]])
+    named = [each for each in network.get_ops() if each.get_type_name() == "Convolution"]
+    kinds = {
+        each.get_element_type().get_type_name() for each in network.get_ops() if each.get_type_name() == "Constant"
+    }
+    assert len(named) == 2
+    assert "i8" in kinds
+    integers = [
+        each
+        for each in network.get_ops()
+        if each.get_type_name() == "Constant" and each.get_element_type().get_type_name() == "i8"
+    ]
+    assert len(integers) == 2

@@ -13,6 +13,10 @@ from store.console import run, show_log, stderr_console
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _EXIT_SOME_FAILED = 3
+_FRAMES = "What is looked at"
+_NETWORKS = "Networks"
+_WORK = "Clips and work"
+_INSTEAD = "Instead of keeping features"
 
 
 class Runtime(StrEnum):
@@ -73,7 +77,10 @@ ForRun = Annotated[
     ),
 ]
 Taps = Annotated[
-    str | None, typer.Option(metavar="TAP,TAP", help="Of hub:HANDLE, keras:FILE or onnx:FILE: what to keep.")
+    str | None,
+    typer.Option(
+        metavar="TAP,TAP", help="Of hub:HANDLE, keras:FILE or onnx:FILE: what to keep.", rich_help_panel=_NETWORKS
+    ),
 ]
 PixelRule = Annotated[
     str | None,
@@ -81,17 +88,29 @@ PixelRule = Annotated[
         "--preprocessing",
         help="Of onnx:FILE, what its pixels are: imagenet, clip, unit (0 to 1), signed (-1 to 1) or raw (0 to 255).",
         show_default="what the YAML file beside it says",
+        rich_help_panel=_NETWORKS,
     ),
 ]
 Weights = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATH|NAME=PATH", help="Weights file; with several backbones, NAME=PATH for each."),
+    typer.Option(
+        metavar="PATH|NAME=PATH",
+        help="Weights file; with several backbones, NAME=PATH for each.",
+        rich_help_panel=_NETWORKS,
+    ),
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]
-InputPx = Annotated[int | None, typer.Option(help="Nominal side of the networks' input.", show_default="each one's")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.", rich_help_panel=_NETWORKS)]
+InputPx = Annotated[
+    int | None,
+    typer.Option(help="Nominal side of the networks' input.", show_default="each one's", rich_help_panel=_NETWORKS),
+]
 Resize = Annotated[
     str | None,
-    typer.Option(help="equal_area (keeps the shape), squash, centre_crop or letterbox.", show_default="equal_area"),
+    typer.Option(
+        help="equal_area (keeps the shape), squash, centre_crop or letterbox.",
+        show_default="equal_area",
+        rich_help_panel=_NETWORKS,
+    ),
 ]
 Views = Annotated[
     list[View],
@@ -99,16 +118,26 @@ Views = Annotated[
         "--view",
         help="whole frames, squares around what moves, around animals at rest too, or around what a detector finds; "
         "give it again for more.",
+        rich_help_panel=_FRAMES,
     ),
 ]
-Fps = Annotated[float | None, typer.Option(help="Frames a second.", show_default="as the store has it, else 3")]
-FramesPerClip = Annotated[int | None, typer.Option(help="Frames a clip, instead of --fps.")]
-MaxFrames = Annotated[int, typer.Option(help="With --fps: a clip that would give more is sampled more thinly.")]
-ChooseBy = Annotated[Choose, typer.Option(help="With --frames: evenly spaced, or those that carry most motion.")]
+Fps = Annotated[
+    float | None,
+    typer.Option(help="Frames a second.", show_default="as the store has it, else 3", rich_help_panel=_FRAMES),
+]
+FramesPerClip = Annotated[int | None, typer.Option(help="Frames a clip, instead of --fps.", rich_help_panel=_FRAMES)]
+MaxFrames = Annotated[
+    int, typer.Option(help="With --fps: a clip that would give more is sampled more thinly.", rich_help_panel=_FRAMES)
+]
+ChooseBy = Annotated[
+    Choose, typer.Option(help="With --frames: evenly spaced, or those that carry most motion.", rich_help_panel=_FRAMES)
+]
 Preview = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="Write a contact sheet a clip, with the boxes of the --view (motion if none), and stop."
+        metavar="DIR",
+        help="Write a contact sheet a clip, with the boxes of the --view (motion if none), and stop.",
+        rich_help_panel=_INSTEAD,
     ),
 ]
 Triage = Annotated[
@@ -116,30 +145,42 @@ Triage = Annotated[
     typer.Option(
         "--triage",
         help="Say of each clip whether it is blank, before any label exists, in the table of --out, and stop.",
+        rich_help_panel=_INSTEAD,
     ),
 ]
-Out = Annotated[Path | None, typer.Option(metavar="FILE.csv", help="With --triage: the table to write.")]
-RuntimeChoice = Annotated[Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="FILE.csv", help="With --triage: the table to write.", rich_help_panel=_INSTEAD)
+]
+RuntimeChoice = Annotated[
+    Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.", rich_help_panel=_NETWORKS)
+]
 PrecisionChoice = Annotated[
     Precision | None,
     typer.Option(
         help="What networks compute in. bf16 needs a processor that has it; int8 quantises a network once a store.",
         show_default="f32",
+        rich_help_panel=_NETWORKS,
     ),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
-ClipsPerPart = Annotated[int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.")]
-Limit = Annotated[int | None, typer.Option(min=0, help="Do at most so many clips.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors", rich_help_panel=_WORK)
+]
+ClipsPerPart = Annotated[
+    int, typer.Option(min=1, help="Clips after which a part is committed, at the latest.", rich_help_panel=_WORK)
+]
+Limit = Annotated[int | None, typer.Option(min=0, help="Do at most so many clips.", rich_help_panel=_WORK)]
 Shard = Annotated[
     str | None,
     typer.Option(
         metavar="I/N",
         help="Do the I-th of N shares of the clips: on N machines, into one store, or one each for `store merge`.",
         show_default="all clips",
+        rich_help_panel=_WORK,
     ),
 ]
 RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Do clips again that failed before or broke part way.")
+    bool,
+    typer.Option("--retry-failed", help="Do clips again that failed before or broke part way.", rich_help_panel=_WORK),
 ]
 Relink = Annotated[
     bool | None,
@@ -147,17 +188,27 @@ Relink = Annotated[
         "--relink/--no-relink",
         help="First recognise clips that only moved, by their content; or compute them again.",
         show_default="stop and ask where clips moved",
+        rich_help_panel=_WORK,
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it costs; keep nothing.")]
-ListBackbones = Annotated[bool, typer.Option("--list-backbones", help="List the networks there are.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what would be done and what it costs; keep nothing.", rich_help_panel=_INSTEAD),
+]
+ListBackbones = Annotated[
+    bool, typer.Option("--list-backbones", help="List the networks there are.", rich_help_panel=_INSTEAD)
+]
 Measure = Annotated[
     bool,
     typer.Option(
-        "--measure", help="With --list-backbones: frames a second here, by precision, of each --backbone or all."
+        "--measure",
+        help="With --list-backbones: frames a second here, by precision, of each --backbone or all.",
+        rich_help_panel=_INSTEAD,
     ),
 ]
-ListTaps = Annotated[bool, typer.Option("--list-taps", help="List what each --backbone can be tapped at.")]
+ListTaps = Annotated[
+    bool, typer.Option("--list-taps", help="List what each --backbone can be tapped at.", rich_help_panel=_INSTEAD)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk, and show tracebacks of clips.")]
 
@@ -199,9 +250,10 @@ def featurize(
 ) -> None:
     """Run pretrained networks over clips once, and cache their features.
 
-    The same command again continues: what is done is skipped. `featurize weights megadetector_lite` fetches the weights
-    of the detector that `--view detector` asks. Exit code 3 means that all went well but some clips
+    The same command again continues: what is done is skipped. Exit code 3 means that all went well but some clips
     could not be decoded or reached; they are listed with their reasons.
+
+    `featurize weights megadetector_lite` fetches the weights of the detector behind `--view detector`.
     """
     if verbose:
         show_log()

@@ -150,7 +150,10 @@ def _planned_for_its_length(job: _Job, attempt: _Attempt) -> DecodedClip:
             measured = measure_length(job.path, container, timeout_s=job.timeout_s)
             seen = measured if is_known(measured.seconds) else seen
         again = _decode_planned(job, _for_length(layout, seen)).clip
-        return again if job.sampling.needs_duration else _shorter_than_stated(again)
+        told_by_number = job.sampling.needs_duration and not _is_well_below(seen.seconds, container)
+        return again if told_by_number else _shorter_than_stated(again)
+    if job.sampling.by_motion and _is_well_below(seen.seconds, container):  # enough to choose from, but cut off
+        return _shorter_than_stated(decoded)
     return _whole_but_for_sound(decoded, job.sampling)
 
 

@@ -63,8 +63,9 @@ def run(
         backbones: names of networks: `featurize --list-backbones` lists them; or `hub:HANDLE`, `keras:FILE.keras`,
             `onnx:FILE.onnx`.
         views: what part of a frame networks see: names of views.
-        fps: frames a second; if neither this nor `frames` is given, as the store has it, 3 in a new one.
-        frames: frames a clip, instead of `fps`.
+        fps: frames a second.
+        frames: frames a clip, instead of `fps`; if neither is given, as the store has it,
+            8 chosen by motion in a new one.
         max_frames: with `fps`: a clip that would give more is sampled more thinly.
         choose: with `frames`: "even", or "motion" for those that carry most motion.
         weights: a weights file instead of the published one; with several backbones a file by name. "random" leaves a

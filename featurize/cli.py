@@ -123,9 +123,16 @@ Views = Annotated[
 ]
 Fps = Annotated[
     float | None,
-    typer.Option(help="Frames a second.", show_default="as the store has it, else 3", rich_help_panel=_FRAMES),
+    typer.Option(help="Frames a second.", show_default="none", rich_help_panel=_FRAMES),
 ]
-FramesPerClip = Annotated[int | None, typer.Option(help="Frames a clip, instead of --fps.", rich_help_panel=_FRAMES)]
+FramesPerClip = Annotated[
+    int | None,
+    typer.Option(
+        help="Frames a clip, instead of --fps.",
+        show_default="as the store has it, else 8 by motion",
+        rich_help_panel=_FRAMES,
+    ),
+]
 MaxFrames = Annotated[
     int, typer.Option(help="With --fps: a clip that would give more is sampled more thinly.", rich_help_panel=_FRAMES)
 ]

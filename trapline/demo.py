@@ -32,13 +32,13 @@ def run_demo(folder: Path, *, clips: Path | None, labels: Path | None, sites: Pa
             from featurize.demo.make import make_demo
 
             make_demo(folder)
-        sampling, recipe = ["--fps", "2"], ["--recipe", str(builtin_recipe("demo"))]
+        recipe = ["--recipe", str(builtin_recipe("demo"))]
     else:
-        sampling, recipe = ["--fps", "3"], []
+        recipe = []
     networks = [word for name in _NETWORKS for word in ("--backbone", name)]
     views = [word for name in _VIEWS for word in ("--view", name)]
     where = ["--sites", str(sites)] if sites is not None else []
-    call("featurize", [str(clips), "--store", str(store), *sampling, *networks, *views], allowed=_SOME_CLIPS_FAILED)
+    call("featurize", [str(clips), "--store", str(store), *networks, *views], allowed=_SOME_CLIPS_FAILED)
     call("heads", ["train", "--store", str(store), "--labels", str(labels), *where, *recipe, "--run", str(run)])
     call("heads", ["blend", "--run", str(run)])
     call("heads", ["report", "--run", str(run), "--store", str(store)])

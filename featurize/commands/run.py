@@ -1,7 +1,9 @@
 """What the `featurize` command does, once its words are parsed."""
 
+import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,7 +44,8 @@ from store.console import print_json, stderr_console, stdout_console
 from store.ids import counted
 from store.key import FeatureKey
 
-_TIMED_CLIPS = 6
+_TIMED_CLIPS = 9
+_MOST_TIMED_S = 4.0  # behind the first clip, at which networks are made ready
 
 
 def dry_run(request: Request, root: Path, *, as_json: bool) -> None:
@@ -164,13 +167,28 @@ def list_taps(words: Sequence[str], *, offline: bool, verbose: bool, as_json: bo
 
 
 def _measure_seconds(plan: Plan, request: Request) -> float:
-    """How long `plan` is going to take, about: a few of its clips are run into a store that is thrown away."""
+    """How long `plan` is going to take, about: a few of its clips are run into a store that is thrown away.
+
+    What comes before the first is counted once, since networks are made ready in it.
+    """
     timed_tasks = tuple(spread(plan.tasks, _TIMED_CLIPS))
     sample = replace(plan, tasks=timed_tasks, touched=(), named=tuple(task.clip for task in timed_tasks))
     if not sample.tasks:
         return 0.0
     import_networks_for(sample, verbose=request.verbose)
-    with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
+    begun, passed = time.monotonic(), list[float]()
+
+    def look_at_the_clock(_progress: Progress) -> None:
+        passed.append(time.monotonic() - begun)
+        if len(passed) > 1 and passed[-1] - passed[0] > _MOST_TIMED_S:
+            raise _EnoughError
+
+    with tempfile.TemporaryDirectory(prefix="trapline-") as folder, contextlib.suppress(_EnoughError):
         store = FeatureStore.open(Path(folder), create=True)
-        timed = extract(sample, store, runtime=request.runtime, workers=request.workers)
-        return timed.seconds / len(sample.tasks) * len(plan.tasks)
+        extract(sample, store, runtime=request.runtime, workers=request.workers, on_clip=look_at_the_clock)
+    each_s = (passed[-1] - passed[0]) / max(1, len(passed) - 1)
+    return passed[0] + each_s * (len(plan.tasks) - 1)
+
+
+class _EnoughError(Exception):
+    """So many clips were timed that others would tell nothing new."""

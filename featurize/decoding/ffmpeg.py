@@ -60,6 +60,7 @@ class Probe:
         codec: ffmpeg's name of the video codec, "" if there is no picture.
         width: pixels as coded.
         height: pixels as coded.
+        pixel_format: ffmpeg's name of how pixels are laid out.
         fps: frames a second.
         duration_s: seconds.
         has_audio: whether there is an audio stream.
@@ -74,6 +75,7 @@ class Probe:
     codec: str = ""
     width: int = -1
     height: int = -1
+    pixel_format: str = ""
     fps: float = float("nan")
     duration_s: float = float("nan")
     has_audio: bool = False
@@ -177,6 +179,7 @@ def parse_probe(log: str, packets: Mapping[int, int] = MappingProxyType({})) -> 
         codec=video.codec if video else "",
         width=video.width if video else -1,
         height=video.height if video else -1,
+        pixel_format=video.pixel_format if video else "",
         fps=float(fps[1]) * (1000 if fps[2] else 1) if fps else float("nan"),
         duration_s=_last_time(log),
         has_audio=_AUDIO.search(log) is not None,
@@ -203,8 +206,9 @@ def _last_time(log: str) -> float:
 
 
 def ffmpeg_command() -> list[str]:
-    """How every command of ffmpeg begins."""
-    return [ffmpeg_binary(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", "-threads", "1"]
+    """How every command of ffmpeg begins: one thread, since clips are decoded side by side."""
+    quiet = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"]
+    return [ffmpeg_binary(), *quiet, "-filter_complex_threads", "1", "-threads", "1"]
 
 
 def stream_frames(arguments: Sequence[str], stream: FrameStream, *, timeout_s: float) -> Iterator[NDArray[np.uint8]]:

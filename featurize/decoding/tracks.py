@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 _VIDEO = re.compile(r"Stream #0:(?P<index>\d+)[^\n]*?: Video: (?P<codec>\w+)(?P<rest>[^\n]*)")
 _OUTPUT_BEGINS = re.compile(r"Stream mapping:|Output #0")
+_PIXELS = re.compile(r", (\w+)(?:\([^)]*\))?, \d{1,5}x\d{1,5}[\s,]")
 _SIZE = re.compile(r", (\d{1,5})x(\d{1,5})[\s,]")
 _PACKETS = re.compile(r"Input stream #0:(\d+) \(video\): (\d+) packets read")
 _ATTACHED = "(attached pic)"
@@ -22,6 +23,7 @@ class VideoTrack:
         rest: what else is printed of it.
         width: pixels as coded, -1 where none are stated.
         height: pixels as coded, -1 where none are stated.
+        pixel_format: ffmpeg's name of how its pixels are laid out, "" where none is stated.
     """
 
     index: int
@@ -29,6 +31,7 @@ class VideoTrack:
     rest: str
     width: int = -1
     height: int = -1
+    pixel_format: str = ""
 
     @property
     def rank(self) -> tuple[bool, int, int]:
@@ -45,10 +48,16 @@ def video_tracks(log: str) -> list[VideoTrack]:
 
 
 def _track(match: re.Match[str]) -> VideoTrack:
-    size = _SIZE.search(match["rest"] + ",")
+    rest = match["rest"] + ","
+    size, pixels = _SIZE.search(rest), _PIXELS.search(rest)
     width, height = (int(size[1]), int(size[2])) if size else (-1, -1)
     return VideoTrack(
-        index=int(match["index"]), codec=match["codec"], rest=match["rest"] + ",", width=width, height=height
+        index=int(match["index"]),
+        codec=match["codec"],
+        rest=rest,
+        width=width,
+        height=height,
+        pixel_format=pixels[1] if pixels else "",
     )
 
 

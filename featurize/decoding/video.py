@@ -27,6 +27,9 @@ from store.records import Status
 
 # Exact rounding: the same pixels on every machine, at a few per cent of the decoder's time.
 SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int"
+# Pictures of these pixel formats get their colours plane by plane and are interleaved then: the same bits, for which
+# ffmpeg has vector instructions only that way. (Those in 15 or 16 bits of RGB would get others.)
+_BY_PLANES = ("yuv", "nv", "gray")
 # What brings a picture to the low resolution in which motion is found.
 LOW_FILTER = f"scale=w={LOW_WIDTH_PX}:h=-2:flags=area+accurate_rnd,format=rgb24"
 _LOW = Sampling(fps=LOW_FPS, max_frames=MOST_LOW_FRAMES)
@@ -261,15 +264,21 @@ def square_pixels(then: str = "") -> str:
     return f"scale=w=iw*sar:h=ih:flags={SCALE_FLAGS}{then},setsar=1"
 
 
+def colours(pixel_format: str) -> str:
+    """The filters of ffmpeg that bring pixels of a format to interleaved RGB in eight bits."""
+    exact = f"scale=flags={SCALE_FLAGS}"
+    by_planes = f"{exact},format=gbrp," if pixel_format.startswith(_BY_PLANES) else ""
+    return f"{by_planes}{exact},format=rgb24"
+
+
 def _arguments(job: _Job, layout: _Layout, plan: SamplingPlan, low: SamplingPlan, lowres_path: Path) -> list[str]:
     """The arguments of ffmpeg: a track's sampled frames in full resolution to the pipe, low-resolution to a file."""
-    one_form = ",format=rgb24" if layout.one_form else ""
+    shape = square_pixels(",format=rgb24" if layout.one_form else "")
     graph = (
-        f"[0:{job.container.track}]{unbroken_filter(job.container.fps)},"
-        f"{square_pixels(one_form)},split[full][small];"
-        f"[full]{plan.select_filter},scale=flags={SCALE_FLAGS},format=rgb24,showinfo@sampled=checksum=0[sampled];"
-        f"[small]{low.select_filter},{LOW_FILTER},"
-        "showinfo@low=checksum=0[low]"
+        f"[0:{job.container.track}]{unbroken_filter(job.container.fps)},split[full][small];"
+        f"[full]{plan.select_filter},{shape},{colours(job.container.pixel_format)},"
+        "showinfo@sampled=checksum=0[sampled];"
+        f"[small]{low.select_filter},{shape},{LOW_FILTER},showinfo@low=checksum=0[low]"
     )
     build_once = ["-reinit_filter", "0"] if layout.one_form else []
     pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), *AS_PPM, "pipe:1"]

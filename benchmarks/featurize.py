@@ -2,6 +2,7 @@
 
     python -m benchmarks.featurize speed CLIPS --backbone efficientnet_lite0 --backbone resnet50
     python -m benchmarks.featurize speed CLIPS --precision f32 --precision bf16 --precision int8
+    python -m benchmarks.featurize speed CLIPS --device gpu --precision f32 --precision f16
     python -m benchmarks.featurize memory CLIPS --count 200
 
 Prints one JSON line. `bare` is frames a second of the network on ready pixels in TensorFlow's graph mode, full batches,
@@ -10,8 +11,10 @@ speed drifts biases neither. `end_to_end` is decode, resize, network and store t
 the last commit. `ratio` is end to end over bare; `ratio_per_processor_s` is the same per second of processor time,
 which other programs on the machine disturb less; `ratio_same_runtime` is end to end over the bare network in the
 runtime, and the precision, that was used end to end; with several `--precision` all are run between the same two
-measurements of the bare networks. Weights are untrained where pretrained ones are not at hand; speed does not depend on
-them. CLIPS is a folder; its clips are linked under new names as often as it takes.
+measurements of the bare networks. With `--device gpu` the bare network runs there too, in batches as large as those of
+the run; `waiting_for_decode` tells whether decoders kept it fed (`--workers`, by default as many as processors).
+Weights are untrained where pretrained ones are not at hand; speed does not depend on them. CLIPS is a folder; its clips
+are linked under new names as often as it takes.
 """
 
 import argparse
@@ -28,14 +31,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbones.registry import find_backbone
-from featurize.backbones.runner import BATCH_FRAMES, FULL, Precision, Runner, RuntimeName
+from featurize.backbones.runner import FULL, DeviceName, Precision, Runner, RuntimeName
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights, weights_available
 from featurize.decoding.decode import decode
 from featurize.pipeline.calibration import quantised_sources
 from featurize.pipeline.discover import Clip, survey
 from featurize.pipeline.extract import extract
-from featurize.pipeline.networks import full_network, runner_of
+from featurize.pipeline.networks import batch_frames_of, full_network, runner_of
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import FeatureSource, make_source
 from featurize.pipeline.summary import Progress
@@ -68,7 +71,11 @@ def processor_seconds() -> float:
 
 
 def timed_run(
-    clips: list[Clip], source: FeatureSource, sampling: Sampling, runtime: RuntimeName, warm: int
+    clips: list[Clip],
+    source: FeatureSource,
+    sampling: Sampling,
+    warm: int,
+    **how: Any,
 ) -> dict[str, float]:
     """Frames a second, and per processor second, from the `warm`th clip to the last commit."""
     marks: dict[str, float] = {}
@@ -81,7 +88,7 @@ def timed_run(
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore.open(Path(folder) / "store", create=True)
         plan = make_plan(clips, [source], sampling, store)
-        done = extract(plan, store, runtime=runtime, on_clip=report)
+        done = extract(plan, store, on_clip=report, **how)
         seconds = time.perf_counter() - marks["start"]
         processor = processor_seconds() - marks["processor"]
     return {
@@ -102,29 +109,37 @@ def bare_speed(run: Callable[[Any], Any], batch: Any) -> NDArray[np.float64]:
 
 
 def measure(
-    clips: list[Clip], name: str, sampling: Sampling, runtime: RuntimeName, precisions: Sequence[Precision]
+    clips: list[Clip],
+    name: str,
+    sampling: Sampling,
+    runtime: RuntimeName,
+    precisions: Sequence[Precision],
+    device: DeviceName,
+    workers: int | None,
 ) -> dict[str, Any]:
     """The network bare in both runtimes, and end to end in each precision between two such measurements."""
-    from featurize.runtime.extractor import build_extractor
-    from featurize.runtime.runners import choose_runtime, make_runner
+    from featurize.runtime.runners import choose_runtime
 
     source = source_of(find_backbone(name))
     ((_, frames),) = decode(clips[0].path, sampling, [source.view_spec]).crops[source.view_spec].by_size
-    batch = np.resize(frames, (BATCH_FRAMES, *frames.shape[1:]))
-    extractor = build_extractor(source.backbone, source.weights, source.canvas.px)
+    batch = np.resize(frames, (batch_frames_of(source, runtime, device), *frames.shape[1:]))
+    bare_runtimes = [each for each in RUNTIMES if each == "tensorflow" or device != "gpu"]
     with tempfile.TemporaryDirectory() as folder:
         wanted = {each: in_precision(source, each, clips, Path(folder)) for each in precisions}
-        runners: dict[str, Runner] = {each: make_runner(extractor, each) for each in RUNTIMES}
-        runners |= {each: runner_of(wanted[each], runtime) for each in precisions if each != FULL}
+        runners: dict[str, Runner] = {each: runner_of(source, each, device) for each in bare_runtimes}
+        runners |= {each: runner_of(wanted[each], runtime, device) for each in precisions if each != FULL}
         before = {each: bare_speed(run, batch) for each, run in runners.items()}
         warm = max(1, len(clips) // 4)
-        whole = {each: timed_run(clips, wanted[each], sampling, runtime, warm) for each in precisions}
+        whole = {
+            each: timed_run(clips, wanted[each], sampling, warm, runtime=runtime, device=device, workers=workers)
+            for each in precisions
+        }
     speeds = {each: (before[each] + bare_speed(run, batch)) / 2 for each, run in runners.items()}
     bare, bare_processor = speeds["tensorflow"]
 
     def row(precision: Precision) -> dict[str, Any]:
         found = whole[precision]
-        same = speeds[choose_runtime(runtime, precision) if precision == FULL else precision]
+        same = speeds[choose_runtime(runtime, precision, device) if precision == FULL else precision]
         return {
             "end_to_end": round(found["frames_per_s"], 2),
             "waiting_for_decode": round(found["waiting_for_decode"], 3),
@@ -180,6 +195,8 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--fps", type=float, default=3.0)
     parser.add_argument("--runtime", choices=("auto", "tensorflow", "openvino"), default="auto")
+    parser.add_argument("--device", choices=get_args(DeviceName), default="auto")
+    parser.add_argument("--workers", type=int)
     parser.add_argument("--precision", action="append", choices=get_args(Precision))
     words = parser.parse_args()
     sampling = Sampling(fps=words.fps)
@@ -189,7 +206,8 @@ def main() -> int:
         if words.what == "memory":
             result = memory(clips, names[0], sampling, words.runtime)
         else:
-            found = {name: measure(clips, name, sampling, words.runtime, words.precision or [FULL]) for name in names}
+            how = (sampling, words.runtime, words.precision or [FULL], words.device, words.workers)
+            found = {name: measure(clips, name, *how) for name in names}
             ratios = {name: row["ratio"] for name, row in found.items()}
             result = {"benchmark": "featurize speed", "clips": len(clips), "backbones": found, "ratios": ratios}
     print(json.dumps(result))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from featurize.backbones.runner import FULL, Precision, RuntimeName
+from featurize.backbones.runner import FULL, DeviceName, Precision, RuntimeName
 from featurize.errors import FeaturizeWarning
 from featurize.pipeline.for_run import choose_sampling
 from featurize.pipeline.plan import Plan
@@ -43,6 +43,7 @@ def run(
     retry_failed: bool = False,
     relink: bool | None = None,
     runtime: RuntimeName = "auto",
+    device: DeviceName = "auto",
     precision: Precision = FULL,
     workers: int | None = None,
     clips_per_part: int = 256,
@@ -82,8 +83,9 @@ def run(
         relink: first recognise clips that only moved, by their content; False computes them again under their new
             names, None stops where they did.
         runtime: what runs the networks: "auto" is OpenVINO on a CPU, TensorFlow on a GPU.
-        precision: what networks compute in: "f32", "bf16" where the processor has it, or "int8", for which a network is
-            quantised once a store, by pictures of these clips.
+        device: where they run: "auto" is a GPU that TensorFlow sees, or the CPU; or "cpu", or "gpu".
+        precision: what networks compute in: "f32", "bf16" where the processor has it, "f16" on a GPU, or "int8", for
+            which a network is quantised once a store, by pictures of these clips.
         workers: decoding threads; as many as there are processors if None.
         clips_per_part: clips after which a part is committed, at the latest.
         work_runner: who carries the plan out: a name of `featurize.pipeline.work.WORK_RUNNERS`.
@@ -113,6 +115,7 @@ def run(
         retry_failed=retry_failed,
         relink=relink,
         runtime=runtime,
+        device=device,
         precision=precision,
         workers=workers,
         clips_per_part=clips_per_part,

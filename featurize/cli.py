@@ -27,11 +27,20 @@ class Runtime(StrEnum):
     openvino = "openvino"
 
 
+class Device(StrEnum):
+    """Where networks run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
 class Precision(StrEnum):
     """What networks compute in."""
 
     f32 = "f32"
     bf16 = "bf16"
+    f16 = "f16"
     int8 = "int8"
 
 
@@ -161,10 +170,14 @@ Out = Annotated[
 RuntimeChoice = Annotated[
     Runtime, typer.Option(help="auto: OpenVINO on a CPU, TensorFlow on a GPU.", rich_help_panel=_NETWORKS)
 ]
+DeviceChoice = Annotated[
+    Device, typer.Option(help="auto: a GPU that TensorFlow sees, else the CPU.", rich_help_panel=_NETWORKS)
+]
 PrecisionChoice = Annotated[
     Precision | None,
     typer.Option(
-        help="What networks compute in. bf16 needs a processor that has it; int8 quantises a network once a store.",
+        help="What networks compute in. bf16 needs a processor that has it, f16 a GPU; int8 quantises a network once a "
+        "store.",
         show_default="f32",
         rich_help_panel=_NETWORKS,
     ),
@@ -238,6 +251,7 @@ def featurize(
     choose: ChooseBy = Choose.even,
     max_frames: MaxFrames = 180,
     runtime: RuntimeChoice = Runtime.auto,
+    device: DeviceChoice = Device.auto,
     precision: PrecisionChoice = None,
     workers: Workers = None,
     limit: Limit = None,
@@ -349,6 +363,7 @@ def featurize(
         views=[str(each) for each in view],
         sampling=sampling,
         runtime=runtime.value,
+        device=device.value,
         precision=(precision or Precision.f32).value,
         workers=workers,
         limit=limit,

@@ -185,7 +185,14 @@ def _measure_seconds(plan: Plan, request: Request) -> float:
 
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder, contextlib.suppress(_EnoughError):
         store = FeatureStore.open(Path(folder), create=True)
-        extract(sample, store, runtime=request.runtime, workers=request.workers, on_clip=look_at_the_clock)
+        extract(
+            sample,
+            store,
+            runtime=request.runtime,
+            device=request.device,
+            workers=request.workers,
+            on_clip=look_at_the_clock,
+        )
     each_s = (passed[-1] - passed[0]) / max(1, len(passed) - 1)
     return passed[0] + each_s * (len(plan.tasks) - 1)
 

@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from dataclasses import fields
 from typing import Any
 
-from featurize.backbones.runner import Runner, RuntimeName
+from featurize.backbones.runner import DeviceName, Runner, RuntimeName
 from featurize.decoding.ffmpeg import Probe
 from featurize.motion.image_facts import ImageFacts
 from featurize.pipeline.backgrounds import NO_BACKGROUNDS, learn_backgrounds
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.lanes import lane_for
-from featurize.pipeline.networks import detector_of, runner_of
+from featurize.pipeline.networks import batch_frames_of, detector_of, runner_of
 from featurize.pipeline.plan import UNREACHED, Plan, Task
 from featurize.pipeline.prefetch import DecodedTask, decode_ahead
 from featurize.pipeline.relink import renew
@@ -35,6 +35,7 @@ def extract(
     store: FeatureStore,
     *,
     runtime: RuntimeName = "auto",
+    device: DeviceName = "auto",
     workers: int | None = None,
     clips_per_part: int = 256,
     on_clip: Callable[[Progress], None] = lambda _: None,
@@ -54,6 +55,7 @@ def extract(
         plan: from `make_plan`.
         store: where features and clip facts go.
         runtime: what runs the networks.
+        device: where; `auto` is a GPU that TensorFlow sees, or the CPU.
         workers: decoding threads; as many as there are processors if None.
         clips_per_part: clips after which a part is committed, if a minute has not passed before.
         on_clip: called after every clip.
@@ -62,7 +64,7 @@ def extract(
         Counts per status, and the clips that failed with their reasons.
     """
     renew(plan.touched, store)
-    runners = _runners(_sources(plan.tasks), runtime)
+    runners = _runners(_sources(plan.tasks), runtime, device)
     threads = workers or os.cpu_count() or 1
     progress = Progress()
     compares = any(find_view(source.view).needs_background for source in runners)
@@ -75,7 +77,12 @@ def extract(
             for source in runners
         }
         facts = stack.enter_context(store.clip_writer(clips_per_part=clips_per_part))
-        lanes = {source: lane_for(source, run, writers[source], progress.refuse) for source, run in runners.items()}
+        lanes = {
+            source: lane_for(
+                source, run, writers[source], progress.refuse, batch_frames=batch_frames_of(source, runtime, device)
+            )
+            for source, run in runners.items()
+        }
         decoding = decode_ahead(plan.tasks, plan.sampling, threads, backgrounds, detect)
         for decoded in _timed(decoding, progress):
             if decoded.task.known and not decoded.fingerprint:
@@ -91,14 +98,14 @@ def extract(
     return Summary.of(plan, progress)
 
 
-def _runners(sources: Sequence[FeatureSource], runtime: RuntimeName) -> dict[FeatureSource, Runner]:
+def _runners(sources: Sequence[FeatureSource], runtime: RuntimeName, device: DeviceName) -> dict[FeatureSource, Runner]:
     """What runs each source: views of one network at one size share it."""
     made: dict[tuple[Any, ...], Runner] = {}
     runners = {}
     for source in sources:
         network = (source.backbone, source.weights, source.canvas.px, source.precision, source.quantised)
         if network not in made:
-            made[network] = runner_of(source, runtime)
+            made[network] = runner_of(source, runtime, device)
         runners[source] = made[network]
     return runners
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.backbones.runner import Runner
+from featurize.backbones.runner import BATCH_FRAMES, Runner
 from featurize.pipeline.prefetch import DecodedTask
 from featurize.pipeline.source import FeatureSource
 from featurize.runtime.batching import FrameBatcher
@@ -87,7 +87,12 @@ class SoundLane:
 
 
 def lane_for(
-    source: FeatureSource, run: Runner, writer: PartWriter[ClipFeatures], on_failed: Callable[[str, str], None]
+    source: FeatureSource,
+    run: Runner,
+    writer: PartWriter[ClipFeatures],
+    on_failed: Callable[[str, str], None],
+    *,
+    batch_frames: int = BATCH_FRAMES,
 ) -> "FrameLane | SoundLane":
     """The lane of a source: what it is given by `push` goes to `writer`, at the latest when it is `finish`ed.
 
@@ -96,6 +101,7 @@ def lane_for(
         run: its network or rule.
         writer: of its features.
         on_failed: called with the id and the reason of a clip whose features the store refuses; its row is FAILED.
+        batch_frames: how many pictures the network sees at once.
     """
 
     def add(row: ClipFeatures) -> None:
@@ -111,7 +117,7 @@ def lane_for(
 
     if source.backbone.kind == "sound":
         return SoundLane(source, run, add)
-    return FrameLane(source, FrameBatcher(run, source.backbone.dim), add)
+    return FrameLane(source, FrameBatcher(run, source.backbone.dim, batch_frames), add)
 
 
 def _features_row(decoded: DecodedTask, features: NDArray[np.float32], crops: Crops) -> ClipFeatures:

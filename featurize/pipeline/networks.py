@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbones.detectors import DETECTOR_STRIDES, find_detector
-from featurize.backbones.runner import BATCH_FRAMES, Runner, RuntimeName
+from featurize.backbones.resolve import is_own
+from featurize.backbones.runner import BATCH_FRAMES, GPU_BATCH_FRAMES, DeviceName, Runner, RuntimeName
 from featurize.backbones.spec import resolve
 from featurize.backbones.weights import locate_weights
 from featurize.detection.boxes import boxes_in, letterboxed
@@ -21,7 +22,37 @@ from featurize.views.resize import SQUARE_RULES, Canvas
 from store.console import native_chatter
 
 
-def runner_of(source: FeatureSource, runtime: RuntimeName) -> Runner:
+def require_settings(source: FeatureSource, runtime: RuntimeName, device: DeviceName = "auto") -> None:
+    """Raise SettingsError unless this machine has what a source, and who asks for it, want to run it with."""
+    if source.backbone.kind in ("rules", "sound"):
+        return
+    from featurize.runtime.precision import require_precision
+    from featurize.runtime.runners import choose_runtime
+
+    name, is_onnx = source.backbone.name, source.backbone.kind == "onnx"
+    if is_onnx and runtime == "tensorflow":
+        raise SettingsError(f"{name}: ONNX files are run by OpenVINO; leave --runtime out")
+    if is_onnx and (device == "gpu" or source.precision == "f16"):
+        raise SettingsError(
+            f"{name}: ONNX files are run by OpenVINO, on the CPU; leave --device gpu and --precision f16 out"
+        )
+    if source.precision == "f16" and is_own(name):
+        raise SettingsError(f"{name}: computes in what it was saved with; leave --precision f16 out")
+    require_precision(source.precision)
+    choose_runtime("openvino" if is_onnx else runtime, source.precision, device)
+
+
+def batch_frames_of(source: FeatureSource, runtime: RuntimeName, device: DeviceName = "auto") -> int:
+    """How many pictures a source's network sees at once: more on a GPU."""
+    if source.backbone.kind != "network":
+        return BATCH_FRAMES
+    from featurize.runtime.runners import choose_runtime, runs_on_gpu
+
+    chosen = choose_runtime(runtime, source.precision, device)
+    return GPU_BATCH_FRAMES if runs_on_gpu(chosen, device) else BATCH_FRAMES
+
+
+def runner_of(source: FeatureSource, runtime: RuntimeName, device: DeviceName = "auto") -> Runner:
     """The network of a source, ready to run. TensorFlow is imported only where a network must be built.
 
     Raises:
@@ -31,17 +62,15 @@ def runner_of(source: FeatureSource, runtime: RuntimeName) -> Runner:
         runner: Runner = resolve(source.backbone)(source.backbone)
         return runner
     from featurize.runtime.compiled import CompiledNetworks
-    from featurize.runtime.precision import require_precision
     from featurize.runtime.runners import (
         choose_runtime,
         make_kept_runner,
         make_onnx_runner,
         make_read_runner,
-        make_runner,
-        precision_for,
+        make_tensorflow_runner,
     )
 
-    require_precision(source.precision)
+    require_settings(source, runtime, device)
     kept = CompiledNetworks(
         source.backbone,
         source.weights,
@@ -50,17 +79,12 @@ def runner_of(source: FeatureSource, runtime: RuntimeName) -> Runner:
         quantised=source.quantised.sha256 if source.quantised else "",
     )
     if source.backbone.kind == "onnx":
-        if runtime == "tensorflow":
-            raise SettingsError(f"{source.backbone.name}: ONNX files are run by OpenVINO; leave --runtime out")
-        choose_runtime("openvino")
         return make_onnx_runner(lambda batch: _sized_network(source, batch), kept, source.precision)
-    chosen = choose_runtime(runtime, source.precision)
     if source.quantised is not None:
         return make_read_runner(lambda: _read_quantised(source), kept, source.precision)
-    if chosen == "openvino":
+    if choose_runtime(runtime, source.precision, device) == "openvino":
         return make_kept_runner(lambda: _build(source), kept, source.precision)
-    with precision_for(chosen):
-        return make_runner(_build(source), chosen)
+    return make_tensorflow_runner(lambda: _build(source), source.precision, device)
 
 
 def full_network(source: FeatureSource) -> Any:

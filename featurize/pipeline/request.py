@@ -5,14 +5,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from featurize.backbones.resolve import loads_a_model, resolve_backbones
-from featurize.backbones.runner import FULL, Precision, RuntimeName
+from featurize.backbones.runner import FULL, DeviceName, Precision, RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Found, survey
 from featurize.pipeline.for_run import sources_of
-from featurize.pipeline.networks import full_network, require_detector
+from featurize.pipeline.networks import full_network, require_detector, require_settings
 from featurize.pipeline.plan import Plan, make_plan
 from featurize.pipeline.relink import relink, require_unmoved
 from featurize.pipeline.source import FeatureSource, make_source
@@ -51,6 +52,7 @@ class Request:
         retry_failed: whether clips that failed before or broke part way are done again.
         relink: whether clips that only moved are recognised by their content first; None stops where they did.
         runtime: what runs the networks.
+        device: where they run.
         workers: decoding threads, None for as many as processors.
         clips_per_part: clips after which a part is committed.
         precision: what networks compute in.
@@ -74,6 +76,7 @@ class Request:
     retry_failed: bool = False
     relink: bool | None = None
     runtime: RuntimeName = "auto"
+    device: DeviceName = "auto"
     workers: int | None = None
     clips_per_part: int = 256
     precision: Precision = FULL
@@ -142,11 +145,14 @@ def carry_out(
     _compare_with(opened, request, found, sources, on_warning)
     plan = _make_plan(request, found, sources, opened)
     import_networks_for(plan, verbose=request.verbose)
+    # Runners of work that were written before there was a choice know no device.
+    where: dict[str, Any] = {} if request.device == "auto" else {"device": request.device}
     with watch(plan) as on_clip:
         return run(
             plan,
             opened,
             runtime=request.runtime,
+            **where,
             workers=request.workers,
             clips_per_part=request.clips_per_part,
             on_clip=on_clip,
@@ -188,19 +194,19 @@ def _quantised(
     """The sources, those in int8 with the network that stands for theirs in one of `folders`.
 
     Raises:
-        SettingsError: the processor, or the runtime that was asked for, does not have a precision; there is no folder.
+        SettingsError: the processor, the runtime or the device that was asked for does not have a precision; there is
+            no such device, or no folder.
     """
-    if all(source.precision == FULL for source in sources):
+    if request.device == "auto" and all(source.precision == FULL for source in sources):
+        return list(sources)
+    for source in sources:
+        require_settings(source, request.runtime, request.device)
+    if not any(source.precision == "int8" for source in sources):
         return list(sources)
     from featurize.pipeline.calibration import quantised_sources
-    from featurize.runtime.precision import require_precision
-    from featurize.runtime.runners import choose_runtime
 
     if not folders:
         raise SettingsError("there is no store yet to keep a quantised network in; make it before the plan")
-    for precision in dict.fromkeys(source.precision for source in sources):
-        require_precision(precision)
-        choose_runtime(request.runtime, precision)
     threads = request.workers or os.cpu_count() or 1
     return quantised_sources(sources, found.clips, folders, full_network, workers=threads, on_calibrate=on_calibrate)
 

@@ -8,7 +8,7 @@ summaries up by `Summary.merged`.
 from collections.abc import Callable
 from typing import Protocol
 
-from featurize.backbones.runner import RuntimeName
+from featurize.backbones.runner import DeviceName, RuntimeName
 from featurize.errors import SettingsError
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan
@@ -25,6 +25,7 @@ class WorkRunner(Protocol):
         store: FeatureStore,
         *,
         runtime: RuntimeName,
+        device: DeviceName = "auto",
         workers: int | None,
         clips_per_part: int,
         on_clip: Callable[[Progress], None],

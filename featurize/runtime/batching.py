@@ -34,9 +34,10 @@ class FrameBatcher(Generic[Token]):
     Every batch has the same size, so that a frame's features do not depend on what stands beside it.
     """
 
-    def __init__(self, run: Runner, dim: int) -> None:
+    def __init__(self, run: Runner, dim: int, batch_frames: int = BATCH_FRAMES) -> None:
         self._run = run
         self._dim = dim
+        self._batch_frames = batch_frames
         self._waiting: dict[tuple[int, ...], deque[_Job[Token]]] = {}
         self._clips = 0
 
@@ -54,7 +55,7 @@ class FrameBatcher(Generic[Token]):
         features = np.empty((len(frames), self._dim), np.float32)
         jobs = self._waiting.setdefault(frames.shape[1:], deque())
         jobs.append(_Job(token=token, frames=frames, features=features, born=self._clips))
-        while sum(len(job.frames) - job.taken for job in jobs) >= BATCH_FRAMES:
+        while sum(len(job.frames) - job.taken for job in jobs) >= self._batch_frames:
             yield from self._run_batch(jobs)
         for late in self._waiting.values():
             if late and self._clips - late[0].born > _MOST_CLIPS_BEHIND:
@@ -68,15 +69,15 @@ class FrameBatcher(Generic[Token]):
 
     def _run_batch(self, jobs: deque[_Job[Token]]) -> Iterator[tuple[Token, NDArray[np.float32]]]:
         """Run one batch from the front of `jobs`, and yield the clips that it completes."""
-        batch = np.zeros((BATCH_FRAMES, *jobs[0].frames.shape[1:]), np.uint8)
+        batch = np.zeros((self._batch_frames, *jobs[0].frames.shape[1:]), np.uint8)
         places: list[tuple[_Job[Token], int, int]] = []
         filled = 0
         for job in jobs:
-            count = min(len(job.frames) - job.taken, BATCH_FRAMES - filled)
+            count = min(len(job.frames) - job.taken, self._batch_frames - filled)
             batch[filled : filled + count] = job.frames[job.taken : job.taken + count]
             places.append((job, filled, count))
             filled += count
-            if filled == BATCH_FRAMES:
+            if filled == self._batch_frames:
                 break
         features = self._run(batch)
         for job, start, count in places:

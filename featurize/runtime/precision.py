@@ -5,7 +5,9 @@ import importlib.util
 from featurize.backbones.openvino_library import import_openvino
 from featurize.backbones.runner import Precision
 from featurize.errors import SettingsError
+from featurize.runtime.devices import has_gpu
 
+# Of processors; f16 is what GPUs are run in.
 _CAPABILITIES: dict[Precision, str] = {"f32": "FP32", "bf16": "BF16", "int8": "INT8"}
 
 
@@ -18,6 +20,10 @@ def precisions_here() -> tuple[Precision, ...]:
 def require_precision(precision: Precision) -> None:
     """Raise SettingsError unless networks can run here in a precision."""
     if precision == "f32":
+        return
+    if precision == "f16":
+        if not has_gpu():
+            raise SettingsError("--precision f16 is for GPUs, and TensorFlow sees none here; use bf16, int8 or f32")
         return
     if importlib.util.find_spec("openvino") is None:
         raise SettingsError(f"--precision {precision} needs OpenVINO; run `pip install openvino` or leave it out")

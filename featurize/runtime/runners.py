@@ -2,37 +2,45 @@
 
 import contextlib
 import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbones.openvino_library import import_openvino
-from featurize.backbones.runner import FULL, Precision, Runner, RuntimeName
+from featurize.backbones.runner import FULL, DeviceName, Precision, Runner, RuntimeName
 from featurize.errors import BackboneError, SettingsError
 from featurize.runtime.compiled import CompiledNetworks
+from featurize.runtime.devices import forbid_tensor_float_32, has_gpu, placed_on, require_device
 from featurize.runtime.precision import compile_settings
-from store.console import native_chatter
 
 if TYPE_CHECKING:
     import keras
 
-# Where one of these is, TensorFlow may have a GPU; where none is, it need not be asked.
-_SIGNS_OF_A_GPU = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
-
-def choose_runtime(name: RuntimeName, precision: Precision = FULL) -> Literal["tensorflow", "openvino"]:
+def choose_runtime(
+    name: RuntimeName, precision: Precision = FULL, device: DeviceName = "auto"
+) -> Literal["tensorflow", "openvino"]:
     """The runtime that `name` stands for here: `auto` is OpenVINO on a CPU where it is installed, else TensorFlow.
 
-    Precisions other than f32 are OpenVINO's.
+    GPUs and f16 are TensorFlow's; precisions other than these and f32 are OpenVINO's, on the CPU.
 
     Raises:
-        SettingsError: OpenVINO was asked for and is not installed, or TensorFlow for a precision that it is not run in.
+        SettingsError: OpenVINO was asked for and is not installed, or there is no GPU; or one of the three does not go
+            with another.
     """
+    require_device(device)
+    if device == "gpu" and precision not in (FULL, "f16"):
+        raise SettingsError(f"--precision {precision} is for the CPU; with --device gpu use f16, or f32")
+    if device == "cpu" and precision == "f16":
+        raise SettingsError("--precision f16 is for GPUs; leave --device cpu out, or use bf16 or int8")
+    if precision == "f16" or device == "gpu":
+        if name == "openvino":
+            asked = "--device gpu" if device == "gpu" else "--precision f16"
+            raise SettingsError(f"{asked} is run by TensorFlow; leave --runtime out")
+        return "tensorflow"
     if precision != FULL:
         if name == "tensorflow":
             raise SettingsError(f"--precision {precision} is run by OpenVINO; leave --runtime out, or --precision")
@@ -44,27 +52,32 @@ def choose_runtime(name: RuntimeName, precision: Precision = FULL) -> Literal["t
         )
     if name != "auto":
         return name
-    return "openvino" if installed and not _has_gpu() else "tensorflow"
+    return "openvino" if installed and (device == "cpu" or not has_gpu()) else "tensorflow"
 
 
-def _has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU. On Linux it is imported for that only where there are signs of one."""
-    if sys.platform == "linux" and not any(Path(sign).exists() for sign in _SIGNS_OF_A_GPU):
-        return False
-    with native_chatter(shown=False):
-        import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
+def runs_on_gpu(runtime: Literal["tensorflow", "openvino"], device: DeviceName) -> bool:
+    """Whether a network goes to a GPU that is run by `runtime`, where `device` was asked for."""
+    return runtime == "tensorflow" and device != "cpu" and has_gpu()
 
 
-@contextlib.contextmanager
-def precision_for(runtime: Literal["tensorflow", "openvino"]) -> Iterator[None]:
-    """Within it, networks are built for mixed precision if TensorFlow is going to run them on a GPU."""
-    if runtime == "tensorflow" and _has_gpu():
-        with mixed_precision():
-            yield
-    else:
-        yield
+def make_tensorflow_runner(
+    build: "Callable[[], keras.Model]", precision: Precision = FULL, device: DeviceName = "auto"
+) -> Runner:
+    """A function that computes features by TensorFlow, on a GPU if there is one and the CPU was not asked for.
+
+    What is called f32 is that on a GPU too; float16 is computed only where f16 was asked for.
+    """
+    if runs_on_gpu("tensorflow", device):
+        forbid_tensor_float_32()
+    with placed_on(device), mixed_precision() if precision == "f16" else contextlib.nullcontext():
+        extractor = build()
+    run = _tensorflow_runner(extractor)
+
+    def placed(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with placed_on(device):
+            return run(pixels)
+
+    return placed
 
 
 @contextlib.contextmanager

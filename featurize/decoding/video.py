@@ -14,6 +14,7 @@ from featurize.background.difference import Background, find_difference
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import AS_PPM, FrameStream, Probe, as_file, probe, stream_frames
 from featurize.decoding.joined import recordings_not_read
+from featurize.decoding.packets import WholeFrames, dropping, find_whole_frames, pays_to_drop
 from featurize.decoding.ppm import ppm_frames_alike
 from featurize.decoding.scratch import require_space, scratch_space
 from featurize.decoding.timeline import Length, filled_s, is_known, length_of, measure_length, unbroken_filter
@@ -39,6 +40,8 @@ _MOST_MISSING = 0.05
 _LOW_BEYOND = math.ceil(_MOST_MISSING * MOST_LOW_FRAMES) + 2
 # A length of which fewer low-resolution frames tell is not known well enough to plan for it.
 _FEWEST_LOOKS = 50
+# What ffmpeg prints of a time is off by less than this share of it.
+_PRINTED = 1e-5
 _NO_DURATION = "the clip's duration is unknown, so frames cannot be spread evenly; use --fps"
 
 
@@ -81,6 +84,7 @@ def decode_video(
             detect=detect,
             container=container,
             timeout_s=timeout_s,
+            whole_frames=_whole_frames(path, sampling, container, timeout_s),
         )
         attempt = _decode_planned(job, _Layout(duration_s=container.duration_s))
         if attempt.changes_form:
@@ -100,6 +104,7 @@ class _Job:
     detect: Detect | None
     container: Probe
     timeout_s: float
+    whole_frames: WholeFrames | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +134,7 @@ class _Attempt:
         goes_on: whether frames are wanted of a part for which the plan left no room.
         length: of the picture, if it was seen to its end.
         looks_per_s: how many low-resolution frames a second were planned for.
+        is_clean: whether the decoder complained of nothing, and saw pictures of one form.
     """
 
     clip: DecodedClip
@@ -137,6 +143,7 @@ class _Attempt:
     goes_on: bool = False
     length: Length | None = None
     looks_per_s: float = LOW_FPS
+    is_clean: bool
 
 
 def _planned_for_its_length(job: _Job, attempt: _Attempt) -> DecodedClip:
@@ -172,8 +179,33 @@ def _for_length(layout: _Layout, length: Length) -> _Layout:
     return replace(layout, duration_s=length.seconds, start_s=length.start_s if length.start_s > 1 / LOW_FPS else 0.0)
 
 
+def _whole_frames(path: Path, sampling: Sampling, container: Probe, timeout_s: float) -> WholeFrames | None:
+    """What allows that frames which are not taken are not decoded, if it is worth while."""
+    plans = [each.plan(container.duration_s, container.fps) for each in (sampling, _LOW)]
+    if not pays_to_drop(plans, container.fps):
+        return None
+    return find_whole_frames(path, container, timeout_s=timeout_s)
+
+
 def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
-    """The frames, planned for what `layout` says."""
+    """The frames, planned for what `layout` says.
+
+    Where packets are left out and anything is not as it was said to be, all of them are decoded after all, so that what
+    is found does not depend on it.
+    """
+    attempt = _attempt(job, layout)
+    if job.whole_frames is None or (attempt.is_clean and _begins_at(attempt, job.whole_frames.start_s)):
+        return attempt
+    return _attempt(replace(job, whole_frames=None), layout)
+
+
+def _begins_at(attempt: _Attempt, start_s: float) -> bool:
+    """Whether the first picture stands where its packet does; else packets were chosen by other times than frames."""
+    times_s = attempt.clip.motion.times_s
+    return len(times_s) > 0 and math.isclose(float(times_s[0]), start_s, rel_tol=_PRINTED, abs_tol=_PRINTED)
+
+
+def _attempt(job: _Job, layout: _Layout) -> _Attempt:
     container, sampling = job.container, job.sampling
     plan = replace(sampling.plan(layout.duration_s, container.fps), start_s=layout.start_s)
     low = replace(_LOW.plan(layout.duration_s, container.fps), start_s=layout.start_s)
@@ -188,7 +220,8 @@ def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
         require_space(stream, count)
         broken = _why_broken(stream, job.timeout_s)
         if count == 0:
-            return _Attempt(clip=no_frames(broken or _why_no_frames(stream.errors), container), layout=layout)
+            nothing = no_frames(broken or _why_no_frames(stream.errors), container)
+            return _Attempt(clip=nothing, layout=layout, is_clean=False)
         lowres = LowresFrames(ppm_frames_alike(lowres_path)[: low.limit])
         low_times_s = np.array(stream.times_s("low"))
         motion = find_motion(lowres, low_times_s[: len(lowres)])
@@ -216,6 +249,7 @@ def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
         goes_on=not stream.timed_out and _goes_on(job, layout, low_times_s, is_full=is_full),
         length=length_of(low_times_s, container.fps) if len(low_times_s) < low.limit + _LOW_BEYOND else None,
         looks_per_s=low.bins_per_s,
+        is_clean=not broken and stream.filters_built == 1,
     )
 
 
@@ -283,7 +317,8 @@ def _arguments(job: _Job, layout: _Layout, plan: SamplingPlan, low: SamplingPlan
     build_once = ["-reinit_filter", "0"] if layout.one_form else []
     pipe = ["-map", "[sampled]", "-frames:v", str(plan.limit), *AS_PPM, "pipe:1"]
     file = ["-map", "[low]", "-frames:v", str(low.limit + _LOW_BEYOND), *AS_PPM, "-y", str(lowres_path)]
-    return [*build_once, "-i", as_file(job.path), "-filter_complex", graph, *pipe, *file]
+    dropped = dropping(job.container.track, [plan, low]) if job.whole_frames else []
+    return [*build_once, *dropped, "-i", as_file(job.path), "-filter_complex", graph, *pipe, *file]
 
 
 def _goes_on(job: _Job, layout: _Layout, low_times_s: NDArray[np.float64], *, is_full: bool) -> bool:

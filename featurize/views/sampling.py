@@ -157,8 +157,10 @@ class SamplingPlan:
     @property
     def select_filter(self) -> str:
         """The `select` filter of ffmpeg that passes the first frame of each bin."""
-        rate = repr(float(self.bins_per_s))
-        start = f"-{self.start_s!r}" if self.start_s else ""
-        now = f"floor((t{start})*{rate}+{_BIN_TOLERANCE})"
-        before = f"floor((prev_selected_t{start})*{rate}+{_BIN_TOLERANCE})"
+        now, before = self.bin_of("t"), self.bin_of("prev_selected_t")
         return f"select='isnan(prev_selected_t)+gt({now}\\,{before})'"
+
+    def bin_of(self, time: str) -> str:
+        """The expression of ffmpeg for the number of the bin in which a time in seconds lies, itself an expression."""
+        start = f"-{self.start_s!r}" if self.start_s else ""
+        return f"floor(({time}{start})*{float(self.bins_per_s)!r}+{_BIN_TOLERANCE})"

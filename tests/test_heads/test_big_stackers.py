@@ -151,8 +151,8 @@ def test_what_is_left_out_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosted, "find_spec", lambda name: None)
     tried, notes = blenders_to_try(100)
     assert set(tried) == {blender.name for blender in BLENDERS if blender.cost == "fast"}
-    assert notes[0] == "xgboost is left out: xgboost is not installed: pip install 'trapline[gbm]'"
-    assert notes[2] == "network is left out: it takes minutes; try it with --also network"
+    assert notes[0] == "not tried: xgboost (xgboost is not installed: pip install 'trapline[gbm]')"
+    assert notes[2] == "not tried: network (takes minutes; --also NAME tries it)"
     with pytest.raises(BlendError, match="blender 'lightgbm': lightgbm is not installed"):
         blenders_to_try(100, ["lightgbm"])
     monkeypatch.setattr(boosted, "find_spec", lambda name: name)

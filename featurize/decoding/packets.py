@@ -17,6 +17,8 @@ from featurize.decoding.ffmpeg import Probe, as_file, error_lines, ffmpeg_comman
 from featurize.decoding.watchdog import FrameWatch, open_log
 from featurize.views.sampling import SamplingPlan
 
+# Those of other containers get their times by being counted, once they are decoded.
+_TIMED = ("avi", "mov", "matroska", "asf")
 # What is read is read once more for it: that pays where at least so many frames are left out.
 _LEAST_DROPPED = 0.3
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
@@ -35,9 +37,11 @@ class WholeFrames:
 
     Attributes:
         start_s: time of the first one, as the container states it.
+        end_s: time of the last one.
     """
 
     start_s: float
+    end_s: float
 
 
 def find_whole_frames(path: Path, container: Probe, *, timeout_s: float) -> WholeFrames | None:
@@ -45,7 +49,7 @@ def find_whole_frames(path: Path, container: Probe, *, timeout_s: float) -> Whol
 
     It is read, and not decoded.
     """
-    if container.codec != "mjpeg":
+    if container.codec != "mjpeg" or not container.container.startswith(_TIMED):
         return None
     track = container.track
     command = [*ffmpeg_command(), f"-bsf:{track}", "showinfo", "-i", as_file(path), "-map", f"0:{track}"]
@@ -73,7 +77,7 @@ def find_whole_frames(path: Path, container: Probe, *, timeout_s: float) -> Whol
     times = _TIMES.findall(log)
     if error_lines(log) or len(times) != count or not _all_rise([pts for pts, _ in times]):
         return None
-    return WholeFrames(start_s=float(times[0][1]))
+    return WholeFrames(start_s=float(times[0][1]), end_s=float(times[-1][1]))
 
 
 def _count_sound(pipe: IO[bytes], watch: FrameWatch) -> int:

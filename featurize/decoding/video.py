@@ -194,15 +194,18 @@ def _decode_planned(job: _Job, layout: _Layout) -> _Attempt:
     is found does not depend on it.
     """
     attempt = _attempt(job, layout)
-    if job.whole_frames is None or (attempt.is_clean and _begins_at(attempt, job.whole_frames.start_s)):
+    if job.whole_frames is None or (attempt.is_clean and _has_times_of(attempt, job.whole_frames)):
         return attempt
     return _attempt(replace(job, whole_frames=None), layout)
 
 
-def _begins_at(attempt: _Attempt, start_s: float) -> bool:
-    """Whether the first picture stands where its packet does; else packets were chosen by other times than frames."""
+def _has_times_of(attempt: _Attempt, packets: WholeFrames) -> bool:
+    """Whether frames stand at the times of their packets; else packets were chosen by other times than frames."""
     times_s = attempt.clip.motion.times_s
-    return len(times_s) > 0 and math.isclose(float(times_s[0]), start_s, rel_tol=_PRINTED, abs_tol=_PRINTED)
+    if not len(times_s):
+        return False
+    begins = math.isclose(float(times_s[0]), packets.start_s, rel_tol=_PRINTED, abs_tol=_PRINTED)
+    return begins and 0 <= packets.end_s * (1 + _PRINTED) - float(times_s[-1]) < 1 / attempt.looks_per_s
 
 
 def _attempt(job: _Job, layout: _Layout) -> _Attempt:

@@ -86,6 +86,7 @@ def test_what_is_seen_is_the_same_whether_or_not_packets_are_left_out(
     path = write(tmp_path / name, *arguments)
     found = decode(path, sampling, SPECS)
     assert attempts[0]
+    assert all(attempts)
     monkeypatch.setattr(video, "_whole_frames", lambda *_: None)
     attempts.clear()
     assert same(found, decode(path, sampling, SPECS))
@@ -134,10 +135,12 @@ def test_packets_that_were_chosen_by_other_times_are_decoded_after_all(
 ) -> None:
     path = write(tmp_path / "a.avi")
     expected = decode(path, Sampling(fps=3), SPECS)
-    monkeypatch.setattr(video, "find_whole_frames", lambda *_, **__: WholeFrames(start_s=1.0))
-    attempts.clear()
-    assert same(decode(path, Sampling(fps=3), SPECS), expected)
-    assert attempts == [True, False]
+    for start_s, end_s in ((1.0, 119 / 30), (0.0, 4.5)):
+        told = WholeFrames(start_s=start_s, end_s=end_s)
+        monkeypatch.setattr(video, "find_whole_frames", lambda *_, told=told, **__: told)
+        attempts.clear()
+        assert same(decode(path, Sampling(fps=3), SPECS), expected)
+        assert attempts == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +148,12 @@ def test_packets_that_were_chosen_by_other_times_are_decoded_after_all(
 )
 def test_frames_that_others_may_rest_on_are_all_decoded(tmp_path: Path, name: str, codec: tuple[str, str]) -> None:
     path = write(tmp_path / name, *codec, seconds=1)
+    assert find_whole_frames(path, probe(path), timeout_s=60) is None
+
+
+def test_pictures_that_get_their_times_by_being_counted_are_all_decoded(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mjpeg", "-f", "mjpeg", seconds=1)
+    assert probe(path).codec == "mjpeg"
     assert find_whole_frames(path, probe(path), timeout_s=60) is None
 
 

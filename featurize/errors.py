@@ -36,4 +36,4 @@ class ScratchSpaceError(FeaturizeError, OSError):
 
 
 class MachineError(FeaturizeError, OSError):
-    """The machine has run out of something that decoding needs: open files, processes, memory or disk."""
+    """The machine has run out of something: open files, processes, memory, disk, or room on its GPU."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featurize.backbones.openvino_library import import_openvino
 from featurize.backbones.runner import FULL, DeviceName, Precision, Runner, RuntimeName
-from featurize.errors import BackboneError, SettingsError
+from featurize.errors import BackboneError, MachineError, SettingsError
 from featurize.runtime.compiled import CompiledNetworks
 from featurize.runtime.devices import forbid_tensor_float_32, has_gpu, placed_on, require_device
 from featurize.runtime.precision import compile_settings
@@ -65,17 +65,31 @@ def make_tensorflow_runner(
 ) -> Runner:
     """A function that computes features by TensorFlow, on a GPU if there is one and the CPU was not asked for.
 
-    What is called f32 is that on a GPU too; float16 is computed only where f16 was asked for.
+    What is called f32 is that on a GPU too; float16 is computed only where f16 was asked for. The function raises
+    MachineError where a GPU has no room for a batch.
     """
-    if runs_on_gpu("tensorflow", device):
+    import tensorflow as tf
+
+    on_gpu = runs_on_gpu("tensorflow", device)
+    if on_gpu:
         forbid_tensor_float_32()
     with placed_on(device), mixed_precision() if precision == "f16" else contextlib.nullcontext():
         extractor = build()
     run = _tensorflow_runner(extractor)
 
     def placed(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with placed_on(device):
-            return run(pixels)
+        try:
+            with placed_on(device):
+                return run(pixels)
+        except tf.errors.ResourceExhaustedError as error:
+            if not on_gpu:
+                raise
+            count, height, width = pixels.shape[:3]
+            remedy = "use --device cpu" if precision == "f16" else "use --precision f16, or --device cpu"
+            raise MachineError(
+                f"the GPU has no room for {count} pictures of {height} x {width} px at once; end other programs that "
+                f"use it, or {remedy}; what was committed is kept"
+            ) from error
 
     return placed
 

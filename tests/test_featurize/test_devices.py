@@ -20,7 +20,7 @@ from featurize.backbones.registry import BACKBONES
 from featurize.backbones.runner import BATCH_FRAMES, GPU_BATCH_FRAMES, Runner
 from featurize.backbones.weights import RANDOM_WEIGHTS
 from featurize.cli import app
-from featurize.errors import SettingsError
+from featurize.errors import MachineError, SettingsError
 from featurize.pipeline.networks import batch_frames_of, require_settings, runner_of
 from featurize.pipeline.request import Request, carry_out
 from featurize.pipeline.source import make_source
@@ -130,6 +130,17 @@ def test_f32_and_f16_of_a_gpu_stand_under_two_keys_and_f32_is_not_mixed(
     np.testing.assert_allclose(full, features(tmp_path / "processor", "f32"), rtol=2e-3, atol=1e-5)
     assert not np.array_equal(full, half)
     np.testing.assert_allclose(half.astype(float), full.astype(float), rtol=0.05, atol=0.02)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_gpu_without_room_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Any) -> Any:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(runners, "_tensorflow_runner", lambda _: full)
+    run = runner_of(make_source(tiny_backbone(), RANDOM_WEIGHTS), "auto")
+    with pytest.raises(MachineError, match=r"no room for 16 pictures of 64 x 96 px at once; .*use --precision f16, or"):
+        run(PIXELS)
 
 
 @pytest.mark.usefixtures("gpu")

@@ -159,4 +159,4 @@ def test_what_is_left_out_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"xgboost", "lightgbm"} <= set(blenders_to_try(100)[0])
     tried, notes = blenders_to_try(5000, ["xgboost"], most_clips_for_trees=1000)
     assert "xgboost" in tried
-    assert "it is slow on more than 1,000 clips" in notes[0]
+    assert "(slow on more than 1,000 clips; --also NAME tries it)" in notes[0]

@@ -9,6 +9,8 @@ from store.errors import CorruptPartError
 
 FORMAT_VERSION = 1
 FULL_PRECISION = "f32"
+# How `preprocessing` begins where pictures are kept beside the features, as JPEG files.
+PICTURES = "jpeg-"
 _DIGEST_CHARS = 12
 # Settings that came later: their usual values are left out of the JSON, so that keys of before keep their digests.
 _LEFT_OUT_AS_USUAL = {"precision": FULL_PRECISION, "quantised": ""}
@@ -79,6 +81,11 @@ class FeatureKey:
             columns.append(TapColumns(name=name, start=start, stop=start + channels))
             start += channels
         return tuple(columns)
+
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether each frame's picture is kept beside its features."""
+        return self.preprocessing.startswith(PICTURES)
 
     @property
     def digest(self) -> str:

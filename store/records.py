@@ -1,6 +1,6 @@
 """The rows that enter a store: the features of a clip, and the facts about a clip."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -39,6 +39,7 @@ class ClipFeatures:
         times_s: (T,) presentation time of each frame in seconds, rising.
         features: (T, D) float32 or float16; T is 0 for a failed clip.
         per_frame: further per-frame numbers by name, each (T, ...) float32 (motion energy, boxes).
+        pictures: (T) the frames themselves as JPEG files, if the key holds pictures; else none.
 
     Example:
         >>> row = ClipFeatures(
@@ -56,6 +57,7 @@ class ClipFeatures:
     times_s: NDArray[np.float64]
     features: NDArray[np.float32] | NDArray[np.float16]
     per_frame: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    pictures: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

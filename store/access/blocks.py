@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,6 +76,14 @@ class BlockReader:
         self._retrying(lambda places: self._read_block(places, clip, times, places.times_at[clip]))
         return times
 
+    def read_picture_sizes(self, clip: int) -> NDArray[np.int64]:
+        """(T,) how many bytes each picture of a clip takes; none under a key without pictures."""
+        return np.diff(self._retrying(lambda places: self._picture_offsets(places, clip)))
+
+    def read_pictures(self, clip: int) -> list[bytes]:
+        """(T) the pictures of a clip; none under a key without pictures."""
+        return self._retrying(lambda places: self._read_pictures(places, clip))
+
     def read_per_frame(self, clip: int) -> dict[str, NDArray[np.float32]]:
         """The per-frame extras of a clip by name, (T, ...) each; none for a clip without frames."""
         length = int(self._index.lengths[clip])
@@ -97,6 +106,25 @@ class BlockReader:
         whole = np.empty((len(out), self._dim), dtype=stored)
         self._read_block(places, clip, whole, places.features_at[clip])
         out[:] = whole if columns is None else whole[:, columns]
+
+    def _picture_offsets(self, places: Places, clip: int) -> NDArray[np.int64]:
+        """(T + 1,) where each picture of a clip begins in its part's block of them, and where the last one ends."""
+        part, length = places.parts[places.part_of[clip]], int(self._index.lengths[clip])
+        if not part.picture_offsets_at or not length:
+            return np.zeros(1, np.int64)
+        offsets = np.empty(length + 1, np.int64)
+        self._read_block(places, clip, offsets, part.picture_offsets_at + places.starts[clip] * offsets.itemsize)
+        return offsets
+
+    def _read_pictures(self, places: Places, clip: int) -> list[bytes]:
+        offsets = self._picture_offsets(places, clip)
+        part = places.parts[places.part_of[clip]]
+        if np.any(np.diff(offsets) <= 0):
+            raise CorruptPartError(f"{part.path}: its picture offsets do not rise; run `store repair`")
+        found = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
+        self._read_block(places, clip, found, part.pictures_at + int(offsets[0]))
+        content, stops = found.tobytes(), (offsets - offsets[0]).tolist()
+        return [content[start:stop] for start, stop in pairwise(stops)]
 
     def _read_block(self, places: Places, clip: int, out: NDArray[Any], position: int) -> None:
         """Fill `out` from `position` of a clip's part, through the descriptor that is held or one of its own."""

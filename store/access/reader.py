@@ -136,6 +136,22 @@ class FeatureReader:
         """(T, ...) the per-frame numbers `name` of a clip; None if they were not stored with it."""
         return self._blocks.read_per_frame(index).get(name)
 
+    def pictures(self, index: int) -> list[bytes]:
+        """(T) the frames of a clip themselves, each a JPEG file.
+
+        Raises:
+            StoreRequestError: no pictures are kept beside these features.
+        """
+        if not self.key.holds_pictures:
+            raise StoreRequestError(
+                f"features of {self.key.source}: no pictures are kept beside these; featurize with --backbone frames"
+            )
+        return self._blocks.read_pictures(index)
+
+    def picture_sizes(self, index: int) -> NDArray[np.int64]:
+        """(T,) how many bytes each picture of a clip takes; none where no pictures are kept."""
+        return self._blocks.read_picture_sizes(index)
+
     def row(self, index: int, clip_id: str | None = None) -> ClipFeatures:
         """The whole row of a clip, as it would be written again, under another id if one is given."""
         features = np.empty((int(self.lengths[index]), self.dim), dtype=self._blocks.stored_dtype(index))
@@ -148,6 +164,7 @@ class FeatureReader:
             times_s=self.times(index),
             features=features,
             per_frame=self._blocks.read_per_frame(index),
+            pictures=self._blocks.read_pictures(index),
         )
 
     def _columns(self, taps: Sequence[str] | None) -> NDArray[np.int64] | None:

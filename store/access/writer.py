@@ -136,4 +136,6 @@ def per_frame_layout(row: ClipFeatures | ClipFacts) -> Any:
 
 
 def _size_bytes(row: ClipFeatures | ClipFacts) -> int:
-    return row.features.nbytes if isinstance(row, ClipFeatures) else 0
+    if not isinstance(row, ClipFeatures):
+        return 0
+    return row.features.nbytes + sum(map(len, row.pictures))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from store.errors import CorruptPartError
 from store.format.columns import STATUSES, read_column, read_text, status_column, text_column
-from store.format.hdf5_image import build_image
-from store.format.open_part import open_part
+from store.format.hdf5_image import Block, build_image
+from store.format.open_part import WITH_PICTURES, open_part
 from store.key import FORMAT_VERSION, FeatureKey
 from store.records import ClipFeatures
 
@@ -36,6 +36,8 @@ class FeaturePart:
         dtype: float16 or float32, of the features.
         features_at: where the features' (F, D) block begins in the file; 0 if there is no frame.
         times_at: where the (F,) float64 block of times begins in the file; 0 if there is no frame.
+        pictures_at: where the block of all pictures, one after the other, begins in the file; 0 if there is none.
+        picture_offsets_at: where the (F + 1,) int64 block begins that says where in it each picture does; 0 if none.
     """
 
     path: Path
@@ -48,21 +50,30 @@ class FeaturePart:
     dtype: np.dtype[Any]
     features_at: int
     times_at: int
+    pictures_at: int = 0
+    picture_offsets_at: int = 0
 
 
 def encode_features(key: FeatureKey, rows: Sequence[ClipFeatures]) -> Iterator[memoryview]:
     """The HDF5 bytes of a part of `rows` (valid, and alike in their per-frame names and shapes), in pieces."""
     dtype = np.result_type(*(row.features.dtype for row in rows)).newbyteorder("<")
     lengths = np.array([len(row.times_s) for row in rows], dtype=np.int64)
+    columns = _columns(rows, lengths)
+    features = [np.ascontiguousarray(row.features, dtype=dtype) for row in rows if len(row.features)]
+    if key.holds_pictures:  # beside which the features are few
+        pictures = [picture for row in rows for picture in row.pictures]
+        columns["features"] = np.concatenate([np.empty((0, key.dim), dtype), *features])
+        columns["picture_offsets"] = np.cumsum([0, *map(len, pictures)]).astype("<i8")
+        body = [memoryview(picture) for picture in pictures]
+        block: Block = ("pictures", (int(columns["picture_offsets"][-1]),), np.dtype(np.uint8))
+    else:
+        body = [each.data.cast("B") for each in features]
+        block = ("features", (int(lengths.sum()), key.dim), dtype)
     head, tail = build_image(
-        attributes=_attributes(key),
-        columns=_columns(rows, lengths),
-        block=("features", (int(lengths.sum()), key.dim), dtype, _tap_attributes(key)),
+        attributes=_attributes(key), columns=columns, block=block, notes={"features": _tap_attributes(key)}
     )
     yield memoryview(head)
-    for row in rows:
-        if len(row.features):
-            yield np.ascontiguousarray(row.features, dtype=dtype).data.cast("B")
+    yield from body
     yield memoryview(tail)
 
 
@@ -78,6 +89,8 @@ def load_feature_part(path: Path, key: FeatureKey) -> FeaturePart:
             raise CorruptPartError(f"it belongs to the key {file.attrs['key_digest'][:12]}, expected {key.digest[:12]}")
         part = _read_rows(path, file)
         _require_consistent(part, file["features"], key)
+        if key.holds_pictures:
+            part = _with_pictures(part, file)
         return part
 
 
@@ -95,6 +108,24 @@ def _read_rows(path: Path, file: h5py.File) -> FeaturePart:
         features_at=features.get_offset() or 0,
         times_at=h5py.h5d.open(file.id, b"times_s").get_offset() or 0,
     )
+
+
+def _with_pictures(part: FeaturePart, file: h5py.File) -> FeaturePart:
+    """The part with the places of its pictures."""
+    if int(file.attrs["format_version"]) < WITH_PICTURES:
+        raise CorruptPartError(f"it holds pictures, expected format version {WITH_PICTURES}")
+    pictures, offsets = file["pictures"], file["picture_offsets"]
+    frames = int(part.offsets[-1])
+    if offsets.shape != (frames + 1,) or offsets.dtype != np.int64:
+        raise CorruptPartError(
+            f"its picture offsets are {offsets.shape} {offsets.dtype}, expected ({frames + 1},) int64"
+        )
+    if pictures.ndim != 1 or pictures.dtype != np.uint8:
+        raise CorruptPartError(f"its pictures are {pictures.ndim}-dimensional {pictures.dtype}, expected bytes")
+    at = pictures.id.get_offset() or 0
+    if offsets[0] != 0 or offsets[-1] != len(pictures) or at + len(pictures) > part.size_bytes:
+        raise CorruptPartError(f"its picture offsets do not go from 0 to its {len(pictures)} bytes of pictures")
+    return replace(part, pictures_at=at, picture_offsets_at=offsets.id.get_offset() or 0)
 
 
 def _require_consistent(part: FeaturePart, features: h5py.Dataset, key: FeatureKey) -> None:
@@ -118,7 +149,7 @@ def _require_consistent(part: FeaturePart, features: h5py.Dataset, key: FeatureK
 def _attributes(key: FeatureKey) -> dict[str, Any]:
     return {
         "format": KIND,
-        "format_version": FORMAT_VERSION,
+        "format_version": WITH_PICTURES if key.holds_pictures else FORMAT_VERSION,
         "key": json.dumps(key.to_json(), sort_keys=True, ensure_ascii=False),
         "key_digest": key.digest,
         "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),

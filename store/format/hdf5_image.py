@@ -6,6 +6,7 @@ HDF5 itself copes badly with a full disk: a file that cannot be flushed cannot b
 import io
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from store.format.commit import HEADER_BYTES
 
 _ALIGNMENT = 4096
+# Name, shape and type of a dataset.
+Block = tuple[str, tuple[int, ...], np.dtype[Any]]
 
 
 class _SparseFile(io.RawIOBase):
@@ -72,14 +75,16 @@ def build_image(
     *,
     attributes: Mapping[str, Any],
     columns: Mapping[str, NDArray[Any]],
-    block: tuple[str, tuple[int, ...], np.dtype[Any], Mapping[str, Any]] | None = None,
+    block: Block | None = None,
+    notes: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> tuple[bytes, bytes]:
     """The bytes of an HDF5 file before and after its one large block, whose own bytes the caller has.
 
     Args:
         attributes: attributes of the root group.
         columns: datasets by path, stored contiguously and little-endian.
-        block: (name, shape, dtype, attributes) of the large dataset; its bytes go between the two results.
+        block: (name, shape, dtype) of the large dataset; its bytes go between the two results.
+        notes: attributes of datasets, by their path.
 
     Returns:
         head, tail: what stands before the block (without the user block) and after it; `tail` may be empty.
@@ -92,21 +97,22 @@ def build_image(
         for name, column in columns.items():
             file.create_dataset(name, data=column)
         start, stop = _reserve(file, block) if block is not None else (-1, -1)
+        for name, attributes_of_it in notes.items():
+            file[name].attrs.update(attributes_of_it)
     if start < 0:
         return sparse.extract(HEADER_BYTES, sparse.size), b""
     return sparse.extract(HEADER_BYTES, start), sparse.extract(stop, max(stop, sparse.size))
 
 
-def _reserve(file: h5py.File, block: tuple[str, tuple[int, ...], np.dtype[Any], Mapping[str, Any]]) -> tuple[int, int]:
+def _reserve(file: h5py.File, block: Block) -> tuple[int, int]:
     """Allocate the large dataset without writing it: the byte range it takes, or (-1, -1) if it is empty."""
-    name, shape, dtype, attributes = block
+    name, shape, dtype = block
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     identifier = h5py.h5d.create(
         file.id, name.encode(), h5py.h5t.py_create(dtype), h5py.h5s.create_simple(shape), plist
     )
-    h5py.Dataset(identifier).attrs.update(attributes)
     if 0 in shape:
         return -1, -1
     start = identifier.get_offset()

@@ -7,7 +7,11 @@ from pathlib import Path
 import h5py
 
 from store.errors import CorruptPartError, StoreError, StoreReadError
-from store.key import FORMAT_VERSION
+
+# Parts of features that hold pictures are of the newest version, all others of the first.
+WITH_PICTURES = 2
+NEWEST_VERSION = WITH_PICTURES
+JPEG_START = b"\xff\xd8\xff"
 
 
 @contextmanager
@@ -43,5 +47,5 @@ def _require_format(file: h5py.File, kind: str) -> None:
     found, version = file.attrs.get("format"), file.attrs.get("format_version")
     if found != kind:
         raise CorruptPartError(f"its format is {found!r}, expected {kind!r}")
-    if version is None or int(version) > FORMAT_VERSION:
-        raise CorruptPartError(f"its format version is {version}, this Trapline reads up to {FORMAT_VERSION}")
+    if version is None or int(version) > NEWEST_VERSION:
+        raise CorruptPartError(f"its format version is {version}, this Trapline reads up to {NEWEST_VERSION}")

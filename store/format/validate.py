@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import InvalidRecordError
+from store.format.open_part import JPEG_START
 from store.format.precision import all_finite
 from store.ids import normalise_clip_id
 from store.key import FeatureKey
@@ -39,6 +40,7 @@ def require_valid_features(key: FeatureKey, row: ClipFeatures) -> None:
         _refuse(row.clip_id, "times_s holds values that are not finite or that fall")
     for name, values in row.per_frame.items():
         _require_per_frame(row.clip_id, name, values, count)
+    _require_pictures(key, row, count)
     if not all_finite(row.features):
         _refuse(
             row.clip_id, f"{_count_bad(row.features)} feature values are not finite; look for the cause in the network"
@@ -71,6 +73,14 @@ def _require_per_frame(clip_id: str, name: str, values: NDArray[Any], count: int
         _refuse(clip_id, f"per-frame name {name!r} is empty, starts with '.' or holds '/'")
     if values.ndim < 1 or len(values) != count:
         _refuse(clip_id, f"per-frame {name!r} has the shape {values.shape}, expected ({count}, ...)")
+
+
+def _require_pictures(key: FeatureKey, row: ClipFeatures, count: int) -> None:
+    expected = count if key.holds_pictures else 0
+    if len(row.pictures) != expected:
+        _refuse(row.clip_id, f"there are {len(row.pictures)} pictures, expected {expected} under {key.folder}")
+    if not all(picture.startswith(JPEG_START) for picture in row.pictures):
+        _refuse(row.clip_id, "a picture is no JPEG file")
 
 
 def _count_bad(features: NDArray[Any]) -> int:

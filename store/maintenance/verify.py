@@ -18,7 +18,7 @@ from store.format.commit import HEADER_BYTES, header_of
 from store.format.feature_part import KIND, FeaturePart, load_feature_part
 from store.format.layout import SPEC, key_folders, read_spec
 from store.format.network_file import list_networks, network_folder, require_whole
-from store.format.open_part import open_part
+from store.format.open_part import JPEG_START, open_part
 from store.format.part_names import list_parts
 from store.format.precision import all_finite
 from store.ids import name_a_few, normalise_clip_id
@@ -143,12 +143,23 @@ def _check_frames(path: Path, part: FeaturePart, file: h5py.File) -> None:
     _require(path, bool(np.isin(falls, part.offsets).all()), "its times fall within a clip")
     for name, values in file.get("per_frame", {}).items():
         _require(path, len(values) == frames, f"its per-frame {name} has {len(values)} rows, expected {frames}")
+    if "pictures" in file and part.picture_offsets_at:
+        _check_pictures(path, file)
     features = file["features"]
     step = max(1, _CHUNK_VALUES // max(1, features.shape[1]))
     for start in range(0, frames, step):
         if not all_finite(features[start : start + step]):
             clip = part.clip_ids[int(np.searchsorted(part.offsets, start, side="right")) - 1]
             _require(path, False, f"it has features that are not finite, at or after clip {clip!r}")
+
+
+def _check_pictures(path: Path, file: h5py.File) -> None:
+    offsets = file["picture_offsets"][()]
+    _require(path, bool((np.diff(offsets) > 0).all()), "its picture offsets do not rise")
+    for start in offsets[:-1].tolist():
+        _require(
+            path, file["pictures"][start : start + len(JPEG_START)].tobytes() == JPEG_START, "a picture is no JPEG"
+        )
 
 
 def part_key(path: Path) -> FeatureKey:

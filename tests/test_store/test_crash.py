@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ with opened.writer(key, clips_per_part=2) as writer:
         writer.add(ClipFeatures(
             clip_id=f"clip{number:06d}", fingerprint="a", status=Status.OK, reason="", times_s=np.arange(2.0),
             features=np.full((2, key.dim), number % 1000, np.float16),
+            pictures=[bytes([255, 216, 255, number % 256])] * (2 * key.holds_pictures),
         ))
         if number % 2:
             commits += 1
@@ -130,6 +132,20 @@ def test_killed_at_every_step_of_a_commit(store: FeatureStore, key: FeatureKey, 
     with store.writer(key):
         pass
     assert not list(store.folder(key).glob(".tmp-*"))
+
+
+@pytest.mark.parametrize(("call", "moment"), [("writev", "after"), ("replace", "before")])
+def test_pictures_are_whole_or_not_there_however_a_commit_ends(
+    store: FeatureStore, key: FeatureKey, call: str, moment: str
+) -> None:
+    pictured = replace(key, preprocessing="jpeg-q90")
+    with store.writer(pictured):
+        pass
+    output, _ = start_writer(store, pictured, call, moment, fatal=2).communicate(timeout=60)
+    assert last_committed(output) == 3
+    assert require_sound(store, pictured, 3) == 4
+    reader = FeatureStore.open(store.root).reader(pictured)
+    assert [reader.pictures(place)[1][3] for place in range(4)] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])

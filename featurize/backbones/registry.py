@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping
 
+from featurize.backbones.encoding import ENCODING
 from featurize.backbones.spec import (
     NETWORK_OUTPUT,
     Backbone,
@@ -453,6 +454,19 @@ _RULES = (
         parameters=0,
         licence="none needed",
         reference="brightness, colour and edges; what `--triage` keeps beside what views tell",
+    ),
+    Backbone(
+        name="frames",
+        aliases=("pictures",),
+        input_px=224,
+        preprocessing=Preprocessing(name=ENCODING, mean=_UNCHANGED.mean, scale=_UNCHANGED.scale),
+        taps=(Tap(name="mean_colour", layer="", channels=3, stride=0),),
+        builder="featurize.backbones.builders.pictures:mean_colour_runner",
+        kind="pictures",
+        weights=NoWeights(version="1"),
+        parameters=0,
+        licence="none needed",
+        reference="the frames themselves, for heads that learn from pixels (`conv3d`, `lrcn`)",
     ),
     Backbone(
         name="audio",

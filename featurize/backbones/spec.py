@@ -148,7 +148,8 @@ class Backbone:
         architecture: what `builder` is asked for, where one builder makes several.
         any_shape: whether it takes pictures of any shape; else it is built for squares of one size.
         kind: `network` is compiled by a runtime; `onnx` by OpenVINO, whose network the builder gives for a number of
-            pictures of one size; `rules` sees pixels, `sound` sees sound, and both run as they are.
+            pictures of one size; `rules` sees pixels, `sound` sees sound, and both run as they are; `pictures` are
+            rules beside whose numbers the frames themselves are kept.
     """
 
     name: str
@@ -163,12 +164,17 @@ class Backbone:
     reference: str
     architecture: str = ""
     any_shape: bool = True
-    kind: Literal["network", "onnx", "rules", "sound"] = "network"
+    kind: Literal["network", "onnx", "rules", "sound", "pictures"] = "network"
 
     @property
     def dim(self) -> int:
         """D, the number of feature columns."""
         return sum(tap.channels for tap in self.taps)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether a runtime runs it; if not, its rules run as they are."""
+        return self.kind in ("network", "onnx")
 
 
 def resolve(backbone: Backbone) -> Callable[..., Any]:

@@ -9,10 +9,12 @@ from typing import TypeVar
 from featurize.decoding.ffmpeg import Probe, probe
 from featurize.decoding.formats import is_image
 from featurize.pipeline.plan import Plan
+from featurize.pipeline.source import FeatureSource
 from featurize.views.sampling import Sampling
 
 _PROBED_CLIPS = 16
 _BYTES_PER_VALUE = 2
+_BYTES_PER_PIXEL = 0.25  # of a picture that is kept, more or less
 
 Item = TypeVar("Item")
 
@@ -48,8 +50,13 @@ def estimate_cost(plan: Plan) -> CostEstimate:
     images = len(plan.tasks) - len(videos)
     frames = round(per_video * len(videos)) + images
     per_clip = frames / len(plan.tasks) if plan.tasks else 0.0
-    columns = sum(source.backbone.dim for task in plan.tasks for source in task.sources)
-    return CostEstimate(frames=frames, disk_bytes=round(per_clip * columns * _BYTES_PER_VALUE), probed=len(probed))
+    frame_bytes = sum(_bytes_per_frame(source) for task in plan.tasks for source in task.sources)
+    return CostEstimate(frames=frames, disk_bytes=round(per_clip * frame_bytes), probed=len(probed))
+
+
+def _bytes_per_frame(source: FeatureSource) -> float:
+    pictures = source.canvas.px**2 * _BYTES_PER_PIXEL if source.backbone.kind == "pictures" else 0.0
+    return source.backbone.dim * _BYTES_PER_VALUE + pictures
 
 
 def _frames_of(facts: Probe, sampling: Sampling) -> int:

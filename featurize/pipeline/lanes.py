@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from featurize.backbones.builders.pictures import encode_picture
 from featurize.backbones.runner import BATCH_FRAMES, Runner
 from featurize.pipeline.prefetch import DecodedTask
 from featurize.pipeline.source import FeatureSource
@@ -86,6 +87,31 @@ class SoundLane:
         """Nothing is waiting."""
 
 
+@dataclass(frozen=True)
+class PictureLane:
+    """Pictures go clip by clip, and are kept themselves beside what the rules say of them."""
+
+    source: FeatureSource
+    run: Runner
+    add: Callable[[ClipFeatures], None]
+
+    def push(self, decoded: DecodedTask) -> None:
+        """Take in a clip."""
+        crops = Crops(by_size=(), times_s=np.empty(0))
+        if decoded.clip.status is not Status.FAILED:
+            crops = decoded.clip.crops[self.source.view_spec]
+        features = np.empty((len(crops.times_s), self.source.backbone.dim), np.float32)
+        pictures = [b""] * len(features)
+        for places, pixels in crops.by_size:
+            features[places] = self.run(pixels)
+            for place, frame in zip(places.tolist(), pixels, strict=True):
+                pictures[place] = encode_picture(frame)
+        self.add(replace(_features_row(decoded, features, crops), pictures=pictures))
+
+    def finish(self) -> None:
+        """Nothing is waiting."""
+
+
 def lane_for(
     source: FeatureSource,
     run: Runner,
@@ -93,7 +119,7 @@ def lane_for(
     on_failed: Callable[[str, str], None],
     *,
     batch_frames: int = BATCH_FRAMES,
-) -> "FrameLane | SoundLane":
+) -> "FrameLane | SoundLane | PictureLane":
     """The lane of a source: what it is given by `push` goes to `writer`, at the latest when it is `finish`ed.
 
     Args:
@@ -111,12 +137,22 @@ def lane_for(
             nothing = np.empty((0, source.backbone.dim), np.float32)
             reason = f"{source.backbone.name} gives nothing that can be stored: {error}"
             writer.add(
-                replace(row, status=Status.FAILED, reason=reason, times_s=np.empty(0), features=nothing, per_frame={})
+                replace(
+                    row,
+                    status=Status.FAILED,
+                    reason=reason,
+                    times_s=np.empty(0),
+                    features=nothing,
+                    per_frame={},
+                    pictures=(),
+                )
             )
             on_failed(row.clip_id, reason)
 
     if source.backbone.kind == "sound":
         return SoundLane(source, run, add)
+    if source.backbone.kind == "pictures":
+        return PictureLane(source, run, add)
     return FrameLane(source, FrameBatcher(run, source.backbone.dim, batch_frames), add)
 
 

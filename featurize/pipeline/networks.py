@@ -24,7 +24,7 @@ from store.console import native_chatter
 
 def require_settings(source: FeatureSource, runtime: RuntimeName, device: DeviceName = "auto") -> None:
     """Raise SettingsError unless this machine has what a source, and who asks for it, want to run it with."""
-    if source.backbone.kind in ("rules", "sound"):
+    if not source.backbone.is_network:
         return
     from featurize.runtime.precision import require_precision
     from featurize.runtime.runners import choose_runtime
@@ -58,7 +58,7 @@ def runner_of(source: FeatureSource, runtime: RuntimeName, device: DeviceName = 
     Raises:
         SettingsError: the runtime or the processor does not have what the source asks for.
     """
-    if source.backbone.kind in ("rules", "sound"):
+    if not source.backbone.is_network:
         runner: Runner = resolve(source.backbone)(source.backbone)
         return runner
     from featurize.runtime.compiled import CompiledNetworks

@@ -87,7 +87,7 @@ def make_source(
     """
     if backbone.kind == "sound":
         view, input_px, resize = DEFAULT_VIEW, None, None  # It sees no picture.
-    if backbone.kind in ("rules", "sound"):
+    if not backbone.is_network:
         precision = FULL
     view_settings(view)
     rule = resize or (DEFAULT_RULE if backbone.any_shape else SQUARE_RULES[0])

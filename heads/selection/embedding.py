@@ -50,6 +50,8 @@ class Embedding:
 def choose_key(store: FeatureStore, among: Sequence[FeatureKey] | None = None) -> FeatureKey:
     """The features that clips are compared by: of most clips, of the view that says most, of the largest pictures.
 
+    What is kept beside pictures is taken where there is nothing else.
+
     Raises:
         SelectionError: there are none.
     """
@@ -60,9 +62,10 @@ def choose_key(store: FeatureStore, among: Sequence[FeatureKey] | None = None) -
         return keys[0]
     order = [*_VIEWS]
 
-    def worth(key: FeatureKey) -> tuple[int, int, int, str]:
+    def worth(key: FeatureKey) -> tuple[bool, int, int, int, str]:
         view = str(key.view["name"])
-        return store.info(key).clips, -order.index(view) if view in order else -len(order), key.input_px, key.folder
+        telling = -order.index(view) if view in order else -len(order)
+        return not key.holds_pictures, store.info(key).clips, telling, key.input_px, key.folder
 
     return max(keys, key=worth)
 

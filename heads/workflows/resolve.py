@@ -88,6 +88,8 @@ def resolve_heads(
             continue
         wanted = config.sources if config.sources != EACH_SOURCE else held
         keys = [store.find(source, chosen) for source in wanted if source not in config.without]
+        if config.sources == EACH_SOURCE:  # what is kept beside pictures says little by itself
+            keys = [key for key in keys if not key.holds_pictures]
         keys = [key for key in keys if config.view in (None, key.view["name"])]
         if not keys and config.view is not None:
             near = get_close_matches(config.view, {key.view["name"] for key in chosen}, n=1)
@@ -211,6 +213,7 @@ def _asked_for(config: HeadConfig) -> str:
     asked = [] if config.sources == EACH_SOURCE else [f"sources {', '.join(config.sources)}"]
     asked += [f"view {config.view}"] if config.view else []
     asked += [f"sources other than {', '.join(config.without)}"] if config.without else []
+    asked = asked or ["features that are more than pictures"]
     return " and ".join(asked)
 
 

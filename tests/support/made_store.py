@@ -54,7 +54,7 @@ def make_store(
     prints = ["print of one file" if index in copies else f"print of {clip_id}" for index, clip_id in enumerate(ids)]
     with store.clip_writer() as facts:
         for index, clip_id in enumerate(ids):
-            facts.add(_facts(clip_id, index, prints[index], failed=index in failed))
+            facts.add(clip_facts(clip_id, index, prints[index], failed=index in failed))
     for number, backbone in enumerate(backbones):
         rng = np.random.default_rng([seed, number])
         with store.writer(made_key(backbone)) as writer:
@@ -87,7 +87,7 @@ def _features(
     )
 
 
-def _facts(clip_id: str, index: int, fingerprint: str, *, failed: bool) -> ClipFacts:
+def clip_facts(clip_id: str, index: int, fingerprint: str, *, failed: bool) -> ClipFacts:
     return ClipFacts(
         clip_id=clip_id,
         path=f"/nowhere/{clip_id}",

@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_store import DIM, clip_ids, made_key, make_store, sites_of
+from pictured_store import add_pictures, make_pictured_store
 from training import train_run
 
 from heads.blending.blend import Blend
-from heads.errors import JoinError
+from heads.errors import JoinError, RecipeError
 from heads.features.readers import ConcatenatedReader
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.run import RunDirectory
+from heads.selection.embedding import choose_key
 from heads.workflows.blend import blend_run
 from heads.workflows.predict import predict_run
 from heads.workflows.resolve import resolve_heads
@@ -112,6 +114,21 @@ def test_the_published_recipe_trains_on_two_views(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_recipes_leave_pictures_out_unless_they_name_them(tmp_path: Path) -> None:
+    store = made(tmp_path / "store")
+    shown = np.tile(np.array([[1, 0], [0, 1]], np.uint8), (20, 1))
+    before = [head.name for head in resolve_heads(load_recipe(None), store).heads]
+    add_pictures(store, shown, (2,))
+    assert {key.source for key in store.keys()} >= {"frames"}
+    assert [head.name for head in resolve_heads(load_recipe(None), store).heads] == before
+    assert not choose_key(store).holds_pictures
+    alone = make_pictured_store(tmp_path / "alone", shown, (2,))
+    with pytest.raises(RecipeError, match=r"no head of the recipe fits what the store holds \(frames\)"):
+        resolve_heads(load_recipe(None), alone)
+    named = Recipe(heads=(HeadConfig(kind="discriminant", sources=("frames",)),))
+    assert [head.name for head in resolve_heads(named, alone).heads] == ["discriminant-frames"]
+
+
 def test_joined_heads_train_blend_and_predict(tmp_path: Path) -> None:
     store, run = made(tmp_path / "store"), RunDirectory(tmp_path / "run")
     table = pd.DataFrame({"filename": clip_ids(60), "blank": np.arange(60) % 2, "deer": 1 - np.arange(60) % 2})

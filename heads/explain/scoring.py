@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from heads.data.frame_statistics import FRAME_STATISTICS, for_one_frame, to_predictions
 from heads.explain.frame_scores import frame_probabilities, frame_spread
 from heads.features.readers import ids_with_frames
-from heads.models.trained_head import TrainedHead
+from heads.models.trained_head import TrainedHead, head_settings
 from heads.run import RunDirectory
 from store import FeatureStore
 
@@ -26,8 +26,9 @@ class ScoresOverTime:
 
 
 def heads_to_score(run: RunDirectory) -> list[str]:
-    """The heads that were trained here and whose scores of single frames the run does not hold yet."""
-    return [name for name in run.head_names() if not (run.is_added(name) or run.has_frames(name))]
+    """The heads that were trained here, can be asked about single frames, and whose scores of these the run lacks."""
+    names = [name for name in run.head_names() if not (run.is_added(name) or run.has_frames(name))]
+    return [name for name in names if head_settings(run, name).traits.scores_frames]
 
 
 def score_frames(

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-_PACKAGE = "trapline"
+PACKAGE = "trapline"
 # Far below any real score, yet finite: a clip without any frame keeps a number.
 _LOWEST = -1e30
 # The likeliest frame of a clip weighs one before weights are scaled, so that only a clip without frames has less.
@@ -17,7 +17,7 @@ LEAST_CHANCE = 1e-7
 _ROOT_FLOOR = 0.01
 
 
-@keras.saving.register_keras_serializable(package=_PACKAGE)
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class AttentionPooling(keras.layers.Layer):
     """Weighted means over frames, one for each of Q learned queries, of features that were standardised.
 
@@ -126,7 +126,7 @@ def signed_root(values: Any) -> Any:
     return ops.sign(values) * (ops.sqrt(ops.abs(values) + _ROOT_FLOOR**2) - _ROOT_FLOOR)
 
 
-@keras.saving.register_keras_serializable(package=_PACKAGE)
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class Standardise(keras.layers.Layer):
     """Zero mean and unit spread per column, by moments that are set from the training clips before training starts.
 
@@ -171,7 +171,7 @@ class Standardise(keras.layers.Layer):
         return ops.clip((values - self.mean) / self.spread, -self.most, self.most)
 
 
-@keras.saving.register_keras_serializable(package=_PACKAGE)
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class TapDropout(keras.layers.Layer):
     """Drops whole taps of some clips in training, so that no head leans on a single depth of a network.
 
@@ -205,7 +205,7 @@ class TapDropout(keras.layers.Layer):
         return values * ops.take(kept, tap_of_column * statistics, axis=1)
 
 
-@keras.saving.register_keras_serializable(package=_PACKAGE)
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class TurnRound(keras.layers.Layer):
     """The frames (B, T, ...) of clips in the opposite order, padding first."""
 
@@ -221,7 +221,7 @@ class TurnRound(keras.layers.Layer):
         return ops.flip(frames, axis=1)
 
 
-@keras.saving.register_keras_serializable(package=_PACKAGE)
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class Competing(keras.layers.Layer):
     """Probabilities of classes that compete: most clips show one thing, or nothing.
 
@@ -254,7 +254,7 @@ def let_compete(scores: Any, strength: Any) -> Any:
     return ops.sigmoid(scores - strength * against)
 
 
-@keras.saving.register_keras_serializable(package=_PACKAGE)
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class MeanOfLogits(keras.layers.Layer):
     """The probability whose logit is the mean of the members' logits.
 

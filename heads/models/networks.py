@@ -63,8 +63,9 @@ def build_head(config: HeadConfig, shape: HeadShape, name: str = "head") -> Head
     tail_inputs = {name: each for name, each in inputs.items() if name in (*config.statistics, METADATA)}
     front, pooled = None, None
     if config.sees_frames:
-        inputs["features"] = keras.Input((None, shape.dim), name="features")
-        inputs["mask"] = keras.Input((None,), dtype="bool", name="mask")
+        frames = frames_shape(config, shape.dim)
+        inputs["features"] = keras.Input(frames, name="features")
+        inputs["mask"] = keras.Input(frames[:1], dtype="bool", name="mask")
         front = resolve(config.traits.front)(config, shape.dim)
         pooled = call_front(front, [inputs[name] for name in front_inputs(config)])
         tail_inputs[POOLED] = keras.Input((pooled.shape[-1],), name=POOLED)
@@ -72,6 +73,13 @@ def build_head(config: HeadConfig, shape: HeadShape, name: str = "head") -> Head
     probabilities = tail({name: pooled if name == POOLED else inputs[name] for name in tail_inputs})
     model = keras.Model(inputs, probabilities, name=name)
     return Head(model=model, front=front, tail=tail, attention=find_attention(front))
+
+
+def frames_shape(config: HeadConfig, dim: int) -> tuple[int | None, ...]:
+    """What a head is shown of the frames of a clip, `features` without the batch: (T, D), or pictures (T, H, W, 3)."""
+    if config.traits.reads_pictures:
+        return config.clip_frames, config.clip_px, config.clip_px, 3
+    return None, dim
 
 
 def front_inputs(config: HeadConfig) -> tuple[str, ...]:

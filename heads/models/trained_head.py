@@ -9,15 +9,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-import heads.models.layers  # noqa: F401  saved models are made of them, and Keras knows them once they are imported
+import heads.models.layers
+import heads.models.pixel_layers  # noqa: F401  saved models are made of them, and Keras knows them once they are imported
 from heads.errors import PredictError
 from heads.features.batches import METADATA, PREDICT_CLIPS, ClipBatches, in_turn
 from heads.features.metadata import MetadataTransform
 from heads.features.prefetch import read_ahead
-from heads.features.readers import ConcatenatedReader, Reader
+from heads.features.readers import Reader
 from heads.features.statistics_cache import cached_statistics
 from heads.models.known_clips import known_clips
 from heads.models.missing_features import featurize_command
+from heads.models.reading import reader_for
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
 from store import FeatureStore
@@ -64,8 +66,7 @@ class TrainedHead:
             PredictError: the store has not got them.
         """
         require_features([self], self._store, self._run)
-        readers = [self._store.reader(key) for key in self.keys]
-        return readers[0] if len(readers) == 1 else ConcatenatedReader(readers)
+        return reader_for(self.config, [self._store.reader(key) for key in self.keys])
 
     def examples(self, ids: Sequence[str]) -> ClipBatches:
         """What the head sees of some clips of the store.

@@ -15,12 +15,36 @@ import h5py
 from heads.errors import RunError
 
 _CONFIG, _WEIGHTS, _ABOUT = "config.json", "model.weights.h5", "metadata.json"
-_OWN = frozenset({"AttentionPooling", "Competing", "MeanOfLogits", "Standardise", "TapDropout", "TurnRound"})
-_OWN_MODULES = frozenset({"heads.layers", "heads.models.layers"})
+_OWN = frozenset(
+    {
+        "AttentionPooling",
+        "Competing",
+        "CropClip",
+        "KeepFrames",
+        "MeanOfLogits",
+        "Standardise",
+        "TapDropout",
+        "TurnRound",
+    }
+)
+_OWN_MODULES = frozenset({"heads.layers", "heads.models.layers", "heads.models.pixel_layers"})
 _KERAS = {
     "keras": frozenset({"DTypePolicy"}),
     "keras.initializers": frozenset({"GlorotUniform", "Ones", "Orthogonal", "RandomNormal", "Zeros"}),
-    "keras.layers": frozenset({"BatchNormalization", "Concatenate", "Dense", "Dropout", "GRU", "InputLayer", "ReLU"}),
+    "keras.layers": frozenset(
+        {
+            "BatchNormalization",
+            "Concatenate",
+            "Conv3D",
+            "Dense",
+            "Dropout",
+            "Flatten",
+            "GRU",
+            "InputLayer",
+            "MaxPooling3D",
+            "ReLU",
+        }
+    ),
     "keras.src.models.functional": frozenset({"Functional"}),
 }
 _TENSOR = "__keras_tensor__"

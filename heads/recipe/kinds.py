@@ -16,6 +16,28 @@ CLOSED_FORM = "heads.trainers.discriminant:fit_discriminants"
 _PUBLISHED_TAIL = "heads.models.networks:published_tail"
 # Where the clips of heads come from, what they are called and for which classes: every kind takes these.
 WHERE = frozenset({"kind", "name", "sources", "without", "view", "joined", "classes"})
+# What is seen of the pictures of a clip, and how they are learned from.
+PIXELS = frozenset({"clip_frames", "clip_px", "crop_frames", "crop_px", "colour_shift", "filters", "sgd_epochs"})
+_LEARNING = frozenset(
+    {
+        "epochs",
+        "batch_clips",
+        "seeds",
+        "learning_rate",
+        "weight_decay",
+        "averaging",
+        "label_smoothing",
+        "class_balance",
+        "balance_by",
+        "competing",
+        "start_at_prior",
+        "schedule",
+        "plateau_factor",
+        "plateau_epochs",
+        "least_learning_rate",
+    }
+)
+_OF_PIXELS = (WHERE - {"joined"}) | PIXELS | _LEARNING | {"dense_units", "dense_dropout"}
 
 
 class Settings(Protocol):
@@ -25,6 +47,14 @@ class Settings(Protocol):
     def queries(self) -> int: ...  # noqa: D102
     @property
     def statistics(self) -> tuple[StatisticName, ...]: ...  # noqa: D102
+    @property
+    def clip_frames(self) -> int: ...  # noqa: D102
+    @property
+    def clip_px(self) -> int: ...  # noqa: D102
+    @property
+    def crop_frames(self) -> int: ...  # noqa: D102
+    @property
+    def crop_px(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +68,9 @@ class HeadKind:
         frames: whether single frames are read in training: always, if the recipe asks for attention queries, or never.
         front_statistics: statistics of the clip that the front takes behind `features` and `mask`. With `background`,
             frames are standardised by their deviations from it.
+        reads_pictures: whether its frames are the pictures that are kept beside features, and not the features: then
+            `features` is (B, T, H, W, 3) for the front, and `each` means the sources that hold pictures.
+        scores_frames: whether it can be asked about a frame as if that were a clip.
         weighs_frames: whether the front is an `AttentionPooling`, or has one as its layer `attention`: its weights say
             which frames counted.
         standardises: whether the tail has a layer `standardise_<name>` for each statistic, which is given the moments
@@ -55,6 +88,8 @@ class HeadKind:
     front: str = ""
     frames: Literal["always", "asked", "never"] = "never"
     front_statistics: tuple[StatisticName, ...] = ()
+    reads_pictures: bool = False
+    scores_frames: bool = True
     weighs_frames: bool = False
     standardises: bool = False
     batch_normalises: bool = False
@@ -76,6 +111,10 @@ class HeadKind:
         """What is wrong with the settings of a head of this kind, which is called `name`; "" if nothing is."""
         if self.frames == "always" and self.weighs_frames and settings.queries < 1:
             return f"queries: a head of kind {name} pools by attention; ask for at least 1"
+        if self.reads_pictures and settings.crop_frames > settings.clip_frames:
+            return f"crop_frames: {settings.crop_frames} cannot be cut out of the {settings.clip_frames} of clip_frames"
+        if self.reads_pictures and settings.crop_px > settings.clip_px:
+            return f"crop_px: {settings.crop_px} cannot be cut out of the {settings.clip_px} of clip_px"
         if not (self.sees_frames(settings) or settings.statistics):
             return "statistics: with neither statistics nor frames there is nothing to see; name a statistic"
         return ""
@@ -88,7 +127,7 @@ HEAD_KINDS: dict[str, HeadKind] = {
         frames="always",
         weighs_frames=True,
         batch_normalises=True,
-        refused=frozenset({"tap_dropout"}),
+        refused=PIXELS | {"tap_dropout"},
     ),
     "recurrent": HeadKind(
         front="heads.models.networks:recurrent_front",
@@ -96,7 +135,7 @@ HEAD_KINDS: dict[str, HeadKind] = {
         frames="always",
         weighs_frames=True,
         batch_normalises=True,
-        refused=frozenset({"tap_dropout"}),
+        refused=PIXELS | {"tap_dropout"},
     ),
     "deviation": HeadKind(
         front="heads.models.networks:attention_front",
@@ -105,6 +144,7 @@ HEAD_KINDS: dict[str, HeadKind] = {
         front_statistics=("background",),
         weighs_frames=True,
         standardises=True,
+        refused=PIXELS,
     ),
     "discriminant": HeadKind(
         tail="heads.models.networks:roots_tail",
@@ -112,6 +152,21 @@ HEAD_KINDS: dict[str, HeadKind] = {
         takes_epochs=False,
         settings=WHERE | {"statistics", "covariance_shrinkage"},
         defaults={"metadata": (), "competing": True},
+    ),
+    "conv3d": HeadKind(
+        front="heads.models.conv3d:conv3d_front",
+        tail="heads.models.pixels:relu_tail",
+        frames="always",
+        reads_pictures=True,
+        scores_frames=False,
+        settings=_OF_PIXELS,
+        defaults={
+            "statistics": (),
+            "metadata": (),
+            "dense_units": (128, 128),
+            "batch_clips": 32,
+            "learning_rate": 1e-4,
+        },
     ),
 }
 

@@ -46,8 +46,9 @@ class HeadConfig(StrictModel):
     """One kind of head, trained once for each of its sources, or once for all of them side by side.
 
     Attributes:
-        kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.models.networks`), or
-            `discriminant`, which is fitted in one step and takes few of the settings (see `heads.models.discriminant`).
+        kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.models.networks`),
+            `discriminant`, which is fitted in one step and takes few of the settings (see `heads.models.discriminant`),
+            or `conv3d`, which learns from pixels (see `heads.models.conv3d`).
         name: what the head is called, before the name of its source; its kind if not given.
         sources: `each` for every source in the store, or a list of them (`backbone` or `backbone+view`).
         without: sources that `each` leaves out.
@@ -68,13 +69,22 @@ class HeadConfig(StrictModel):
         dense_dropout: share dropped after each dense layer, under `deviation`.
         tap_dropout: share of whole taps dropped, under `deviation`, from every statistic at once.
         frame_dropout: share of features dropped before the recurrent layers.
+        clip_frames: how many pictures of a clip are seen: evenly spaced ones of those that the store holds. A clip that
+            has fewer is shown as it is, with a mask.
+        clip_px: side of the squares that pictures are brought to.
+        crop_frames: how many of them, one after the other, are learned from at a time; answers come from the middle
+            ones.
+        crop_px: side of what is cut out of them, in training anywhere, otherwise in the middle.
+        colour_shift: by how many grey levels red, green and blue are shifted at most in training.
+        filters: filters of the convolutions of each block; there are as many blocks.
         epochs: passes over the training clips.
         pseudo_epochs: further passes that learn from unlabelled clips too, where there are some.
         pseudo_clips: how many of a batch's clips are unlabelled in those passes.
         pseudo_weight: weight of an unlabelled clip in the loss, beside 1 for a labelled one.
         batch_clips: clips that a member learns from at a step.
         seeds: members for each fold that differ in their seed only; their logits are averaged.
-        learning_rate: Adam's step size at the start.
+        sgd_epochs: how many of the last epochs go down the gradient with Nesterov's momentum of 0.9, instead of Adam.
+        learning_rate: the step size at the start.
         weight_decay: what is taken off the weights at each step, as a share of the step size.
         shrinkage: what weight decay alone would take off the weights over the whole training, as a natural logarithm,
             however many steps that has; so that a large table is not held back by what a small one needs.
@@ -117,12 +127,19 @@ class HeadConfig(StrictModel):
     dense_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     tap_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     frame_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    clip_frames: Annotated[int, Field(ge=1, le=512)] = 30
+    clip_px: Annotated[int, Field(ge=16, le=512)] = 64
+    crop_frames: Annotated[int, Field(ge=1)] = 24
+    crop_px: Annotated[int, Field(ge=8)] = 56
+    colour_shift: Annotated[float, Field(ge=0, le=128)] = 3.0
+    filters: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=5)] = (16, 32, 64)
     epochs: Annotated[int, Field(ge=1)] = 15
     pseudo_epochs: Annotated[int, Field(ge=0)] = 0
     pseudo_clips: Annotated[int, Field(ge=1)] = 20
     pseudo_weight: Annotated[float, Field(gt=0)] = 1.0
     batch_clips: Annotated[int, Field(ge=2)] = 64
     seeds: Annotated[int, Field(ge=1, le=32)] = 1
+    sgd_epochs: Annotated[int, Field(ge=0)] = 0
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     shrinkage: Annotated[float, Field(ge=0)] = 0.0
@@ -150,6 +167,8 @@ class HeadConfig(StrictModel):
         self._require_only_what_is_taken(row)
         if self.pseudo_epochs and self.pseudo_clips >= self.batch_clips:
             raise ValueError("pseudo_clips: a batch must hold labelled clips too; ask for fewer than batch_clips")
+        if self.sgd_epochs > self.epochs:
+            raise ValueError(f"sgd_epochs: they are the last of the epochs, of which there are {self.epochs}")
         if self.pseudo_epochs and self.class_balance:
             raise ValueError("class_balance: what unlabelled clips show is not known; ask for no pseudo_epochs")
         return self

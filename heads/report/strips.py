@@ -203,13 +203,19 @@ class StripMaker:
         return {}
 
     def _able(self, clip_ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-        """The heads whose features the store holds, best first, each with those of some clips that have frames."""
+        """The heads that see frames by themselves and whose features the store holds, best first.
+
+        Each comes with those of some clips that have frames.
+        """
         from heads.errors import PredictError
         from heads.models.trained_head import TrainedHead
 
         for head in self._heads:
+            trained = TrainedHead(self._run, self._store, head)
+            if not trained.config.traits.scores_frames:
+                continue
             try:
-                reader = TrainedHead(self._run, self._store, head).reader
+                reader = trained.reader
             except PredictError:
                 continue
             framed = {clip_id for clip_id, frames in zip(reader.ids, reader.lengths, strict=True) if frames}

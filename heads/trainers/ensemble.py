@@ -6,6 +6,7 @@ what it would be if the member trained alone on its own clips of each batch, and
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from heads.features.batches import METADATA, ClipBatches
 from heads.features.prefetch import read_ahead
 from heads.models.layers import AttentionPooling, attend_together
-from heads.models.networks import POOLED, Head, HeadShape, build_head, front_inputs
+from heads.models.networks import POOLED, Head, HeadShape, build_head, frames_shape, front_inputs
 from heads.recipe import HeadConfig
 from heads.trainers.mixup import Mixup, mix
-from heads.trainers.optimizer import ExponentialMovingAverage, FusedAdamW
+from heads.trainers.optimizer import ExponentialMovingAverage, FusedAdamW, FusedNesterov
 from heads.trainers.sampler import BatchSpec, ensure_two_clips_each
 
 _SMALLEST = 1e-7
@@ -51,9 +52,10 @@ class FoldEnsemble:
         self.optimiser = FusedAdamW(
             self._weights, decayed, config.weight_decay if weight_decay is None else weight_decay
         )
+        self._finisher = FusedNesterov(self._weights) if config.sgd_epochs else None
         self._average = ExponentialMovingAverage(self._weights, config.averaging)
         self._mixer = Mixup(config.mixup, list(seeds)) if config.mixup else None
-        self._step: Callable[..., Any] | None = None
+        self._steps: dict[bool, Callable[..., Any]] = {}
         self._guess: Callable[..., Any] | None = None
 
     def __len__(self) -> int:
@@ -65,7 +67,12 @@ class FoldEnsemble:
         self._average.start()
 
     def train_epoch(
-        self, examples: ClipBatches, batches: Sequence[BatchSpec], rates: NDArray[np.float64]
+        self,
+        examples: ClipBatches,
+        batches: Sequence[BatchSpec],
+        rates: NDArray[np.float64],
+        *,
+        finishing: bool = False,
     ) -> NDArray[np.float64]:
         """One step a batch.
 
@@ -73,13 +80,14 @@ class FoldEnsemble:
             examples: the clips.
             batches: what is learned, in order.
             rates: (K,) step sizes.
+            finishing: whether it is one of the recipe's `sgd_epochs`.
 
         Returns:
             (K,) the mean loss of each member over the weights that it saw.
         """
-        if self._step is None:
-            self._step = tf.function(  # no control flow depends on a tensor: not looking for it halves the tracing
-                self._learn,
+        if finishing not in self._steps:
+            self._steps[finishing] = tf.function(  # no control flow depends on a tensor: not looking halves the tracing
+                partial(self._learn, self._finisher if finishing else self.optimiser),
                 autograph=False,
                 input_signature=[
                     self._signature(examples),
@@ -94,7 +102,7 @@ class FoldEnsemble:
         given = tf.constant(rates, tf.float32)
         sums = np.zeros((2, len(self)))
         for inputs, weights, targets in given_out:
-            sums += self._step(inputs, weights, targets, given).numpy()
+            sums += self._steps[finishing](inputs, weights, targets, given).numpy()
         return np.asarray(sums[0] / np.maximum(sums[1], _SMALLEST))
 
     def predict(
@@ -144,19 +152,21 @@ class FoldEnsemble:
     def state(self) -> list[Any]:
         """Everything that the next step depends on, as TensorFlow variables."""
         models = [each.value for head in self.heads for each in head.model.variables]
-        return [*models, *self.optimiser.state, *self._average.state]
+        finisher = [] if self._finisher is None else self._finisher.state
+        return [*models, *self.optimiser.state, *finisher, *self._average.state]
 
     def _signature(self, examples: ClipBatches) -> dict[str, Any]:
         dim = self._shape.dim
         signature: dict[str, Any] = {name: tf.TensorSpec((None, dim), tf.float32) for name in examples.statistics}
         if examples.sees_frames:
-            signature["features"] = tf.TensorSpec((None, None, dim), tf.as_dtype(examples.reader.dtype))
-            signature["mask"] = tf.TensorSpec((None, None), tf.bool)
+            frames = frames_shape(self._config, dim)
+            signature["features"] = tf.TensorSpec((None, *frames), tf.as_dtype(examples.reader.dtype))
+            signature["mask"] = tf.TensorSpec((None, frames[0]), tf.bool)
         if self._shape.n_metadata:
             signature[METADATA] = tf.TensorSpec((len(self), None, self._shape.n_metadata), tf.float32)
         return signature
 
-    def _learn(self, inputs: Any, weights: Any, targets: Any, rates: Any) -> Any:
+    def _learn(self, optimiser: Any, inputs: Any, weights: Any, targets: Any, rates: Any) -> Any:
         """One step down the gradient; gives (2, K): the weighted sum of each member's losses, and of its weights."""
         rows = _rows(weights)
         pairs = self._pairs(rows)
@@ -173,7 +183,7 @@ class FoldEnsemble:
                 means.append(summed / tf.maximum(total, _SMALLEST))
                 sums.append((summed, total))
             everything = tf.add_n(means)
-        self.optimiser.apply(tape.gradient(everything, self._weights), [rates[owner] for owner in self._owner])
+        optimiser.apply(tape.gradient(everything, self._weights), [rates[owner] for owner in self._owner])
         self._average.follow()
         return tf.transpose(tf.stack(sums))
 

@@ -137,7 +137,9 @@ class Trainer:
         guesses = self._guess() if done >= self.task.config.epochs else None
         losses = [np.array(epoch.losses) for epoch in self.checkpoint.epochs]
         rates = learning_rates(self.task.config, losses, len(self.members))
-        found = self.members.train_epoch(self.task.examples, self.sampler.batches(done, guesses), rates)
+        finishing = self.task.config.epochs - self.task.config.sgd_epochs <= done < self.task.config.epochs
+        batches = self.sampler.batches(done, guesses)
+        found = self.members.train_epoch(self.task.examples, batches, rates, finishing=finishing)
         epoch = Epoch(
             number=done + 1,
             epochs=self.epochs,

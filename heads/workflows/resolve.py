@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from heads.errors import RecipeError
-from heads.features.readers import ConcatenatedReader, Reader
+from heads.features.readers import Reader
+from heads.models.reading import reader_for
 from heads.recipe import EACH_SOURCE, HeadConfig, Recipe
 from heads.run import BLEND, can_name_file
 from store import FeatureReader, FeatureStore
@@ -36,8 +37,7 @@ class HeadSpec:
 
     def reader(self, readers: Mapping[str, FeatureReader]) -> Reader:
         """What it reads, out of the readers of the store's keys by folder name."""
-        own = [readers[key.folder] for key in self.keys]
-        return own[0] if len(own) == 1 else ConcatenatedReader(own)
+        return reader_for(self.config, [readers[key.folder] for key in self.keys])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +86,7 @@ def resolve_heads(
             told = f"head '{config.title}' is left out: no clip is labelled '{lacking[0]}'"
             left_out.append((config, told, True))
             continue
-        wanted = config.sources if config.sources != EACH_SOURCE else held
-        keys = [store.find(source, chosen) for source in wanted if source not in config.without]
-        if config.sources == EACH_SOURCE:  # what is kept beside pictures says little by itself
-            keys = [key for key in keys if not key.holds_pictures]
+        keys = _wanted_keys(config, store, chosen)
         keys = [key for key in keys if config.view in (None, key.view["name"])]
         if not keys and config.view is not None:
             near = get_close_matches(config.view, {key.view["name"] for key in chosen}, n=1)
@@ -123,6 +120,28 @@ def resolve_heads(
     if not heads:
         raise RecipeError(f"{store.root}: no head of the recipe fits what the store holds ({', '.join(held)})")
     return ResolvedRecipe(heads=heads, notes=notes)
+
+
+def _wanted_keys(config: HeadConfig, store: FeatureStore, chosen: Sequence[FeatureKey]) -> list[FeatureKey]:
+    """The keys that a head's `sources` mean; `each` means pictures for kinds that learn from these, else all but these,
+    since what is kept beside pictures says little by itself.
+
+    Raises:
+        RecipeError: a source is named that holds no pictures, and they are what the head learns from.
+        StoreNotFoundError: a named source is not there, or may mean several keys.
+    """
+    pictures = config.traits.reads_pictures
+    if config.sources == EACH_SOURCE:
+        chosen = [key for key in chosen if key.holds_pictures == pictures]
+    wanted = sorted({key.source for key in chosen}) if config.sources == EACH_SOURCE else config.sources
+    keys = [store.find(source, chosen) for source in wanted if source not in config.without]
+    without = [key.source for key in keys if pictures and not key.holds_pictures]
+    if without:
+        raise RecipeError(
+            f"head '{config.title}' is of kind {config.kind}, which learns from pictures, and {without[0]} holds none; "
+            "name a source that `featurize --backbone frames` made, or leave `sources` out"
+        )
+    return keys
 
 
 def choose_keys(store: FeatureStore, features: Sequence[str]) -> list[FeatureKey]:
@@ -213,7 +232,9 @@ def _asked_for(config: HeadConfig) -> str:
     asked = [] if config.sources == EACH_SOURCE else [f"sources {', '.join(config.sources)}"]
     asked += [f"view {config.view}"] if config.view else []
     asked += [f"sources other than {', '.join(config.without)}"] if config.without else []
-    asked = asked or ["features that are more than pictures"]
+    if config.traits.reads_pictures:
+        asked.append("sources of pictures, as `featurize --backbone frames` makes one")
+    asked = asked or ["sources other than pictures"]
     return " and ".join(asked)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_store import DIM, clip_ids, made_key, make_store, sites_of
-from pictured_store import add_pictures, make_pictured_store
+from pictured_store import add_pictures, make_pictured_store, pictured_key
 from training import train_run
 
 from heads.blending.blend import Blend
@@ -20,7 +20,7 @@ from heads.workflows.blend import blend_run
 from heads.workflows.predict import predict_run
 from heads.workflows.resolve import resolve_heads
 from store import FeatureStore
-from store.errors import UnknownClipError
+from store.errors import StoreNotFoundError, UnknownClipError
 
 RECIPE = Recipe(
     folds=2,
@@ -122,6 +122,11 @@ def test_recipes_leave_pictures_out_unless_they_name_them(tmp_path: Path) -> Non
     assert {key.source for key in store.keys()} >= {"frames"}
     assert [head.name for head in resolve_heads(load_recipe(None), store).heads] == before
     assert not choose_key(store).holds_pictures
+    with store.writer(replace(pictured_key(), input_px=128)):
+        pass  # of two sizes, either of which may be meant
+    assert [head.name for head in resolve_heads(load_recipe(None), store).heads] == before
+    with pytest.raises(StoreNotFoundError, match="'frames' may mean"):
+        resolve_heads(Recipe(heads=(HeadConfig(kind="conv3d"),)), store)
     alone = make_pictured_store(tmp_path / "alone", shown, (2,))
     with pytest.raises(RecipeError, match=r"no head of the recipe fits what the store holds \(frames\)"):
         resolve_heads(load_recipe(None), alone)

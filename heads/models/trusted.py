@@ -41,8 +41,10 @@ _KERAS = {
             "Flatten",
             "GRU",
             "InputLayer",
+            "LSTM",
             "MaxPooling3D",
             "ReLU",
+            "Reshape",
         }
     ),
     "keras.src.models.functional": frozenset({"Functional"}),

@@ -168,6 +168,27 @@ HEAD_KINDS: dict[str, HeadKind] = {
             "learning_rate": 1e-4,
         },
     ),
+    "lrcn": HeadKind(
+        front="heads.models.lrcn:lrcn_front",
+        tail="heads.models.pixels:relu_tail",
+        frames="always",
+        reads_pictures=True,
+        scores_frames=False,
+        settings=_OF_PIXELS | {"recurrent_units", "frame_dropout"},
+        defaults={
+            "statistics": (),
+            "metadata": (),
+            "dense_units": (),
+            "crop_frames": 30,
+            "crop_px": 64,
+            "colour_shift": 0.0,
+            "filters": (32, 64, 128, 256),
+            "recurrent_units": 256,
+            "frame_dropout": 0.5,
+            "batch_clips": 16,
+            "learning_rate": 1e-4,
+        },
+    ),
 }
 
 

@@ -48,7 +48,7 @@ class HeadConfig(StrictModel):
     Attributes:
         kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.models.networks`),
             `discriminant`, which is fitted in one step and takes few of the settings (see `heads.models.discriminant`),
-            or `conv3d`, which learns from pixels (see `heads.models.conv3d`).
+            or `conv3d` and `lrcn`, which learn from pixels (see `heads.models.conv3d` and `heads.models.lrcn`).
         name: what the head is called, before the name of its source; its kind if not given.
         sources: `each` for every source in the store, or a list of them (`backbone` or `backbone+view`).
         without: sources that `each` leaves out.
@@ -59,7 +59,7 @@ class HeadConfig(StrictModel):
         covariance_shrinkage: how far the covariance within classes is drawn towards that of independent columns of
             equal spread, under `discriminant`; 0 not at all, 1 all the way.
         queries: learned attention queries; 0 for a head that does not look at single frames (under `deviation`).
-        recurrent_units: width of each of the two recurrent layers, under `recurrent`.
+        recurrent_units: width of each of the two recurrent layers, under `recurrent`, or of the one, under `lrcn`.
         metadata: clip facts that the head sees beside the features; none for an empty list.
         dense_units: widths of the dense layers after pooling.
         metadata_units: widths of the dense layers over the metadata; none to take the facts as they are.
@@ -68,7 +68,7 @@ class HeadConfig(StrictModel):
             their number, since many clips need less of it. 0 for never.
         dense_dropout: share dropped after each dense layer, under `deviation`.
         tap_dropout: share of whole taps dropped, under `deviation`, from every statistic at once.
-        frame_dropout: share of features dropped before the recurrent layers.
+        frame_dropout: share of what is known of each frame that is dropped before the recurrent layers.
         clip_frames: how many pictures of a clip are seen: evenly spaced ones of those that the store holds. A clip that
             has fewer is shown as it is, with a mask.
         clip_px: side of the squares that pictures are brought to.

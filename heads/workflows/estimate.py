@@ -20,6 +20,7 @@ from heads.workflows.job import TrainingJob
 from heads.workflows.resolve import HeadSpec
 
 _SAMPLE = 384
+_SAMPLE_OF_PIXELS = 64  # a clip takes many times as long
 _EPOCHS = 3
 
 
@@ -84,7 +85,8 @@ def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None)
     unlabelled, labels = len(job.unlabelled.ids), job.labels
     labels = labels.select(ids_with_frames(reader, labels.ids))
     wanted = len(labels.ids) if clips is None else clips
-    chosen = np.random.default_rng(0).permutation(len(labels.ids))[:_SAMPLE]
+    most = _SAMPLE_OF_PIXELS if config.traits.reads_pictures else _SAMPLE
+    chosen = np.random.default_rng(0).permutation(len(labels.ids))[:most]
     sample = labels.select([labels.ids[place] for place in np.sort(chosen)])
     known = sample if not config.classes else sample.only(config.classes)
     fold = folds.of(sample.ids)

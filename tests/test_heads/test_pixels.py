@@ -22,7 +22,7 @@ from heads.features.pictures import PictureReader, decode_square, evenly_chosen
 from heads.features.readers import Reader
 from heads.models.networks import HeadShape, build_head
 from heads.models.pixel_layers import CropClip, KeepFrames
-from heads.recipe import HeadConfig, Recipe
+from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.run import RunDirectory
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
@@ -165,7 +165,35 @@ def test_the_published_network_of_the_second_place() -> None:
     assert (config.batch_clips, config.learning_rate, config.dense_dropout, config.colour_shift) == (32, 1e-4, 0.5, 3.0)
 
 
-@pytest.fixture(scope="module", params=["conv3d"])
+def test_the_network_of_the_benchmark() -> None:
+    head = build_head(HeadConfig(kind="lrcn"), HeadShape(dim=3, n_metadata=0, n_classes=24))
+    shapes = [tuple(each.output.shape[1:]) for each in head.front.layers if "pool" in each.name]
+    assert shapes == [(30, 16, 16, 32), (30, 8, 8, 64), (30, 4, 4, 128), (30, 2, 2, 256)]
+    squares = sum(
+        side * side * given * made + made
+        for side, given, made in (
+            (7, 3, 32), (3, 32, 32), (3, 32, 64), (3, 64, 64),
+            (3, 64, 128), (3, 128, 128), (3, 128, 256), (3, 256, 256),
+        )
+    )  # fmt: skip
+    trained = sum(int(np.prod(each.shape)) for each in head.model.trainable_variables)
+    assert trained == squares + 4 * ((1024 + 256) * 256 + 256) + 256 * 24 + 24
+
+
+def test_frames_behind_the_end_of_a_clip_do_not_change_what_a_recurrent_network_says() -> None:
+    keras.utils.set_random_seed(0)
+    head = build_head(small("lrcn", crop_frames=8, crop_px=16), HeadShape(dim=3, n_metadata=0, n_classes=2))
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 8, 16, 16, 3)).astype(np.float32)
+    mask = np.arange(8)[None] < 5
+    said = [
+        np.array(head.model({"features": each, "mask": mask}))
+        for each in (pixels, pixels * mask[..., None, None, None])
+    ]
+    np.testing.assert_array_equal(*said)
+    assert np.abs(np.array(head.model({"features": pixels, "mask": np.ones((1, 8), bool)})) - said[0]).max() > 1e-4
+
+
+@pytest.fixture(scope="module", params=["conv3d", "lrcn"])
 def run(request: pytest.FixtureRequest, store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     folder = tmp_path_factory.mktemp(request.param)
     ids = clip_ids(60)
@@ -209,6 +237,24 @@ def test_they_predict_clips_that_nobody_labelled_packed_or_not(run: RunDirectory
     pack(run, tmp_path / "model.trapline")
     with opened_run(tmp_path / "model.trapline") as packed:
         np.testing.assert_array_equal(predict_run(packed, other).predictions.probabilities, said.probabilities)
+
+
+@pytest.mark.parametrize("name", ["second_place", "benchmark"])
+def test_the_recipes_that_come_along_train_on_a_few_clips(name: str, tmp_path: Path) -> None:
+    """In their own sizes, but for the number of epochs and of folds."""
+    shown = np.tile(np.eye(2, dtype=np.uint8), (5, 1))
+    few = make_pictured_store(tmp_path / "store", shown, (6, 2))
+    table = {"filename": clip_ids(10), "site": sites_of(clip_ids(10)), "blank": shown[:, 0], "deer": shown[:, 1]}
+    pd.DataFrame(table).to_csv(tmp_path / "labels.csv", index=False)
+    recipe = load_recipe(builtin_recipe(name))
+    (head,) = recipe.heads
+    assert head == HeadConfig(kind=head.kind, epochs=head.epochs, sgd_epochs=head.sgd_epochs)  # as published
+    short = head.model_copy(update={"epochs": 2, "sgd_epochs": min(head.sgd_epochs, 1)})
+    run = RunDirectory(tmp_path / "run")
+    train_run(few, tmp_path / "labels.csv", run, recipe.model_copy(update={"folds": 2, "heads": (short,)}))
+    (trained,) = run.head_names()
+    assert len(run.read_oof(trained).ids) == 10
+    assert all(len(losses) == 2 for losses in run.read_head(trained)["losses"])
 
 
 def test_single_frames_are_not_asked_of_what_sees_clips(run: RunDirectory) -> None:

@@ -50,7 +50,8 @@ def test_frames_that_find_no_space_to_wait_in_are_no_fault_of_the_clip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_indexed_clip(tmp_path / "a.mp4", 20, fps=10)
-    monkeypatch.setattr("featurize.views.spool.tempfile.SpooledTemporaryFile", lambda **_: FULL.open("r+b"))
+    monkeypatch.setattr("featurize.views.spool._MOST_BYTES_IN_MEMORY", 0)
+    monkeypatch.setattr("featurize.views.spool.TemporaryFile", lambda: FULL.open("r+b"))
     with pytest.raises(ScratchSpaceError, match=SENTENCE):
         decode(path, Sampling(fps=5), [SPEC])
 

@@ -160,7 +160,8 @@ def _train_side_by_side(order: Order, names: list[str], watcher: Watcher) -> dic
     begun, count = spawn.Event(), max(1, min(_PROCESSES, os.cpu_count() or 1, len(names)))
     pipes: list[Any] = []
     processes = []
-    with _threads_each(max(1, (os.cpu_count() or 1) // count)):
+    # Each may use all processors: the last head trains alone, and the system shares them out while there are several.
+    with _threads_each(os.cpu_count() or 1):
         for number in range(count):
             ours, theirs = spawn.Pipe(duplex=False)
             process = spawn.Process(target=_train_share, args=(order, names[number::count], number == 0, begun, theirs))

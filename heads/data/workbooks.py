@@ -1,6 +1,7 @@
 """Tables in Excel workbooks, read as the text that a CSV of them would hold."""
 
 import datetime
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from heads.errors import LabelError
 
+_FORMULA = re.compile(rb"<(\w+:)?f[\s>/]")
 Rows = tuple[tuple[int, tuple[str, ...]], ...]
 """The rows that hold anything, each with its number in the sheet, which begins with 1."""
 
@@ -48,10 +50,10 @@ def sheet_rows(path: Path, fits: Callable[[Sequence[str]], bool]) -> Rows:
 def _sheets(path: Path, _mtime_ns: int, _size: int) -> dict[str, Rows]:
     """The rows of each sheet that is shown, by its name."""
     read = {name: _texts(rows) for name, rows in _values(path, computed=True).items()}
-    formulas = _values(path, computed=False)
+    formulas = _values(path, computed=False) if _has_formulas(path) else {}
     for name, rows in read.items():
         held = dict(rows)
-        for number, cells in enumerate(formulas[name], start=1):
+        for number, cells in enumerate(formulas.get(name, ()), start=1):
             for place, cell in enumerate(cells):
                 if isinstance(cell, str) and cell.startswith("=") and not _text_at(held, number, place):
                     raise LabelError(
@@ -59,6 +61,13 @@ def _sheets(path: Path, _mtime_ns: int, _size: int) -> dict[str, Rows]:
                         "computed it; open the file in one, save it, and give it again"
                     )
     return read
+
+
+def _has_formulas(path: Path) -> bool:
+    """Whether a sheet may hold formulas, for which alone the workbook, whose cells were read, is read once more."""
+    with zipfile.ZipFile(path) as archive:
+        sheets = (archive.read(name) for name in archive.namelist() if name.startswith("xl/worksheets/"))
+        return any(_FORMULA.search(sheet) for sheet in sheets)
 
 
 def _values(path: Path, *, computed: bool) -> dict[str, list[tuple[Any, ...]]]:

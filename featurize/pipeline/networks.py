@@ -121,10 +121,8 @@ def detector_of(views: Iterable[str], runtime: RuntimeName) -> Detect | None:
         raise SettingsError(f"views ask for several detectors, {', '.join(names)}; featurize them one after the other")
     row = find_detector(names[0])
     canvas = Canvas(px=row.input_px, rule=SQUARE_RULES[0])
-    run, lock = (
-        runner_of(FeatureSource(backbone=row, canvas=canvas, weights=locate_weights(row)), runtime),
-        threading.Lock(),
-    )
+    run = runner_of(FeatureSource(backbone=row, canvas=canvas, weights=locate_weights(row)), runtime)
+    lock = threading.Lock()
 
     def detect(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         square = letterboxed(frame, row.input_px)[None]

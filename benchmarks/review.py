@@ -1,8 +1,8 @@
 """Retraining after a hundred decisions: how long it takes.
 
-    python -m benchmarks.review [--clips 1000] [--networks 3] [--views whole] [--folder DIR]
+    python -m benchmarks.review [--clips 1000] [--networks 3] [--views whole] [--frames 8] [--folder DIR]
 
-A made-up store of (45, 1752) float16 frames a clip, 10 classes at 20 sites. A run of the default recipe is trained on
+A made-up store of (8, 1752) float16 frames a clip, as many as `featurize` takes by itself, 10 classes at 20 sites. A run of the default recipe is trained on
 all clips but a tenth, blended, and trained again with the rest decided: `heads train` and `heads blend`, then `heads
 retrain`, each a whole command with everything: importing, training, blending, comparing.
 
@@ -26,10 +26,10 @@ import pandas as pd
 from heads.data.decisions import Decision, DecisionLog, State, default_log
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 
-FRAMES, LOW, HIGH, CLASSES, SITES = 45, 472, 1280, 10, 20
+LOW, HIGH, CLASSES, SITES = 472, 1280, 10, 20
 
 
-def key(network: int, view: str) -> FeatureKey:
+def key(network: int, view: str, frames: int) -> FeatureKey:
     return FeatureKey(
         backbone=f"made{network}",
         weights_sha256=f"random-{network}",
@@ -38,7 +38,7 @@ def key(network: int, view: str) -> FeatureKey:
         resize="none",
         preprocessing="none",
         view={"name": view},
-        sampling={"mode": "fps", "fps": 3.0, "max_frames": FRAMES},
+        sampling={"mode": "fps", "fps": 3.0, "max_frames": frames},
     )
 
 
@@ -47,7 +47,7 @@ def ids_and_sites(clips: int) -> tuple[list[str], list[str]]:
     return [f"{site}/{number:06d}.mp4" for number, site in enumerate(sites)], sites
 
 
-def make_store(folder: Path, clips: int, networks: int, views: list[str]) -> pd.DataFrame:
+def make_store(folder: Path, clips: int, networks: int, views: list[str], frames: int) -> pd.DataFrame:
     """A store in which classes show faintly in the last columns of some frames of their clips, and its label table."""
     rng = np.random.default_rng(0)
     shown = (rng.random((clips, CLASSES)) < 0.08).astype(np.uint8)
@@ -66,23 +66,24 @@ def make_store(folder: Path, clips: int, networks: int, views: list[str]) -> pd.
                     reason="",
                 )
             )
+    shows = max(2, frames // 4)
     directions = rng.standard_normal((CLASSES, HIGH)).astype(np.float32)
     for network in range(networks):
         for view in views:
-            with store.writer(key(network, view)) as writer:
+            with store.writer(key(network, view, frames)) as writer:
                 for number, clip_id in enumerate(ids):
-                    features = rng.standard_normal((FRAMES, LOW + HIGH), dtype=np.float32)
-                    start = int(rng.integers(0, FRAMES - 10))
-                    features[start : start + 10, LOW:] += 0.25 * shown[number] @ directions
-                    energy = np.full(FRAMES, 0.1, np.float32)
-                    energy[start : start + 10] = 1.0
+                    features = rng.standard_normal((frames, LOW + HIGH), dtype=np.float32)
+                    start = int(rng.integers(0, frames - shows))
+                    features[start : start + shows, LOW:] += 0.25 * shown[number] @ directions
+                    energy = np.full(frames, 0.1, np.float32)
+                    energy[start : start + shows] = 1.0
                     writer.add(
                         ClipFeatures(
                             clip_id=clip_id,
                             fingerprint=f"{number:032x}",
                             status=Status.OK,
                             reason="",
-                            times_s=np.arange(FRAMES) / 3,
+                            times_s=np.arange(frames) / 3,
                             features=features.astype(np.float16),
                             per_frame={"motion_energy": energy},
                         )
@@ -107,8 +108,8 @@ def heads(*words: str) -> tuple[float, float, Any]:
     return time.monotonic() - began, cpu_s, json.loads(done.stdout)
 
 
-def measure(folder: Path, clips: int, networks: int, views: list[str]) -> dict[str, Any]:
-    table = make_store(folder / "store", clips, networks, views)
+def measure(folder: Path, clips: int, networks: int, views: list[str], frames: int) -> dict[str, Any]:
+    table = make_store(folder / "store", clips, networks, views, frames)
     later = table.sample(frac=0.1, random_state=0).index
     table.drop(index=later).to_csv(folder / "labels.csv", index=False)
     table[["filename", "site"]].to_csv(folder / "sites.csv", index=False)
@@ -127,6 +128,7 @@ def measure(folder: Path, clips: int, networks: int, views: list[str]) -> dict[s
         "clips": clips,
         "networks": networks,
         "views": views,
+        "frames": frames,
         "heads": len(told["heads"]),
         "train_and_blend_s": round(train_s + blend_s, 1),
         "train_and_blend_cpu_s": round(train_cpu_s + blend_cpu_s, 1),
@@ -141,10 +143,11 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=1000)
     parser.add_argument("--networks", type=int, default=3)
     parser.add_argument("--views", nargs="+", default=["whole"])
+    parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        print(json.dumps(measure(Path(folder), asked.clips, asked.networks, asked.views)))
+        print(json.dumps(measure(Path(folder), asked.clips, asked.networks, asked.views, asked.frames)))
 
 
 if __name__ == "__main__":

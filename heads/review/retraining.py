@@ -11,6 +11,7 @@ from typing import Any
 from heads.data.history import Epoch
 from heads.errors import ReviewError
 from heads.workflows.retrain import Order, retrain
+from heads.workflows.side_by_side import load_ahead
 from store.errors import TraplineError
 
 _TRAINING = 0.85  # the share of the time that is not blending
@@ -110,8 +111,10 @@ def _work(order: Order, pipe: Connection) -> None:
     """Carry an order out; nothing that goes wrong is left unsaid."""
     try:
         teller = _Teller(pipe)
-        teller.heads = len(order.job().heads)
-        retrain(order, teller)
+        load_ahead()
+        job = order.job()
+        teller.heads = len(job.heads)
+        retrain(order, teller, job)
         pipe.send(("done", ""))
     except TraplineError as error:
         pipe.send(("failed", str(error)))

@@ -4,15 +4,10 @@ Clips keep their folds, so that no model learns from what another is scored on, 
 against each other.
 """
 
-import multiprocessing
-import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 
@@ -22,16 +17,12 @@ from heads.data.labels import BLANK, LabelTable
 from heads.errors import TrainError
 from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
-from heads.trainers.checkpoint import stop_after_epoch
 from heads.workflows.blend import blend_run
 from heads.workflows.job import Trained, TrainingJob, prepare_job, run_recipe
+from heads.workflows.side_by_side import train_side_by_side
 from heads.workflows.timing import source_of, timing_of
 from store import FeatureStore
-from store.console import native_chatter
-from store.errors import TraplineError
 
-_PROCESSES = 2  # each holds TensorFlow and a head's statistics: more would cost memory rather than save time
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _NO_SMALL_TREES = 0  # boosted trees take longer than all heads together, and are seldom kept
 
 
@@ -131,11 +122,13 @@ class Watcher(Protocol):
         """All heads are trained."""
 
 
-def retrain(order: Order, watcher: Watcher) -> list[Trained]:
+def retrain(order: Order, watcher: Watcher, job: TrainingJob | None = None) -> list[Trained]:
     """Train a run again, heads side by side in as many processes as are worth it, and blend them as they were blended.
 
-    Training keeps one processor busy and a bit, whatever threads it is given, so that two heads at a time take little
-    more than half as long.
+    Args:
+        order: the run that is to be trained again.
+        watcher: hears how it goes.
+        job: what the order comes to, where that is known.
 
     Returns:
         One entry a head, in the recipe's order.
@@ -144,121 +137,21 @@ def retrain(order: Order, watcher: Watcher) -> list[Trained]:
         TrainError: nothing can be trained, the run was begun with something else, or a process was ended.
         StoppedError: the user asked to stop; what is finished is kept.
     """
-    job = order.job()
+    job = order.job() if job is None else job
     for sentence in job.notes:
         watcher.note(sentence)
     names = [head.name for head in job.heads]
-    trained = _train_side_by_side(order, names, watcher)
-    watcher.blending()
-    method = None if order.before is None else str(RunDirectory(order.before).read_metrics()["chosen"])
-    blend_run(RunDirectory(order.after), method, most_clips_for_trees=_NO_SMALL_TREES)
-    return [trained[name] for name in names]
-
-
-def _train_side_by_side(order: Order, names: list[str], watcher: Watcher) -> dict[str, Trained]:
-    spawn = multiprocessing.get_context("spawn")
-    begun, count = spawn.Event(), max(1, min(_PROCESSES, os.cpu_count() or 1, len(names)))
-    pipes: list[Any] = []
-    processes = []
-    # Each may use all processors: the last head trains alone, and the system shares them out while there are several.
-    with _threads_each(os.cpu_count() or 1):
-        for number in range(count):
-            ours, theirs = spawn.Pipe(duplex=False)
-            process = spawn.Process(target=_train_share, args=(order, names[number::count], number == 0, begun, theirs))
-            process.start()
-            theirs.close()
-            pipes.append(ours)
-            processes.append(process)
-    try:
-        # Ctrl-C reaches the processes themselves: they finish their epoch, and say so.
-        with stop_after_epoch(threading.Event()):
-            trained = _listen(pipes, watcher)
-    finally:
-        for process in processes:
-            process.terminate()
-            process.join()
+    trained = train_side_by_side(order.job, RunDirectory(order.after), names, watcher.epoch)
     lost = [name for name in names if name not in trained]
     if lost:
         raise TrainError(
             f"{order.after}: the process that trained {lost[0]} was ended, perhaps for want of memory; "
             f"`heads retrain --out {order.after}` goes on from what is finished"
         )
-    return trained
-
-
-def _listen(pipes: list[Any], watcher: Watcher) -> dict[str, Trained]:
-    """What comes through some pipes until all are closed, or one brings what went wrong."""
-    trained: dict[str, Trained] = {}
-    while pipes:
-        for pipe in wait(list(pipes)):
-            try:
-                kind, *said = cast("Connection", pipe).recv()
-            except EOFError:
-                pipes.remove(pipe)
-                continue
-            if kind == "failed":
-                raise said[0]
-            if kind == "epoch":
-                watcher.epoch(*said)
-            else:
-                trained[said[0].name] = said[0]
-    return trained
-
-
-@contextmanager
-def _threads_each(threads: int) -> Iterator[None]:
-    """Within it, processes that are started use so many threads for one product."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _train_share(order: Order, names: list[str], begins: bool, begun: Any, pipe: Connection) -> None:
-    """Train some heads of an order in a process of its own; the one that `begins` writes what all of them share."""
-    with native_chatter(shown=False):
-        from heads.workflows.train import begin, train_head
-    teller = _Teller(pipe)
-    try:
-        job, run = order.job(), RunDirectory(order.after)
-        if begins:
-            begin(job, run)
-            begun.set()
-        begun.wait()
-        for head in job.heads:
-            if head.name in names:
-                pipe.send(("trained", train_head(job, run, head, teller)))
-    except TraplineError as error:
-        begun.set()
-        pipe.send(("failed", error))
-    except Exception as error:
-        begun.set()
-        pipe.send(("failed", TrainError(f"training failed for an unforeseen reason: {type(error).__name__}: {error}")))
-        raise
-
-
-class _Teller:
-    """A listener that tells through a pipe how training goes."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self.stopping = threading.Event()
-
-    def note(self, sentence: str) -> None:
-        """Said already, by whoever gave the order."""
-
-    def epoch(self, head: str, epoch: Epoch) -> None:
-        """Hand it on."""
-        self._pipe.send(("epoch", head, epoch))
-
-    def scored(self, head: str, number: int, total: int) -> None:
-        """Single frames are not scored."""
+    watcher.blending()
+    method = None if order.before is None else str(RunDirectory(order.before).read_metrics()["chosen"])
+    blend_run(RunDirectory(order.after), method, most_clips_for_trees=_NO_SMALL_TREES)
+    return [trained[name] for name in names]
 
 
 def _decided_alone(decisions: Decisions, known: set[str], sites: Mapping[str, str]) -> LabelTable:

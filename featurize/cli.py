@@ -73,7 +73,7 @@ Backbones = Annotated[
     typer.Option(
         "--backbone",
         metavar="NAME",
-        help="Network to run: a name, hub:URL_OR_FOLDER, keras:FILE.keras or onnx:FILE.onnx; give it again for more.",
+        help="Network to run: a name, hub:URL_OR_FOLDER, keras:FILE.keras, onnx:FILE.onnx, timm:NAME; again for more.",
     ),
 ]
 ForRun = Annotated[
@@ -88,7 +88,9 @@ ForRun = Annotated[
 Taps = Annotated[
     str | None,
     typer.Option(
-        metavar="TAP,TAP", help="Of hub:HANDLE, keras:FILE or onnx:FILE: what to keep.", rich_help_panel=_NETWORKS
+        metavar="TAP,TAP",
+        help="Of hub:HANDLE, keras:FILE, onnx:FILE or timm:NAME: what to keep.",
+        rich_help_panel=_NETWORKS,
     ),
 ]
 PixelRule = Annotated[
@@ -274,7 +276,8 @@ def featurize(
     The same command again continues: what is done is skipped. Exit code 3 means that all went well but some clips
     could not be decoded or reached; they are listed with their reasons.
 
-    `featurize weights megadetector_lite` fetches the weights of the detector behind `--view detector`.
+    `featurize weights megadetector_lite` fetches the weights of the detector behind `--view detector`, and
+    `featurize weights timm:NAME` makes the file of a network of timm, by PyTorch.
     """
     if verbose:
         show_log()
@@ -299,12 +302,13 @@ def featurize(
         return
     if not videos:
         raise typer.BadParameter("name the folders of clips")
-    if videos[0] == Path("weights") and (not videos[0].exists() or _are_detectors(videos[1:])):
+    if videos[0] == Path("weights") and (not videos[0].exists() or _are_networks(videos[1:])):
         from featurize.commands.weights import fetch_all
 
         if not videos[1:]:
-            raise typer.BadParameter(f"name the network whose weights are wanted: {', '.join(DETECTORS)}")
-        fetch_all([str(name) for name in videos[1:]], weights or (), offline=offline, as_json=as_json)
+            raise typer.BadParameter(f"name the network whose weights are wanted: {', '.join(DETECTORS)}, timm:NAME")
+        names = [str(name) for name in videos[1:]]
+        fetch_all(names, weights or (), input_px=input_px, offline=offline, as_json=as_json)
         return
     if triage != (out is not None):
         raise typer.BadParameter("--triage and --out FILE.csv go together: give both, or neither")
@@ -384,8 +388,8 @@ def featurize(
         raise typer.Exit(_EXIT_SOME_FAILED)
 
 
-def _are_detectors(names: list[Path]) -> bool:
-    return bool(names) and all(str(name) in DETECTORS for name in names)
+def _are_networks(names: list[Path]) -> bool:
+    return bool(names) and all(str(name) in DETECTORS or str(name).startswith("timm:") for name in names)
 
 
 def _shard(word: str) -> tuple[int, int]:

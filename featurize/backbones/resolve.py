@@ -1,10 +1,12 @@
-"""From the words of `--backbone` to rows: names of the registry, `hub:HANDLE`, `keras:FILE`, `onnx:FILE`."""
+"""From the words of `--backbone` to rows: names of the registry, `hub:`, `keras:`, `onnx:` and `timm:` something."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from featurize.backbones.registry import find_backbone
 from featurize.backbones.spec import Backbone
+from featurize.backbones.timm_export import TIMM, timm_file
 from featurize.errors import SettingsError
 
 _HUB, _KERAS, _ONNX = "hub:", "keras:", "onnx:"
@@ -12,7 +14,7 @@ _HUB, _KERAS, _ONNX = "hub:", "keras:", "onnx:"
 
 def is_own(word: str) -> bool:
     """Whether it is a model of somebody's own, and not in the registry."""
-    return word.startswith((_HUB, _KERAS, _ONNX))
+    return word.startswith((_HUB, _KERAS, _ONNX, TIMM))
 
 
 def loads_a_model(word: str) -> bool:
@@ -45,7 +47,8 @@ def resolve_backbones(
     own = [word for word in dict.fromkeys(words) if is_own(word)]
     if taps is not None and len(own) != 1:
         raise SettingsError(
-            "--taps goes with exactly one --backbone hub:HANDLE, keras:FILE or onnx:FILE; run others separately"
+            "--taps goes with exactly one --backbone hub:HANDLE, keras:FILE, onnx:FILE or timm:NAME; run others "
+            "separately"
         )
     if preprocessing is not None and not any(word.startswith(_ONNX) for word in own):
         raise SettingsError("--preprocessing goes with --backbone onnx:FILE: other networks know their pixels")
@@ -68,6 +71,10 @@ def tap_choices(word: str, *, offline: bool = False) -> dict[str, tuple[int | No
         from featurize.backbones.builders.onnx_file import onnx_file_taps
 
         return onnx_file_taps(Path(word.removeprefix(_ONNX)))
+    if word.startswith(TIMM):
+        from featurize.backbones.builders.onnx_file import onnx_file_taps
+
+        return onnx_file_taps(timm_file(word.removeprefix(TIMM), offline=offline))
     return {tap.name: (None, None, tap.channels) for tap in find_backbone(word).taps}
 
 
@@ -85,4 +92,9 @@ def _row(word: str, taps: tuple[str, ...], input_px: int | None, offline: bool, 
 
         path = Path(word.removeprefix(_ONNX))
         return onnx_file_backbone(path, taps, input_px=input_px, preprocessing=preprocessing)
+    if word.startswith(TIMM):
+        from featurize.backbones.builders.onnx_file import onnx_file_backbone
+
+        path = timm_file(word.removeprefix(TIMM), input_px=input_px, offline=offline)
+        return replace(onnx_file_backbone(path, taps), name=word, reference=f"{word}, as timm publishes it")
     return find_backbone(word)

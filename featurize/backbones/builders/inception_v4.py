@@ -184,7 +184,7 @@ def _read_safetensors(path: Path) -> Mapping[str, NDArray[Any]]:
         from safetensors.numpy import load_file
     except ImportError as error:
         raise WeightsError(
-            f"{path}: reading it needs safetensors, which is not installed; run `pip install trapline[timm]`"
+            f"{path}: reading it needs safetensors, which is not installed; run `pip install safetensors`"
         ) from error
     try:
         tensors: Mapping[str, NDArray[Any]] = load_file(path)

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from browser import CHROMIUM, Browser, browsing
 from indexed_clips import write_indexed_clip
@@ -17,6 +19,7 @@ from reviewed import draw_collection, serving
 from training import train_run
 
 from heads.data.decisions import Decision, read_decisions
+from heads.data.reading.capture_times import TimeSource
 from heads.recipe import HeadConfig, Recipe
 from heads.review.collection import key_of
 from heads.run import RunDirectory
@@ -285,6 +288,69 @@ def test_one_key_is_enough_if_one_wants_and_esc_lets_go(page: Browser, folder: P
     move_on(page, "2")
     page.press("o")
     assert [each.after for each in saved(page, folder, 1)] == [("hog",)]
+
+
+def test_a_whole_event_and_clips_that_look_alike_are_decided_at_once(browser: Browser, folder: Path) -> None:
+    (folder / LOG).unlink(missing_ok=True)
+    browser.complaints.clear()
+    ids = pd.read_csv(folder / "sites.csv")
+    # At each place three clips a minute apart, and the next three an hour later.
+    minute = ids.groupby("site").cumcount().map(lambda number: number // 3 * 60 + number % 3)
+    ids["captured"] = pd.Timestamp("2026-03-04 05:00") + pd.to_timedelta(minute, unit="min")
+    ids[["filename", "captured"]].to_csv(folder / "times.csv", index=False)
+    timed = TimeSource(table=folder / "times.csv", event_gap=timedelta(minutes=10))
+    with serving(folder, classes=CLASSES, timed_by=timed) as server:
+        come_in(browser, server.addresses[0].removeprefix("open "))
+        first = shown(browser)
+        browser.press("e")
+        browser.wait("document.getElementById('said').textContent === 'The next decision is of 3 clips.'")
+        assert browser.look("document.getElementById('event').ariaPressed") == "true"
+        move_on(browser, "2", "Enter")
+        place = ids.index[ids["filename"] == first][0]
+        near = ids[(ids["site"] == ids["site"][place]) & (minute // 60 == minute[place] // 60)]["filename"]
+        together = _by_clip(saved(browser, folder, 3))
+        assert set(together) == set(near)
+        assert {each.after for each in together.values()} == {("hog",)}
+        browser.press("z")
+        browser.wait("document.getElementById('said').textContent.startsWith('Undone')")
+        assert saved(browser, folder, 6) == []
+
+        alone = shown(browser)
+        browser.press("l")
+        browser.wait("document.getElementById('said').textContent.startsWith('The next decision is of')")
+        browser.press("l")  # all of them, or none if all are chosen already
+        some = int(browser.look("document.getElementById('said').textContent.match(/of (\\d+) clips|$/)[1] ?? 1"))
+        move_on(browser, "b")
+        told = _by_clip(saved(browser, folder, 6 + some))
+        assert (len(told), told[alone].state.value, told[alone].after) == (some, "labelled", ())
+        assert browser.complaints == []
+
+
+def test_two_people_at_once_see_what_they_disagree_on(
+    browser: Browser, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (folder / LOG).unlink(missing_ok=True)
+    with serving(folder, classes=CLASSES) as server, browsing(tmp_path_factory.mktemp("second")) as other:
+        for window, user in ((browser, "ann"), (other, "bob")):
+            window.complaints.clear()
+            window.resize(1280, 800)
+            come_in(window, re.search(r"http://\S+", server.addresses[-1])[0])  # each address lets one browser in
+            window.look(f"document.getElementById('user').value = {user!r}")
+            window.look("document.getElementById('user').dispatchEvent(new Event('change'))")
+        together = shown(browser)
+        assert shown(other) == together
+        move_on(browser, "1", "Enter")
+        saved(browser, folder, 1)
+        move_on(other, "2", "Enter")
+        saved(other, folder, 2)
+        found = read_decisions(folder / LOG)
+        assert [(each.user, each.after) for each in found.log] == [("ann", ("deer",)), ("bob", ("hog",))]
+        assert found.standing[together].after == ("hog",)  # the last one counts
+        (conflict,) = found.conflicts
+        assert (conflict.clip_id, len(conflict.decisions)) == (together, 2)
+        move_on(browser, "b")
+        browser.wait("document.getElementById('count').textContent.endsWith('people disagree on 1')")
+        assert browser.complaints == other.complaints == []
 
 
 _SLOW = (

@@ -160,6 +160,29 @@ def gc(
     print_json(facts) if as_json else print("\n".join(facts["removed"]))
 
 
+@app.command()
+def refresh(
+    store: Store,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget what clips are seen against, with the features that go by it; `featurize` finds both out anew.
+
+    Worth it once many more clips of the same cameras have come: what was found out never changes by itself.
+    """
+    from store.maintenance.listing import describe_refresh
+    from store.maintenance.sweep import compared_keys, forget_backgrounds
+
+    opened = _open(store)
+    found = compared_keys(opened)
+    names = [key.folder for key in found]
+    stderr_console().print(describe_refresh(opened, found), soft_wrap=True)
+    removed: list[str] = []
+    if yes or typer.confirm("Remove them for good?", err=True):
+        removed = [key.folder for key in forget_backgrounds(opened)]
+    print_json({"found": names, "removed": removed}) if as_json else print("\n".join(removed))
+
+
 def main() -> None:
     """Entry point of the `store` command."""
     run(app)

@@ -19,12 +19,21 @@ from store.key import FORMAT_VERSION
 from store.records import SeenAgainst
 
 KIND = "trapline backgrounds"
+BACKGROUNDS = "backgrounds"
 _DIGEST_CHARS = 12
+# What decides about backgrounds, among the settings of a view.
+_SETTINGS, _AND = "background.", "low_px"
 
 
 def background_folder(root: Path, settings: Mapping[str, Any]) -> Path:
     """Where the store at `root` keeps what was found out under `settings`."""
-    return root / "backgrounds" / settings_digest(settings)[:_DIGEST_CHARS]
+    return root / BACKGROUNDS / settings_digest(settings)[:_DIGEST_CHARS]
+
+
+def background_part_of(view: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the settings of a view, those that decide what clips are seen against; none if it compares no clips."""
+    own = {name: value for name, value in view.items() if name.startswith(_SETTINGS)}
+    return {**own, _AND: view[_AND]} if own else {}
 
 
 def background_digest(

@@ -1,6 +1,6 @@
 """What the `store` command prints: plain JSON values, and the same as lines of text."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +9,7 @@ from store.console import human_bytes
 from store.featurestore import FeatureStore
 from store.format.clip_part import load_clip_ids
 from store.ids import counted
+from store.key import FeatureKey
 from store.maintenance.compact import Compaction
 from store.maintenance.repair import Repair
 from store.maintenance.sweep import Sweep
@@ -119,6 +120,7 @@ def sweep_facts(store: FeatureStore, plan: Sweep) -> Row:
         "unwanted": unwanted,
         "removed": [],
         "cache": cache,
+        "orphans": [path.relative_to(store.root).as_posix() for path in plan.orphans],
         "keys": [row | {"goes": row["folder"] in unwanted} for row in key_rows(store)],
     }
 
@@ -139,15 +141,26 @@ def describe_sweep(facts: Row) -> str:
             f"what goes cannot be had back but by `featurize` again: {clips} clips to decode, {frames} frames through "
             "their networks"
         )
+    if facts["orphans"]:
+        lines.append(f"goes:  what no features are left of: {', '.join(facts['orphans'])}")
     return "\n".join([*lines, told])
 
 
 def sweep_question(facts: Row) -> str:
     """What a person is asked before anything is removed."""
     what = [f"{len(facts['unwanted'])} keys and their features for good"] if facts["unwanted"] else []
+    if facts["orphans"]:
+        what.append(f"{counted(len(facts['orphans']), 'piece')} that no features are left of")
     if facts["cache"]["unwanted_bytes"]:
         what.append(f"{human_bytes(facts['cache']['unwanted_bytes'])} of cached statistics")
     return f"Remove {', and '.join(what)}?"
+
+
+def describe_refresh(store: FeatureStore, compared: Sequence[FeatureKey]) -> str:
+    """What forgetting backgrounds takes with it."""
+    names = {key.folder for key in compared}
+    lines = [f"goes:  {line}" for line in key_lines(row for row in key_rows(store) if row["folder"] in names)]
+    return "\n".join([*lines, f"goes:  what the clips of {store.root} are seen against"])
 
 
 def _sampled(sampling: Mapping[str, Any]) -> str:

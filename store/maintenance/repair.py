@@ -7,6 +7,7 @@ from pathlib import Path
 from store.errors import CorruptPartError, StoreWriteError
 from store.featurestore import FeatureStore
 from store.files import remove_abandoned
+from store.format.background_part import BACKGROUNDS
 from store.format.commit import commit_bytes
 from store.format.layout import SPEC, make_folder, write_spec
 from store.format.part_names import list_parts
@@ -46,7 +47,7 @@ def repair_store(store: FeatureStore, progress: Callable[[Path], None] = lambda 
     ]
     folders = [problem.path.parent for problem in damaged if problem.path.name == SPEC]
     restored = [path for path in map(_restore_spec, folders) if path is not None]
-    folders_of = [folder for kind in ("features", "backgrounds") for folder in sorted((store.root / kind).glob("*/"))]
+    folders_of = [folder for kind in ("features", BACKGROUNDS) for folder in sorted((store.root / kind).glob("*/"))]
     everywhere = [store.root / "clips", *folders_of]
     return Repair(
         quarantined=quarantined,

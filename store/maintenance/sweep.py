@@ -1,4 +1,4 @@
-"""Sweeping: which keys no recipe wants, and what of the cache nobody misses; and removing them."""
+"""Sweeping: which keys no recipe wants, and what nothing that is kept comes from or goes by; and removing them."""
 
 import shutil
 from collections.abc import Iterable
@@ -11,6 +11,8 @@ import yaml
 from store.cache import bytes_of, cached_files, remove_files, useless_files
 from store.errors import ConfigError, StoreNotFoundError, StoreWriteError
 from store.featurestore import FeatureStore
+from store.format.background_part import BACKGROUNDS, background_folder, background_part_of
+from store.format.network_file import chosen_network, find_network, list_networks, network_folder
 from store.key import FeatureKey
 from store.portable import sync_folder
 
@@ -25,19 +27,21 @@ class Sweep:
     Attributes:
         keys: features that nobody wants.
         files: of the cache, that nobody misses.
+        orphans: folders of backgrounds and files of quantised networks that no features go back to but those of `keys`.
         cache_bytes: size of the whole cache.
         useless_bytes: size of `files`.
     """
 
     keys: list[FeatureKey]
     files: list[Path]
+    orphans: list[Path]
     cache_bytes: int
     useless_bytes: int
 
     @property
     def is_worth_it(self) -> bool:
         """Whether there is anything to remove."""
-        return bool(self.keys or self.files)
+        return bool(self.keys or self.files or self.orphans)
 
 
 def wanted_sources(recipes: Iterable[Path]) -> set[str]:
@@ -71,11 +75,56 @@ def plan_sweep(store: FeatureStore, wanted: Iterable[str], unused_days: float) -
         StoreNotFoundError: one of `wanted` means nothing here.
     """
     unwanted = unwanted_keys(store, wanted)
-    kept = {key.folder for key in store.keys()} - {key.folder for key in unwanted}
-    files = useless_files(store.root, kept, unused_days)
+    gone = {key.folder for key in unwanted}
+    kept = [key for key in store.keys() if key.folder not in gone]
+    files = useless_files(store.root, {key.folder for key in kept}, unused_days)
     return Sweep(
-        keys=unwanted, files=files, cache_bytes=bytes_of(cached_files(store.root)), useless_bytes=bytes_of(files)
+        keys=unwanted,
+        files=files,
+        orphans=orphans(store, kept),
+        cache_bytes=bytes_of(cached_files(store.root)),
+        useless_bytes=bytes_of(files),
     )
+
+
+def orphans(store: FeatureStore, kept: Iterable[FeatureKey]) -> list[Path]:
+    """Folders of backgrounds and files of quantised networks that none of the `kept` keys goes back to."""
+    keys = list(kept)
+    seen_against = {key_backgrounds(store, key) for key in keys}
+    folders = [folder for folder in sorted((store.root / BACKGROUNDS).glob("*/")) if folder not in seen_against]
+    networks = network_folder(store.root)
+    ran = {find_network(networks, key.quantised) for key in keys if key.quantised}
+    chosen = {path: chosen_network(networks, path.stem) for path in networks.glob("*.json")}
+    files = [path for path in list_networks(networks) if path.suffix == ".zip" and path not in ran]
+    files += [path for path, sha256 in chosen.items() if find_network(networks, sha256 or "-") in (None, *files)]
+    return [*folders, *files]
+
+
+def key_backgrounds(store: FeatureStore, key: FeatureKey) -> Path | None:
+    """The folder of what the clips of a key were seen against; None under views that compare no clips."""
+    settings = background_part_of(key.view)
+    return background_folder(store.root, settings) if settings else None
+
+
+def compared_keys(store: FeatureStore) -> list[FeatureKey]:
+    """The keys whose views compare clips with others of their camera."""
+    return [key for key in store.keys() if key_backgrounds(store, key) is not None]
+
+
+def forget_backgrounds(store: FeatureStore) -> list[FeatureKey]:
+    """Remove what clips are seen against, and the features of views that go by it: these keys.
+
+    The features go first: whoever is interrupted in between has lost them, and nothing that is there is wrong.
+
+    Raises:
+        StoreWriteError: the disk refused.
+    """
+    keys = compared_keys(store)
+    for key in keys:
+        remove_key(store, key)
+    for folder in sorted((store.root / BACKGROUNDS).glob("*/")):
+        _remove(store, folder)
+    return keys
 
 
 def carry_out(store: FeatureStore, plan: Sweep) -> int:
@@ -86,6 +135,8 @@ def carry_out(store: FeatureStore, plan: Sweep) -> int:
     """
     for key in plan.keys:
         remove_key(store, key)
+    for path in plan.orphans:
+        _remove(store, path)
     return remove_files(store.root, plan.files)
 
 
@@ -97,16 +148,23 @@ def remove_key(store: FeatureStore, key: FeatureKey) -> None:
     Raises:
         StoreWriteError: the disk refused.
     """
-    folder = store.folder(key)
+    _remove(store, store.folder(key))
+
+
+def _remove(store: FeatureStore, folder: Path) -> None:
     doomed = store.root / f"{_DOOMED}{folder.name}"
     try:
         for leftover in store.root.glob(f"{_DOOMED}*"):
-            shutil.rmtree(leftover)
+            _delete(leftover)
         folder.replace(doomed)
         sync_folder(folder.parent)
-        shutil.rmtree(doomed)
+        _delete(doomed)
     except OSError as error:
         raise StoreWriteError(f"{folder}: could not be removed ({error}); restore access and try again") from error
+
+
+def _delete(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _meant(store: FeatureStore, name: str) -> list[FeatureKey]:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from store.errors import CorruptPartError, StoreError, StoreReadError
-from store.format.background_part import load_background_part
+from store.format.background_part import BACKGROUNDS, load_background_part
 from store.format.clip_part import load_clip_part
 from store.format.columns import STATUSES
 from store.format.commit import HEADER_BYTES, header_of
@@ -103,7 +103,7 @@ def _checks(root: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
             yield folder / name, partial(_check_feature_part, folder / name)
     for name in list_parts(root / "clips"):
         yield root / "clips" / name, partial(_check_clip_part, root / "clips" / name)
-    for folder in sorted((root / "backgrounds").glob("*/")):
+    for folder in sorted((root / BACKGROUNDS).glob("*/")):
         for name in list_parts(folder):
             yield folder / name, partial(_check_background_part, folder / name)
     for path in list_networks(network_folder(root)):

@@ -9,11 +9,13 @@ import pytest
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, SeenAgainst
 from store.errors import CorruptPartError
 from store.format.background_part import background_digest, background_folder
+from store.format.network_file import add_network, choose_network, list_networks, network_folder
 from store.maintenance.compact import compact_clips
 from store.maintenance.repair import repair_store
+from store.maintenance.sweep import carry_out, forget_backgrounds, plan_sweep
 from store.maintenance.verify import verify_store
 
-SETTINGS = {"alike": 0.35, "low_px": 160}
+SETTINGS = {"background.alike": 0.35, "low_px": 160}
 SHAPES = [(3, 4), (2, 5), (3, 4)]
 
 
@@ -116,3 +118,48 @@ def test_the_digest_is_of_pictures_shifts_and_settings() -> None:
         background_digest(SETTINGS, own, [], shifts[:0]),
     }
     assert len(digests) == 6
+
+
+def compared(key: FeatureKey) -> FeatureKey:
+    return replace(key, view={"name": "animal", "boxes.margin": 1.2, **SETTINGS})
+
+
+def test_refreshing_forgets_backgrounds_and_the_features_that_go_by_them(
+    filled: FeatureStore, key: FeatureKey, make_features: Callable[..., ClipFeatures]
+) -> None:
+    for each in (key, compared(key)):
+        with filled.writer(each) as writer:
+            writer.add(make_features("clip"))
+    assert forget_backgrounds(filled) == [compared(key)]
+    assert filled.keys() == [key]
+    assert filled.backgrounds(SETTINGS) == {}
+    assert verify_store(filled.root).problems == []
+    filled.add_backgrounds(SETTINGS, [row(4)])
+    assert len(filled.backgrounds(SETTINGS)) == 1
+
+
+def test_sweeping_takes_backgrounds_and_networks_that_no_features_are_left_of(
+    filled: FeatureStore, key: FeatureKey, make_features: Callable[..., ClipFeatures]
+) -> None:
+    folder = network_folder(filled.root)
+    quantised = [add_network(folder, "tiny", lambda path, each=each: path.write_bytes(each)) for each in (b"1", b"2")]
+    for order, sha256 in zip(("tiny-a", "tiny-b"), quantised, strict=True):
+        choose_network(folder, order, sha256)
+    kept = replace(compared(key), precision="int8", quantised=quantised[0])
+    with filled.writer(kept) as writer:
+        writer.add(make_features("clip"))
+    before = list_networks(folder)
+    plan = plan_sweep(filled, ["each"], 30)
+    assert {path.name for path in plan.orphans} == {f"tiny-{quantised[1][:12]}.zip", "tiny-b.json"}
+    carry_out(filled, plan)
+    assert {path.name for path in before} - {path.name for path in list_networks(folder)} == {
+        path.name for path in plan.orphans
+    }
+    assert len(filled.backgrounds(SETTINGS)) == 3
+    other = replace(key, backbone="other")
+    with filled.writer(other) as writer:
+        writer.add(make_features("clip"))
+    carry_out(filled, plan_sweep(filled, ["other"], 30))
+    assert (filled.keys(), filled.backgrounds(SETTINGS), list_networks(folder)) == ([other], {}, [])
+    assert not plan_sweep(filled, ["each"], 30).is_worth_it
+    assert verify_store(filled.root).problems == []

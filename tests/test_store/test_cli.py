@@ -191,6 +191,24 @@ def test_what_comes_from_features_goes_with_them(
     assert {name for name, path in cached.items() if path.exists()} == {"earlier", "living", "foreign"}
 
 
+def test_refresh_asks_first(
+    run: Run, root: str, store: FeatureStore, key: FeatureKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    animal = replace(key, view={"name": "animal", "low_px": 160, "background.alike": 0.35})
+    with store.writer(animal):
+        pass
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, out, err = run("refresh", "--store", root)
+    assert (code, out.strip()) == (0, "")
+    assert f"goes:  {animal.folder}" in err
+    assert "are seen against" in err
+    assert len(store.keys()) == 2
+    assert json.loads(run("refresh", "--store", root, "--yes", "--json")[1])["removed"] == [animal.folder]
+    assert store.keys() == [key]
+
+
 def test_gc_removes_nothing_where_a_name_means_nothing(run: Run, root: str, store: FeatureStore) -> None:
     code, out, err = run("gc", "--store", root, "--keep", "tinny", "--yes")
     assert (code, out) == (1, "")

@@ -1,20 +1,21 @@
 """The way of one source's pictures or sounds: through its network, into its part."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featurize.backbones.builders.pictures import encode_picture
-from featurize.backbones.runner import BATCH_FRAMES, Runner
+from featurize.backbones.runner import DeviceName, Runner, RuntimeName
+from featurize.pipeline.networks import batch_frames_of, runner_of
 from featurize.pipeline.prefetch import DecodedTask
 from featurize.pipeline.source import FeatureSource
 from featurize.runtime.batching import FrameBatcher
 from featurize.views.crops import Crops
 from store import ClipFeatures, Status
-from store.access.writer import PartWriter
-from store.errors import InvalidRecordError
 
 
 @dataclass(frozen=True)
@@ -112,43 +113,43 @@ class PictureLane:
         """Nothing is waiting."""
 
 
-def lane_for(
-    source: FeatureSource,
-    run: Runner,
-    writer: PartWriter[ClipFeatures],
-    on_failed: Callable[[str, str], None],
-    *,
-    batch_frames: int = BATCH_FRAMES,
-) -> "FrameLane | SoundLane | PictureLane":
-    """The lane of a source: what it is given by `push` goes to `writer`, at the latest when it is `finish`ed.
+Lane = FrameLane | SoundLane | PictureLane
+
+
+def open_lanes(
+    sources: Sequence[FeatureSource],
+    runtime: RuntimeName,
+    device: DeviceName,
+    add: Callable[[FeatureSource, ClipFeatures], None],
+) -> dict[FeatureSource, Lane]:
+    """A lane for each source, with its network or rule ready to run; views of one network at one size share it.
 
     Args:
-        source: the source.
-        run: its network or rule.
-        writer: of its features.
-        on_failed: called with the id and the reason of a clip whose features the store refuses; its row is FAILED.
-        batch_frames: how many pictures the network sees at once.
+        sources: each once.
+        runtime: what runs the networks.
+        device: where.
+        add: called with each clip's features of a source, at the latest when its lane is `finish`ed.
     """
+    runners = _runners(sources, runtime, device)
+    return {
+        source: _lane(source, run, partial(add, source), batch_frames_of(source, runtime, device))
+        for source, run in runners.items()
+    }
 
-    def add(row: ClipFeatures) -> None:
-        try:
-            writer.add(row)
-        except InvalidRecordError as error:
-            nothing = np.empty((0, source.backbone.dim), np.float32)
-            reason = f"{source.backbone.name} gives nothing that can be stored: {error}"
-            writer.add(
-                replace(
-                    row,
-                    status=Status.FAILED,
-                    reason=reason,
-                    times_s=np.empty(0),
-                    features=nothing,
-                    per_frame={},
-                    pictures=(),
-                )
-            )
-            on_failed(row.clip_id, reason)
 
+def _runners(sources: Sequence[FeatureSource], runtime: RuntimeName, device: DeviceName) -> dict[FeatureSource, Runner]:
+    """What runs each source: views of one network at one size share it."""
+    made: dict[tuple[Any, ...], Runner] = {}
+    runners = {}
+    for source in sources:
+        network = (source.backbone, source.weights, source.canvas.px, source.precision, source.quantised)
+        if network not in made:
+            made[network] = runner_of(source, runtime, device)
+        runners[source] = made[network]
+    return runners
+
+
+def _lane(source: FeatureSource, run: Runner, add: Callable[[ClipFeatures], None], batch_frames: int) -> Lane:
     if source.backbone.kind == "sound":
         return SoundLane(source, run, add)
     if source.backbone.kind == "pictures":

@@ -10,6 +10,7 @@ import pandas as pd
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.source import FeatureSource
+from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
 from store.digest import file_fingerprint
@@ -70,6 +71,16 @@ class Plan:
     def keys(self) -> dict[FeatureSource, FeatureKey]:
         """The feature key of each source: made from the sampling, so that neither can be another one's."""
         return {source: source.key(self.sampling) for source in self.sources}
+
+    @property
+    def lacking(self) -> list[FeatureSource]:
+        """The sources that any clip lacks, each once, in order of appearance."""
+        return list(dict.fromkeys(source for task in self.tasks for source in task.sources))
+
+    @property
+    def compares(self) -> bool:
+        """Whether a clip lacks what a view gives that compares clips with each other."""
+        return any(find_view(source.view).needs_background for source in self.lacking)
 
     @property
     def clips(self) -> int:

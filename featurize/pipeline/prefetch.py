@@ -63,7 +63,7 @@ def decode_ahead(
         window: deque[Future[DecodedTask]] = deque()
         try:
             for task in tasks:
-                window.append(pool.submit(_decode_task, task, sampling, backgrounds, detect))
+                window.append(pool.submit(decode_task, task, sampling, backgrounds, detect))
                 if len(window) > workers * _CLIPS_AHEAD_PER_WORKER:
                     yield window.popleft().result()
             while window:
@@ -96,11 +96,11 @@ def decode_or_fail(
         return no_frames(unforeseen(error, clip_id), Probe())
 
 
-def _decode_task(task: Task, sampling: Sampling, backgrounds: Backgrounds, detect: Detect | None) -> DecodedTask:
+def decode_task(task: Task, sampling: Sampling, backgrounds: Backgrounds, detect: Detect | None) -> DecodedTask:
+    """Decode one clip for what is wanted of it; the arguments are those of `decode_ahead`."""
     specs = list(dict.fromkeys(source.view_spec for source in task.sources if source.backbone.kind != "sound"))
     fingerprint = fingerprint_or_blank(task.clip)
     compares = any(find_view(spec.view).needs_background for spec in specs)
-
     asks = any(find_view(spec.view).needs_detector for spec in specs)
 
     def find_background() -> Background | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from featurize.pipeline.account import Account
 from featurize.pipeline.plan import Plan
 from store import Status
 
@@ -42,6 +43,20 @@ class Progress:
     unheard: int = 0
     many_tracks: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+
+    def count(self, account: Account) -> None:
+        """Count a decoded clip."""
+        self.clips += 1
+        self.frames += account.frames
+        self.statuses[account.status] += 1
+        for view in account.seen_whole:
+            self.seen_whole[view] = self.seen_whole.get(view, 0) + 1
+        self.uncompared += account.uncompared
+        self.unheard += account.unheard
+        if account.many_tracks:
+            self.many_tracks.append(account.clip_id)
+        if account.status is Status.FAILED:
+            self.failures.append((account.clip_id, account.reason))
 
     def refuse(self, clip_id: str, reason: str) -> None:
         """Count a decoded clip among those that failed."""

@@ -267,7 +267,7 @@ def test_features_that_the_store_refuses_fail_their_clip_and_no_other(
         features[batch.mean(axis=(1, 2, 3)) > 70] = np.nan
         return features
 
-    monkeypatch.setattr("featurize.pipeline.extract.runner_of", lambda *_: sees_nothing_in_dark_frames)
+    monkeypatch.setattr("featurize.pipeline.lanes.runner_of", lambda *_: sees_nothing_in_dark_frames)
     store, progress = run(clips, tmp_path / "store", [source])
     refused = {clip_id: reason for clip_id, reason in progress.failures if clip_id != "bad.mp4"}
     assert set(refused) == {"6.mp4"}

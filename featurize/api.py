@@ -48,6 +48,7 @@ def run(
     workers: int | None = None,
     clips_per_part: int = 256,
     work_runner: str = IN_PROCESS,
+    runner_settings: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Summary:
     """Run pretrained networks over clips once, and cache their features; what `store` holds already is skipped.
@@ -88,7 +89,9 @@ def run(
             which a network is quantised once a store, by pictures of these clips.
         workers: decoding threads; as many as there are processors if None.
         clips_per_part: clips after which a part is committed, at the latest.
-        work_runner: who carries the plan out: a name of `featurize.pipeline.work.WORK_RUNNERS`.
+        work_runner: who carries the plan out: a name of `featurize.pipeline.work.WORK_RUNNERS`, such as "ray".
+        runner_settings: what else that runner is told; of "ray" `address` ("local", or HOST:PORT), `cpus` a worker, and
+            `insecure`.
         progress: whether a bar is shown on stderr, or below the notebook's cell.
 
     Returns:
@@ -120,6 +123,7 @@ def run(
         workers=workers,
         clips_per_part=clips_per_part,
         work_runner=work_runner,
+        runner_settings=runner_settings or {},
     )
     opened = store if isinstance(store, FeatureStore) else Path(store)
     summary = carry_out(request, opened, watch=_bar if progress else _nothing, on_warning=_warn)

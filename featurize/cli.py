@@ -200,6 +200,20 @@ Shard = Annotated[
         rich_help_panel=_WORK,
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Do it on a cluster of Ray's: HOST:PORT, or local for one that is made here. Needs `trapline[ray]`.",
+        show_default="this process does it",
+        rich_help_panel=_WORK,
+    ),
+]
+RayCpus = Annotated[int, typer.Option(min=1, help="With --ray: processors a worker.", rich_help_panel=_WORK)]
+RayInsecure = Annotated[
+    bool,
+    typer.Option("--ray-insecure", help="With --ray: join a cluster that asks for no token.", rich_help_panel=_WORK),
+]
 RetryFailed = Annotated[
     bool,
     typer.Option("--retry-failed", help="Do clips again that failed before or broke part way.", rich_help_panel=_WORK),
@@ -258,6 +272,9 @@ def featurize(
     workers: Workers = None,
     limit: Limit = None,
     shard: Shard = None,
+    ray: Ray = None,
+    ray_cpus: RayCpus = 1,
+    ray_insecure: RayInsecure = False,
     clips_per_part: ClipsPerPart = 256,
     retry_failed: RetryFailed = False,
     relink: Relink = None,
@@ -310,6 +327,10 @@ def featurize(
         names = [str(name) for name in videos[1:]]
         fetch_all(names, weights or (), input_px=input_px, offline=offline, as_json=as_json)
         return
+    if ray is None and (ray_insecure or ray_cpus != 1):
+        raise typer.BadParameter("--ray-cpus and --ray-insecure go with --ray")
+    if ray is not None and (triage or dry_run or preview):
+        raise typer.BadParameter("--triage, --dry-run and --preview look at clips on this machine; leave --ray out")
     if triage != (out is not None):
         raise typer.BadParameter("--triage and --out FILE.csv go together: give both, or neither")
     if out is not None:
@@ -336,6 +357,7 @@ def featurize(
     from featurize.commands import run as command
     from featurize.pipeline.for_run import choose_sampling
     from featurize.pipeline.request import Request
+    from featurize.pipeline.work import IN_PROCESS, RAY
     from featurize.views.sampling import USUAL, sampling_options
 
     sampling = choose_sampling(fps, frames, max_frames, choose.value, None if for_run else store)
@@ -375,6 +397,8 @@ def featurize(
         retry_failed=retry_failed,
         clips_per_part=clips_per_part,
         relink=relink,
+        work_runner=IN_PROCESS if ray is None else RAY,
+        runner_settings={} if ray is None else {"address": ray, "cpus": ray_cpus, "insecure": ray_insecure},
         verbose=verbose,
     )
     requests = [request] if for_run is None else command.requests_for(for_run, request)

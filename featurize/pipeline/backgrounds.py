@@ -6,7 +6,7 @@ each clip against what it was seen against before.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,22 @@ from store.format.background_part import background_digest
 
 @dataclass(frozen=True)
 class Backgrounds:
-    """What clips are seen against, by the fingerprint of their content."""
+    """What clips are seen against.
+
+    Attributes:
+        rows: by the fingerprint of a clip's content.
+        fingerprints: of the clips that were looked at, by their ids.
+    """
 
     rows: Mapping[str, SeenAgainst]
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+    def about(self, clip_id: str) -> "Backgrounds":
+        """As much of it as one of the clips needs."""
+        row = self.rows.get(self.fingerprints.get(clip_id, ""))
+        if row is None:
+            return NO_BACKGROUNDS
+        return Backgrounds({name: self.rows[name] for name in (row.fingerprint, *row.others) if name in self.rows})
 
     def of(self, fingerprint: str) -> Background | None:
         """What the clip is compared with; None where too few other clips show its framing, or it is not known."""
@@ -53,33 +66,36 @@ def learn_backgrounds(clips: Sequence[Clip], store: FeatureStore, *, workers: in
     Raises:
         StoreWriteError: the disk refused.
     """
-    known, new = _find_out(clips, store, workers)
+    known, new, fingerprints = _find_out(clips, store, workers)
     if not new:
-        return Backgrounds(known)
+        return Backgrounds(known, fingerprints)
     settings = background_settings()
     store.add_backgrounds(settings, new)
-    return Backgrounds(store.backgrounds(settings))  # of what others wrote meanwhile, the oldest counts
+    return Backgrounds(store.backgrounds(settings), fingerprints)  # of what others wrote meanwhile, the oldest counts
 
 
 def glimpse_backgrounds(clips: Sequence[Clip], store: FeatureStore | None, *, workers: int) -> Backgrounds:
     """What `learn_backgrounds` would give, and nothing is written down."""
-    known, new = _find_out(clips, store, workers)
+    known, new, _ = _find_out(clips, store, workers)
     return Backgrounds(known | {row.fingerprint: row for row in new})
 
 
 def _find_out(
     clips: Sequence[Clip], store: FeatureStore | None, workers: int
-) -> tuple[dict[str, SeenAgainst], list[SeenAgainst]]:
-    """What the store says of clips, and what those of `clips` are seen against of which it says nothing."""
+) -> tuple[dict[str, SeenAgainst], list[SeenAgainst], dict[str, str]]:
+    """What the store says of clips, what those of `clips` are seen against of which it says nothing, and the
+    fingerprints of `clips`.
+    """
     settings = background_settings()
     known = store.backgrounds(settings) if store else {}
     stored = _stored_fingerprints(store) if store else {}
     with ThreadPoolExecutor(workers, thread_name_prefix="learn") as pool:
-        fingerprints = pool.map(lambda clip: stored.get(_as_seen(clip)) or fingerprint_or_blank(clip), clips)
+        fingerprints = list(pool.map(lambda clip: stored.get(_as_seen(clip)) or fingerprint_or_blank(clip), clips))
         new = {name: clip for name, clip in zip(fingerprints, clips, strict=True) if name and name not in known}
         shown = dict(zip(new, pool.map(_look_at, new.values()), strict=True))
     pictures = {name: picture for name, picture in shown.items() if picture is not None}
-    return known, _rows(pictures, new, known, settings) if pictures else []
+    rows = _rows(pictures, new, known, settings) if pictures else []
+    return known, rows, {clip.clip_id: name for clip, name in zip(clips, fingerprints, strict=True)}
 
 
 def _as_seen(clip: Clip) -> tuple[str, int, int]:

@@ -1,9 +1,9 @@
 """From what a person asks for to features in a store: the one way of the command and of the Python API."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Request:
         clips_per_part: clips after which a part is committed.
         precision: what networks compute in.
         work_runner: who carries the plan out, a name of `WORK_RUNNERS`.
+        runner_settings: what else that runner is told, by name; it is told too where warnings go, as `on_warning`.
         verbose: whether the network libraries may print.
     """
 
@@ -81,6 +82,7 @@ class Request:
     clips_per_part: int = 256
     precision: Precision = FULL
     work_runner: str = IN_PROCESS
+    runner_settings: Mapping[str, Any] = field(default_factory=dict)
     verbose: bool = False
 
 
@@ -147,6 +149,8 @@ def carry_out(
     import_networks_for(plan, verbose=request.verbose)
     # Runners of work that were written before there was a choice know no device.
     where: dict[str, Any] = {} if request.device == "auto" else {"device": request.device}
+    if request.runner_settings:
+        where |= {**request.runner_settings, "on_warning": on_warning}
     with watch(plan) as on_clip:
         return run(
             plan,

@@ -1,4 +1,4 @@
-"""Who carries out a plan: this process, or whoever is added to the table.
+"""Who carries out a plan: this process, a cluster, or whoever is added to the table.
 
 The unit of work is `extract(plan.share(index, count), store)`: shares are apart and complete, and any number of
 processes, on one machine or on many, may write into one store. A cluster's runner sends out shares and adds their
@@ -12,6 +12,7 @@ from featurize.backbones.runner import DeviceName, RuntimeName
 from featurize.errors import SettingsError
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan
+from featurize.pipeline.ray_runner import run_on_ray
 from featurize.pipeline.summary import Progress, Summary
 from store import FeatureStore
 
@@ -35,7 +36,8 @@ class WorkRunner(Protocol):
 
 
 IN_PROCESS = "in_process"
-WORK_RUNNERS: dict[str, WorkRunner] = {IN_PROCESS: extract}
+RAY = "ray"
+WORK_RUNNERS: dict[str, WorkRunner] = {IN_PROCESS: extract, RAY: run_on_ray}
 
 
 def find_work_runner(name: str) -> WorkRunner:

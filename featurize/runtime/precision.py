@@ -6,6 +6,7 @@ from featurize.backbones.openvino_library import import_openvino
 from featurize.backbones.runner import Precision
 from featurize.errors import SettingsError
 from featurize.runtime.devices import has_gpu
+from featurize.runtime.threads import thread_settings
 
 # Of processors; f16 is what GPUs are run in.
 _CAPABILITIES: dict[Precision, str] = {"f32": "FP32", "bf16": "BF16", "int8": "INT8"}
@@ -41,4 +42,4 @@ def compile_settings(precision: Precision) -> dict[str, str]:
     It is always told, since it takes bf16 by itself on processors that are faster in it. What a quantised network does
     not do in integers it does in f32.
     """
-    return {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    return {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32", **thread_settings()}

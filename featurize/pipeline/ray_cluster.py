@@ -1,14 +1,16 @@
 """A cluster of Ray's: joining it, or starting one here, and comparing its machines with this one."""
 
+import contextlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featurize.errors import MachineError, SettingsError
+from featurize.errors import SettingsError
 from featurize.pipeline.clip_worker import WorkOrder
 from featurize.pipeline.node import NodeFacts, describe_node, difference
 from store.ids import counted
@@ -42,10 +44,14 @@ def import_ray() -> Any:
     # Both are read when it is imported.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    imported = "ray" in sys.modules
     try:
         import ray
     except ImportError as error:
         raise SettingsError("--ray needs Ray; run `pip install 'trapline[ray]'`, or use --shard without it") from error
+    if imported and not ray.is_initialized():
+        with contextlib.suppress(ImportError, AttributeError):
+            ray._raylet.Config.initialize("")  # so that it looks at the environment again
     return ray
 
 
@@ -77,6 +83,8 @@ def joined(address: str, *, insecure: bool) -> Iterator[Any]:
             f"--ray {address}: there is no cluster to be had ({told[:300]}); start one by `ray start --head` and give "
             "the address that it prints"
         ) from error
+    # What happens to nodes is printed to stdout, where nothing but the outcome belongs; it is told by the runner.
+    ray._private.worker._worker_logs_enabled = False
     try:
         yield ray
     finally:
@@ -145,7 +153,6 @@ def compare_nodes(
 
     Raises:
         SettingsError: a machine has another version, other weights, no token, or sees none of the clips.
-        MachineError: a machine does not answer.
     """
     here = describe_node(order, clips)
     ask = ray.remote(num_cpus=0, max_retries=0)(describe_node)
@@ -153,8 +160,11 @@ def compare_nodes(
     for node, answer in asked:
         try:
             there: NodeFacts = ray.get(answer, timeout=_ANSWER_S)
+        except ray.exceptions.RayTaskError as error:
+            raise SettingsError(f"node {node.name} cannot run Trapline ({short(error)}); install it there") from error
         except ray.exceptions.RayError as error:
-            raise MachineError(f"node {node.name} cannot run Trapline ({short(error)}); install it there") from error
+            on_warning(f"node {node.name} does not answer ({short(error)})")
+            continue
         require_alike(node, here, there, secure=secure)
         if any(here.readable) and not any(there.readable):
             raise SettingsError(

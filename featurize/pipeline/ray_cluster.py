@@ -81,7 +81,7 @@ def joined(address: str, *, insecure: bool) -> Iterator[Any]:
         told = " ".join(str(error).split())
         raise SettingsError(
             f"--ray {address}: there is no cluster to be had ({told[:300]}); start one by `ray start --head` and give "
-            "the address that it prints"
+            "the address that it prints, and have its token here"
         ) from error
     # What happens to nodes is printed to stdout, where nothing but the outcome belongs; it is told by the runner.
     ray._private.worker._worker_logs_enabled = False

@@ -427,8 +427,9 @@ class _Crew:
         if kind == "start" and any(other.ready for other in self._workers):
             self._exclude(worker.node, told)
             return []
-        where = "--ray" if kind == "start" else "what was committed is kept"
-        raise MachineError(f"node {worker.node.name}: {told} ({where})") from error
+        if kind == "start":
+            raise SettingsError(f"node {worker.node.name} cannot make its networks ready: {told}") from error
+        raise MachineError(f"node {worker.node.name}: {told}; what was committed is kept") from error
 
     def _lose(self, worker: _Worker, error: Exception) -> list[Outcome]:
         """Do without a worker that cannot be reached now, and try it again later."""

@@ -18,11 +18,10 @@ import pytest
 from indexed_clips import indexed_frames, write_indexed_clip
 from ray_toys import toy_source
 
-import featurize
 from featurize.backbones.registry import find_backbone
 from featurize.backbones.weights import locate_weights
 from featurize.demo.scenes import write_video
-from featurize.errors import MachineError, SettingsError
+from featurize.errors import MachineError
 from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan, make_plan
@@ -241,20 +240,3 @@ def test_a_run_that_nobody_is_left_to_work_for_says_so_and_keeps_what_is_done(
     add_node(cluster)
     store, _ = on_cluster(cluster, clips, tmp_path / "store")
     require_same(store, serial)
-
-
-def test_a_cluster_is_joined_with_a_token_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    (tmp_path / "clips").mkdir()
-    write_indexed_clip(tmp_path / "clips" / "a.mp4", 4, fps=2)
-    with pytest.raises(SettingsError, match=r"there is no token at .*--ray-insecure where nobody else"):
-        featurize.run(
-            tmp_path / "clips",
-            tmp_path / "store",
-            backbones="phash",
-            fps=2,
-            work_runner="ray",
-            runner_settings={"address": "127.0.0.1:6379"},
-            progress=False,
-        )

@@ -60,3 +60,7 @@ class StoreReadError(StoreError, OSError):
 
 class StoreRequestError(StoreError, ValueError):
     """Something was asked of the store that makes no sense, such as padding to less than the longest clip."""
+
+
+class ClusterError(TraplineError, ConnectionError):
+    """A cluster cannot be joined, or must not be."""

@@ -21,21 +21,13 @@ from featurize.pipeline.estimate import spread
 from featurize.pipeline.intake import Intake
 from featurize.pipeline.node import NodeFacts, describe_node
 from featurize.pipeline.plan import Plan, Task, fingerprint_or_blank
-from featurize.pipeline.ray_cluster import (
-    LOCAL,
-    Node,
-    compare_nodes,
-    joined,
-    nodes_of,
-    on_node,
-    require_alike,
-    short,
-)
+from featurize.pipeline.ray_cluster import Node, compare_nodes, nodes_of, on_node, require_alike
 from featurize.pipeline.relink import renew
 from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress, Summary
 from featurize.runtime.threads import thread_variables
 from store import ClipFeatures, FeatureStore
+from store.cluster import LOCAL, joined, short
 from store.ids import counted
 
 CLIPS_IN_FLIGHT = 2  # a processor of a worker
@@ -93,7 +85,8 @@ def run_on_ray(
         patience: how long is waited for machines.
 
     Raises:
-        SettingsError: the cluster or one of its machines is not to be used; the message says why.
+        ClusterError: the cluster cannot be joined, or lets in anybody.
+        SettingsError: one of its machines is not to be used; the message says why.
         MachineError: no worker is left, or a machine has run out of something.
     """
     progress = Progress()

@@ -23,6 +23,7 @@ from featurize.pipeline.ray_cluster import Node, compare_nodes
 from featurize.runtime.precision import compile_settings
 from featurize.views.sampling import Sampling
 from store import Status
+from store.errors import ClusterError
 
 ORDER = WorkOrder(
     sources=(toy_source(), toy_source("motion")), sampling=Sampling(fps=2), runtime="auto", device="cpu", threads=1
@@ -163,7 +164,7 @@ def test_a_cluster_is_joined_with_a_token_only(clip: Path, tmp_path: Path, monke
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)
     settings = {"address": "127.0.0.1:6379"}
-    with pytest.raises(SettingsError, match=r"there is no token at .*--ray-insecure where nobody else"):
+    with pytest.raises(ClusterError, match=r"there is no token at .*--ray-insecure where nobody else"):
         featurize.run(
             clip,
             tmp_path / "store",

@@ -25,12 +25,12 @@ from featurize.errors import MachineError
 from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan, make_plan
-from featurize.pipeline.ray_cluster import import_ray
 from featurize.pipeline.ray_runner import Patience, run_on_ray
 from featurize.pipeline.source import make_source
 from featurize.pipeline.summary import Progress, Summary
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
+from store.cluster import import_ray
 
 # It is not imported yet: it reads its environment when it is.
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")]

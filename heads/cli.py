@@ -64,6 +64,9 @@ from heads.commands.options import (
     QueueRun,
     QueueSeed,
     QueueSites,
+    Ray,
+    RayCpus,
+    RayInsecure,
     Recall,
     RecipePath,
     RetrainOut,
@@ -134,6 +137,9 @@ def train(
     leave_out_copies: LeaveOutCopies = False,
     seed: Seed = None,
     deterministic: Deterministic = False,
+    ray: Ray = None,
+    ray_cpus: RayCpus = 1,
+    ray_insecure: RayInsecure = False,
     no_metadata: NoMetadata = False,
     tensorboard: TensorBoard = False,
     compare_splits: CompareSplits = False,
@@ -153,9 +159,12 @@ def train(
         raise typer.BadParameter("give --labels, or --like with an earlier run whose labels to take")
     if split not in (None, "time", "given"):
         raise typer.BadParameter(f"--split {split}: expected time or given")
+    if ray is None and (ray_insecure or ray_cpus != 1):
+        raise typer.BadParameter("--ray-cpus and --ray-insecure go with --ray")
     with native_chatter(shown=verbose):
         from heads.commands import train as command_train
         from heads.data.reading.capture_times import read_source
+        from heads.workflows.on_cluster import Cluster
 
     command_train.train(
         store,
@@ -183,6 +192,7 @@ def train(
         mapping=mapping,
         timed_by=read_source(times, time_pattern, time_zone, event_gap),
         split=split,
+        cluster=None if ray is None else Cluster(address=ray, cpus=ray_cpus, insecure=ray_insecure),
     )
 
 

@@ -32,5 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share a fixture of their module on one worker, where it is made once; others go anywhere."""
     for item in items:
         fixtures = item._fixtureinfo.name2fixturedefs.values() if hasattr(item, "_fixtureinfo") else ()
-        if any(each.scope == "module" for several in fixtures for each in several):
+        shared = any(each.scope == "module" for several in fixtures for each in several)
+        if shared and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))

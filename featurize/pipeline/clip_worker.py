@@ -93,7 +93,7 @@ class _Open:
 
     account: Account
     lacking: int
-    rows: list[tuple[int, ClipFeatures]] = field(default_factory=list)
+    rows: dict[int, ClipFeatures] = field(default_factory=dict)
 
 
 class ClipWorker:
@@ -155,11 +155,13 @@ class ClipWorker:
         return [*self.take(assignment), *self.finish()]
 
     def _add(self, source: FeatureSource, row: ClipFeatures) -> None:
-        clip = self._open[row.clip_id]
-        clip.rows.append((self._places[source], row))
+        clip = self._open.get(row.clip_id)
+        if clip is None:  # it was sent twice, and is complete by what came of it first
+            return
+        clip.rows[self._places[source]] = row
         if len(clip.rows) == clip.lacking:
             del self._open[row.clip_id]
-            self._finished.append(Outcome(account=clip.account, rows=tuple(clip.rows)))
+            self._finished.append(Outcome(account=clip.account, rows=tuple(clip.rows.items())))
 
     def _flush(self) -> None:
         for lane in self._lanes.values():

@@ -124,6 +124,21 @@ Seed = Annotated[
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="The same bits for the same seed, always.", rich_help_panel=_TRAINING)
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Train heads on a cluster of Ray's: HOST:PORT, or local for one that is made here. Needs "
+        "`trapline[ray]`, and store, labels and run where all nodes see them.",
+        show_default="this process trains them",
+        rich_help_panel=_MORE,
+    ),
+]
+RayCpus = Annotated[int, typer.Option(min=1, help="With --ray: processors a head.", rich_help_panel=_MORE)]
+RayInsecure = Annotated[
+    bool,
+    typer.Option("--ray-insecure", help="With --ray: join a cluster that asks for no token.", rich_help_panel=_MORE),
+]
 NoMetadata = Annotated[
     bool,
     typer.Option("--no-metadata", help="Leave clip facts (frame size, light, motion) out.", rich_help_panel=_TRAINING),

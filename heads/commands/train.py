@@ -1,6 +1,6 @@
 """What `heads train` does, once its words are parsed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,13 @@ from heads.data.matching import parse_id_map
 from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.errors import EXIT_STOPPED, StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
-from heads.recipe import adapt, load_recipe
+from heads.recipe import Recipe, adapt, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
 from heads.workflows.compare_splits import compare_time as score_on_the_future
-from heads.workflows.job import read_job, run_recipe
+from heads.workflows.job import TrainingJob, read_job, run_recipe
+from heads.workflows.on_cluster import Cluster, train_on_cluster
 from heads.workflows.progress_bar import StepListener, steps_shown
 from heads.workflows.train import be_deterministic, epochs_left
 from heads.workflows.train import train as train_heads
@@ -56,6 +57,7 @@ def train(
     mapping: Path | None = None,
     timed_by: TimeSource = NO_TIMES,
     split: str | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Train a run, showing progress, and print one line a head."""
     split_time = split == "time"
@@ -66,24 +68,23 @@ def train(
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
     earlier = RunDirectory(run_folder if run.folds_path.is_file() else like) if like and labels_path is None else None
     folds = None if earlier is None else earlier.read_folds()
-    job = read_job(
-        store,
-        labels_path or RunDirectory(like or run_folder).labels_path,
-        recipe,
-        sites=sites,
-        site_pattern=site_pattern,
-        allow_missing=allow_missing,
-        unlabelled=unlabelled,
-        features=features,
-        corrections=corrections,
-        leave_out_copies=leave_out_copies,
-        id_map=parse_id_map(id_map),
-        mapping=mapping,
-        times=replace(timed_by, needed=split_time),
-        given_split=split == "given",
+    labelled = labels_path or RunDirectory(like or run_folder).labels_path
+    settings: dict[str, Any] = {
+        "sites": sites,
+        "site_pattern": site_pattern,
+        "allow_missing": allow_missing,
+        "unlabelled": unlabelled,
+        "features": features,
+        "corrections": corrections,
+        "leave_out_copies": leave_out_copies,
+        "id_map": parse_id_map(id_map),
+        "mapping": mapping,
+        "times": replace(timed_by, needed=split_time),
+        "given_split": split == "given",
         # Corrected labels of the same clips are to be held against the run they were of.
-        before=folds if folds is not None and folds.n_folds == recipe.folds and seed is None else None,
-    )
+        "before": folds if folds is not None and folds.n_folds == recipe.folds and seed is None else None,
+    }
+    job = read_job(store, labelled, recipe, **settings)
     if dry_run:
         show_estimate(job, as_json=as_json)
         return
@@ -92,7 +93,13 @@ def train(
     events = EventFiles(run) if tensorboard else None
     try:
         with steps_shown(console, epochs) as show:
-            trained = train_heads(job, run, StepListener(say, show, events))
+            listener = StepListener(say, show, events)
+            if cluster is None:
+                trained = train_heads(job, run, listener)
+            else:
+                paths = store_root.absolute(), labelled.absolute()
+                again = partial(_read_again, *paths, recipe, _anywhere(settings), deterministic=deterministic)
+                trained = train_on_cluster(job, again, run, listener, cluster)
             splits = score_on_random_folds(job, run, StepListener(say, show)) if compare_splits else []
             later = score_on_the_future(job, run, StepListener(say, show)) if split_time else []
             worth = score_the_other_way(job, run, StepListener(say, show)) if compare_metadata else []
@@ -122,6 +129,31 @@ def train(
     if worth:
         _print_scores(worth, "with", "without", "gain")
         print("with and without metadata: the gain is what clip facts take off the log loss")
+
+
+def _read_again(
+    store: Path, labels: Path, recipe: Recipe, settings: Mapping[str, Any], *, deterministic: bool
+) -> TrainingJob:
+    """The job of a command, on another machine."""
+    if deterministic:
+        be_deterministic()
+    return read_job(FeatureStore.open(store), labels, recipe, **settings)
+
+
+def _anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of `read_job` in which all paths are absolute, as processes with other folders need them."""
+    times: TimeSource = settings["times"]
+    return {
+        **settings,
+        "sites": _absolute(settings["sites"]),
+        "mapping": _absolute(settings["mapping"]),
+        "corrections": [path.absolute() for path in settings["corrections"]],
+        "times": replace(times, table=_absolute(times.table)),
+    }
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.absolute()
 
 
 def _print_scores(rows: list[dict[str, Any]], *names: str) -> None:

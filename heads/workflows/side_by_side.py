@@ -19,7 +19,7 @@ from store.errors import TraplineError
 
 # Each process holds a head's statistics: more would cost memory rather than save time.
 _MOST_AT_A_TIME = 2
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+THREADS = ("OMP_NUMTHREADS", "OPENBLAS_NUMTHREADS", "TF_NUM_INTRAOPTHREADS", "TF_NUM_INTEROPTHREADS")
 _LOADED = "heads.workflows.loaded"
 
 
@@ -169,8 +169,8 @@ class _Teller:
 @contextlib.contextmanager
 def _all_threads() -> Iterator[None]:
     """Within it, processes that are started may use all processors: the system shares them out."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, str(os.cpu_count() or 1)))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, str(os.cpu_count() or 1)))
     try:
         yield
     finally:

@@ -136,7 +136,7 @@ def _config(job: TrainingJob) -> dict[str, Any]:
         "folds_sha256": settings_digest([folds.ids, folds.fold.tolist()]),
         "unlabelled_sha256": settings_digest([unlabelled.ids, unlabelled.fold.tolist()]),
         "features_sha256": _features_digest(job.readers, (*labels.ids, *unlabelled.ids)),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "versions": versions_here(),
     }
 
 
@@ -212,8 +212,13 @@ def _facts_of(head: HeadSpec, labels: LabelTable, trained: CrossValidatedHead) -
         "pseudo_labels": judgements if any(judgements) else None,
         "parameters": int(trained.folds[0].model.count_params()),
         "seconds": round(sum(epoch.seconds for epoch in trained.epochs), 2),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "versions": versions_here(),
     }
+
+
+def versions_here() -> dict[str, str]:
+    """The versions of Trapline and of the libraries that decide what is learned."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 def be_deterministic() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from indexed_clips import write_indexed_clip
 from ray_toys import toy_source
@@ -16,13 +17,14 @@ from featurize.backbones.registry import find_backbone
 from featurize.backbones.weights import Weights, locate_weights
 from featurize.cli import app
 from featurize.errors import SettingsError, WeightsError
+from featurize.pipeline.backgrounds import Backgrounds
 from featurize.pipeline.clip_worker import Assignment, ClipWorker, WorkOrder, failed_outcome, weights_here
 from featurize.pipeline.discover import survey
 from featurize.pipeline.node import NodeFacts, describe_node
 from featurize.pipeline.ray_cluster import Node, compare_nodes
 from featurize.runtime.precision import compile_settings
 from featurize.views.sampling import Sampling
-from store import Status
+from store import SeenAgainst, Status
 from store.errors import ClusterError
 
 ORDER = WorkOrder(
@@ -137,6 +139,36 @@ def test_a_worker_gives_clips_once_their_batch_is_full_and_the_rest_at_the_end(t
     ]
     assert [len(each) for each in came] != [1] * 5
     assert sorted(sum(came, [each.account.clip_id for each in worker.finish()])) == [f"{n}.mp4" for n in range(5)]
+
+
+def test_a_clip_that_is_sent_twice_comes_whole(tmp_path: Path) -> None:
+    write_indexed_clip(tmp_path / "clips" / "a.mp4", 5, fps=2)
+    (clip,) = survey([tmp_path / "clips"]).clips
+    worker, assignment = ClipWorker(ORDER), Assignment(clip=clip, sources=(0, 1), known=False)
+    worker.start()
+    assert worker.take(assignment) == []
+    came = [*worker.take(assignment), *worker.finish()]
+    assert came
+    assert all(sorted(place for place, _ in each.rows) == [0, 1] for each in came)
+
+
+def test_a_clip_is_sent_with_what_it_is_seen_against_and_no_more() -> None:
+    def row(name: str, *others: str) -> SeenAgainst:
+        return SeenAgainst(
+            clip_id=name,
+            fingerprint=name,
+            infrared=False,
+            picture=np.zeros((4, 6), np.uint8),
+            others=others,
+            shifts=np.zeros((len(others), 2), np.float32),
+            digest="",
+        )
+
+    rows = {name: row(name, *others) for name, *others in (("a", "b", "c"), ("b", "a"), ("c",), ("d", "a"))}
+    known = Backgrounds(rows, {"a.mp4": "a", "c.mp4": "c", "new.mp4": "x"})
+    assert set(known.about("a.mp4").rows) == {"a", "b", "c"}
+    assert set(known.about("c.mp4").rows) == {"c"}
+    assert known.about("new.mp4").rows == known.about("unknown.mp4").rows == {}
 
 
 def test_a_clip_that_could_be_done_nowhere_has_a_row_in_every_source(clip: Path) -> None:

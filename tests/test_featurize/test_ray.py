@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 from indexed_clips import indexed_frames, write_indexed_clip
+from ray_home import ray_home
 from ray_toys import toy_source
 
 from featurize.backbones.registry import find_backbone
@@ -33,7 +33,11 @@ from store import FeatureStore, Status
 from store.cluster import import_ray
 
 # It is not imported yet: it reads its environment when it is.
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+]
 SAMPLING = Sampling(fps=2)
 SOURCES = [
     toy_source(),
@@ -42,24 +46,13 @@ SOURCES = [
     make_source(find_backbone("frames"), locate_weights(find_backbone("frames"))),
     make_source(find_backbone("log_mel"), locate_weights(find_backbone("log_mel"))),
 ]
-SUPPORT = Path(__file__).parents[1] / "support"
 POISON = "07 white.mp4"
 
 
 @pytest.fixture(scope="module")
 def surroundings() -> Iterator[Path]:
-    """A home of its own with a token, as short as sockets want it, for this process and all that it starts."""
-    home = Path(tempfile.mkdtemp(prefix="tl-"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
-            patch.delenv(name, raising=False)
-        patch.setenv("HOME", str(home))
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")]))
+    with ray_home() as home:
         yield home
-    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,6 @@ def test_a_runner_that_is_added_to_the_table_gives_the_same_bits(
         for row in range(len(of_one.ids)):
             assert of_one.row(row).features.tobytes() == of_two.row(row).features.tobytes()
     assert one.clips().equals(two.clips())
-    with pytest.raises(SettingsError, match="work runner 'three' is unknown, expected one of in_process, two"):
+    with pytest.raises(SettingsError, match="work runner 'three' is unknown, expected one of in_process, ray, two"):
         featurize_folder(replace(request, work_runner="three"), tmp_path / "three", as_json=True)
     assert len(survey([tmp_path / "clips"]).clips) == len(one.clips())

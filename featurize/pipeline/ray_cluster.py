@@ -8,6 +8,7 @@ from typing import Any
 from featurize.errors import SettingsError
 from featurize.pipeline.clip_worker import WorkOrder
 from featurize.pipeline.node import NodeFacts, describe_node, difference
+from featurize.runtime.threads import thread_variables
 from store.cluster import short
 from store.ids import counted
 
@@ -50,6 +51,11 @@ def on_node(node: Node) -> Any:
     return NodeAffinitySchedulingStrategy(node.node_id, soft=False)
 
 
+def surroundings(order: WorkOrder) -> dict[str, Any]:
+    """The environment of workers: the same for all that is asked of a node, so that a process may serve twice."""
+    return {"env_vars": {**thread_variables(order.threads), "TF_FORCE_GPU_ALLOW_GROWTH": "true"}}
+
+
 def compare_nodes(
     ray: Any,
     nodes: Sequence[Node],
@@ -73,7 +79,7 @@ def compare_nodes(
         SettingsError: a machine has another version, other weights, no token, or sees none of the clips.
     """
     here = describe_node(order, clips)
-    ask = ray.remote(num_cpus=0, max_retries=0)(describe_node)
+    ask = ray.remote(num_cpus=0, max_retries=0, runtime_env=surroundings(order))(describe_node)
     asked = [(node, ask.options(scheduling_strategy=on_node(node)).remote(order, list(clips))) for node in nodes]
     for node, answer in asked:
         try:

@@ -21,11 +21,10 @@ from featurize.pipeline.estimate import spread
 from featurize.pipeline.intake import Intake
 from featurize.pipeline.node import NodeFacts, describe_node
 from featurize.pipeline.plan import Plan, Task, fingerprint_or_blank
-from featurize.pipeline.ray_cluster import Node, compare_nodes, nodes_of, on_node, require_alike
+from featurize.pipeline.ray_cluster import Node, compare_nodes, nodes_of, on_node, require_alike, surroundings
 from featurize.pipeline.relink import renew
 from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress, Summary
-from featurize.runtime.threads import thread_variables
 from store import ClipFeatures, FeatureStore
 from store.cluster import LOCAL, joined, short
 from store.ids import counted
@@ -271,13 +270,7 @@ class _Crew:
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=CLIPS_IN_FLIGHT * self._cpus,
-            runtime_env={
-                "env_vars": {
-                    **thread_variables(self._cpus),
-                    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-                    "RAY_USAGE_STATS_ENABLED": "0",
-                }
-            },
+            runtime_env=surroundings(order),
         )(RayWorker)
 
     def work(self, on_clip: Callable[[], None]) -> None:

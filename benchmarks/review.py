@@ -2,9 +2,10 @@
 
     python -m benchmarks.review [--clips 1000] [--networks 3] [--views whole] [--frames 8] [--folder DIR]
 
-A made-up store of (8, 1752) float16 frames a clip, as many as `featurize` takes by itself, 10 classes at 20 sites. A run of the default recipe is trained on
-all clips but a tenth, blended, and trained again with the rest decided: `heads train` and `heads blend`, then `heads
-retrain`, each a whole command with everything: importing, training, blending, comparing.
+A made-up store of (8, 1752) float16 frames a clip, as many as `featurize` takes by itself, 10 classes at 20 sites. A
+run of the default recipe is trained on all clips but a tenth, blended, and trained again with the rest decided: `heads
+train` and `heads blend`, then `heads retrain`, each a whole command with everything: importing, training, blending,
+comparing.
 
 Prints one JSON line: seconds, and seconds of all processors together, of both ways. Times of one call are to be
 compared with each other only.

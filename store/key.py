@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from store.digest import settings_digest
@@ -87,7 +88,7 @@ class FeatureKey:
         """Whether each frame's picture is kept beside its features."""
         return self.preprocessing.startswith(PICTURES)
 
-    @property
+    @cached_property  # a store of many parts compares each with it
     def digest(self) -> str:
         """The sha256 of the settings, in hex."""
         return settings_digest(self.to_json())

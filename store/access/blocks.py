@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from store.access.index import FeatureIndex
 from store.access.places import Places, places_of, relocated
 from store.errors import CorruptPartError, StoreError, StoreReadError
-from store.format.feature_part import KIND
-from store.format.open_part import open_part
+from store.format.feature_part import load_extras
 from store.portable import open_to_read, read_at
 
 _HELD_OPEN = 64
@@ -57,7 +56,9 @@ class BlockReader:
         pairs = list(zip(clips, outs, strict=True))
         plain = columns is None and bool(outs) and self._places.dtype == outs[0].dtype
         slow = self._read_cached(pairs) if plain and _CACHED_ONLY else pairs
-        if slow:
+        if len(slow) == 1:  # nothing to wait for beside it
+            self._read_waiting(*slow[0], columns)
+        elif slow:
             list(self._pool().map(lambda pair: self._read_waiting(pair[0], pair[1], columns), slow))
 
     def _read_cached(self, pairs: list[Pair]) -> list[Pair]:
@@ -84,10 +85,10 @@ class BlockReader:
         """(T) the pictures of a clip; none under a key without pictures."""
         return self._retrying(lambda places: self._read_pictures(places, clip))
 
-    def read_per_frame(self, clip: int) -> dict[str, NDArray[np.float32]]:
-        """The per-frame extras of a clip by name, (T, ...) each; none for a clip without frames."""
+    def read_per_frame(self, clip: int, name: str | None = None) -> dict[str, NDArray[np.float32]]:
+        """The per-frame extras of a clip by name, (T, ...) each, or one of them; none for a clip without frames."""
         length = int(self._index.lengths[clip])
-        return self._retrying(lambda places: _read_extras(places, clip, length)) if length else {}
+        return self._retrying(lambda places: self._read_extras(places, clip, length, name)) if length else {}
 
     def stored_dtype(self, clip: int) -> np.dtype[Any]:
         """The dtype of a clip's features in its part."""
@@ -106,6 +107,18 @@ class BlockReader:
         whole = np.empty((len(out), self._dim), dtype=stored)
         self._read_block(places, clip, whole, places.features_at[clip])
         out[:] = whole if columns is None else whole[:, columns]
+
+    def _read_extras(self, places: Places, clip: int, length: int, name: str | None) -> dict[str, NDArray[np.float32]]:
+        number = places.part_of[clip]
+        if number not in places.extras:  # opening a part costs more than reading hundreds of clips' numbers from it
+            places.extras[number] = load_extras(places.parts[number].path)
+        found = {}
+        for extra in places.extras[number]:
+            if name in (None, extra.name):
+                found[extra.name] = np.empty((length, *extra.shape), extra.dtype)
+                position = extra.position + places.starts[clip] * extra.frame_bytes
+                self._read_block(places, clip, found[extra.name], position)
+        return found
 
     def _picture_offsets(self, places: Places, clip: int) -> NDArray[np.int64]:
         """(T + 1,) where each picture of a clip begins in its part's block of them, and where the last one ends."""
@@ -211,12 +224,6 @@ def _read_fully(descriptor: int, out: NDArray[Any], position: int, path: Path) -
         if count == 0:
             raise CorruptPartError(f"{path}: ends before its rows do; run `store repair`")
         done += count
-
-
-def _read_extras(places: Places, clip: int, length: int) -> dict[str, NDArray[np.float32]]:
-    start = places.starts[clip]
-    with open_part(places.parts[places.part_of[clip]].path, KIND) as file:
-        return {name: values[start : start + length] for name, values in file.get("per_frame", {}).items()}
 
 
 def _release(descriptors: list[int], pools: dict[int, ThreadPoolExecutor]) -> None:

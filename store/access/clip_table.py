@@ -16,12 +16,9 @@ from store.records import ClipFacts
 
 def clip_table(parts: Sequence[ClipPart]) -> pd.DataFrame:
     """One row a clip, indexed by `clip_id` (sorted); numbers are int64 and float64, flags bool, all else text."""
-    rows = valid_rows(
+    _, flat = valid_rows(
         ((part.columns["clip_id"], part.columns["fingerprint"], part.columns["status"]) for part in parts), FAILED_CODE
     )
-    places = np.array(list(rows.values()), dtype=np.int64).reshape(-1, 2)
-    first_row = np.cumsum([0, *(len(part.columns["clip_id"]) for part in parts)])
-    flat = first_row[places[:, 0]] + places[:, 1]
     columns = {
         field.name: _column([part.columns[field.name] for part in parts], flat, field.type)
         for field in fields(ClipFacts)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from store.access.rows import valid_rows
+from store.access.rows import part_and_row, valid_rows
 from store.errors import StoreReadError
 from store.format.columns import STATUS_CODES, STATUSES
 from store.format.feature_part import FeaturePart
@@ -92,25 +93,27 @@ class FeatureIndex:
 
 def build_index(parts: list[FeaturePart]) -> FeatureIndex:
     """The index over `parts` (oldest first)."""
-    rows = valid_rows(((part.clip_ids, part.fingerprints, part.statuses) for part in parts), FAILED_CODE)
-    places = np.array(list(rows.values()), dtype=np.int64).reshape(-1, 2)
-    part_of, row_of = places[:, 0], places[:, 1]
-    # All parts' rows one after the other; `flat` is where each clip's row stands among them.
-    first_row = np.cumsum([0, *(len(part.clip_ids) for part in parts)])
-    flat = first_row[part_of] + row_of
+    ids, flat = valid_rows(((part.clip_ids, part.fingerprints, part.statuses) for part in parts), FAILED_CODE)
+    part_of, row_of = part_and_row(flat, [len(part.clip_ids) for part in parts])
     starts = _joined([part.offsets[:-1] for part in parts], np.int64)[flat]
     stops = _joined([part.offsets[1:] for part in parts], np.int64)[flat]
     return FeatureIndex(
         parts=parts,
-        ids=list(rows),
-        fingerprints=[parts[part].fingerprints[row] for part, row in rows.values()],
+        ids=ids,
+        fingerprints=_picked([part.fingerprints for part in parts], flat),
         codes=_joined([part.statuses for part in parts], np.uint8)[flat],
-        reasons=[parts[part].reasons[row] for part, row in rows.values()],
+        reasons=_picked([part.reasons for part in parts], flat),
         part_of=part_of,
         row_of=row_of,
         starts=starts,
         lengths=stops - starts,
     )
+
+
+def _picked(columns: list[list[str]], flat: NDArray[np.int64]) -> list[str]:
+    """Those of the texts of all parts, one part after the other, that stand at `flat`."""
+    everything = list(chain.from_iterable(columns))
+    return [everything[place] for place in flat.tolist()]
 
 
 def _joined(arrays: list[NDArray[Number]], dtype: type[Number]) -> NDArray[Number]:

@@ -1,19 +1,22 @@
 """Where each clip's blocks are in the part files, and finding them again when parts were merged."""
 
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from store.access.index import FeatureIndex
 from store.errors import StoreReadError
-from store.format.feature_part import FeaturePart
+from store.format.feature_part import Extra, FeaturePart
 from store.ids import name_a_few
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where the clips of a reader are, as plain lists, which are faster than arrays when looked at one by one.
+    """Where the clips of a reader are, in arrays of Python's own, which are faster than numpy's when looked at one by
+    one, and a fifth of the size of lists.
 
     Attributes:
         parts: the parts.
@@ -23,15 +26,17 @@ class Places:
         times_at: (N) position in the file of the first time.
         dtype: of the features of all parts; None if the parts differ.
         held: descriptors of the parts that are held open, by index into `parts`.
+        extras: where the per-frame extras are of the parts that were asked for them, by index into `parts`.
     """
 
     parts: list[FeaturePart]
-    part_of: list[int]
-    starts: list[int]
-    features_at: list[int]
-    times_at: list[int]
+    part_of: "array[int]"
+    starts: "array[int]"
+    features_at: "array[int]"
+    times_at: "array[int]"
     dtype: np.dtype[Any] | None
     held: dict[int, int] = field(default_factory=dict)
+    extras: dict[int, list[Extra]] = field(default_factory=dict)
 
 
 def places_of(index: FeatureIndex, dim: int, clips: list[int] | slice = slice(None)) -> Places:
@@ -42,12 +47,16 @@ def places_of(index: FeatureIndex, dim: int, clips: list[int] | slice = slice(No
     frame_bytes = np.array([part.dtype.itemsize * dim for part in index.parts], dtype=np.int64)
     return Places(
         parts=index.parts,
-        part_of=part_of.tolist(),
-        starts=starts.tolist(),
-        features_at=(features_at[part_of] + starts * frame_bytes[part_of]).tolist(),
+        part_of=_plain(part_of),
+        starts=_plain(starts),
+        features_at=_plain(features_at[part_of] + starts * frame_bytes[part_of]),
         dtype=index.parts[0].dtype if len({part.dtype for part in index.parts}) == 1 else None,
-        times_at=(times_at[part_of] + starts * np.dtype(np.float64).itemsize).tolist(),
+        times_at=_plain(times_at[part_of] + starts * np.dtype(np.float64).itemsize),
     )
+
+
+def _plain(numbers: NDArray[np.int64]) -> "array[int]":
+    return array("q", numbers.astype(np.int64).tobytes())
 
 
 def relocated(before: FeatureIndex, now: FeatureIndex, dim: int) -> Places:

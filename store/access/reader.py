@@ -134,7 +134,7 @@ class FeatureReader:
 
     def per_frame(self, name: str, index: int) -> NDArray[np.float32] | None:
         """(T, ...) the per-frame numbers `name` of a clip; None if they were not stored with it."""
-        return self._blocks.read_per_frame(index).get(name)
+        return self._blocks.read_per_frame(index, name).get(name)
 
     def pictures(self, index: int) -> list[bytes]:
         """(T) the frames of a clip themselves, each a JPEG file.

@@ -35,5 +35,7 @@ def read_column(file: h5py.File, name: str) -> NDArray[Any]:
 
 
 def read_text(file: h5py.File, name: str) -> list[str]:
-    """The whole dataset `name` of fixed-width UTF-8 as a list of str."""
-    return [text.decode() for text in read_column(file, name).tolist()]
+    """The whole dataset `name` of fixed-width UTF-8 as a list of str; equal texts are one object, to save memory."""
+    texts = read_column(file, name).tolist()
+    decoded = {text: text.decode() for text in set(texts)}
+    return [decoded[text] for text in texts]

@@ -1,9 +1,9 @@
 """Committing: a file appears under its name whole and on disk, or not at all."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from hashlib import sha256
 from pathlib import Path
 
 from store.errors import StoreWriteError
@@ -67,13 +67,13 @@ def _write_durably(path: Path, write: Callable[[int], None]) -> None:
 
 def _write_sealed(descriptor: int, body: Iterable[memoryview]) -> None:
     """Write the body, hashing beside the writing and the waiting for the disk; then fill in the header."""
-    digest = sha256()
+    digest = hashlib.sha256()
     os.lseek(descriptor, HEADER_BYTES, os.SEEK_SET)
     with ThreadPoolExecutor(max_workers=1) as hasher:
         behind: list[Future[None]] = []
         for pieces in _batched(body):
             wait(behind)
-            behind = [hasher.submit(digest.update, piece) for piece in pieces]
+            behind = [hasher.submit(_take_in, digest, pieces)]
             _write_all(descriptor, pieces)
         os.fsync(descriptor)
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -83,12 +83,19 @@ def _write_sealed(descriptor: int, body: Iterable[memoryview]) -> None:
 def _batched(pieces: Iterable[memoryview]) -> Iterator[list[memoryview]]:
     """The pieces in lists of about 64 MB; the page cache keeps what is written in large calls in large pages."""
     batch: list[memoryview] = []
+    size = 0
     for piece in pieces:
         batch.append(piece)
-        if len(batch) >= _MOST_PIECES or sum(each.nbytes for each in batch) >= _WRITE_BYTES:
+        size += piece.nbytes
+        if len(batch) >= _MOST_PIECES or size >= _WRITE_BYTES:
             yield batch
-            batch = []
+            batch, size = [], 0
     yield batch
+
+
+def _take_in(digest: "hashlib._Hash", pieces: Sequence[memoryview]) -> None:
+    for piece in pieces:
+        digest.update(piece)
 
 
 def _write_all(descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:

@@ -1,6 +1,7 @@
 """A part of features: rows of clips to HDF5 bytes, and the row columns back."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from store.errors import CorruptPartError
 from store.format.columns import STATUSES, read_column, read_text, status_column, text_column
 from store.format.hdf5_image import Block, build_image
-from store.format.open_part import WITH_PICTURES, open_part
+from store.format.open_part import WITH_PICTURES, open_part, read_attribute
 from store.key import FORMAT_VERSION, FeatureKey
 from store.records import ClipFeatures
 
@@ -54,6 +55,28 @@ class FeaturePart:
     picture_offsets_at: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Extra:
+    """Where the per-frame numbers of one name are in a part.
+
+    Attributes:
+        name: what they are called.
+        position: where the block of all frames begins in the file; 0 if there is no frame.
+        shape: of the numbers of one frame.
+        dtype: of each number.
+    """
+
+    name: str
+    position: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of the numbers of one frame."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
 def encode_features(key: FeatureKey, rows: Sequence[ClipFeatures]) -> Iterator[memoryview]:
     """The HDF5 bytes of a part of `rows` (valid, and alike in their per-frame names and shapes), in pieces."""
     dtype = np.result_type(*(row.features.dtype for row in rows)).newbyteorder("<")
@@ -85,17 +108,35 @@ def load_feature_part(path: Path, key: FeatureKey) -> FeaturePart:
         FileNotFoundError: it is gone.
     """
     with open_part(path, KIND) as file:
-        if file.attrs["key_digest"] != key.digest:
-            raise CorruptPartError(f"it belongs to the key {file.attrs['key_digest'][:12]}, expected {key.digest[:12]}")
-        part = _read_rows(path, file)
-        _require_consistent(part, file["features"], key)
+        digest = read_attribute(file, "key_digest")
+        if digest != key.digest:
+            raise CorruptPartError(f"it belongs to the key {str(digest)[:12]}, expected {key.digest[:12]}")
+        features = h5py.h5d.open(file.id, b"features")
+        part = _read_rows(path, file, features)
+        _require_consistent(part, features.shape, key)
         if key.holds_pictures:
             part = _with_pictures(part, file)
         return part
 
 
-def _read_rows(path: Path, file: h5py.File) -> FeaturePart:
-    features = h5py.h5d.open(file.id, b"features")
+def load_extras(path: Path) -> list[Extra]:
+    """Where the per-frame extras of the part at `path` are.
+
+    Raises:
+        CorruptPartError: it is damaged, or some are not one block.
+        FileNotFoundError: it is gone.
+    """
+    with open_part(path, KIND) as file:
+        found = []
+        for name, values in file.get("per_frame", {}).items():
+            if values.size and values.id.get_offset() is None:
+                raise CorruptPartError(f"its per-frame {name} are not one contiguous block, as they must be")
+            position = values.id.get_offset() or 0
+            found.append(Extra(name=name, position=position, shape=values.shape[1:], dtype=values.dtype))
+        return found
+
+
+def _read_rows(path: Path, file: h5py.File, features: h5py.h5d.DatasetID) -> FeaturePart:
     return FeaturePart(
         path=path,
         size_bytes=path.stat().st_size,
@@ -128,7 +169,7 @@ def _with_pictures(part: FeaturePart, file: h5py.File) -> FeaturePart:
     return replace(part, pictures_at=at, picture_offsets_at=offsets.id.get_offset() or 0)
 
 
-def _require_consistent(part: FeaturePart, features: h5py.Dataset, key: FeatureKey) -> None:
+def _require_consistent(part: FeaturePart, shape: tuple[int, ...], key: FeatureKey) -> None:
     """What must hold for a row to be found; `verify` checks the rest."""
     count = len(part.clip_ids)
     lengths = [count, len(part.fingerprints), len(part.statuses), len(part.reasons), len(part.offsets) - 1]
@@ -136,13 +177,13 @@ def _require_consistent(part: FeaturePart, features: h5py.Dataset, key: FeatureK
         raise CorruptPartError(f"its row columns have the lengths {lengths}, expected equal ones")
     if int(part.statuses.max(initial=0)) >= len(STATUSES):
         raise CorruptPartError(f"it has the status code {part.statuses.max()}, expected at most {len(STATUSES) - 1}")
-    if features.ndim != 2 or features.shape[1] != key.dim:
-        raise CorruptPartError(f"its features have the shape {features.shape}, expected (frames, {key.dim})")
-    if part.offsets[0] != 0 or part.offsets[-1] != features.shape[0] or np.any(np.diff(part.offsets) < 0):
-        raise CorruptPartError(f"its offsets do not rise from 0 to its {features.shape[0]} frames")
-    if features.dtype not in (np.float16, np.float32):
-        raise CorruptPartError(f"its features are {features.dtype}, expected float16 or float32")
-    if part.features_at + features.size * features.dtype.itemsize > part.size_bytes:
+    if len(shape) != 2 or shape[1] != key.dim:
+        raise CorruptPartError(f"its features have the shape {shape}, expected (frames, {key.dim})")
+    if part.offsets[0] != 0 or part.offsets[-1] != shape[0] or bool((part.offsets[1:] < part.offsets[:-1]).any()):
+        raise CorruptPartError(f"its offsets do not rise from 0 to its {shape[0]} frames")
+    if part.dtype not in (np.float16, np.float32):
+        raise CorruptPartError(f"its features are {part.dtype}, expected float16 or float32")
+    if part.features_at + math.prod(shape) * part.dtype.itemsize > part.size_bytes:
         raise CorruptPartError(f"it ends at byte {part.size_bytes}, before its features do")
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numpy as np
 
 from store.errors import CorruptPartError, StoreError, StoreReadError
 
@@ -43,8 +45,21 @@ def open_part(path: Path, kind: str) -> Iterator[h5py.File]:
         ) from error
 
 
+def read_attribute(file: h5py.File, name: str) -> Any:
+    """An attribute of the root group, None if it is not there; by h5py's lower level, as `read_column` does it."""
+    if not h5py.h5a.exists(file.id, name.encode()):
+        return None
+    attribute = h5py.h5a.open(file.id, name.encode())
+    if attribute.shape != ():
+        return file.attrs[name]
+    value = np.empty((), attribute.dtype)
+    attribute.read(value)
+    found = value.item()
+    return found.decode() if isinstance(found, bytes) else found
+
+
 def _require_format(file: h5py.File, kind: str) -> None:
-    found, version = file.attrs.get("format"), file.attrs.get("format_version")
+    found, version = read_attribute(file, "format"), read_attribute(file, "format_version")
     if found != kind:
         raise CorruptPartError(f"its format is {found!r}, expected {kind!r}")
     if version is None or int(version) > NEWEST_VERSION:

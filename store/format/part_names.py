@@ -1,5 +1,6 @@
 """Names of parts, in the order of their making."""
 
+import os
 import re
 import secrets
 from pathlib import Path
@@ -20,15 +21,7 @@ def list_parts(folder: Path) -> list[str]:
     Raises:
         StoreReadError: the machine refused to list it.
     """
-    try:
-        names = [entry.name for entry in folder.iterdir()]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StoreReadError(
-            f"{folder}: could not be listed ({error.strerror}); restore access and try again"
-        ) from error
-    return sorted(name for name in names if _PART.fullmatch(name))
+    return sorted(name for name in _names_in(folder) if _PART.fullmatch(name))
 
 
 def new_part_name(folder: Path) -> str:
@@ -37,10 +30,23 @@ def new_part_name(folder: Path) -> str:
     A clock that runs behind (of another machine, or after a correction) must not make new rows older than the rows
     that they replace.
     """
-    present = list_parts(folder)
     now = ULID()
-    newest = _ulid_of(present[-1]) if present else None
+    # Names are looked at from the last one on, since a store of many parts is asked for each new one.
+    last = next((name for name in sorted(_names_in(folder), reverse=True) if _PART.fullmatch(name)), None)
+    newest = None if last is None else _ulid_of(last)
     return _name(now if newest is None or now > newest else ULID.from_int(int(newest) + _ONE_MILLISECOND))
+
+
+def _names_in(folder: Path) -> list[str]:
+    """The names of all that is in a folder; none if it is not there."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208  a store has thousands of parts: no Path for each
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreReadError(
+            f"{folder}: could not be listed ({error.strerror}); restore access and try again"
+        ) from error
 
 
 def merged_part_name(newest_input: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from store.access.index import FAILED_CODE
-from store.access.rows import valid_rows
+from store.access.rows import part_and_row, valid_rows
 from store.access.writer import MAX_PART_BYTES, per_frame_layout
 from store.errors import StoreError, StoreReadError, StoreWriteError
 from store.featurestore import CLIPS_PER_PART, FeatureStore
@@ -81,10 +81,11 @@ def compact_clips(store: FeatureStore, clips_per_part: int = CLIPS_PER_PART) -> 
     """
     loaded = store.clip_parts()
     facts = [(part.columns["clip_id"], part.columns["fingerprint"], part.columns["status"]) for part in loaded]
-    places = list(valid_rows(facts, FAILED_CODE).values())
-    parts = _parts([part.path for part in loaded], [len(ids) for ids, _, _ in facts], [part for part, _ in places])
+    rows_of = [len(ids) for ids, _, _ in facts]
+    part_of, row_of = (each.tolist() for each in part_and_row(valid_rows(facts, FAILED_CODE)[1], rows_of))
+    parts = _parts([part.path for part in loaded], rows_of, part_of)
     own = [part for part, clip_part in zip(parts, loaded, strict=True) if not clip_part.foreign]
-    return _compact(own, lambda clip: clip_row(loaded[places[clip][0]], places[clip][1]), encode_clips, clips_per_part)
+    return _compact(own, lambda clip: clip_row(loaded[part_of[clip]], row_of[clip]), encode_clips, clips_per_part)
 
 
 def _parts(paths: Sequence[Path], rows: Sequence[int], part_of: Sequence[int]) -> list[_Part]:

@@ -4,12 +4,15 @@ import errno
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from store import ClipFeatures, FeatureKey, FeatureReader, FeatureStore
+from store import ClipFacts, ClipFeatures, FeatureKey, FeatureReader, FeatureStore
+from store import key as key_module
+from store.access import blocks
 from store.errors import StoreError, StoreReadError, StoreWriteError
 from store.format.part_names import list_parts
 from store.maintenance.compact import compact_features
@@ -132,3 +135,49 @@ def test_a_disk_error_while_reading_is_one_sentence(
     monkeypatch.setattr(os, "preadv", broken)
     with pytest.raises(StoreReadError, match="Input/output error"):
         many.reader(key).batch([0, 1])
+
+
+def test_each_part_is_opened_once_for_the_numbers_of_all_its_frames(
+    store: FeatureStore, key: FeatureKey, make_features: MakeFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.writer(key, clips_per_part=5) as writer:
+        for number in range(20):
+            energy = np.full(1 + number % 3, number, np.float32)
+            writer.add(make_features(f"clip{number:02d}", len(energy), per_frame={"energy": energy}))
+    reader, opened, load = store.reader(key), list[Path](), blocks.load_extras
+    monkeypatch.setattr(blocks, "load_extras", lambda path: (opened.append(path), load(path))[1])
+    for place in np.random.default_rng(0).permutation(20).tolist():
+        np.testing.assert_array_equal(reader.per_frame("energy", place), np.full(1 + place % 3, place, np.float32))
+        assert reader.per_frame("box", place) is None
+    assert len(opened) == 4
+
+
+def test_numbers_of_frames_are_found_again_in_the_part_that_theirs_was_merged_into(
+    store: FeatureStore, key: FeatureKey, make_features: MakeFeatures
+) -> None:
+    with store.writer(key, clips_per_part=2) as writer:
+        for number in range(8):
+            writer.add(make_features(f"clip{number}", 2, per_frame={"energy": np.full(2, number, np.float32)}))
+    reader = store.reader(key)
+    np.testing.assert_array_equal(reader.per_frame("energy", 3), [3, 3])
+    compact_features(FeatureStore.open(store.root), key)
+    for place in range(8):  # also of clips whose part is held open
+        np.testing.assert_array_equal(reader.per_frame("energy", place), [place, place])
+
+
+def test_the_settings_are_digested_once_however_many_parts_are_compared_with_them(
+    many: FeatureStore, key: FeatureKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digested, digest = list[object](), key_module.settings_digest
+    monkeypatch.setattr(key_module, "settings_digest", lambda each: (digested.append(each), digest(each))[1])
+    FeatureStore.open(many.root).reader(replace(key))
+    assert len(digested) == 1
+
+
+def test_equal_texts_of_a_part_are_one_object(store: FeatureStore, make_facts: Callable[..., ClipFacts]) -> None:
+    with store.clip_writer() as writer:
+        for number in range(50):
+            writer.add(make_facts(f"clip{number}", container="mov,mp4,m4a,3gp,3g2,mj2"))
+    (part,) = store.clip_parts()
+    assert len(set(map(id, part.columns["container"]))) == 1
+    assert part.columns["clip_id"] == sorted(part.columns["clip_id"], key=lambda clip_id: int(clip_id[4:]))

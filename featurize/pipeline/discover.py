@@ -21,7 +21,7 @@ from store.ids import clip_id_from_path, name_a_few, normalise_clip_id, spelt_ou
 _SUFFIXES_SHOWN = 8
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # there may be a million
 class Clip:
     """A file that is going to be decoded.
 
@@ -99,6 +99,8 @@ def _told_apart(clips: Sequence[Clip], roots: Sequence[Path]) -> list[Clip]:
     Raises:
         DuplicateClipError: two folders that were named give the same id.
     """
+    if len({clip.clip_id for clip in clips}) == len(clips):
+        return sorted(clips, key=lambda clip: clip.clip_id)
     of_id: dict[tuple[str, Path], list[Clip]] = {}
     for clip, root in zip(clips, roots, strict=True):
         of_id.setdefault((clip.clip_id, root), []).append(clip)

@@ -4,8 +4,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Clip
@@ -19,7 +22,7 @@ from store.key import FeatureKey
 UNREACHED = "cannot be reached now; what the store holds of it is kept"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # there may be a million
 class Task:
     """A clip and the sources whose features it lacks.
 
@@ -156,8 +159,10 @@ def make_plan(
         tasks = tuple(Task(clip=clip, sources=wanted) for clip in clips)
         return Plan(tasks=tasks, sources=wanted, sampling=sampling, named=tuple(clips))
     table = store.clips()
-    known = set(table.index[table["fingerprint"] != ""])
-    fingerprints, touched = _known_fingerprints(clips, table)
+    rows = table.index.get_indexer(pd.Index([clip.clip_id for clip in clips], dtype=table.index.dtype))
+    stored = _with_none(table["fingerprint"].to_numpy(object), "")[rows]
+    known = {clip.clip_id for clip, fingerprint in zip(clips, stored, strict=True) if fingerprint}
+    fingerprints, touched = _known_fingerprints(clips, table, rows, stored)
     unreached = [clip_id for clip_id, fingerprint in fingerprints.items() if not fingerprint and clip_id in known]
     for clip_id in unreached:
         del fingerprints[clip_id]
@@ -170,38 +175,57 @@ def make_plan(
         for clip in clips
         if clip.clip_id in lacking
     )
-    statuses = table["status"]
+    statuses = {status.value: status for status in Status}
+    found = zip(clips, _with_none(table["status"].to_numpy(object), "")[rows], strict=True)
+    done = {
+        clip.clip_id: statuses[status]
+        for clip, status in found
+        if clip.clip_id in fingerprints and clip.clip_id not in lacking
+    }
     return Plan(
         tasks=tasks,
         sources=wanted,
         sampling=sampling,
-        done={clip_id: Status(statuses[clip_id]) for clip_id in fingerprints if clip_id not in lacking},
+        done=done,
         touched=tuple(clip for clip in touched if clip.clip_id not in lacking),
         unreached=tuple((clip_id, UNREACHED) for clip_id in unreached),
         named=tuple(clips),
     )
 
 
-def _known_fingerprints(clips: Sequence[Clip], table: pd.DataFrame) -> tuple[dict[str, str], list[Clip]]:
+def _known_fingerprints(
+    clips: Sequence[Clip], table: pd.DataFrame, rows: NDArray[np.intp], stored: NDArray[np.object_]
+) -> tuple[dict[str, str], list[Clip]]:
     """The content fingerprint of every clip, and the clips that were merely touched.
 
     A clip that the store never saw has a fingerprint that no row can have.
+
+    Args:
+        clips: the clips (N).
+        table: the clip table.
+        rows: (N,) the row of each clip in it, -1 for none.
+        stored: (N,) the fingerprint there, "" for none.
     """
-    seen = table[["size_bytes", "mtime_ns", "fingerprint"]].to_dict("index")
+    sizes, mtimes = (_with_none(table[name].to_numpy(), -1)[rows].tolist() for name in ("size_bytes", "mtime_ns"))
     fingerprints: dict[str, str] = {}
-    changed = []
-    for clip in clips:
-        row = seen.get(clip.clip_id)
-        if row is None:
+    changed: dict[str, Clip] = {}
+    for clip, row, fingerprint, size, mtime in zip(clips, rows.tolist(), stored, sizes, mtimes, strict=True):
+        if row < 0:
             fingerprints[clip.clip_id] = "never seen"
-        elif row["fingerprint"] and (row["size_bytes"], row["mtime_ns"]) == (clip.size_bytes, clip.mtime_ns):
-            fingerprints[clip.clip_id] = str(row["fingerprint"])
+        elif fingerprint and (size, mtime) == (clip.size_bytes, clip.mtime_ns):
+            fingerprints[clip.clip_id] = fingerprint
         else:
-            changed.append(clip)
+            changed[clip.clip_id] = clip
     with ThreadPoolExecutor() as pool:
-        fingerprints |= zip((clip.clip_id for clip in changed), pool.map(fingerprint_or_blank, changed), strict=True)
-    same = [clip for clip in changed if fingerprints[clip.clip_id] == seen[clip.clip_id]["fingerprint"] != ""]
+        fingerprints |= zip(changed, pool.map(fingerprint_or_blank, changed.values()), strict=True)
+    before = zip(clips, stored, strict=True)
+    same = [clip for clip, content in before if clip.clip_id in changed and fingerprints[clip.clip_id] == content != ""]
     return fingerprints, same
+
+
+def _with_none(values: NDArray[Any], none: Any) -> NDArray[Any]:
+    """A column of the clip table, and behind it, where -1 leads to, what is true of a clip that has no row."""
+    return np.append(values, np.array([none], values.dtype))
 
 
 def fingerprint_or_blank(clip: Clip) -> str:

@@ -42,6 +42,13 @@ class Calibration:
         return np.where(known, self.bias, _UNKNOWN)
 
 
+def clips_to_fit(count: int) -> NDArray[np.int64]:
+    """Which of so many clips are worth scoring for a calibration, rising: all, or some that chance draws."""
+    if count <= _MOST_CLIPS:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, _MOST_CLIPS, replace=False))
+
+
 def fit_calibration(
     scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.float32], weights: Matrix | None = None
 ) -> Calibration:
@@ -57,9 +64,6 @@ def fit_calibration(
             None.
     """
     weights = np.ones(len(scores)) if weights is None else weights * (len(weights) / weights.sum())
-    if len(scores) > _MOST_CLIPS:
-        some = np.random.default_rng(0).choice(len(scores), _MOST_CLIPS, replace=False)
-        scores, known, targets, weights = scores[some], known[some], targets[some], weights[some]
     n_classes = targets.shape[1]
     spread, log_share, weight_of = _spread(scores), _log_share(targets, weights), weights[:, None]
     given, count = scores / spread, targets.size

@@ -12,7 +12,7 @@ from heads.data.history import Epoch
 from heads.features.batches import ClipBatches, in_turn
 from heads.features.readers import columns_of_last_taps
 from heads.models.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
-from heads.models.discriminant_calibration import Calibration, default_calibration, fit_calibration
+from heads.models.discriminant_calibration import Calibration, clips_to_fit, default_calibration, fit_calibration
 from heads.models.layers import signed_root
 from heads.models.networks import COMPETING, OUTPUT, HeadShape, build_head
 from heads.recipe import HeadConfig
@@ -95,11 +95,14 @@ def _calibrate(
         weights: (N,) how many clips each stands for; one each if None.
     """
     learned = np.concatenate([places[number] for number in inner])
+    fold = np.repeat(list(inner), [len(places[number]) for number in inner])
+    some = clips_to_fit(len(learned))
+    learned, fold = learned[some], fold[some]
     scorers = {number: each or own for number, each in inner.items()}
-    scores = np.concatenate([values.scores(each, places[number]) for number, each in scorers.items()])
+    scores = np.concatenate([values.scores(each, learned[fold == number]) for number, each in scorers.items()])
     if None in inner.values():
         return default_calibration(scores, targets[learned])
-    known = np.concatenate([np.tile(each.known, (len(places[number]), 1)) for number, each in scorers.items()])
+    known = np.concatenate([np.tile(each.known, (np.sum(fold == number), 1)) for number, each in scorers.items()])
     return fit_calibration(scores, known, targets[learned], None if weights is None else weights[learned])
 
 
@@ -119,7 +122,7 @@ class _Values:
 
     def scores(self, discriminant: Discriminant, places: NDArray[np.int64]) -> Matrix:
         parts = [discriminant.scores(self._roots(places[some])) for some in in_turn(len(places), _CLIPS_AT_ONCE)]
-        return np.concatenate(parts)
+        return np.concatenate([np.empty((0, discriminant.weights.shape[1])), *parts])
 
     def _roots(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         beside = np.concatenate([each[places][:, self._of_one] for each in self._statistics], axis=1)

@@ -21,7 +21,7 @@ from heads.explain.attribution import weigh_frames
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.features.readers import ConcatenatedReader, columns_of_last_taps
 from heads.models import discriminant_calibration
-from heads.models.discriminant import add_sums, fit_discriminant, sums_of
+from heads.models.discriminant import Discriminant, add_sums, fit_discriminant, sums_of
 from heads.models.discriminant_calibration import fit_calibration
 from heads.models.layers import Standardise, let_compete, signed_root
 from heads.recipe import HeadConfig, Recipe
@@ -243,3 +243,19 @@ def test_it_goes_the_whole_way_of_a_head(tmp_path: Path) -> None:
 def test_settings_that_mean_nothing_to_it_are_refused(setting: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         HeadConfig(kind="discriminant", **setting)
+
+
+def test_no_more_clips_are_scored_for_a_calibration_than_it_is_fitted_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored, scores = list[int](), Discriminant.scores
+    monkeypatch.setattr(
+        Discriminant, "scores", lambda own, values: (scored.append(len(values)), scores(own, values))[1]
+    )
+    everything = fit_made(tmp_path / "all", shown()).predictions.probabilities
+    assert sum(scored) == 3 * 60
+    scored.clear()
+    monkeypatch.setattr(discriminant_calibration, "_MOST_CLIPS", 40)
+    found = fit_made(tmp_path / "some", shown()).predictions.probabilities
+    assert sum(scored) == 3 * 40
+    assert 1e-4 < np.abs(found - everything).max() < 0.3

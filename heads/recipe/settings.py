@@ -66,6 +66,9 @@ class HeadConfig(StrictModel):
         dropout: share of activations dropped before (and, unless under `deviation`, between) the dense layers.
         few_clips: up to how many training clips `dropout` is what it says; beyond, it falls with the fifth root of
             their number, since many clips need less of it. 0 for never.
+        many_clips: up to how many training clips `epochs` and `batch_clips` are what they say; beyond, there are fewer
+            epochs of larger batches, by the power 2/3 of how many times more clips there are, but no fewer than three
+            epochs: a pass over many clips teaches what several over few do. 0 for never.
         dense_dropout: share dropped after each dense layer, under `deviation`.
         tap_dropout: share of whole taps dropped, under `deviation`, from every statistic at once.
         frame_dropout: share of what is known of each frame that is dropped before the recurrent layers.
@@ -124,6 +127,7 @@ class HeadConfig(StrictModel):
     metadata_units: tuple[int, ...] = (128, 128)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
     few_clips: Annotated[int, Field(ge=0)] = 0
+    many_clips: Annotated[int, Field(ge=0)] = 0
     dense_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     tap_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     frame_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.15

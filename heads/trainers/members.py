@@ -36,6 +36,11 @@ class FoldMember:
         return ~np.isin(fold, self.unseen)
 
 
+def most_learned(fold: NDArray[np.int64]) -> int:
+    """How many clips those members learn from that learn from most."""
+    return len(fold) - int(np.unique(fold, return_counts=True)[1].min(initial=len(fold)))
+
+
 def plan_members(config: HeadConfig, n_folds: int, seed: int, *, judged: bool) -> list[FoldMember]:
     """The members that predict, fold by fold, then those that judge pseudo-labels if there are any to judge."""
     members = [

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from heads.recipe import HeadConfig
 
 _FEWER_DROPPED = 0.2
+_FEWER_EPOCHS = 2 / 3
+_FEWEST_EPOCHS = 3
 
 
 def learning_rates(config: HeadConfig, losses: Sequence[NDArray[np.float64]], members: int) -> NDArray[np.float64]:
@@ -39,6 +41,23 @@ def scale_dropout(config: HeadConfig, clips: int) -> HeadConfig:
     if not 0 < config.few_clips < clips:
         return config
     return config.model_copy(update={"dropout": config.dropout * (config.few_clips / clips) ** _FEWER_DROPPED})
+
+
+def scale_length(config: HeadConfig, clips: int) -> HeadConfig:
+    """The recipe's settings for members that learn from `clips` clips: fewer epochs of larger batches where there are
+    many.
+    """
+    if not 0 < config.many_clips < clips:
+        return config
+    times = (clips / config.many_clips) ** _FEWER_EPOCHS
+    epochs = max(min(config.epochs, _FEWEST_EPOCHS), round(config.epochs / times))
+    return config.model_copy(
+        update={
+            "epochs": epochs,
+            "sgd_epochs": min(config.sgd_epochs, epochs),
+            "batch_clips": round(config.batch_clips * times),
+        }
+    )
 
 
 def decay_share(config: HeadConfig, clips: int) -> float:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from heads.trainers.ensemble import FoldEnsemble
 from heads.trainers.initialise import adjust_for_prior_shift, initialise
 from heads.trainers.pseudo_labels import PseudoLabelDecision, decide
 from heads.trainers.sampler import BatchSampler
-from heads.trainers.schedule import decay_share, learning_rates, scale_dropout
+from heads.trainers.schedule import decay_share, learning_rates, scale_dropout, scale_length
 from heads.trainers.task import HeadTask, TrainedMembers
 
 
@@ -47,8 +48,7 @@ class Trainer:
     """
 
     def __init__(self, task: HeadTask, checkpoint: Checkpoint) -> None:
-        self.task = task
-        config, examples = task.config, task.examples
+        examples = task.examples
         shape = HeadShape(
             dim=examples.reader.dim,
             n_metadata=examples.metadata.shape[2],
@@ -60,6 +60,8 @@ class Trainer:
             for each in (task.fold, task.shunned)
         )
         learned = int(seen.sum(axis=1).max())
+        config = scale_length(task.config, learned)
+        self.task = task = replace(task, config=config)
         seeds = [member.seed for member in task.plan]
         self.members = FoldEnsemble(scale_dropout(config, learned), shape, seeds, decay_share(config, learned))
         initialise(self.members, task)

@@ -13,7 +13,8 @@ from heads.features.readers import Reader, ids_with_frames
 from heads.recipe.kinds import resolve
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import make_batches
-from heads.trainers.members import plan_members
+from heads.trainers.members import most_learned, plan_members
+from heads.trainers.schedule import scale_length
 from heads.trainers.task import HeadTask, Train
 from heads.trainers.trainer import Trainer
 from heads.workflows.job import TrainingJob
@@ -81,10 +82,11 @@ def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None)
         head: one of the job's.
         clips: number of labelled clips to estimate for; the number of labelled clips of the job if None.
     """
-    config, reader, facts, folds = head.config, job.reader(head), job.facts, job.folds
+    reader, facts, folds = job.reader(head), job.facts, job.folds
     unlabelled, labels = len(job.unlabelled.ids), job.labels
     labels = labels.select(ids_with_frames(reader, labels.ids))
     wanted = len(labels.ids) if clips is None else clips
+    config = scale_length(head.config, round(most_learned(folds.of(labels.ids)) * wanted / len(labels.ids)))
     most = _SAMPLE_OF_PIXELS if config.traits.reads_pictures else _SAMPLE
     chosen = np.random.default_rng(0).permutation(len(labels.ids))[:most]
     sample = labels.select([labels.ids[place] for place in np.sort(chosen)])

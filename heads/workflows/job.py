@@ -31,6 +31,8 @@ from heads.errors import LabelError, TrainError
 from heads.features.readers import Reader
 from heads.recipe import Recipe
 from heads.run import RunDirectory
+from heads.trainers.members import most_learned
+from heads.trainers.schedule import scale_length
 from heads.workflows.eligibility import find_unlabelled, labels_with_frames, trainable_heads
 from heads.workflows.resolve import HeadSpec, resolve_heads
 from store import FeatureReader, FeatureStore
@@ -96,7 +98,8 @@ class TrainingJob:
 
     def epochs(self, head: HeadSpec) -> int:
         """How many epochs training a head takes, with those on clips without labels."""
-        return head.config.passes + self.learns_unlabelled * head.config.pseudo_epochs
+        config = scale_length(head.config, most_learned(self.folds.fold))
+        return config.passes + self.learns_unlabelled * config.pseudo_epochs
 
     def with_recipe(self, recipe: Recipe) -> "TrainingJob":
         """The same clips and folds under another recipe of as many folds and the same seed."""

@@ -18,6 +18,7 @@ from heads.recipe import Recipe
 from heads.run import CONFIG_VERSION, RunDirectory
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
+from heads.trainers.members import most_learned
 from heads.workflows.job import Trained, TrainingJob, run_recipe
 from heads.workflows.resolve import HeadSpec
 from heads.workflows.timing import settings_of
@@ -120,9 +121,13 @@ def difference(job: TrainingJob, run: RunDirectory) -> str:
 
 
 def _that_fits(recipe: Recipe, job: TrainingJob) -> Recipe:
-    """The recipe without heads for views that the job's store does not hold."""
-    views = {None, *(key.view["name"] for key in job.store.keys())}
-    return recipe.model_copy(update={"heads": tuple(head for head in recipe.heads if head.view in views)})
+    """The recipe without heads for views that the job's store does not hold, and without a limit that its clips are
+    too few for.
+    """
+    views, most = {None, *(key.view["name"] for key in job.store.keys())}, most_learned(job.folds.fold)
+    held = (head for head in recipe.heads if head.view in views)
+    heads = (head if head.many_clips < most else head.model_copy(update={"many_clips": 0}) for head in held)
+    return recipe.model_copy(update={"heads": tuple(heads)})
 
 
 def _config(job: TrainingJob) -> dict[str, Any]:

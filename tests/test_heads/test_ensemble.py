@@ -13,12 +13,14 @@ from heads.features.batches import ClipBatches
 from heads.features.statistics_cache import cached_statistics
 from heads.models.networks import HeadShape, build_head
 from heads.recipe import HeadConfig
+from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.ensemble import FoldEnsemble
 from heads.trainers.initialise import initialise
-from heads.trainers.members import plan_members
+from heads.trainers.members import most_learned, plan_members
 from heads.trainers.sampler import BatchSampler
-from heads.trainers.schedule import decay_share, learning_rates, scale_dropout
+from heads.trainers.schedule import decay_share, learning_rates, scale_dropout, scale_length
 from heads.trainers.task import HeadTask
+from heads.trainers.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -140,6 +142,31 @@ def test_dropout_falls_with_the_clips_beyond_few() -> None:
     config = HeadConfig(dropout=0.8, few_clips=1000)
     assert [round(scale_dropout(config, clips).dropout, 3) for clips in (10, 1000, 32_000)] == [0.8, 0.8, 0.4]
     assert scale_dropout(HeadConfig(dropout=0.8), 10**6).dropout == 0.8
+
+
+def test_beyond_many_clips_there_are_fewer_epochs_of_larger_batches() -> None:
+    config = HeadConfig(epochs=25, batch_clips=48, many_clips=16_000).model_copy(update={"sgd_epochs": 20})
+    scaled = [scale_length(config, clips) for clips in (10, 16_000, 128_000, 10**8)]
+    assert [(each.epochs, each.batch_clips, each.sgd_epochs) for each in scaled] == [
+        (25, 48, 20),
+        (25, 48, 20),
+        (6, 192, 6),
+        (3, 16_286, 3),
+    ]
+    assert scale_length(HeadConfig(epochs=2, many_clips=10), 10**6).epochs == 2
+    assert scale_length(HeadConfig(), 10**8) == HeadConfig()
+
+
+def test_training_on_many_clips_goes_by_the_epochs_that_are_scaled(tmp_path: Path) -> None:
+    config = HeadConfig(**{**SMALL, "epochs": 12, "many_clips": 5, "schedule": "cosine"})
+    examples, targets, fold = examples_of(tmp_path, config)
+    plan = plan_members(config, FOLDS, seed=4, judged=False)
+    task = HeadTask(config=config, plan=plan, examples=examples, targets=targets, fold=fold)
+    trainer = Trainer(task, Checkpoint(path=None))
+    assert most_learned(fold) == 40
+    rates = [epoch.rates[0] for epoch in trainer.steps()]
+    assert len(rates) == trainer.epochs == 3
+    assert rates[2] == pytest.approx(config.learning_rate * (1 + np.cos(np.pi * 2 / 3)) / 2)
 
 
 def test_shrinkage_is_what_decay_takes_off_however_many_steps_there_are() -> None:

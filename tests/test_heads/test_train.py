@@ -178,6 +178,16 @@ def test_a_run_is_never_mixed(
         train_run(store, labels, run, recipe, sites=None if changed == "folds" else sites)
 
 
+def test_a_run_goes_on_under_a_limit_that_its_clips_are_too_few_for(
+    trained: tuple[FeatureStore, RunDirectory, Path], sites: Path
+) -> None:
+    store, run, labels = trained
+    limited = [RECIPE.model_copy(update={"heads": (CONFIG.model_copy(update={"many_clips": at}),)}) for at in (90, 20)]
+    assert all(head.resumed for head in train_run(store, labels, run, limited[0], sites=sites))
+    with pytest.raises(TrainError, match="begun with another recipe"):
+        train_run(store, labels, run, limited[1], sites=sites)
+
+
 def test_a_run_goes_on_under_a_recipe_that_names_views_which_the_store_lacks(
     trained: tuple[FeatureStore, RunDirectory, Path], sites: Path
 ) -> None:

@@ -20,6 +20,7 @@ metadata.json           scores with and without clip facts, if asked for; other_
 import json
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +43,7 @@ from store.files import atomic_path, remove_abandoned, write_json, write_text
 BLEND = "blend"
 PACKED = "packed.json"  # only in what was unpacked
 CONFIG_VERSION = 1
+_READERS = 2
 _FOLDERS = ("heads", "oof", "frames", "added", "random_split", "time_split", "other_metadata")
 BOX_COLUMNS = ("clip_id", "left", "top", "width", "height", "confidence", "time_s")
 CLIP_COLUMNS = ("clip_id", "source", "status", "reason")
@@ -379,7 +381,8 @@ class RunDirectory:
         names = self.head_names()
         if not names:
             raise RunError(f"{self.path}: no head is trained here; run `{_TRAIN.format(run=self.path)}` first")
-        return [self.read_oof(name) for name in names]
+        with ThreadPoolExecutor(_READERS) as threads:
+            return list(threads.map(self.read_oof, names))
 
     def write_frames(self, name: str, layers: Sequence[Predictions]) -> None:
         """Write how a head's out-of-fold scores of single frames are spread over each clip."""

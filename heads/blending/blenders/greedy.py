@@ -66,10 +66,9 @@ class EnsembleSelection(Blender):
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The weighted mean of logits; the plain one where no picked model knows the class."""
         weights = np.array(parameters["weights"], np.float64)
-        logits = to_logits(stack)
-        weighted = weighted_sum(logits, weights)
+        weighted = weighted_sum(stack, weights, to_logits)
         if not weights.any(axis=0).all():
-            weighted = np.where(weights.any(axis=0), weighted, mean_over_models(logits))
+            weighted = np.where(weights.any(axis=0), weighted, mean_over_models(stack, to_logits))
         return to_probabilities(weighted)
 
     def model_weights(self, parameters: Mapping[str, Any], models: Sequence[str]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities, weighted_sum
+from heads.blending.blenders.logits import Scale, losses_of_logits, to_logits, to_probabilities, weighted_sum
 from heads.blending.blenders.protocol import Blender, Stack
 
 _STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
@@ -45,8 +45,7 @@ class LogisticStacking(Blender):
 
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The stacked probabilities."""
-        logits = to_logits(stack)
-        return to_probabilities(_stacked(logits, np.array(parameters["departures"], np.float64)))
+        return to_probabilities(_stacked(stack, np.array(parameters["departures"], np.float64), to_logits))
 
 
 def choose_strength(
@@ -81,12 +80,14 @@ def choose_strength(
     return min(candidates, key=lambda strength: candidates[strength])
 
 
-def _stacked(logits: NDArray[np.float64], departures: NDArray[np.float64]) -> NDArray[np.float64]:
+def _stacked(
+    logits: NDArray[np.float64], departures: NDArray[np.float64], of: Scale = lambda own: own
+) -> NDArray[np.float64]:
     if not logits.shape[1]:
         return np.empty(logits.shape[1:])
     known = ~np.isnan(logits[:, 0, :])
     weights = np.where(known, 1 / np.maximum(known.sum(axis=0), 1) + departures[:, 1:].T, 0.0)
-    stacked = weighted_sum(logits, weights) + departures[:, 0]
+    stacked = weighted_sum(logits, weights, of) + departures[:, 0]
     stacked[:, ~known.any(axis=0)] = np.nan
     return stacked
 

@@ -1,42 +1,72 @@
 """Between probabilities and logits, and over models of which some lack a class."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
+Scale = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
 _EPS = 1e-6
+# Numbers at a time, which the processor's cache holds: large tables go through memory once.
+_AT_ONCE = 2**16
 
 
 def to_logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """log(p / (1 - p)) of probabilities clipped to [1e-6, 1 - 1e-6], so that no single model can be infinitely sure."""
     odds = np.clip(probabilities, _EPS, 1 - _EPS)
-    odds /= 1 - odds
-    np.log(odds, out=odds)
+    for some in _parts(odds):
+        some /= 1 - some
+        np.log(some, out=some)
     return odds
 
 
 def to_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 / (1 + exp(-logit)), without overflow."""
-    bounded = np.clip(logits, -50.0, 50.0)
-    probabilities: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-bounded))
-    return probabilities
+    odds = np.clip(logits, -50.0, 50.0)
+    for some in _parts(odds):
+        np.negative(some, out=some)
+        np.exp(some, out=some)
+        some += 1.0
+        np.divide(1.0, some, out=some)
+    return odds
 
 
-def mean_over_models(stack: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of (M, N, C) over the models that are not NaN, (N, C); NaN where all are."""
+def _parts(numbers: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """An array that was just made, some of it at a time, to be changed in place; whole if it does not lie in order."""
+    if not numbers.flags.c_contiguous:
+        yield numbers
+        return
+    flat = numbers.reshape(-1)
+    for start in range(0, len(flat), _AT_ONCE):
+        yield flat[start : start + _AT_ONCE]
+
+
+def _as_it_is(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    return numbers
+
+
+def mean_over_models(stack: NDArray[np.float64], of: Scale = _as_it_is) -> NDArray[np.float64]:
+    """The mean of (M, N, C) over the models that are not NaN, (N, C); NaN where all are.
+
+    `of` is done to one model after the other, so that all of them need not be held twice.
+    """
     if not stack.shape[1]:
         return np.empty(stack.shape[1:])
     known = ~np.isnan(stack[:, 0, :])
     count = known.sum(axis=0)
-    mean = weighted_sum(stack, known / np.maximum(count, 1))
+    mean = weighted_sum(stack, known / np.maximum(count, 1), of)
     mean[:, count == 0] = np.nan
     return mean
 
 
-def weighted_sum(stack: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The sum of (M, N, C) over models with weights (M, C), (N, C); a model that is NaN for a class counts as 0."""
+def weighted_sum(
+    stack: NDArray[np.float64], weights: NDArray[np.float64], of: Scale = _as_it_is
+) -> NDArray[np.float64]:
+    """`of` (M, N, C) times weights (M, C), summed over models, (N, C); a model that is NaN for a class counts as 0."""
     total = np.zeros(stack.shape[1:])
     for own, weight in zip(stack, weights, strict=True):
-        part = own * weight
+        part = of(own) * weight
         part[:, np.isnan(own[:1]).any(axis=0)] = 0.0
         total += part
     return total
@@ -49,10 +79,11 @@ def losses_of_logits(
 ) -> NDArray[np.float64]:
     """The binary log loss of logits, the mean over the first axis (clips, by their weights), without overflow."""
     surprise = np.abs(logits)
-    np.negative(surprise, out=surprise)
-    np.exp(surprise, out=surprise)
-    surprise += 1
-    np.log(surprise, out=surprise)
+    for some in _parts(surprise):
+        np.negative(some, out=some)
+        np.exp(some, out=some)
+        some += 1
+        np.log(some, out=some)
     surprise += np.maximum(logits, 0)
     surprise -= logits * labels
     if weights is not None:

@@ -39,6 +39,6 @@ def order_statistics(stack: Stack, column: int) -> NDArray[np.float32]:
         *(known.mean(axis=0), known.min(axis=0), known.max(axis=0)),
         *np.percentile(known, _PERCENTILES, axis=0),
         *shares_of_steps(known),
-        *mean_over_models(to_logits(stack)).T,
+        *mean_over_models(stack, to_logits).T,
     ]
     return np.stack(parts, axis=1).astype(np.float32)

@@ -43,7 +43,7 @@ class MeanOfLogits(_Even):
 
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean over the models that know the class, on the scale of logits."""
-        return to_probabilities(mean_over_models(to_logits(stack)))
+        return to_probabilities(mean_over_models(stack, to_logits))
 
 
 class BestSingle(Blender):
@@ -55,7 +55,7 @@ class BestSingle(Blender):
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Pick the model."""
-        losses = np.array([losses_of_logits(logits, labels) for logits in to_logits(stack)])
+        losses = np.array([losses_of_logits(to_logits(own), labels) for own in stack])
         known = np.isfinite(losses).sum(axis=1)
         mean = np.where(known == known.max(), np.nan_to_num(losses).sum(axis=1), np.inf)
         return {"model": int(np.argmin(mean))}

@@ -1,7 +1,6 @@
-"""The store beside plain ways of keeping the same features: reading, writing, many clips, memory.
+"""The store beside plain ways of keeping the same features: reading, writing, memory. Many clips: `benchmarks.scale`.
 
     python benchmarks/store.py speed --folder DIR     1500 clips of (45, 3840), shuffled batches of 64, warm cache
-    python benchmarks/store.py scale --folder DIR     100,000 tiny clips: open, missing, info
     python benchmarks/store.py memory --folder DIR    RSS over a shuffled epoch of a 10 GB store, TensorFlow loaded
 
 Each prints one JSON line. Ratios are ours over theirs, in speed: above 1 is faster than the other.
@@ -12,7 +11,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +25,7 @@ from numpy.typing import NDArray
 # Run as a script, this file would be found instead of the package of the same name.
 sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
 
-from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status  # noqa: E402
+from store import ClipFeatures, FeatureKey, FeatureStore, Status  # noqa: E402
 
 FRAMES, DIM, CLIPS, BATCH, ROUNDS = 45, 3840, 1500, 64, 5
 Read = Callable[[NDArray[np.int64]], NDArray[np.float16]]
@@ -54,21 +52,6 @@ def row(place: int, features: NDArray[np.float16]) -> ClipFeatures:
         reason="",
         times_s=np.arange(len(features)) / 3,
         features=features,
-    )
-
-
-def facts(place: int) -> ClipFacts:
-    return ClipFacts(
-        clip_id=f"site{place % 97:02d}/clip{place:06d}.mp4",
-        path=f"/videos/site{place % 97:02d}/clip{place:06d}.mp4",
-        size_bytes=10**6 + place,
-        mtime_ns=place,
-        fingerprint=f"{place:032x}",
-        status=Status.OK,
-        reason="",
-        container="mov,mp4",
-        codec="h264",
-        image_hash=f"{place:016x}",
     )
 
 
@@ -191,40 +174,6 @@ def speed(folder: Path) -> dict[str, float]:
     }
 
 
-def scale(folder: Path) -> dict[str, float]:
-    count, dim = 100_000, 8
-    rng = np.random.default_rng(0)
-    store = FeatureStore.open(folder / "many", create=True)
-    features = rng.standard_normal((count, 2, dim)).astype(np.float16)
-
-    def fill() -> None:
-        with store.writer(key_of(dim)) as writer:
-            for place in range(count):
-                writer.add(row(place, features[place]))
-
-    filled = timed(fill)
-    with store.clip_writer() as writer:
-        for place in range(count):
-            writer.add(facts(place))
-    wanted = {row(place, features[place]).clip_id: f"{place:032x}" for place in range(count)}
-    # Each on a store object of its own, so that nothing was read before.
-    return {
-        "write_s": filled,
-        "open_s": timed(lambda: FeatureStore.open(store.root).reader(key_of(dim))),
-        "missing_s": timed(lambda: FeatureStore.open(store.root).missing(key_of(dim), wanted)),
-        "info_s": timed(lambda: FeatureStore.open(store.root).info(key_of(dim))),
-        "clip_table_s": timed(lambda: FeatureStore.open(store.root).clips()),
-        "store_info_command_s": timed(
-            lambda: subprocess.run(
-                [str(Path(sys.executable).with_name("store")), "info", "--store", str(store.root)],
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-        ),
-        "parts": FeatureStore.open(store.root).info(key_of(dim)).parts,
-    }
-
-
 def memory(folder: Path) -> dict[str, float]:
     count = int(10e9 / (FRAMES * DIM * 2))
     store = FeatureStore.open(folder / "large", create=True)
@@ -256,11 +205,11 @@ def resident_gb() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "scale", "memory"], nargs="?", default="speed")
+    parser.add_argument("what", choices=["speed", "memory"], nargs="?", default="speed")
     parser.add_argument("--folder", type=Path, help="where to put the files, on the disk to be measured")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        figures = {"speed": speed, "scale": scale, "memory": memory}[arguments.what](Path(folder))
+        figures = {"speed": speed, "memory": memory}[arguments.what](Path(folder))
     print(
         json.dumps({"benchmark": f"store {arguments.what}"} | {name: round(each, 3) for name, each in figures.items()})
     )

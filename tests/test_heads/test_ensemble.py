@@ -151,7 +151,7 @@ def test_beyond_many_clips_there_are_fewer_epochs_of_larger_batches() -> None:
         (25, 48, 20),
         (25, 48, 20),
         (6, 192, 6),
-        (3, 16_286, 3),
+        (3, 16_287, 3),
     ]
     assert scale_length(HeadConfig(epochs=2, many_clips=10), 10**6).epochs == 2
     assert scale_length(HeadConfig(), 10**8) == HeadConfig()

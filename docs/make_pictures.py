@@ -8,17 +8,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 
 from browser import Browser, browsing
 
+from featurize.demo.scenes import Scene, Visit, draw_clip, write_video
+
 _PICTURES = Path(__file__).with_name("pictures")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _COLOURS = 64
+_SIZE = {"width": 480, "height": 270}
 
 
 def picture_page(page: Path, name: str, *, width: int, height: int) -> None:
@@ -42,6 +47,29 @@ def picture_page(page: Path, name: str, *, width: int, height: int) -> None:
         ]
         subprocess.run(command, check=True, capture_output=True)
         _keep(shot, name)
+
+
+def picture_views() -> None:
+    """Make the contact sheets of a drawn animal that rests all through its clip, as two views see it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "clips").mkdir()
+        empty = Scene(site=5, infrared=False, visits=(), seed=0)
+        lying = Visit(species="pig", start=0.0, stop=1.0, from_x=0.62, to_x=0.6201, ground=0.8, size=0.16)
+        (bare,), (shown,) = (
+            list(draw_clip(replace(empty, visits=visits), frames=1, **_SIZE)) for visits in ((), (lying,))
+        )
+        animal = shown.astype(np.int16) - bare
+        for seed in range(8):
+            frames = draw_clip(replace(empty, seed=seed), frames=60, **_SIZE)
+            if not seed:
+                frames = (np.clip(frame + animal, 0, 255).astype(np.uint8) for frame in frames)
+            write_video(folder / "clips" / f"IMG_{seed:04d}.mp4", frames, fps=4.0)
+        for view in ("motion", "animal"):
+            words = ["--view", view, "--frames", "6", "--choose", "even", "--preview", str(folder / view)]
+            command = [sys.executable, "-c", "from featurize.cli import main; main()", str(folder / "clips"), *words]
+            subprocess.run(command, check=True, capture_output=True)
+            _keep(folder / view / "IMG_0000.mp4.jpg", f"view-{view}")
 
 
 def picture_review(demo: Path) -> None:
@@ -105,6 +133,7 @@ def _keep(shot: Path, name: str) -> None:
 
 def main(demo: Path) -> None:
     """Make every picture."""
+    picture_views()
     picture_page(demo / "run" / "report.html", "report", width=1200, height=760)
     picture_review(demo)
 

@@ -30,6 +30,8 @@ _FRAMES = 15
 _COLUMNS = 5
 _TILE_PX = 224
 _CURVE_PX = 90
+# At least so much energy is full height (a tenth of the picture just moves), so that the curve lies low where none does.
+_LEAST_SCALE = 0.1 * MOVING
 _TEXT_PX = 18
 _INK, _PAPER, _FAINT = "#1b1b1b", "#ffffff", "#b8b8b8"
 # Ten times what is usual is white.
@@ -221,7 +223,7 @@ def _draw_curve(
         x = 4 + (width - 8) * time / end
         draw.line((x, bottom, x, bottom + 6), fill=_INK)
     if len(times) > 1:
-        strongest = max(float(energy.max()), 1e-6)
+        strongest = max(float(energy.max()), _LEAST_SCALE)
         points = [
             (4 + (width - 8) * time / end, bottom - (bottom - top - 8) * value / strongest)
             for time, value in zip(times, energy, strict=True)

@@ -30,7 +30,7 @@ _FRAMES = 15
 _COLUMNS = 5
 _TILE_PX = 224
 _CURVE_PX = 90
-# At least so much energy is full height (a tenth of the picture just moves), so that the curve lies low where none does.
+# At least so much energy is full height (a tenth of the picture just moves), so that the curve lies low elsewhere.
 _LEAST_SCALE = 0.1 * MOVING
 _TEXT_PX = 18
 _INK, _PAPER, _FAINT = "#1b1b1b", "#ffffff", "#b8b8b8"

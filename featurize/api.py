@@ -14,6 +14,8 @@ from featurize.pipeline.progress_bar import progress_bar
 from featurize.pipeline.request import Request, carry_out, plan_request
 from featurize.pipeline.summary import Progress, Summary
 from featurize.pipeline.work import IN_PROCESS
+from featurize.remote.root import Remote, places
+from featurize.remote.scratch import DEFAULT_SCRATCH_GB
 from featurize.views.registry import DEFAULT_VIEW
 from featurize.views.sampling import MAX_FRAMES, Sampling
 from store import FeatureStore
@@ -47,6 +49,7 @@ def run(
     precision: Precision = FULL,
     workers: int | None = None,
     clips_per_part: int = 256,
+    scratch_gb: float = DEFAULT_SCRATCH_GB,
     work_runner: str = IN_PROCESS,
     runner_settings: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -60,7 +63,8 @@ def run(
         print(summary.done, "clips done;", summary.failures)
 
     Args:
-        videos: a folder of clips, which is searched in depth, a single file, or several of them.
+        videos: a folder of clips, which is searched in depth, a single file, or several of them; or URLs of such
+            (s3://, gs://, https://, sftp://), whose clips are fetched one after the other.
         store: the store, or its folder, which is made if it is missing.
         backbones: names of networks: `featurize --list-backbones` lists them; or `hub:HANDLE`, `keras:FILE.keras`,
             `onnx:FILE.onnx`.
@@ -89,6 +93,7 @@ def run(
             which a network is quantised once a store, by pictures of these clips.
         workers: decoding threads; as many as there are processors if None.
         clips_per_part: clips after which a part is committed, at the latest.
+        scratch_gb: most GB of fetched clips in the folder for temporary files at any time, of `videos` behind URLs.
         work_runner: who carries the plan out: a name of `featurize.pipeline.work.WORK_RUNNERS`, such as "ray".
         runner_settings: what else that runner is told; of "ray" `address` ("local", or HOST:PORT), `cpus` a worker, and
             `insecure`.
@@ -110,6 +115,7 @@ def run(
         choose_sampling(fps, frames, max_frames, choose, _root(store)),
         weights,
         taps,
+        scratch_gb,
         preprocessing=preprocessing,
         input_px=input_px,
         resize=resize,
@@ -150,6 +156,7 @@ def plan(
     limit: int | None = None,
     retry_failed: bool = False,
     precision: Precision = FULL,
+    scratch_gb: float = DEFAULT_SCRATCH_GB,
 ) -> Plan:
     """What `run` with the same arguments would do, to be looked at, or to be carried out in shares by `extract`.
 
@@ -180,6 +187,7 @@ def plan(
         limit: do at most so many clips.
         retry_failed: do clips again that failed before or broke part way.
         precision: what networks compute in; for "int8" a network that the store does not hold yet is quantised now.
+        scratch_gb: most GB of fetched clips.
 
     Raises:
         TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
@@ -194,6 +202,7 @@ def plan(
         choose_sampling(fps, frames, max_frames, choose, _root(store)),
         weights,
         taps,
+        scratch_gb,
         preprocessing=preprocessing,
         input_px=input_px,
         resize=resize,
@@ -213,11 +222,12 @@ def _request(
     sampling: Sampling,
     weights: GivenWeights | None,
     taps: Sequence[str] | None,
+    scratch_gb: float,
     **settings: Any,
 ) -> Request:
     """The request of a function's arguments; `settings` are those that a `Request` takes as they are."""
     return Request(
-        videos=_paths(videos),
+        videos=_places(videos, scratch_gb),
         backbones=_words(backbones),
         views=_words(views),
         sampling=sampling,
@@ -235,8 +245,8 @@ def _opened(store: str | Path | FeatureStore) -> FeatureStore:
     return store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
 
 
-def _paths(videos: Videos) -> list[Path]:
-    return [Path(videos)] if isinstance(videos, str | Path) else [Path(path) for path in videos]
+def _places(videos: Videos, scratch_gb: float) -> list[Path | Remote]:
+    return places([videos] if isinstance(videos, str | Path) else list(videos), scratch_gb=scratch_gb)
 
 
 def _words(names: str | Sequence[str]) -> list[str]:

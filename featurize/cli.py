@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featurize.backbones.detectors import DETECTORS
+from featurize.remote.root import places
+from featurize.remote.scratch import DEFAULT_SCRATCH_GB
 from featurize.views.registry import DEFAULT_VIEW, VIEWS
 from store.console import run, show_log, stderr_console
 
@@ -64,8 +66,10 @@ def main() -> None:
 
 
 Videos = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="VIDEOS...", help="Folders of clips (searched in depth), or single files."),
+    list[str] | None,
+    typer.Argument(
+        metavar="VIDEOS...", help="Folders of clips (searched in depth), or single files; paths, or URLs (s3://...)."
+    ),
 ]
 Store = Annotated[Path | None, typer.Option(help="Folder of the feature store; made if it is missing.")]
 Backbones = Annotated[
@@ -200,6 +204,22 @@ Shard = Annotated[
         rich_help_panel=_WORK,
     ),
 ]
+ClipsFrom = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="With one URL: a text file that names the clips below it, one a line, instead of what it lists.",
+        show_default="all clips",
+        rich_help_panel=_WORK,
+    ),
+]
+ScratchGb = Annotated[
+    float,
+    typer.Option(
+        help="With URLs: most GB of fetched clips in the folder for temporary files at any time.",
+        rich_help_panel=_WORK,
+    ),
+]
 Ray = Annotated[
     str | None,
     typer.Option(
@@ -272,6 +292,8 @@ def featurize(
     workers: Workers = None,
     limit: Limit = None,
     shard: Shard = None,
+    clips_from: ClipsFrom = None,
+    scratch_gb: ScratchGb = DEFAULT_SCRATCH_GB,
     ray: Ray = None,
     ray_cpus: RayCpus = 1,
     ray_insecure: RayInsecure = False,
@@ -319,18 +341,18 @@ def featurize(
         return
     if not videos:
         raise typer.BadParameter("name the folders of clips")
-    if videos[0] == Path("weights") and (not videos[0].exists() or _are_networks(videos[1:])):
+    if videos[0] == "weights" and (not Path("weights").exists() or _are_networks(videos[1:])):
         from featurize.commands.weights import fetch_all
 
         if not videos[1:]:
             raise typer.BadParameter(f"name the network whose weights are wanted: {', '.join(DETECTORS)}, timm:NAME")
-        names = [str(name) for name in videos[1:]]
-        fetch_all(names, weights or (), input_px=input_px, offline=offline, as_json=as_json)
+        fetch_all(videos[1:], weights or (), input_px=input_px, offline=offline, as_json=as_json)
         return
     if ray is None and (ray_insecure or ray_cpus != 1):
         raise typer.BadParameter("--ray-cpus and --ray-insecure go with --ray")
     if ray is not None and (triage or dry_run or preview):
         raise typer.BadParameter("--triage, --dry-run and --preview look at clips on this machine; leave --ray out")
+    named = places(videos, scratch_gb=scratch_gb, only=clips_from)
     if triage != (out is not None):
         raise typer.BadParameter("--triage and --out FILE.csv go together: give both, or neither")
     if out is not None:
@@ -342,7 +364,7 @@ def featurize(
         from featurize.commands.triage import write_triage
 
         if write_triage(
-            videos, out, store=store, workers=workers, limit=limit, retry_failed=retry_failed, as_json=as_json
+            named, out, store=store, workers=workers, limit=limit, retry_failed=retry_failed, as_json=as_json
         ):
             raise typer.Exit(_EXIT_SOME_FAILED)
         return
@@ -365,7 +387,7 @@ def featurize(
         stderr_console().print(f"frames as the store has them: {sampling_options(sampling.to_json())}", soft_wrap=True)
     if preview is not None:
         if command.write_previews(
-            videos,
+            named,
             sampling,
             preview,
             views=[str(each) for each in view],
@@ -378,7 +400,7 @@ def featurize(
         return
 
     request = Request(
-        videos=videos,
+        videos=named,
         backbones=backbone or (),
         taps=taps,
         preprocessing=preprocessing,
@@ -412,8 +434,8 @@ def featurize(
         raise typer.Exit(_EXIT_SOME_FAILED)
 
 
-def _are_networks(names: list[Path]) -> bool:
-    return bool(names) and all(str(name) in DETECTORS or str(name).startswith("timm:") for name in names)
+def _are_networks(names: list[str]) -> bool:
+    return bool(names) and all(name in DETECTORS or name.startswith("timm:") for name in names)
 
 
 def _shard(word: str) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """FeatureStore: a directory of immutable parts, and what can be asked of it."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,11 @@ class FeatureStore:
         Raises:
             StoreNotFoundError: there is no store there, and `create` is not set.
         """
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(root)) and not Path(root).exists():
+            raise StoreNotFoundError(
+                f"{root}: a store lies on a disk of this machine, since its files are mapped and locked; name a local "
+                "folder (clips may lie behind a URL), and copy or `store merge` the store from there"
+            )
         root = Path(root)
         if create:
             make_folder(root / "features")

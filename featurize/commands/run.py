@@ -37,6 +37,7 @@ from featurize.pipeline.request import (
 )
 from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress
+from featurize.remote.root import Remote
 from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling
 from store import FeatureStore
@@ -115,7 +116,7 @@ def _print_moved(clips: int) -> None:
 
 
 def write_previews(
-    videos: Sequence[Path],
+    videos: Sequence[Path | Remote],
     sampling: Sampling,
     folder: Path,
     *,

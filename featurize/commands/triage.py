@@ -10,13 +10,14 @@ from featurize.commands.progress import summary_facts
 from featurize.commands.run import print_progress, print_warning
 from featurize.pipeline.request import carry_out
 from featurize.pipeline.triage import counted, judge, triage_request, triage_views, write_verdicts
+from featurize.remote.root import Remote
 from featurize.views.registry import find_view
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
 
 
 def write_triage(
-    videos: Sequence[Path],
+    videos: Sequence[Path | Remote],
     out: Path,
     *,
     store: Path | None,

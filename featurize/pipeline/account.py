@@ -8,7 +8,6 @@ from featurize.motion.image_facts import ImageFacts
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.prefetch import DecodedTask
 from store import ClipFacts, Status
-from store.ids import writable
 
 _CLIP_FACTS = frozenset(field.name for field in fields(ClipFacts))
 
@@ -67,7 +66,7 @@ def _facts_row(decoded: DecodedTask) -> ClipFacts:
     sound = found.status is Status.SHORT
     return ClipFacts(
         clip_id=clip.clip_id,
-        path=writable(str(clip.path.absolute())),
+        path=clip.place,
         size_bytes=clip.size_bytes,
         mtime_ns=clip.mtime_ns,
         fingerprint=decoded.fingerprint,

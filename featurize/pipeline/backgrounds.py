@@ -20,6 +20,7 @@ from featurize.errors import FeaturizeError
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.faults import unforeseen
 from featurize.pipeline.plan import fingerprint_or_blank
+from featurize.remote.transfer import UnreachableError
 from store import FeatureStore, SeenAgainst
 from store.format.background_part import background_digest
 
@@ -116,9 +117,12 @@ def _look_at(clip: Clip) -> KeyPicture | None:
         FeaturizeError: the machine is at fault, not the clip.
     """
     try:
-        return key_picture(decode_key_frames(clip.path))
+        with clip.on_disk() as path:
+            return key_picture(decode_key_frames(path))
     except FeaturizeError:
         raise
+    except UnreachableError:
+        return None
     except Exception as error:  # noqa: BLE001  the clip is decoded later, and its reason recorded then
         unforeseen(error, clip.clip_id)
         return None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from featurize.backbones.weights import Weights
 from featurize.errors import SourceError, WeightsError
 from featurize.pipeline.discover import Clip
-from featurize.pipeline.prefetch import decode_or_fail
+from featurize.pipeline.prefetch import decode_clip
 from featurize.pipeline.source import FeatureSource
 from featurize.runtime.compiled import cache_folder, most_bytes, trim
 from featurize.runtime.quantised import quantise, require_quantiser, write_quantised
@@ -164,7 +164,7 @@ def _pictures(source: FeatureSource, clips: Sequence[Clip], workers: int) -> Ite
     ]
 
     def decoded(clip: Clip) -> list[NDArray[np.uint8]]:
-        crops = decode_or_fail(clip.path, clip.clip_id, sampling, specs).crops
+        crops = decode_clip(clip, clip.on_disk(), sampling, specs).crops
         return [
             pixels[None]
             for spec in specs

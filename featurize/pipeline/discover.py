@@ -9,12 +9,15 @@ import os
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 from featurize.decoding.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from featurize.errors import SourceError
+from featurize.remote.listing import RemoteFile, list_remote
+from featurize.remote.root import Remote
 from store.errors import DuplicateClipError
 from store.ids import clip_id_from_path, name_a_few, normalise_clip_id, spelt_out, writable
 
@@ -30,12 +33,27 @@ class Clip:
         path: where it is.
         size_bytes: file size.
         mtime_ns: modification time in nanoseconds.
+        remote: the file behind a URL, if it lies elsewhere; at `path` is nothing then.
     """
 
     clip_id: str
     path: Path
     size_bytes: int
     mtime_ns: int
+    remote: RemoteFile | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people and for the clip table: a full path, or a URL that holds no secret."""
+        return writable(str(self.path.absolute())) if self.remote is None else self.remote.shown
+
+    def on_disk(self, *, tries: int | None = None) -> AbstractContextManager[Path]:
+        """Where it can be read, for as long as this is entered; a remote clip is fetched, which may be tried so often.
+
+        Raises:
+            UnreachableError: it cannot be fetched.
+        """
+        return nullcontext(self.path) if self.remote is None else self.remote.on_disk(tries=tries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +71,7 @@ class Found:
     passed_over: Mapping[str, int]
 
 
-def survey(roots: Sequence[Path], stored: Callable[[], Iterable[str]] = tuple) -> Found:
+def survey(roots: Sequence[Path | Remote], stored: Callable[[], Iterable[str]] = tuple) -> Found:
     """All clips below `roots`, sorted by id, and the folders that cannot be listed; a root may also be a single file.
 
     Hidden files and folders (their name starts with a dot) are passed over: cameras and operating systems leave
@@ -69,11 +87,22 @@ def survey(roots: Sequence[Path], stored: Callable[[], Iterable[str]] = tuple) -
         DuplicateClipError: two roots give the same id.
     """
     walk = _Walk()
+    folders = [root for root in roots if isinstance(root, Path)]
+    for folder in folders:
+        _require_readable(folder)
+    found: list[tuple[Clip, Path | Remote]] = [
+        (_describe(path, root), root) for path, root in walk.clips_below(folders, stored)
+    ]
+    reasons = [
+        (writable(str(error.filename)), f"the folder cannot be listed: {error.strerror}") for error in walk.unlisted
+    ]
     for root in roots:
-        _require_readable(root)
-    found = list(walk.clips_below(roots, stored))
-    clips = [_describe(path, root) for path, root in found]
-    unlisted = walk.unlisted
+        if isinstance(root, Remote):
+            listed = list_remote(root)
+            found += [(_elsewhere(file), root) for file in listed.files]
+            reasons += listed.unlisted
+            walk.passed_over.update(listed.suffixes)
+    clips = [clip for clip, _ in found]
     empty = set(roots) - {root for _, root in found}
     if empty and clips:
         raise SourceError(
@@ -82,17 +111,16 @@ def survey(roots: Sequence[Path], stored: Callable[[], Iterable[str]] = tuple) -
         )
     if not clips:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES))
-        where = f"; {len(unlisted)} folders could not be listed" if unlisted else ""
+        where = f"; {len(reasons)} folders could not be listed" if reasons else ""
         where += f"; passed over: {name_suffixes(walk.passed_over)}" if walk.passed_over else ""
         raise SourceError(
             f"{name_a_few(map(str, roots))}: no clip found there, expected files that end in {suffixes}{where}"
         )
     clips = _told_apart(clips, [root for _, root in found])
-    reasons = ((writable(str(error.filename)), f"the folder cannot be listed: {error.strerror}") for error in unlisted)
     return Found(clips=tuple(clips), unlisted=tuple(sorted(reasons)), passed_over=dict(walk.passed_over))
 
 
-def _told_apart(clips: Sequence[Clip], roots: Sequence[Path]) -> list[Clip]:
+def _told_apart(clips: Sequence[Clip], roots: Sequence[Path | Remote]) -> list[Clip]:
     """The clips, sorted by id. Of files whose names look the same and differ only in how letters are composed, one has
     the plain id, that which is composed if there is one; in the ids of others these letters are spelt out.
 
@@ -101,7 +129,7 @@ def _told_apart(clips: Sequence[Clip], roots: Sequence[Path]) -> list[Clip]:
     """
     if len({clip.clip_id for clip in clips}) == len(clips):
         return sorted(clips, key=lambda clip: clip.clip_id)
-    of_id: dict[tuple[str, Path], list[Clip]] = {}
+    of_id: dict[tuple[str, Path | Remote], list[Clip]] = {}
     for clip, root in zip(clips, roots, strict=True):
         of_id.setdefault((clip.clip_id, root), []).append(clip)
     told = []
@@ -112,14 +140,32 @@ def _told_apart(clips: Sequence[Clip], roots: Sequence[Path]) -> list[Clip]:
     for one, other in pairwise(told):
         if one.clip_id == other.clip_id:
             raise DuplicateClipError(
-                f"'{one.path}' and '{other.path}' would both be called '{one.clip_id}'; name one folder that holds "
-                "both, so that their ids differ, or rename one of the files"
+                f"'{_shown(one)}' and '{_shown(other)}' would both be called '{one.clip_id}'; name one folder that "
+                "holds both, so that their ids differ, or rename one of the files"
             )
     return told
 
 
-def _spell_out(clip: Clip, root: Path) -> Clip:
+def _shown(clip: Clip) -> str:
+    return str(clip.path) if clip.remote is None else clip.place
+
+
+def _elsewhere(file: RemoteFile) -> Clip:
+    """The clip that is a file behind a URL."""
+    return Clip(
+        clip_id=normalise_clip_id(writable(file.name)),
+        path=Path(file.shown if not file.root.is_http else f"{file.root}/{file.name}"),
+        size_bytes=file.size_bytes,
+        mtime_ns=file.mtime_ns,
+        remote=file,
+    )
+
+
+def _spell_out(clip: Clip, root: Path | Remote) -> Clip:
     """The clip under an id that tells how the letters of its path are composed."""
+    if isinstance(root, Remote):
+        assert clip.remote is not None
+        return replace(clip, clip_id=normalise_clip_id(spelt_out(clip.remote.name)))
     top = root.parent if root.is_file() else root
     return replace(clip, clip_id=normalise_clip_id(spelt_out(clip.path.relative_to(top).as_posix())))
 

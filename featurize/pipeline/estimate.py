@@ -8,11 +8,14 @@ from typing import TypeVar
 
 from featurize.decoding.ffmpeg import Probe, probe
 from featurize.decoding.formats import is_image
+from featurize.pipeline.discover import Clip
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.source import FeatureSource
+from featurize.remote.transfer import UnreachableError
 from featurize.views.sampling import Sampling
 
 _PROBED_CLIPS = 16
+_PROBED_REMOTE = 3  # which are fetched for it
 _BYTES_PER_VALUE = 2
 _BYTES_PER_PIXEL = 0.25  # of a picture that is kept, more or less
 
@@ -42,9 +45,10 @@ def estimate_cost(plan: Plan) -> CostEstimate:
         print(featurize.estimate_cost(plan).disk_bytes / 1e9, "GB")
     """
     videos = [task.clip for task in plan.tasks if not is_image(task.clip.path)]
-    probed = list(spread(videos, _PROBED_CLIPS))
+    here, elsewhere = ([clip for clip in videos if (clip.remote is None) is is_here] for is_here in (True, False))
+    probed = [*spread(here, _PROBED_CLIPS), *spread(elsewhere, _PROBED_REMOTE)]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = list(pool.map(lambda clip: probe(clip.path), probed))
+        found = list(pool.map(_probe, probed))
     counts = [_frames_of(facts, plan.sampling) for facts in found if facts.duration_s > 0]
     per_video = sum(counts) / len(counts) if counts else 0.0
     images = len(plan.tasks) - len(videos)
@@ -52,6 +56,14 @@ def estimate_cost(plan: Plan) -> CostEstimate:
     per_clip = frames / len(plan.tasks) if plan.tasks else 0.0
     frame_bytes = sum(_bytes_per_frame(source) for task in plan.tasks for source in task.sources)
     return CostEstimate(frames=frames, disk_bytes=round(per_clip * frame_bytes), probed=len(probed))
+
+
+def _probe(clip: Clip) -> Probe:
+    try:
+        with clip.on_disk(tries=1) as path:
+            return probe(path)
+    except UnreachableError:
+        return Probe()
 
 
 def _bytes_per_frame(source: FeatureSource) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.source import FeatureSource
+from featurize.remote.transfer import UnreachableError
 from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling
 from store import FeatureStore, Status
@@ -210,7 +211,7 @@ def _known_fingerprints(
     fingerprints: dict[str, str] = {}
     changed: dict[str, Clip] = {}
     for clip, row, fingerprint, size, mtime in zip(clips, rows.tolist(), stored, sizes, mtimes, strict=True):
-        if row < 0:
+        if row < 0 or (clip.remote is not None and not fingerprint):  # what could not be fetched may be now
             fingerprints[clip.clip_id] = "never seen"
         elif fingerprint and (size, mtime) == (clip.size_bytes, clip.mtime_ns):
             fingerprints[clip.clip_id] = fingerprint
@@ -231,6 +232,6 @@ def _with_none(values: NDArray[Any], none: Any) -> NDArray[Any]:
 def fingerprint_or_blank(clip: Clip) -> str:
     """The content fingerprint of a clip, "" where it cannot be read (decoding will say why)."""
     try:
-        return file_fingerprint(clip.path)
-    except OSError:
+        return file_fingerprint(clip.path) if clip.remote is None else clip.remote.fingerprint()
+    except (OSError, UnreachableError):
         return ""

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,16 @@ from featurize.decoding.ffmpeg import Probe
 from featurize.detection.over_time import Detect
 from featurize.errors import FeaturizeError
 from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds
+from featurize.pipeline.discover import Clip
 from featurize.pipeline.faults import unforeseen
-from featurize.pipeline.plan import Task, fingerprint_or_blank
+from featurize.pipeline.fetching import fetch_ahead
+from featurize.pipeline.plan import Task
+from featurize.remote.transfer import UnreachableError
 from featurize.views.crops import ViewSpec
 from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling
 from store import Status
+from store.digest import file_fingerprint
 
 _CLIPS_AHEAD_PER_WORKER = 2
 
@@ -59,11 +64,12 @@ def decode_ahead(
         backgrounds: what clips are seen against by views that ask for it.
         detect: the detector that views ask, if any does.
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+    clips = [task.clip for task in tasks]
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool, fetch_ahead(clips, workers) as on_disk:
         window: deque[Future[DecodedTask]] = deque()
         try:
-            for task in tasks:
-                window.append(pool.submit(decode_task, task, sampling, backgrounds, detect))
+            for task, held in zip(tasks, on_disk, strict=True):
+                window.append(pool.submit(decode_task, task, sampling, backgrounds, detect, held))
                 if len(window) > workers * _CLIPS_AHEAD_PER_WORKER:
                     yield window.popleft().result()
             while window:
@@ -96,34 +102,75 @@ def decode_or_fail(
         return no_frames(unforeseen(error, clip_id), Probe())
 
 
-def decode_task(task: Task, sampling: Sampling, backgrounds: Backgrounds, detect: Detect | None) -> DecodedTask:
-    """Decode one clip for what is wanted of it; the arguments are those of `decode_ahead`."""
+def decode_clip(
+    clip: Clip,
+    held: AbstractContextManager[Path],
+    sampling: Sampling,
+    specs: Sequence[ViewSpec],
+    find_background: Callable[[], Background | None] = lambda: None,
+    detect: Detect | None = None,
+) -> DecodedClip:
+    """What `decode_or_fail` gives of a clip that lies at `held`; one that cannot be fetched is FAILED."""
+    try:
+        with held as path:
+            return decode_or_fail(path, clip.clip_id, sampling, specs, find_background, detect)
+    except UnreachableError as error:
+        return _unreachable(error)
+
+
+def _unreachable(error: UnreachableError) -> DecodedClip:
+    return no_frames(f"the file cannot be fetched: {error}", Probe())
+
+
+def decode_task(
+    task: Task,
+    sampling: Sampling,
+    backgrounds: Backgrounds,
+    detect: Detect | None,
+    held: AbstractContextManager[Path] | None = None,
+) -> DecodedTask:
+    """Decode one clip for what is wanted of it; the arguments are those of `decode_ahead`, and where the clip lies."""
+    try:
+        with held or task.clip.on_disk() as path:
+            return _decode_at(path, task, sampling, backgrounds, detect)
+    except UnreachableError as error:
+        return DecodedTask(task=task, fingerprint="", clip=_unreachable(error), uncompared=False, sound=None)
+
+
+def _decode_at(
+    path: Path, task: Task, sampling: Sampling, backgrounds: Backgrounds, detect: Detect | None
+) -> DecodedTask:
     specs = list(dict.fromkeys(source.view_spec for source in task.sources if source.backbone.kind != "sound"))
-    fingerprint = fingerprint_or_blank(task.clip)
+    fingerprint = _fingerprint_at(path)
     compares = any(find_view(spec.view).needs_background for spec in specs)
     asks = any(find_view(spec.view).needs_detector for spec in specs)
 
     def find_background() -> Background | None:
         return backgrounds.of(fingerprint) if compares else None
 
-    decoded = decode_or_fail(
-        task.clip.path, task.clip.clip_id, sampling, specs, find_background, detect if asks else None
-    )
+    decoded = decode_or_fail(path, task.clip.clip_id, sampling, specs, find_background, detect if asks else None)
     listens = any(source.backbone.kind == "sound" for source in task.sources)
     return DecodedTask(
         task=task,
         fingerprint=fingerprint,
         clip=decoded,
         uncompared=compares and decoded.status is not Status.FAILED and not len(decoded.motion.difference),
-        sound=_hear(task, decoded) if listens else None,
+        sound=_hear(path, task.clip.clip_id, decoded) if listens else None,
     )
 
 
-def _hear(task: Task, decoded: DecodedClip) -> Sound | None:
+def _fingerprint_at(path: Path) -> str:
+    try:
+        return file_fingerprint(path)
+    except OSError:
+        return ""
+
+
+def _hear(path: Path, clip_id: str, decoded: DecodedClip) -> Sound | None:
     """The sound of a clip whose picture could be decoded."""
     if decoded.status is Status.FAILED:
         return None
     try:
-        return decode_sound(task.clip.path, decoded.times_s, decoded.container)
+        return decode_sound(path, decoded.times_s, decoded.container)
     except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
-        return no_sound(unforeseen(error, task.clip.clip_id))
+        return no_sound(unforeseen(error, clip_id))

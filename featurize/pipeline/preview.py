@@ -18,7 +18,7 @@ from featurize.motion.keyframes import choose_by_motion
 from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.plan import fingerprint_or_blank
-from featurize.pipeline.prefetch import decode_or_fail
+from featurize.pipeline.prefetch import decode_clip
 from featurize.views.crops import ViewSpec
 from featurize.views.moving import MovingSquares
 from featurize.views.registry import find_view
@@ -88,7 +88,7 @@ def _write_one(
     spec = ViewSpec(canvas=Canvas(px=_TILE_PX))
     specs = [spec, ViewSpec(canvas=_LEAST, view=view.name)] if view.needs_detector else [spec]
     background = backgrounds.of(fingerprint_or_blank(clip)) if view.needs_background else None
-    decoded = decode_or_fail(clip.path, clip.clip_id, sampling, specs, lambda: background, detect)
+    decoded = decode_clip(clip, clip.on_disk(), sampling, specs, lambda: background, detect)
     if not len(decoded.times_s):
         return decoded.reason, ""
     path = folder / f"{clip.clip_id}.jpg"

@@ -10,7 +10,6 @@ from featurize.pipeline.estimate import spread
 from featurize.pipeline.plan import fingerprint_or_blank
 from store import ClipFacts, FeatureStore, Status
 from store.errors import StoreNotFoundError
-from store.ids import writable
 from store.key import FeatureKey
 from store.maintenance.relink import moved_clips, relink_features
 
@@ -89,5 +88,5 @@ def renew(touched: Sequence[Clip], store: FeatureStore) -> None:
 
 def _facts_at(clip: Clip, row: Mapping[Any, Any]) -> ClipFacts:
     """The facts of an old row under the clip's id and place of now."""
-    place = {"path": writable(str(clip.path.absolute())), "size_bytes": clip.size_bytes, "mtime_ns": clip.mtime_ns}
+    place = {"path": clip.place, "size_bytes": clip.size_bytes, "mtime_ns": clip.mtime_ns}
     return ClipFacts(clip_id=clip.clip_id, **{**row, **place, "status": Status(row["status"])})

@@ -19,6 +19,7 @@ from featurize.pipeline.relink import relink, require_unmoved
 from featurize.pipeline.source import FeatureSource, make_source
 from featurize.pipeline.summary import Progress, Summary
 from featurize.pipeline.work import IN_PROCESS, find_work_runner
+from featurize.remote.root import Remote
 from featurize.views.registry import DEFAULT_VIEW
 from featurize.views.sampling import Sampling
 from store import FeatureStore
@@ -36,7 +37,7 @@ class Request:
     """What is asked for.
 
     Attributes:
-        videos: folders of clips, or single files.
+        videos: folders of clips, or single files, here or elsewhere.
         backbones: names of networks, as `--backbone` takes them.
         sampling: which frames.
         views: names of views.
@@ -61,7 +62,7 @@ class Request:
         verbose: whether the network libraries may print.
     """
 
-    videos: Sequence[Path]
+    videos: Sequence[Path | Remote]
     backbones: Sequence[str]
     sampling: Sampling
     views: Sequence[str] = (DEFAULT_VIEW,)
@@ -138,6 +139,12 @@ def carry_out(
             moved, where nothing says what to do about them.
     """
     run = find_work_runner(request.work_runner)
+    elsewhere = [str(root) for root in request.videos if isinstance(root, Remote)]
+    if elsewhere and request.work_runner != IN_PROCESS:
+        raise SettingsError(
+            f"{elsewhere[0]}: clips behind a URL are fetched by the process that decodes them, and not by workers of "
+            f"{request.work_runner}; leave that out, and share clips out by --shard I/N if one machine is not enough"
+        )
     sources = _find_sources(request, on_warning)
     found = _find_clips(request, existing_store(store))
     opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
@@ -295,4 +302,17 @@ def _make_plan(request: Request, found: Found, sources: Sequence[FeatureSource],
     plan = replace(plan, unlisted=found.unlisted, passed_over=found.passed_over)
     if request.shard is not None:
         plan = plan.share(*request.shard)
-    return plan.limited(request.limit)
+    plan = plan.limited(request.limit)
+    _require_room(plan)
+    return plan
+
+
+def _require_room(plan: Plan) -> None:
+    """Raise SettingsError if a clip that is to be fetched is larger than the room for such clips."""
+    for task in plan.tasks:
+        remote = task.clip.remote
+        if remote is not None and remote.size_bytes > remote.root.scratch.most_bytes:
+            raise SettingsError(
+                f"{task.clip.clip_id}: its {remote.size_bytes / 1e9:.2f} GB are more than the room for fetched clips, "
+                f"{remote.root.scratch.most_gb:g} GB; give more by --scratch-gb"
+            )

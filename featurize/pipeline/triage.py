@@ -23,11 +23,11 @@ from featurize.pipeline.blankness import Evidence, animal_score, because, verdic
 from featurize.pipeline.discover import Clip, survey
 from featurize.pipeline.request import Request
 from featurize.pipeline.source import make_source
+from featurize.remote.root import Remote
 from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling
 from store import FeatureReader, FeatureStore, Status
 from store.files import write_text
-from store.ids import writable
 from store.key import FeatureKey
 
 COLUMNS = ("clip_id", "path", "status", "animal_score", "verdict", "because", "at_s", "reason")
@@ -68,7 +68,7 @@ def triage_views() -> tuple[str, ...]:
 
 
 def triage_request(
-    videos: Sequence[Path], views: Sequence[str], *, limit: int | None, workers: int | None, retry_failed: bool
+    videos: Sequence[Path | Remote], views: Sequence[str], *, limit: int | None, workers: int | None, retry_failed: bool
 ) -> Request:
     """What featurize has to do for it."""
     return Request(
@@ -84,7 +84,7 @@ def triage_request(
     )
 
 
-def judge(videos: Sequence[Path], store: FeatureStore, views: Sequence[str]) -> list[Judged]:
+def judge(videos: Sequence[Path | Remote], store: FeatureStore, views: Sequence[str]) -> list[Judged]:
     """What is said of each clip below `videos`, in order of their ids, by what the store holds.
 
     Clips that are not in it, beyond a limit or in another share, are left out.
@@ -177,7 +177,7 @@ def _row(each: Judged) -> list[str]:
     score, at_s = ("", "") if known is None else (f"{animal_score(known):.4f}", f"{known.at_s:.2f}")
     return [
         each.clip.clip_id,
-        writable(str(each.clip.path.absolute())),
+        each.clip.place,
         each.status.value,
         score,
         each.verdict,

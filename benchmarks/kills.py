@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 from PIL import Image
 
 import featurize.cli

@@ -1,7 +1,6 @@
 """The bounded folder that fetched clips pass through. What a killed process left there goes at the next start."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -107,7 +106,7 @@ class Scratch:
         while True:
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
             lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)  # for as long as this process lives
+            _lock(lock)  # for as long as this process lives
             if (folder / _LOCK).exists():  # nobody took it for one that was left before it was locked
                 weakref.finalize(self, _remove, folder, lock, os.getpid())
                 return folder
@@ -136,17 +135,40 @@ def _locked(folder: Path) -> Iterator[bool]:
     except OSError:  # being made, or another user's
         yield False
         return
+    is_free = _lock(lock, wait=False)
+    if is_free is None:
+        os.close(lock)
+        yield _unlinked(folder / _LOCK)
+        return
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        yield False
-    else:
-        yield True
+        yield is_free
     finally:
         os.close(lock)
 
 
+def _unlinked(path: Path) -> bool:
+    """Remove a file, and say whether that went: Windows refuses while a process has it open."""
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _lock(descriptor: int, *, wait: bool = True) -> bool | None:
+    """Lock a file, and say whether that went; None on a system without such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _remove(folder: Path, lock: int, pid: int) -> None:
     if os.getpid() == pid:  # a process that was forked off must not
-        shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+        shutil.rmtree(folder, ignore_errors=True)

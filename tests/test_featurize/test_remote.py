@@ -195,7 +195,7 @@ def test_single_files_and_local_folders_go_together(server: Served, local: Path,
     assert list(FeatureStore.open(tmp_path / "S").clips().index) == ["00.mp4", "01.mp4", "Taï.mp4"]
 
 
-def test_shares_limits_dry_runs_and_runs_to_come_take_urls(server: Served, local: Path, tmp_path: Path) -> None:
+def test_shares_limits_and_dry_runs_take_urls(server: Served, local: Path, tmp_path: Path) -> None:
     plan = command(server.url, tmp_path / "S", "--dry-run")
     assert (plan["to_do"], plan["frames"] > 0) == (6, True)
     assert not (tmp_path / "S").exists()

@@ -11,7 +11,8 @@ once.
 `store compact`, `heads train`, `heads blend`, and two people's decisions on clips. Processes are forked off one that
 has imported everything, but for those of Ray, which start anew. Scenarios whose packages are not installed are left
 out, and their kills given to the others. Files lie in memory where there is /dev/shm: a kill takes nothing from the
-cache of a disk. Prints a line a scenario, and a JSON line; exit code 1 if anything was lost or false.
+cache of a disk. Prints a line a scenario, and a JSON line; how far it is goes to stderr. Exit code 1 if anything was
+lost or false.
 """
 
 import argparse
@@ -169,6 +170,7 @@ def carry_out(scenario: Scenario, kills: int, rng: random.Random, root: Path) ->
                     break
             tally.rounds += 1
             shutil.rmtree(at)
+            print(f"{scenario.name}: {tally.kills} of {kills} kills", file=sys.stderr, flush=True)
     tally.seconds = time.monotonic() - begun
     return tally
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.kills [--count 1000] [--only NAME ...] [--seed 0] [--folder DIR]
 
-A command is run in a process of its own, which SIGKILL ends after a time that is drawn up to half as long again as the
+A command is run in a process of its own, which SIGKILL ends after a time that is drawn, at most as long as the whole
 command takes; then the same command is run, and killed, until it comes to its end. After every kill, what can be read
 must be true, and nothing that could be read before may be gone; at the end all must be as one undisturbed run made it:
 every feature, status and fact of a store to the bit, whose every byte is verified, the files of a run, each decision
@@ -194,7 +194,7 @@ def one_round(scenario: Scenario, made: Path, at: Path, most: int, seconds: floa
     whole = scenario.glance(made / "whole")
     while True:
         pids = [forked(work, at) for work in scenario.work(made, at)]
-        ends = [rng.uniform(0, 1.5 * seconds) if killed + place < most else None for place in range(len(pids))]
+        ends = [rng.uniform(0, seconds) if killed + place < most else None for place in range(len(pids))]
         codes = end_at(pids, ends, at)
         killed += sum(code == -signal.SIGKILL for code in codes)
         wrong = [code for code in codes if code not in (*OK_CODES, -signal.SIGKILL)]

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import weakref
@@ -157,10 +158,10 @@ def _unlinked(path: Path) -> bool:
 
 def _lock(descriptor: int, *, wait: bool = True) -> bool | None:
     """Lock a file, and say whether that went; None on a system without such locks."""
-    try:
-        import fcntl
-    except ImportError:
+    if sys.platform == "win32":
         return None
+    import fcntl
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

@@ -1,6 +1,7 @@
 """The bounded folder that fetched clips pass through. What a killed process left there goes at the next start."""
 
 import contextlib
+import importlib
 import os
 import shutil
 import sys
@@ -158,10 +159,9 @@ def _unlinked(path: Path) -> bool:
 
 def _lock(descriptor: int, *, wait: bool = True) -> bool | None:
     """Lock a file, and say whether that went; None on a system without such locks."""
-    if sys.platform == "win32":
+    fcntl: Any = None if sys.platform == "win32" else importlib.import_module("fcntl")
+    if fcntl is None:
         return None
-    import fcntl
-
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

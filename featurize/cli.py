@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featurize.backbones.detectors import DETECTORS
+from featurize.backbones.registry import is_backbone
 from featurize.remote.root import places
 from featurize.remote.scratch import DEFAULT_SCRATCH_GB
 from featurize.views.registry import DEFAULT_VIEW, VIEWS
@@ -316,7 +317,8 @@ def featurize(
     could not be decoded or reached; they are listed with their reasons.
 
     `featurize weights megadetector_lite` fetches the weights of the detector behind `--view detector`, and
-    `featurize weights timm:NAME` makes the file of a network of timm, by PyTorch.
+    `featurize weights timm:NAME` makes the file of a network of timm, by PyTorch. `featurize weights NAME` writes a
+    network of --list-backbones, with its weights, as the file that heads of kind `finetuned` tune.
     """
     if verbose:
         show_log()
@@ -345,7 +347,9 @@ def featurize(
         from featurize.commands.weights import fetch_all
 
         if not videos[1:]:
-            raise typer.BadParameter(f"name the network whose weights are wanted: {', '.join(DETECTORS)}, timm:NAME")
+            raise typer.BadParameter(
+                f"name the network that is wanted: {', '.join(DETECTORS)}, timm:NAME, or one of --list-backbones"
+            )
         fetch_all(videos[1:], weights or (), input_px=input_px, offline=offline, as_json=as_json)
         return
     if ray is None and (ray_insecure or ray_cpus != 1):
@@ -435,7 +439,7 @@ def featurize(
 
 
 def _are_networks(names: list[str]) -> bool:
-    return bool(names) and all(name in DETECTORS or name.startswith("timm:") for name in names)
+    return bool(names) and all(name in DETECTORS or is_backbone(name) or name.startswith("timm:") for name in names)
 
 
 def _shard(word: str) -> tuple[int, int]:

@@ -466,7 +466,7 @@ _RULES = (
         weights=NoWeights(version="1"),
         parameters=0,
         licence="none needed",
-        reference="the frames themselves, for heads that learn from pixels (`conv3d`, `lrcn`)",
+        reference="the frames themselves, for heads that learn from pixels (`conv3d`, `lrcn`, `finetuned`)",
     ),
     Backbone(
         name="audio",
@@ -490,6 +490,11 @@ _RULES = (
 
 BACKBONES: Mapping[str, Backbone] = {backbone.name: backbone for backbone in (*_NETWORKS, *_RULES)}
 _BY_ALIAS: Mapping[str, Backbone] = {alias: backbone for backbone in BACKBONES.values() for alias in backbone.aliases}
+
+
+def is_backbone(name: str) -> bool:
+    """Whether there is a backbone of that name or alias."""
+    return name in BACKBONES or name in _BY_ALIAS
 
 
 def find_backbone(name: str) -> Backbone:

@@ -99,10 +99,13 @@ def test_every_setting_of_a_recipe_says_what_it_is(model: type[BaseModel]) -> No
 def test_a_setting_tells_which_kinds_of_heads_take_it() -> None:
     page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("<!-- made: head -->")[2]
     rows = {line.split("`")[1]: line[2:-2].split(" | ") for line in page.splitlines() if line.startswith("| `")}
-    assert rows["statistics"][3] == "all but `conv3d`, `lrcn`"
+    assert rows["statistics"][3] == "all but `conv3d`, `lrcn`, `finetuned`"
     assert rows["tap_dropout"][3] == "`deviation`"
     assert rows["epochs"][3] == "all but `discriminant`"
-    assert rows["competing"][1::2] == ["`false`; always `true` under `discriminant`", "all but `discriminant`"]
+    assert rows["competing"][1::2] == [
+        "`false`; always `true` under `discriminant`",
+        "all but `discriminant`, `finetuned`",
+    ]
     for name, value in {"tap_dropout": 0.5, "epochs": 3, "queries": 2, "dense_units": (4,), "name": "a"}.items():
         told = re.findall(r"`(\w+)`", rows[name][3])
         for kind in HEAD_KINDS:

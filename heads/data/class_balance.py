@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Table = NDArray[np.float32]
+# How often a class must have at least so many clips.
+_ACCEPTED = {1000: 0.69, 100: 0.2, 10: 0.1, 1: 0.01}
 
 
 def sample_weights(targets: Table, strength: float) -> NDArray[np.float64]:
@@ -20,6 +22,37 @@ def sample_weights(targets: Table, strength: float) -> NDArray[np.float64]:
     share = shown.mean(axis=0).clip(1 / max(len(targets), 1))
     found = (shown * share**-strength).max(axis=1)
     return np.asarray(found / found.mean())
+
+
+def clip_weights(targets: Table, strength: float, by: str) -> NDArray[np.float64]:
+    """(N,) how much each clip counts, or how often it is drawn, one on average, as a recipe's `class_balance` says.
+
+    Args:
+        targets: (N, C) 0 or 1.
+        strength: `class_balance`.
+        by: `balance_by`.
+    """
+    if by == "classes":
+        return 1.0 - strength + strength * drawn_by_class(targets)
+    return sample_weights(targets, strength)
+
+
+def drawn_by_class(targets: Table) -> NDArray[np.float64]:
+    """(N,) how often each clip is drawn, one on average, where a class is drawn first and then one of its clips.
+
+    Every class is as likely, but is accepted only if it has as many clips as a threshold, which is drawn too: so a
+    class of few clips, of which each would come again and again, is seldom taken. Clips without any class are one.
+
+    Args:
+        targets: (N, C) 0 or 1.
+
+    Source: first place of DrivenData's Pri-matrix Factorization (single_frame_cnn.py).
+    """
+    shown = np.column_stack([targets, targets.max(axis=1, initial=0) == 0]).astype(np.float64)
+    counts = shown.sum(axis=0)
+    accepted = sum(chance * (counts >= clips) for clips, chance in _ACCEPTED.items())
+    weights = shown @ (accepted / np.maximum(counts, 1.0))
+    return np.asarray(weights / weights.mean())
 
 
 def exclusiveness(targets: Table) -> float:

@@ -51,7 +51,7 @@ def frame_probabilities(
         places: which of them; each must have a frame.
     """
     predict = None
-    some = (places[each] for each in in_turn(len(places), _CLIPS_AT_ONCE))
+    some = (places[each] for each in in_turn(len(places), min(_CLIPS_AT_ONCE, examples.at_once)))
     for inputs, lengths in read_ahead(_frames_as_clips(examples, each) for each in some):
         predict = predict or _any_number_of_frames(models, inputs)
         found = predict(inputs).numpy()

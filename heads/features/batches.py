@@ -23,6 +23,7 @@ class ClipBatches:
         statistics: (N, D) float32 each, by name.
         metadata: (K, N, M) float32, for each member as its own training clips scale it.
         sees_frames: whether batches hold frames.
+        at_once: how many clips models are asked about at a time.
     """
 
     reader: Reader
@@ -30,6 +31,7 @@ class ClipBatches:
     statistics: dict[str, NDArray[np.float32]]
     metadata: NDArray[np.float32]
     sees_frames: bool
+    at_once: int = PREDICT_CLIPS
 
     def __len__(self) -> int:
         """N."""

@@ -76,6 +76,19 @@ class PictureReader:
                 pixels[place, : len(found)] = found
         return pixels, np.arange(frames) < self.lengths[rows][:, None]
 
+    def some(self, rows: Sequence[int], places: Sequence[int]) -> NDArray[np.uint8]:
+        """(B, 1, px, px, 3) one picture of each of some clips: `places` counts those that are seen, from 0.
+
+        Raises:
+            CorruptPartError: a picture cannot be decoded.
+        """
+        with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode-pictures") as pool:
+            return np.stack([found[None] for found in pool.map(self._picture, rows, places)])
+
+    def seen(self, row: int) -> list[int]:
+        """Which of a clip's pictures are seen, in order."""
+        return evenly_chosen(int(self.lengths[row]), self._shape[0])
+
     def times(self, index: int) -> NDArray[np.float64]:
         """(T,) the presentation time of each frame of a clip, in seconds."""
         return self.reader.times(index)
@@ -93,17 +106,25 @@ class PictureReader:
         chosen = evenly_chosen(len(pictures), self._shape[0])
         found = np.empty((len(chosen), *self._shape[1:]), np.uint8)
         for place, number in enumerate(chosen):
-            try:
-                found[place] = decode_square(pictures[number], self._shape[1])
-            except (ValueError, cv2.error) as error:
-                raise CorruptPartError(
-                    f"clip '{self.ids[row]}': its picture {number} cannot be decoded ({error}); run `store verify`"
-                ) from error
+            found[place] = self._decoded(row, pictures, number)
         with self._lock:
             if row not in self._kept and self.kept_bytes + found.nbytes <= self._most_bytes:
                 self._kept[row] = found
                 self.kept_bytes += found.nbytes
         return found
+
+    def _picture(self, row: int, place: int) -> NDArray[np.uint8]:
+        """(px, px, 3) one of the pictures of a clip that are seen; the others are not decoded for it."""
+        kept = self._kept.get(row)
+        return self._decoded(row, self.reader.pictures(row), self.seen(row)[place]) if kept is None else kept[place]
+
+    def _decoded(self, row: int, pictures: Sequence[bytes], number: int) -> NDArray[np.uint8]:
+        try:
+            return decode_square(pictures[number], self._shape[1])
+        except (ValueError, cv2.error) as error:
+            raise CorruptPartError(
+                f"clip '{self.ids[row]}': its picture {number} cannot be decoded ({error}); run `store verify`"
+            ) from error
 
 
 def evenly_chosen(count: int, most: int) -> list[int]:

@@ -8,6 +8,7 @@ from keras import layers
 
 from heads.features.batches import METADATA
 from heads.models.layers import AttentionPooling, Competing, Standardise, TapDropout, TurnRound
+from heads.models.pixel_layers import MeanOverFrames
 from heads.recipe import HeadConfig
 from heads.recipe.kinds import resolve
 
@@ -15,6 +16,7 @@ OUTPUT = "output"
 COMPETING = "competing"
 FRONT = "front"
 POOLED = "pooled"
+MASK = "mask"
 ATTENTION = "attention"
 FRAMES = "frames"
 
@@ -45,7 +47,8 @@ class Head:
         front: gives (B, P) from `features` (B, T, D) float32, `mask` (B, T) bool and, for attention over deviations,
             `background` (B, D); None for a head that sees no frames.
         tail: gives probabilities from `pooled` (B, P) if there is a front, a statistic (B, D) by each name that the
-            recipe lists, and `metadata` (B, M) if M > 0.
+            recipe lists, and `metadata` (B, M) if M > 0. Of a kind that goes frame by frame, `pooled` is (B, T, P) and
+            `mask` (B, T) is beside it.
         attention: the layer that weighs frames, if there is one.
     """
 
@@ -65,10 +68,12 @@ def build_head(config: HeadConfig, shape: HeadShape, name: str = "head") -> Head
     if config.sees_frames:
         frames = frames_shape(config, shape.dim)
         inputs["features"] = keras.Input(frames, name="features")
-        inputs["mask"] = keras.Input(frames[:1], dtype="bool", name="mask")
+        inputs[MASK] = keras.Input(frames[:1], dtype="bool", name=MASK)
         front = resolve(config.traits.front)(config, shape.dim)
         pooled = call_front(front, [inputs[name] for name in front_inputs(config)])
-        tail_inputs[POOLED] = keras.Input((pooled.shape[-1],), name=POOLED)
+        tail_inputs[POOLED] = keras.Input(pooled.shape[1:], name=POOLED)
+        if config.traits.frame_by_frame:
+            tail_inputs[MASK] = keras.Input(frames[:1], dtype="bool", name=MASK)
     tail = keras.Model(tail_inputs, _tail(config, tail_inputs, shape), name="tail")
     probabilities = tail({name: pooled if name == POOLED else inputs[name] for name in tail_inputs})
     model = keras.Model(inputs, probabilities, name=name)
@@ -78,13 +83,13 @@ def build_head(config: HeadConfig, shape: HeadShape, name: str = "head") -> Head
 def frames_shape(config: HeadConfig, dim: int) -> tuple[int | None, ...]:
     """What a head is shown of the frames of a clip, `features` without the batch: (T, D), or pictures (T, H, W, 3)."""
     if config.traits.reads_pictures:
-        return config.clip_frames, config.clip_px, config.clip_px, 3
+        return None if config.traits.frame_by_frame else config.clip_frames, config.clip_px, config.clip_px, 3
     return None, dim
 
 
 def front_inputs(config: HeadConfig) -> tuple[str, ...]:
     """The names of what the front takes, in order."""
-    return ("features", "mask", *config.traits.front_statistics)
+    return ("features", MASK, *config.traits.front_statistics)
 
 
 def call_front(front: Any, given: list[Any]) -> Any:
@@ -139,7 +144,8 @@ def _tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:
     # With nothing but its bias at first, the output is the prior that the trainer puts there.
     initial = "zeros" if config.start_at_prior else "glorot_uniform"
     if not config.competing:
-        return layers.Dense(n_classes, activation="sigmoid", kernel_initializer=initial, name=OUTPUT)(x)
+        x = layers.Dense(n_classes, activation="sigmoid", kernel_initializer=initial, name=OUTPUT)(x)
+        return MeanOverFrames(name="clip")(x, inputs[MASK]) if config.traits.frame_by_frame else x
     return Competing(name=COMPETING)(layers.Dense(n_classes, kernel_initializer=initial, name=OUTPUT)(x))
 
 

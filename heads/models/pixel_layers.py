@@ -113,3 +113,61 @@ class KeepFrames(keras.layers.Layer):
 def blank_out(maps: Any, mask: Any) -> Any:
     """Maps (B, T, H, W, C) with zeros where the mask (B, T) is false."""
     return maps * ops.cast(mask, maps.dtype)[:, :, None, None, None]
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class EachFrame(keras.layers.Layer):
+    """The pictures of clips as pictures of their own: (B * T, H, W, 3) from (B, T, H, W, 3)."""
+
+    def compute_output_shape(self, pixels_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """(B * T, H, W, 3), of an unknown number."""
+        return (None, *pixels_shape[2:])
+
+    def call(self, pixels: Any) -> Any:
+        """Lay out."""
+        return ops.reshape(pixels, (-1, *pixels.shape[2:]))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class OfClips(keras.layers.Layer):
+    """What was found in pictures, clip by clip again.
+
+    Call with values (B * T, P) and mask (B, T); gives (B, T, P).
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.supports_masking = True
+
+    def compute_output_shape(self, values_shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
+        """(B, T, P), of unknown numbers."""
+        return (None, None, values_shape[-1])
+
+    def call(self, values: Any, mask: Any) -> Any:
+        """Lay out."""
+        clips, frames = ops.shape(mask)
+        return ops.reshape(values, (clips, frames, values.shape[-1]))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class MeanOverFrames(keras.layers.Layer):
+    """The mean of what is said of the frames of a clip, of those that are there.
+
+    Call with probabilities (B, T, C) and mask (B, T); gives (B, C), zeros for a clip without frames.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.supports_masking = True
+
+    def compute_mask(self, *_: Any, **__: Any) -> None:
+        """Nothing is masked in a clip."""
+
+    def compute_output_shape(self, shape: tuple[int | None, ...], *_: Any) -> tuple[int | None, ...]:
+        """(B, C)."""
+        return (shape[0], shape[-1])
+
+    def call(self, probabilities: Any, mask: Any) -> Any:
+        """Average."""
+        there = ops.cast(mask, probabilities.dtype)[:, :, None]
+        return ops.sum(probabilities * there, axis=1) / ops.maximum(ops.sum(there, axis=1), 1.0)

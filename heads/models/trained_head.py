@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import heads.models.layers
 import heads.models.pixel_layers  # noqa: F401  saved models are made of them, and Keras knows them once they are imported
 from heads.errors import PredictError
-from heads.features.batches import METADATA, PREDICT_CLIPS, ClipBatches, in_turn
+from heads.features.batches import METADATA, ClipBatches, in_turn
 from heads.features.metadata import MetadataTransform
 from heads.features.prefetch import read_ahead
 from heads.features.readers import Reader
@@ -83,6 +83,7 @@ class TrainedHead:
             statistics=cached_statistics(self.reader, rows, self.config.inputs),
             metadata=np.stack([transform.apply(table) for transform in transforms]),
             sees_frames=self.config.sees_frames,
+            at_once=self.config.clips_at_once,
         )
 
     def model(self, fold: int) -> keras.Model:
@@ -135,7 +136,7 @@ def predict_models(models: Sequence[keras.Model], examples: ClipBatches) -> NDAr
         models: (K) models that take the same inputs, each with its own row of the examples' metadata.
         examples: the clips.
     """
-    places = list(in_turn(len(examples), PREDICT_CLIPS))
+    places = list(in_turn(len(examples), examples.at_once))
     predict = tf.function(lambda inputs: _predict(models, inputs), autograph=False, reduce_retracing=True)
     parts = [predict(inputs).numpy() for inputs in read_ahead(examples.batch(some) for some in places)]
     nothing = np.zeros((len(models), 0, models[0].output_shape[-1]))

@@ -20,8 +20,11 @@ _OWN = frozenset(
         "AttentionPooling",
         "Competing",
         "CropClip",
+        "EachFrame",
         "KeepFrames",
         "MeanOfLogits",
+        "MeanOverFrames",
+        "OfClips",
         "Standardise",
         "TapDropout",
         "TurnRound",
@@ -30,35 +33,54 @@ _OWN = frozenset(
 _OWN_MODULES = frozenset({"heads.layers", "heads.models.layers", "heads.models.pixel_layers"})
 _KERAS = {
     "keras": frozenset({"DTypePolicy"}),
-    "keras.initializers": frozenset({"GlorotUniform", "Ones", "Orthogonal", "RandomNormal", "Zeros"}),
+    "keras.initializers": frozenset(
+        {"GlorotUniform", "HeNormal", "Ones", "Orthogonal", "RandomNormal", "VarianceScaling", "Zeros"}
+    ),
     "keras.layers": frozenset(
         {
+            "Activation",
+            "Add",
+            "AveragePooling2D",
             "BatchNormalization",
             "Concatenate",
+            "Conv2D",
             "Conv3D",
+            "Cropping2D",
             "Dense",
+            "DepthwiseConv2D",
             "Dropout",
             "Flatten",
             "GRU",
+            "GlobalAveragePooling2D",
+            "Identity",
             "InputLayer",
             "LSTM",
+            "MaxPooling2D",
             "MaxPooling3D",
+            "Multiply",
             "ReLU",
+            "Rescaling",
             "Reshape",
+            "SeparableConv2D",
+            "ZeroPadding2D",
         }
     ),
+    "keras.src.applications.inception_resnet_v2": frozenset({"CustomScaleLayer"}),
     "keras.src.models.functional": frozenset({"Functional"}),
 }
 _TENSOR = "__keras_tensor__"
 _MOST_CONFIG_BYTES = 64 << 20
 
 
-def require_plain_model(content: bytes, name: str) -> None:
+def require_plain_model(
+    content: bytes, name: str, remedy: str = "a packed model holds heads of Trapline and nothing else"
+) -> None:
     """Make sure that opening a saved model runs nothing but Keras and our layers, and reads no other file.
 
     Args:
         content: of the `.keras` file.
         name: of the file, for messages.
+        remedy: what a message ends in.
 
     Raises:
         RunError: it is no such file, or consists of something else.
@@ -67,15 +89,15 @@ def require_plain_model(content: bytes, name: str) -> None:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {member.filename: member.file_size for member in archive.infolist()}
             if sorted(members) != sorted((_CONFIG, _WEIGHTS, _ABOUT)):
-                raise _refused(name, f"it holds {', '.join(sorted(members))}")
+                raise _refused(name, remedy, f"it holds {', '.join(sorted(members))}")
             if members[_CONFIG] > _MOST_CONFIG_BYTES or members[_WEIGHTS] > 2 * len(content) + _MOST_CONFIG_BYTES:
-                raise _refused(name, "it would unpack into far more than a head needs")
+                raise _refused(name, remedy, "it would unpack into far more than a head needs")
             config, weights = json.loads(archive.read(_CONFIG)), archive.read(_WEIGHTS)
         for part in _named_classes(config):
-            _require_known(part, name)
+            _require_known(part, name, remedy)
         with h5py.File(io.BytesIO(weights), "r") as file:
             for path, link in _links(file):
-                _require_numbers(file, path, link, name)
+                _require_numbers(file, path, link, name, remedy)
     except RunError:  # which is an error of files too
         raise
     except (
@@ -87,7 +109,7 @@ def require_plain_model(content: bytes, name: str) -> None:
         RecursionError,
         NotImplementedError,
     ) as error:
-        raise _refused(name, f"it cannot be read ({error})") from error
+        raise _refused(name, remedy, f"it cannot be read ({error})") from error
 
 
 def _named_classes(value: Any) -> Iterator[dict[str, Any]]:
@@ -102,13 +124,13 @@ def _named_classes(value: Any) -> Iterator[dict[str, Any]]:
             yield from _named_classes(each)
 
 
-def _require_known(part: dict[str, Any], name: str) -> None:
+def _require_known(part: dict[str, Any], name: str, remedy: str) -> None:
     kind, module, registered = part.get("class_name"), part.get("module"), part.get("registered_name")
     own = module in _OWN_MODULES and kind in _OWN and registered == f"trapline>{kind}"
     keras = kind in _KERAS.get(str(module), frozenset()) and registered in (None, kind)
     tensor = kind == _TENSOR and module is None and registered is None
     if not (own or keras or tensor):
-        raise _refused(name, f"it is built of {module or 'something'}.{kind}, of which no head consists")
+        raise _refused(name, remedy, f"it is built of {module or 'something'}.{kind}, of which no head consists")
 
 
 def _links(group: h5py.Group, above: str = "") -> Iterator[tuple[str, Any]]:
@@ -120,13 +142,13 @@ def _links(group: h5py.Group, above: str = "") -> Iterator[tuple[str, Any]]:
             yield from _links(group[key], path)
 
 
-def _require_numbers(file: h5py.File, path: str, link: Any, name: str) -> None:
+def _require_numbers(file: h5py.File, path: str, link: Any, name: str, remedy: str) -> None:
     if not isinstance(link, h5py.HardLink):
-        raise _refused(name, f"its {path} leads elsewhere")
+        raise _refused(name, remedy, f"its {path} leads elsewhere")
     found = file[path]
     if isinstance(found, h5py.Dataset) and (found.dtype.kind not in "fiub" or found.external or found.is_virtual):
-        raise _refused(name, f"its {path} is no array of numbers in the file itself")
+        raise _refused(name, remedy, f"its {path} is no array of numbers in the file itself")
 
 
-def _refused(name: str, why: str) -> RunError:
-    return RunError(f"{name}: not opened, since {why}; a packed model holds heads of Trapline and nothing else")
+def _refused(name: str, remedy: str, why: str) -> RunError:
+    return RunError(f"{name}: not opened, since {why}; {remedy}")

@@ -17,7 +17,13 @@ _PUBLISHED_TAIL = "heads.models.networks:published_tail"
 # Where the clips of heads come from, what they are called and for which classes: every kind takes these.
 WHERE = frozenset({"kind", "name", "sources", "without", "view", "joined", "classes"})
 # What is seen of the pictures of a clip, and how they are learned from.
-PIXELS = frozenset({"clip_frames", "clip_px", "crop_frames", "crop_px", "colour_shift", "filters", "sgd_epochs"})
+PIXELS = frozenset(
+    {
+        *("clip_frames", "clip_px", "crop_frames", "crop_px", "colour_shift", "filters", "sgd_epochs"),
+        *("network", "unfreeze_from", "head_epochs", "head_rate"),
+    }
+)
+_TUNING = frozenset({"clip_frames", "clip_px", "network", "unfreeze_from", "head_epochs", "head_rate"})
 _LEARNING = frozenset(
     {
         "epochs",
@@ -37,7 +43,8 @@ _LEARNING = frozenset(
         "least_learning_rate",
     }
 )
-_OF_PIXELS = (WHERE - {"joined"}) | PIXELS | _LEARNING | {"dense_units", "dense_dropout"}
+_ALONE = WHERE - {"joined"}
+_OF_PIXELS = _ALONE | (PIXELS - _TUNING) | {"clip_frames", "clip_px"} | _LEARNING | {"dense_units", "dense_dropout"}
 
 
 class Settings(Protocol):
@@ -70,6 +77,10 @@ class HeadKind:
             frames are standardised by their deviations from it.
         reads_pictures: whether its frames are the pictures that are kept beside features, and not the features: then
             `features` is (B, T, H, W, 3) for the front, and `each` means the sources that hold pictures.
+        frame_by_frame: whether the output layer stands on each frame, and a clip is the mean of its frames: its front
+            gives (B, T, P). It learns from one frame of a clip at a time, drawn where much moves.
+        together: `module:function` of (fronts, inputs, rows, alike) that gives what the fronts of all members pool, for
+            a kind whose members have something in common; "" to ask each by itself.
         scores_frames: whether it can be asked about a frame as if that were a clip.
         weighs_frames: whether the front is an `AttentionPooling`, or has one as its layer `attention`: its weights say
             which frames counted.
@@ -89,6 +100,8 @@ class HeadKind:
     frames: Literal["always", "asked", "never"] = "never"
     front_statistics: tuple[StatisticName, ...] = ()
     reads_pictures: bool = False
+    frame_by_frame: bool = False
+    together: str = ""
     scores_frames: bool = True
     weighs_frames: bool = False
     standardises: bool = False
@@ -111,9 +124,9 @@ class HeadKind:
         """What is wrong with the settings of a head of this kind, which is called `name`; "" if nothing is."""
         if self.frames == "always" and self.weighs_frames and settings.queries < 1:
             return f"queries: a head of kind {name} pools by attention; ask for at least 1"
-        if self.reads_pictures and settings.crop_frames > settings.clip_frames:
+        if self.reads_pictures and self.takes("crop_frames") and settings.crop_frames > settings.clip_frames:
             return f"crop_frames: {settings.crop_frames} cannot be cut out of the {settings.clip_frames} of clip_frames"
-        if self.reads_pictures and settings.crop_px > settings.clip_px:
+        if self.reads_pictures and self.takes("crop_px") and settings.crop_px > settings.clip_px:
             return f"crop_px: {settings.crop_px} cannot be cut out of the {settings.clip_px} of clip_px"
         if not (self.sees_frames(settings) or settings.statistics):
             return "statistics: with neither statistics nor frames there is nothing to see; name a statistic"
@@ -187,6 +200,29 @@ HEAD_KINDS: dict[str, HeadKind] = {
             "frame_dropout": 0.5,
             "batch_clips": 16,
             "learning_rate": 1e-4,
+        },
+    ),
+    "finetuned": HeadKind(
+        front="heads.models.finetuned:finetuned_front",
+        tail="heads.models.finetuned:finetuned_tail",
+        together="heads.models.finetuned:look_together",
+        frames="always",
+        reads_pictures=True,
+        frame_by_frame=True,
+        settings=(_ALONE | _TUNING | _LEARNING) - {"competing"},
+        defaults={
+            "statistics": (),
+            "metadata": (),
+            "clip_frames": 16,
+            "clip_px": 224,
+            "network": "efficientnet_lite0",
+            "head_epochs": 1,
+            "batch_clips": 8,
+            "learning_rate": 5e-5,
+            "least_learning_rate": 5e-5,
+            "class_balance": 0.4,
+            "balance_by": "classes",
+            "start_at_prior": True,
         },
     ),
 }

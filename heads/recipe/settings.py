@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from heads.data.class_names import read_class
+from heads.features.batches import PREDICT_CLIPS
 from heads.features.statistics import StatisticName
 from heads.recipe.kinds import HEAD_KINDS, HeadKind
 from store.config import StrictModel, load_yaml, parse_settings
@@ -34,6 +35,7 @@ DEFAULT_METADATA: tuple[_FACTS, ...] = (
 )
 EACH_SOURCE: Literal["each"] = "each"
 _SEEDS = 2**31 - 100_000
+_MOST_PIXELS = 1 << 23
 
 
 def _known_kind(kind: str) -> str:
@@ -48,7 +50,8 @@ class HeadConfig(StrictModel):
     Attributes:
         kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.models.networks`),
             `discriminant`, which is fitted in one step and takes few of the settings (see `heads.models.discriminant`),
-            or `conv3d` and `lrcn`, which learn from pixels (see `heads.models.conv3d` and `heads.models.lrcn`).
+            `conv3d` and `lrcn`, which learn from pixels (see `heads.models.conv3d` and `heads.models.lrcn`), or
+            `finetuned`, which tunes a network that was trained before (see `heads.models.finetuned`).
         name: what the head is called, before the name of its source; its kind if not given.
         sources: `each` for every source in the store, or a list of them (`backbone` or `backbone+view`).
         without: sources that `each` leaves out.
@@ -80,7 +83,13 @@ class HeadConfig(StrictModel):
         crop_px: side of what is cut out of them, in training anywhere, otherwise in the middle.
         colour_shift: by how many grey levels red, green and blue are shifted at most in training.
         filters: filters of the convolutions of each block; there are as many blocks.
+        network: what is tuned: the name of a network that `featurize weights NAME` has made the file of, or a `.keras`
+            file of a functional model of Keras' usual layers, from pictures of grey levels 0 to 255 to maps or vectors.
+        unfreeze_from: the layer of it from which on everything is tuned; if not given, the last third of those that
+            have weights are.
         epochs: passes over the training clips.
+        head_epochs: how many of the first epochs leave the network as it is and teach the output layer alone.
+        head_rate: the step size in these.
         pseudo_epochs: further passes that learn from unlabelled clips too, where there are some.
         pseudo_clips: how many of a batch's clips are unlabelled in those passes.
         pseudo_weight: weight of an unlabelled clip in the loss, beside 1 for a labelled one.
@@ -96,7 +105,8 @@ class HeadConfig(StrictModel):
         label_smoothing: how far labels are drawn towards the share of each class among the training clips.
         class_balance: how strongly rare classes are preferred (see `heads.data.class_balance`), 0 to 1; predictions are
             corrected for it.
-        balance_by: whether clips of rare classes are drawn more often (`sampling`) or count more (`loss`).
+        balance_by: whether clips of rare classes are drawn more often (`sampling`) or count more (`loss`); or whether
+            the share `class_balance` of the draws draws a class first, seldom one of few clips (`classes`).
         competing: whether classes compete for a clip, as they do where most clips show one thing or nothing.
         start_at_prior: whether the untrained head already gives each class its share among the training clips.
         schedule: `plateau` follows the training loss, `cosine` falls to nothing over the epochs.
@@ -137,7 +147,11 @@ class HeadConfig(StrictModel):
     crop_px: Annotated[int, Field(ge=8)] = 56
     colour_shift: Annotated[float, Field(ge=0, le=128)] = 3.0
     filters: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=5)] = (16, 32, 64)
+    network: str = ""
+    unfreeze_from: str = ""
     epochs: Annotated[int, Field(ge=1)] = 15
+    head_epochs: Annotated[int, Field(ge=0)] = 0
+    head_rate: Annotated[float, Field(gt=0)] = 1e-3
     pseudo_epochs: Annotated[int, Field(ge=0)] = 0
     pseudo_clips: Annotated[int, Field(ge=1)] = 20
     pseudo_weight: Annotated[float, Field(gt=0)] = 1.0
@@ -151,7 +165,7 @@ class HeadConfig(StrictModel):
     mixup: Annotated[float, Field(ge=0, le=8)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
-    balance_by: Literal["sampling", "loss"] = "sampling"
+    balance_by: Literal["sampling", "loss", "classes"] = "sampling"
     competing: bool = False
     start_at_prior: bool = False
     schedule: Literal["plateau", "cosine"] = "plateau"
@@ -173,6 +187,8 @@ class HeadConfig(StrictModel):
             raise ValueError("pseudo_clips: a batch must hold labelled clips too; ask for fewer than batch_clips")
         if self.sgd_epochs > self.epochs:
             raise ValueError(f"sgd_epochs: they are the last of the epochs, of which there are {self.epochs}")
+        if self.head_epochs > self.epochs:
+            raise ValueError(f"head_epochs: they are the first of the epochs, of which there are {self.epochs}")
         if self.pseudo_epochs and self.class_balance:
             raise ValueError("class_balance: what unlabelled clips show is not known; ask for no pseudo_epochs")
         return self
@@ -206,6 +222,13 @@ class HeadConfig(StrictModel):
     def sees_frames(self) -> bool:
         """Whether single frames are read in training; if not, epochs read a row a clip and no more."""
         return self.traits.sees_frames(self)
+
+    @property
+    def clips_at_once(self) -> int:
+        """How many clips a model is asked about at a time: fewer where these are many or large pictures."""
+        if not self.traits.reads_pictures:
+            return PREDICT_CLIPS
+        return min(PREDICT_CLIPS, max(1, _MOST_PIXELS // (self.clip_frames * self.clip_px**2)))
 
     @property
     def weighs_frames(self) -> bool:

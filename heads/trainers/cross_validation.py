@@ -183,6 +183,7 @@ def make_batches(
         statistics=cached_statistics(reader, rows, config.inputs),
         metadata=np.stack([applied[member.unseen] for member in plan]),
         sees_frames=config.sees_frames,
+        at_once=config.clips_at_once,
     )
     return transforms, examples
 

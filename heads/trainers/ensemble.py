@@ -6,24 +6,58 @@ what it would be if the member trained alone on its own clips of each batch, and
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.features.batches import METADATA, ClipBatches
+from heads.features.batches import METADATA, Batch, ClipBatches
 from heads.features.prefetch import read_ahead
 from heads.models.layers import AttentionPooling, attend_together
-from heads.models.networks import POOLED, Head, HeadShape, build_head, frames_shape, front_inputs
+from heads.models.networks import MASK, OUTPUT, POOLED, Head, HeadShape, build_head, frames_shape, front_inputs
 from heads.recipe import HeadConfig
+from heads.recipe.kinds import resolve
 from heads.trainers.mixup import Mixup, mix
 from heads.trainers.optimizer import ExponentialMovingAverage, FusedAdamW, FusedNesterov
 from heads.trainers.sampler import BatchSpec, ensure_two_clips_each
 
 _SMALLEST = 1e-7
+
+
+class Stage(Enum):
+    """What an epoch of the recipe does: `HEAD` teaches the output layer alone, `FINISH` takes plain steps."""
+
+    HEAD = "head"
+    USUAL = "usual"
+    FINISH = "finish"
+
+
+class Batches(Protocol):
+    """What gives batches of clips; see `heads.features.batches.ClipBatches`."""
+
+    def batch(self, places: NDArray[np.int64], /) -> Batch: ...  # noqa: D102
+
+
+class Optimiser(Protocol):
+    """What goes down the gradient; see `heads.trainers.optimizer`."""
+
+    @property
+    def state(self) -> list[Any]: ...  # noqa: D102
+    def apply(self, gradients: Sequence[Any], rates: Sequence[Any], /) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Taught:
+    """Weights that learn in a stage, which member each belongs to, and by what they do."""
+
+    weights: Sequence[Any]
+    owner: Sequence[int]
+    optimiser: Optimiser
 
 
 class FoldEnsemble:
@@ -46,16 +80,21 @@ class FoldEnsemble:
             keras.utils.set_random_seed(seed)
             self.heads.append(build_head(config, shape, f"member{place}"))
         owned = [(place, each) for place, head in enumerate(self.heads) for each in head.model.trainable_variables]
-        self._owner = [place for place, _ in owned]
         self._weights = [each.value for _, each in owned]
         decayed = [each.name in ("kernel", "recurrent_kernel", "query") for _, each in owned]
         self.optimiser = FusedAdamW(
             self._weights, decayed, config.weight_decay if weight_decay is None else weight_decay
         )
-        self._finisher = FusedNesterov(self._weights) if config.sgd_epochs else None
+        owner = [place for place, _ in owned]
+        self._taught = {Stage.USUAL: _Taught(weights=self._weights, owner=owner, optimiser=self.optimiser)}
+        if config.sgd_epochs:
+            finisher = FusedNesterov(self._weights)
+            self._taught[Stage.FINISH] = _Taught(weights=self._weights, owner=owner, optimiser=finisher)
+        if config.head_epochs:
+            self._taught[Stage.HEAD] = self._outputs_alone()
         self._average = ExponentialMovingAverage(self._weights, config.averaging)
         self._mixer = Mixup(config.mixup, list(seeds)) if config.mixup else None
-        self._steps: dict[bool, Callable[..., Any]] = {}
+        self._steps: dict[Stage, Callable[..., Any]] = {}
         self._guess: Callable[..., Any] | None = None
 
     def __len__(self) -> int:
@@ -72,7 +111,8 @@ class FoldEnsemble:
         batches: Sequence[BatchSpec],
         rates: NDArray[np.float64],
         *,
-        finishing: bool = False,
+        stage: Stage = Stage.USUAL,
+        shown: Batches | None = None,
     ) -> NDArray[np.float64]:
         """One step a batch.
 
@@ -80,14 +120,15 @@ class FoldEnsemble:
             examples: the clips.
             batches: what is learned, in order.
             rates: (K,) step sizes.
-            finishing: whether it is one of the recipe's `sgd_epochs`.
+            stage: what the epoch does.
+            shown: what is learned from of the examples, if that is not the clips as they are.
 
         Returns:
             (K,) the mean loss of each member over the weights that it saw.
         """
-        if finishing not in self._steps:
-            self._steps[finishing] = tf.function(  # no control flow depends on a tensor: not looking halves the tracing
-                partial(self._learn, self._finisher if finishing else self.optimiser),
+        if stage not in self._steps:
+            self._steps[stage] = tf.function(  # no control flow depends on a tensor: not looking halves the tracing
+                partial(self._learn, stage),
                 autograph=False,
                 input_signature=[
                     self._signature(examples),
@@ -98,11 +139,12 @@ class FoldEnsemble:
             )
         if self._config.traits.batch_normalises:
             batches = ensure_two_clips_each(batches)
-        given_out = read_ahead((examples.batch(places), weights, targets) for places, weights, targets in batches)
+        seen: Batches = shown or examples
+        given_out = read_ahead((seen.batch(places), weights, targets) for places, weights, targets in batches)
         given = tf.constant(rates, tf.float32)
         sums = np.zeros((2, len(self)))
         for inputs, weights, targets in given_out:
-            sums += self._steps[finishing](inputs, weights, targets, given).numpy()
+            sums += self._steps[stage](inputs, weights, targets, given).numpy()
         return np.asarray(sums[0] / np.maximum(sums[1], _SMALLEST))
 
     def predict(
@@ -152,8 +194,9 @@ class FoldEnsemble:
     def state(self) -> list[Any]:
         """Everything that the next step depends on, as TensorFlow variables."""
         models = [each.value for head in self.heads for each in head.model.variables]
-        finisher = [] if self._finisher is None else self._finisher.state
-        return [*models, *self.optimiser.state, *finisher, *self._average.state]
+        others = [self._taught[stage].optimiser for stage in (Stage.FINISH, Stage.HEAD) if stage in self._taught]
+        further = [each for other in others for each in other.state]
+        return [*models, *self.optimiser.state, *further, *self._average.state]
 
     def _signature(self, examples: ClipBatches) -> dict[str, Any]:
         dim = self._shape.dim
@@ -166,12 +209,21 @@ class FoldEnsemble:
             signature[METADATA] = tf.TensorSpec((len(self), None, self._shape.n_metadata), tf.float32)
         return signature
 
-    def _learn(self, optimiser: Any, inputs: Any, weights: Any, targets: Any, rates: Any) -> Any:
+    def _outputs_alone(self) -> _Taught:
+        """The output layers, which a stage of their own teaches."""
+        own = [(place, each) for place, head in enumerate(self.heads) for each in head.tail.get_layer(OUTPUT).weights]
+        weights = [each.value for _, each in own]
+        optimiser = FusedAdamW(weights, [False] * len(own), 0.0)
+        return _Taught(weights=weights, owner=[place for place, _ in own], optimiser=optimiser)
+
+    def _learn(self, stage: Stage, inputs: Any, weights: Any, targets: Any, rates: Any) -> Any:
         """One step down the gradient; gives (2, K): the weighted sum of each member's losses, and of its weights."""
         rows = _rows(weights)
         pairs = self._pairs(rows)
-        with tf.GradientTape() as tape:
-            outputs = self._outputs(inputs, rows, pairs, training=True)
+        taught = self._taught[stage]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(taught.weights)
+            outputs = self._outputs(inputs, rows, pairs, training=True, alike=stage is Stage.HEAD)
             means, sums = [], []
             for member, (given, own) in enumerate(zip(outputs, rows, strict=True)):
                 weight, wanted = tf.gather(weights[member], own), tf.gather(targets[member], own)
@@ -183,7 +235,7 @@ class FoldEnsemble:
                 means.append(summed / tf.maximum(total, _SMALLEST))
                 sums.append((summed, total))
             everything = tf.add_n(means)
-        optimiser.apply(tape.gradient(everything, self._weights), [rates[owner] for owner in self._owner])
+        taught.optimiser.apply(tape.gradient(everything, taught.weights), [rates[owner] for owner in taught.owner])
         self._average.follow()
         return tf.transpose(tf.stack(sums))
 
@@ -195,12 +247,18 @@ class FoldEnsemble:
         return [self._mixer.draw(member, step, tf.shape(own)[0]) for member, own in enumerate(rows)]
 
     def _outputs(
-        self, inputs: Any, rows: Sequence[Any], pairs: Sequence[tuple[Any, Any]] = (), *, training: bool
+        self,
+        inputs: Any,
+        rows: Sequence[Any],
+        pairs: Sequence[tuple[Any, Any]] = (),
+        *,
+        training: bool,
+        alike: bool = False,
     ) -> list[Any]:
-        """Each member's probabilities of its own rows of the batch."""
+        """Each member's probabilities of its own rows of the batch; `alike` if their fronts are the same so far."""
         if self._config.sees_frames:  # TensorFlow casts several times faster than numpy
             inputs = {**inputs, "features": tf.cast(inputs["features"], tf.float32)}
-        pooled = self._pool(inputs, rows, training=training)
+        pooled = self._pool(inputs, rows, training=training, alike=alike)
         outputs = []
         for member, (head, own) in enumerate(zip(self.heads, rows, strict=True)):
             given: dict[str, Any] = {name: tf.gather(inputs[name], own) for name in self._config.statistics}
@@ -208,14 +266,19 @@ class FoldEnsemble:
                 given[METADATA] = tf.gather(inputs[METADATA][member], own)
             if pooled:
                 given[POOLED] = pooled[member]
+            if self._config.traits.frame_by_frame:
+                given[MASK] = tf.gather(inputs[MASK], own)
             if pairs:
                 given = {name: mix(each, *pairs[member]) for name, each in given.items()}
             outputs.append(head.tail(given, training=training))
         return outputs
 
-    def _pool(self, inputs: Any, rows: Sequence[Any], *, training: bool) -> list[Any]:
+    def _pool(self, inputs: Any, rows: Sequence[Any], *, training: bool, alike: bool) -> list[Any]:
         """What each member's front makes of its own rows of the batch; nothing without a front."""
         fronts = [head.front for head in self.heads if head.front is not None]
+        if self._config.traits.together:
+            found: list[Any] = resolve(self._config.traits.together)(fronts, inputs, rows, alike=alike)
+            return found
         names = front_inputs(self._config)
         if not all(isinstance(front, AttentionPooling) for front in fronts):
             return [

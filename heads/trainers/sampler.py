@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.class_balance import sample_weights
+from heads.data.class_balance import clip_weights
 from heads.features.batches import spread_batches
 from heads.recipe import HeadConfig
 
@@ -53,7 +53,7 @@ class BatchSampler:
         strata = [np.flatnonzero(self.fold == number) for number in np.unique(self.fold)]
         labelled = self.config.batch_clips - (0 if guesses is None else self.config.pseudo_clips)
         share = len(self.targets) / max(float(self.seen.sum(axis=1).max()), 1.0)
-        if self.config.class_balance and self.config.balance_by == "sampling":
+        if self.config.class_balance and self.config.balance_by != "loss":
             strata = [self._drawn_by_rarity(stratum, rng) for stratum in strata]
         batches = [self._batch(places) for places in spread_batches(strata, labelled * share, rng)]
         if guesses is None:
@@ -70,7 +70,7 @@ class BatchSampler:
     @cached_property
     def _weights(self) -> NDArray[np.float32]:
         """(K, N) how much each clip counts for each member."""
-        if not self.config.class_balance or self.config.balance_by == "sampling":
+        if not self.config.class_balance or self.config.balance_by != "loss":
             return self.seen if self.weights is None else np.asarray(self.seen * self.weights, np.float32)
         seen = (each > 0 for each in self.seen)
         weights = [learned_weights(self.config, self.targets, self.fold, each, self.weights) for each in seen]
@@ -85,7 +85,7 @@ class BatchSampler:
         """As many clips of a fold as it has, rare ones more often; by what that fold holds, since no more may be known
         to every member that learns from it.
         """
-        chances = sample_weights(self.targets[stratum], self.config.class_balance)
+        chances = clip_weights(self.targets[stratum], self.config.class_balance, self.config.balance_by)
         return rng.choice(stratum, len(stratum), p=chances / chances.sum())
 
     def _with_guesses(
@@ -129,7 +129,7 @@ def learned_weights(
     weights = np.zeros(len(targets))
     parts = [seen] if config.balance_by == "loss" else [seen & (fold == number) for number in np.unique(fold[seen])]
     for part in parts:
-        weights[part] = sample_weights(targets[part], config.class_balance)
+        weights[part] = clip_weights(targets[part], config.class_balance, config.balance_by)
     return weights if stands_for is None else weights * stands_for
 
 

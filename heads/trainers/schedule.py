@@ -18,9 +18,12 @@ def learning_rates(config: HeadConfig, losses: Sequence[NDArray[np.float64]], me
 
     Along a cosine, or shorter each time a member's training loss has not fallen for some epochs. The scored fold's
     loss is not looked at: it would choose the model that it then scores. Learning from unlabelled clips goes on with a
-    tenth of the first step size where the cosine has come to its end.
+    tenth of the first step size where the cosine has come to its end. Epochs of the output layer alone have a step size
+    of their own.
     """
     done = len(losses)
+    if done < config.head_epochs:
+        return np.full(members, config.head_rate)
     if config.schedule == "cosine":
         first, span = (1.0, config.epochs) if done < config.epochs else (0.1, max(config.pseudo_epochs, 1))
         passed = done if done < config.epochs else done - config.epochs

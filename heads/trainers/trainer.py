@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from heads.data.history import Epoch
 from heads.errors import StoppedError
-from heads.features.batches import PREDICT_CLIPS, in_turn
+from heads.features.batches import in_turn
+from heads.features.drawn import DrawnFrames
 from heads.models.networks import HeadShape
 from heads.trainers.checkpoint import Checkpoint, stop_after_epoch
-from heads.trainers.ensemble import FoldEnsemble
+from heads.trainers.ensemble import Batches, FoldEnsemble, Stage
 from heads.trainers.initialise import adjust_for_prior_shift, initialise
 from heads.trainers.pseudo_labels import PseudoLabelDecision, decide
 from heads.trainers.sampler import BatchSampler
 from heads.trainers.schedule import decay_share, learning_rates, scale_dropout, scale_length
 from heads.trainers.task import HeadTask, TrainedMembers
+
+_FRAMES = 1  # sets the drawing of frames apart from that of clips
 
 
 def train_by_gradient(
@@ -139,9 +142,9 @@ class Trainer:
         guesses = self._guess() if done >= self.task.config.epochs else None
         losses = [np.array(epoch.losses) for epoch in self.checkpoint.epochs]
         rates = learning_rates(self.task.config, losses, len(self.members))
-        finishing = self.task.config.epochs - self.task.config.sgd_epochs <= done < self.task.config.epochs
         batches = self.sampler.batches(done, guesses)
-        found = self.members.train_epoch(self.task.examples, batches, rates, finishing=finishing)
+        shown = self._shown(done)
+        found = self.members.train_epoch(self.task.examples, batches, rates, stage=self._stage(done), shown=shown)
         epoch = Epoch(
             number=done + 1,
             epochs=self.epochs,
@@ -153,15 +156,27 @@ class Trainer:
         self.checkpoint.epochs.append(epoch)
         return epoch
 
+    def _stage(self, done: int) -> Stage:
+        config = self.task.config
+        if done < config.head_epochs:
+            return Stage.HEAD
+        return Stage.FINISH if config.epochs - config.sgd_epochs <= done < config.epochs else Stage.USUAL
+
+    def _shown(self, done: int) -> Batches:
+        """What is shown of the clips in the epoch behind so many: whole clips, or frames that are drawn of them."""
+        if not self.task.config.traits.frame_by_frame:
+            return self.task.examples
+        return DrawnFrames(examples=self.task.examples, rng=np.random.default_rng([self.task.seed, done, _FRAMES]))
+
     def _guess(self) -> NDArray[np.float32]:
         """(K, U, C) what each member thinks of the unlabelled clips."""
         labelled, everything = len(self.task.fold), len(self.task.examples)
-        batches = [places + labelled for places in in_turn(everything - labelled, PREDICT_CLIPS)]
+        batches = [places + labelled for places in in_turn(everything - labelled, self.task.examples.at_once)]
         asked = np.ones((len(self.task.plan), everything), bool)
         return self.members.predict(self.task.examples, batches, asked)[:, labelled:]
 
     def _predict(self, asked: NDArray[np.bool_]) -> NDArray[np.float32]:
-        batches = list(in_turn(len(self.task.fold), PREDICT_CLIPS))
+        batches = list(in_turn(len(self.task.fold), self.task.examples.at_once))
         return self.members.predict(self.task.examples, batches, asked)[:, : len(self.task.fold)]
 
     def _judged_by(self, weights: Sequence[Sequence[NDArray[np.float32]]]) -> NDArray[np.float32]:

@@ -114,12 +114,13 @@ def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None)
         )
     trainer = Trainer(task, Checkpoint(path=None))
     steps = trainer.steps()
-    epochs_s = [_timed(lambda: next(steps)) for _ in range(min(_EPOCHS, config.epochs))]
-    once = sum(epochs_s) - len(epochs_s) * min(epochs_s)
+    epochs_s = [_timed(lambda: next(steps)) for _ in range(min(config.head_epochs + _EPOCHS, config.epochs))]
+    usual_s = min(epochs_s[config.head_epochs :] or epochs_s)  # epochs of the output layer alone take less
+    once = max(0.0, sum(epochs_s) - len(epochs_s) * usual_s)
     frames_bytes = int(reader.lengths[examples.rows].mean() * reader.dim * reader.dtype.itemsize) * everything
     from_disk = config.sees_frames and frames_bytes > _memory_bytes()
     # The next batches are read while one is learned from, so the slower of the two sets the pace.
-    per_clip = max(min(epochs_s), read_s if from_disk else 0.0) / len(sample.ids)
+    per_clip = max(usual_s, read_s if from_disk else 0.0) / len(sample.ids)
     share = everything / len(sample.ids)
     epochs = config.epochs + (config.pseudo_epochs * 2 if judged else 0)
     statistics = len(config.inputs) + (2 if config.sees_frames else 0)

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from heads.blending.blend import Blend
-from heads.data.frame_statistics import for_one_frame, to_predictions
+from heads.data.frame_statistics import FRAME_STATISTICS, for_one_frame, to_predictions
 from heads.data.matching import match_clips
 from heads.data.predictions import EVENT_COLUMN, ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN, Predictions
 from heads.errors import PredictError
@@ -188,13 +188,18 @@ def _predict_folds(head: TrainedHead, everyone: Sequence[str], *, with_frames: b
     """
     ids, name, classes = ids_with_frames(head.reader, everyone), head.name, head.classes
     examples = head.examples(ids)
-    found = [
-        [Predictions(ids=tuple(ids), classes=classes, probabilities=each, provenance={"model": name})]
-        for each in head.predict(examples)
-    ]
+    spread = None
     if with_frames:
         models = [(fold, head.model(fold)) for fold in range(head.n_folds)]
         spread = frame_spread(models, examples, np.arange(len(ids)))
+    if spread is not None and head.config.traits.frame_by_frame:  # such a head says of a clip what its frames say
+        said = spread[:, FRAME_STATISTICS.index("mean")].astype(np.float64)
+    else:
+        said = head.predict(examples)
+    found = [
+        [Predictions(ids=tuple(ids), classes=classes, probabilities=each, provenance={"model": name})] for each in said
+    ]
+    if spread is not None:
         found = [[*own, *to_predictions(name, ids, classes, each)] for own, each in zip(found, spread, strict=True)]
     head.unload()
     unseen = [[_always(everyone, classes, prior, name)] for prior in head.prior]

@@ -14,6 +14,7 @@ from heads.data.listener import Listener
 from heads.errors import StoppedError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.statistics_cache import row_keys
+from heads.models.finetuned import network_file
 from heads.recipe import Recipe
 from heads.run import CONFIG_VERSION, RunDirectory
 from heads.trainers.checkpoint import Checkpoint
@@ -23,7 +24,7 @@ from heads.workflows.job import Trained, TrainingJob, run_recipe
 from heads.workflows.resolve import HeadSpec
 from heads.workflows.timing import settings_of
 from store import FeatureReader
-from store.digest import settings_digest
+from store.digest import file_sha256, settings_digest
 from store.files import atomic_path
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
@@ -207,7 +208,9 @@ def _train_anew(job: TrainingJob, run: RunDirectory, head: HeadSpec, listener: L
 
 def _facts_of(head: HeadSpec, labels: LabelTable, trained: CrossValidatedHead) -> dict[str, Any]:
     judgements = [None if part.judgement is None else asdict(part.judgement) for part in trained.folds]
+    tuned = {"network_sha256": file_sha256(network_file(head.config.network))} if head.config.network else {}
     return {
+        **tuned,
         "sources": [key.to_json() for key in head.keys],
         "settings": head.config.model_dump(mode="json"),
         "classes": list(labels.classes),

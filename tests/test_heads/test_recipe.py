@@ -69,7 +69,7 @@ def test_settings_that_do_not_fit_together_are_refused() -> None:
 def test_the_recipes_that_come_along_are_valid() -> None:
     folder = Path(__file__).parents[2] / "configs"
     recipes = {path.stem: load_recipe(path) for path in folder.glob("*.yaml")}
-    assert set(recipes) >= {"default", "demo", "third_place", "second_place", "benchmark"}
+    assert set(recipes) >= {"default", "demo", "third_place", "first_place", "second_place", "benchmark"}
     assert load_recipe(None) == recipes["default"]
 
 

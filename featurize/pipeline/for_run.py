@@ -88,7 +88,8 @@ def choose_sampling(
             version does not have; or what is asked for is none.
     """
     if (fps, frames) != (None, None):
-        return Sampling(fps=fps, frames=frames, max_frames=max_frames, choose=choose)
+        rate = None if fps is None else float(fps)
+        return _as_held(Sampling(fps=rate, frames=frames, max_frames=max_frames, choose=choose), store)
     if (max_frames, choose) != (MAX_FRAMES, "even"):  # settings of frames a second, or of a number that is not given
         return Sampling(fps=USUAL_FPS, max_frames=max_frames, choose=choose)
     if store is None or not (store / "features").is_dir():
@@ -100,6 +101,16 @@ def choose_sampling(
         told = " or ".join(dict.fromkeys(sampling_options(key.sampling) for key in held.values()))
         raise SettingsError(f"{store}: the store holds features of several samplings; say which is meant: {told}")
     return USUAL if usual in held or not held else sampling_of(next(iter(held.values())))
+
+
+def _as_held(asked: Sampling, store: Path | None) -> Sampling:
+    """What is asked for, spelt as the store has it: from Python 3 was not 3.0 once, and so are keys of that time."""
+    if store is None or not (store / "features").is_dir():
+        return asked
+    alike = [key for key in FeatureStore.open(store).keys() if dict(key.sampling) == asked.to_json()]
+    spelt = {json.dumps(dict(key.sampling), sort_keys=True) for key in alike}
+    own = json.dumps(asked.to_json(), sort_keys=True)
+    return asked if not alike or own in spelt else sampling_of(alike[0])
 
 
 def sources_of(

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -239,3 +240,19 @@ def test_packages_tell_type_checkers_that_they_are_typed(package: str) -> None:
     spec = find_spec(package)
     assert spec is not None
     assert (Path(str(spec.origin)).parent / "py.typed").is_file()
+
+
+def test_a_number_without_a_point_is_the_same_rate_and_a_store_that_says_it_otherwise_is_gone_on_with(
+    clips: Path, tmp_path: Path
+) -> None:
+    assert featurize.run(clips, tmp_path / "store", backbones="phash", fps=2, progress=False).done == 4
+    command = ["--backbone", "phash", "--fps", "2", "--store", str(tmp_path / "store"), "--json", str(clips)]
+    assert '"done": 0' in CliRunner().invoke(app, command).output
+    (key,) = FeatureStore.open(tmp_path / "store").keys()
+    assert repr(key.sampling["fps"]) == "2.0"
+    earlier = FeatureStore.open(tmp_path / "earlier", create=True)
+    with earlier.writer(replace(key, sampling={**key.sampling, "fps": 2})):
+        pass
+    assert featurize.run(clips, tmp_path / "earlier", backbones="phash", fps=2.0, progress=False).done == 4
+    (kept,) = FeatureStore.open(tmp_path / "earlier").keys()
+    assert repr(kept.sampling["fps"]) == "2"

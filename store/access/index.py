@@ -113,6 +113,8 @@ def build_index(parts: list[FeaturePart]) -> FeatureIndex:
 def _picked(columns: list[list[str]], flat: NDArray[np.int64]) -> list[str]:
     """Those of the texts of all parts, one part after the other, that stand at `flat`."""
     everything = list(chain.from_iterable(columns))
+    if np.array_equal(flat, np.arange(len(everything))):
+        return everything
     return [everything[place] for place in flat.tolist()]
 
 

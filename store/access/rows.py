@@ -25,9 +25,11 @@ def valid_rows(parts: Iterable[RowColumns], failed_code: int) -> tuple[list[str]
     """
     parts = list(parts)
     ids = list(chain.from_iterable(clip_ids for clip_ids, _, _ in parts))
+    if len(set(ids)) == len(ids):
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        return [ids[place] for place in order], np.array(order, np.int64)
     counting = dict(zip(ids, range(len(ids)), strict=True))
-    if len(counting) < len(ids):
-        counting |= _chosen_of_several(parts, ids, counting, failed_code)
+    counting |= _chosen_of_several(parts, ids, counting, failed_code)
     found = sorted(counting)
     return found, np.fromiter(map(counting.__getitem__, found), np.int64, len(found))
 

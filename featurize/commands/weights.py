@@ -2,16 +2,17 @@
 networks: those of timm, and those that heads tune.
 """
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from featurize.backbones.detectors import find_detector
+from featurize.backbones.detectors import DETECTORS, find_detector
 from featurize.backbones.fetch import fetch_weights
-from featurize.backbones.registry import find_backbone, is_backbone
+from featurize.backbones.registry import BACKBONES, find_backbone, is_backbone
 from featurize.backbones.spec import Backbone
 from featurize.backbones.timm_export import TIMM, export_timm
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
-from featurize.errors import SettingsError
+from featurize.errors import BackboneError, SettingsError
 from store.console import print_json, stdout_console
 
 
@@ -37,7 +38,15 @@ def fetch_all(
     file = Path(given[0]) if given else None
     known = [find_backbone(name) for name in names if is_backbone(name)]
     others = [name for name in names if not is_backbone(name)]
-    detectors = [find_detector(name) for name in others if not name.startswith(TIMM)]
+    unknown = [name for name in others if name not in DETECTORS and not name.startswith(TIMM)]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], [*DETECTORS, *BACKBONES], n=3)
+        like = f" (is {' or '.join(near)} meant?)" if near else ""
+        raise BackboneError(
+            f"'{unknown[0]}' is unknown{like}: expected {', '.join(DETECTORS)}, timm:NAME, or a network of "
+            "`featurize --list-backbones`"
+        )
+    detectors = [find_detector(name) for name in others if name in DETECTORS]
     found = {detector.name: fetch_weights(detector, file, offline=offline) for detector in detectors}
     networks = [name.removeprefix(TIMM) for name in names if name.startswith(TIMM)]
     if networks and offline and file is None:

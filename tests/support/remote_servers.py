@@ -13,6 +13,9 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+# Long enough for what was sent to be taken before the connection ends: a client that sees both at once takes neither.
+_SEEN_S = 1.0
+
 
 class Served:
     """A folder behind an address of this machine.
@@ -127,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if fault == "cut" and told.tries[path.name] <= told.times:
             self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            time.sleep(_SEEN_S)
             self.close_connection = True
             return None
         if fault == "silent":

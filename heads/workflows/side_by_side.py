@@ -44,7 +44,7 @@ def train_side_by_side(
     """Train heads of a job.
 
     Training keeps one processor busy and a bit, whatever threads it is given, so that two heads at a time take little
-    more than half as long. Where one head would be left over for the end, alone, all begin together.
+    more than half as long.
 
     Args:
         job: gives what is trained on what; is called in each process, and must be such that it can be pickled.
@@ -64,7 +64,7 @@ def train_side_by_side(
     pipes: list[Any] = []
     processes = []
     with _all_threads():
-        for _ in range(processes_for(len(names))):
+        for _ in range(max(1, min(_MOST_AT_A_TIME, os.cpu_count() or 1, len(names)))):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(job, run, theirs))
             process.start()
@@ -79,12 +79,6 @@ def train_side_by_side(
         for process in processes:
             process.terminate()
             process.join()
-
-
-def processes_for(heads: int) -> int:
-    """How many processes train so many heads."""
-    most = min(_MOST_AT_A_TIME, os.cpu_count() or 1)
-    return heads if heads <= most + 1 else most
 
 
 def _can_be_copied() -> bool:

@@ -72,7 +72,7 @@ def test_a_run_gives_what_the_command_gives_and_does_nothing_twice(clips: Path, 
         videos=[clips],
         backbones=["tiny", "phash"],
         views=["whole", "motion"],
-        sampling=featurize.Sampling(fps=2),
+        sampling=featurize.Sampling(fps=2.0),
         runtime="tensorflow",
     )
     assert featurize_folder(request, tmp_path / "command", as_json=True) == 0

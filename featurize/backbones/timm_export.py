@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from featurize.backbones.weights import models_folder
 from featurize.errors import BackboneError, WeightsError
 from store.files import atomic_path, write_text
+from store.models import models_folder
 
 TIMM = "timm:"
 _GREY = 255.0

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from featurize.backbones.registry import BACKBONES
 from featurize.backbones.spec import Backbone, FileWeights, KerasWeights, NoWeights, PackagedWeights, WheelWeights
 from featurize.errors import SettingsError, WeightsError
 from store.digest import file_sha256
+from store.models import models_folder
 
 RANDOM_SEED = 0
 _RANDOM = "random"
@@ -152,12 +152,6 @@ def _packaged_path(backbone: Backbone, weights: PackagedWeights) -> Path:
 def cache_path(weights: KerasWeights | WheelWeights) -> Path:
     """Where the file is kept once it is downloaded: in Keras' folder of models."""
     return models_folder() / weights.file
-
-
-def models_folder() -> Path:
-    """Keras' folder of models, where everything that is downloaded or converted once is kept."""
-    home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models"
 
 
 def _download(backbone: Backbone, weights: KerasWeights, *, offline: bool) -> Path:

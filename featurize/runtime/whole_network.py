@@ -8,17 +8,11 @@ import numpy as np
 from keras import layers
 
 from featurize.backbones.spec import Backbone, Preprocessing, resolve
-from featurize.backbones.weights import RANDOM_SEED, Weights, models_folder
+from featurize.backbones.weights import RANDOM_SEED, Weights
 from featurize.errors import BackboneError
 from featurize.runtime.extractor import tap_output
 from store.files import atomic_path
-
-_SUFFIX = ".keras"
-
-
-def whole_network_path(name: str) -> Path:
-    """Where the file of a network is kept."""
-    return models_folder() / "networks" / f"{name}{_SUFFIX}"
+from store.models import whole_network_path
 
 
 def write_whole_network(backbone: Backbone, weights: Weights, px: int | None = None) -> Path:

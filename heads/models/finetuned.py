@@ -4,7 +4,6 @@ Source: first place of DrivenData's Pri-matrix Factorization (single_frame_cnn.p
 """
 
 import difflib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from heads.models.networks import FRONT, POOLED, HeadShape
 from heads.models.pixel_layers import EachFrame, OfClips
 from heads.models.trusted import require_plain_model
 from heads.recipe import HeadConfig
+from store.models import KERAS_SUFFIX, whole_network_path
 
-SUFFIX = ".keras"
 _FROZEN, _TUNED = "frozen", "tuned"
 _TUNED_SHARE = 1 / 3  # of the layers with weights, the last ones, where no layer is named
 _MAP = 4  # dimensions of maps (B, H, W, C)
@@ -99,12 +98,11 @@ def network_file(name: str) -> Path:
     Raises:
         RecipeError: there is none.
     """
-    if name.endswith(SUFFIX):
+    if name.endswith(KERAS_SUFFIX):
         path, remedy = Path(name), "name a file that is there"
     else:
-        home = os.environ.get("KERAS_HOME")
-        path = (Path(home) if home else Path.home() / ".keras") / "models" / "networks" / f"{name}{SUFFIX}"
-        remedy = f"make it by `featurize weights {name}`, or name a {SUFFIX} file"
+        path = whole_network_path(name)
+        remedy = f"make it by `featurize weights {name}`, or name a {KERAS_SUFFIX} file"
     if not path.is_file():
         raise RecipeError(f"network: there is no {path}, which is to be tuned; {remedy}")
     return path

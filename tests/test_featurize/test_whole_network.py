@@ -14,7 +14,8 @@ from featurize.backbones.weights import RANDOM_WEIGHTS
 from featurize.cli import app
 from featurize.errors import BackboneError
 from featurize.runtime.extractor import build_extractor
-from featurize.runtime.whole_network import build_whole_network, whole_network_path, write_whole_network
+from featurize.runtime.whole_network import build_whole_network, write_whole_network
+from store.models import whole_network_path
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3)).astype(np.uint8)
 

@@ -183,6 +183,25 @@ def refresh(
     print_json({"found": names, "removed": removed}) if as_json else print("\n".join(removed))
 
 
+@app.command()
+def standing(
+    store: Store,
+    source: Annotated[
+        str | None, typer.Argument(help="Source or key folder; the first of `--view animal` if not given.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List places at which boxes stand through many clips of a camera: branches, water, or where animals feed."""
+    from dataclasses import asdict
+
+    from store.maintenance.listing import standing_lines
+    from store.maintenance.standing import find_boxed_key, find_standing_boxes
+
+    opened = _open(store)
+    found = find_standing_boxes(opened, find_boxed_key(opened, source))
+    print_json([asdict(each) for each in found]) if as_json else print("\n".join(standing_lines(found)))
+
+
 def main() -> None:
     """Entry point of the `store` command."""
     run(app)

@@ -12,6 +12,7 @@ from store.ids import counted
 from store.key import FeatureKey
 from store.maintenance.compact import Compaction
 from store.maintenance.repair import Repair
+from store.maintenance.standing import StandingBox
 from store.maintenance.sweep import Sweep
 
 Row = dict[str, Any]
@@ -161,6 +162,21 @@ def describe_refresh(store: FeatureStore, compared: Sequence[FeatureKey]) -> str
     names = {key.folder for key in compared}
     lines = [f"goes:  {line}" for line in key_lines(row for row in key_rows(store) if row["folder"] in names)]
     return "\n".join([*lines, f"goes:  what the clips of {store.root} are seen against"])
+
+
+def standing_lines(found: Sequence[StandingBox]) -> list[str]:
+    """A line a place, under a heading; one sentence if there is none."""
+    if not found:
+        return ["no box stands at one place through many clips of a framing"]
+    heading = f"{'in clips':>12}  {'left':>5} {'top':>5} {'right':>5} {'below':>5}  such as"
+    return [
+        heading,
+        *(
+            f"{f'{box.shown_in} of {box.clips}':>12}  {box.left:5.2f} {box.top:5.2f} {box.right:5.2f} {box.bottom:5.2f}"
+            f"  {box.clip_id} at {box.time_s:.1f} s"
+            for box in found
+        ),
+    ]
 
 
 def _sampled(sampling: Mapping[str, Any]) -> str:

@@ -219,7 +219,6 @@ def test_previews_and_triage_look_at_clips_behind_urls(server: Served, tmp_path:
 def test_s3_is_listed_page_by_page_and_read_with_its_keys_from_the_environment(
     local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("s3fs", reason="needs the extra `remote`: botocore holds python-dateutil back")
     (tmp_path / "buckets").mkdir()
     shutil.copytree(local, tmp_path / "buckets/bucket/season one")
     with served(tmp_path / "buckets", as_s3=True) as server:

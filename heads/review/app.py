@@ -160,9 +160,11 @@ class Review:
         )
         return JSONResponse(self._retraining.state())
 
-    def _how_it_goes(self, _: Request) -> Response:
+    def _how_it_goes(self, request: Request) -> Response:
         from heads.report import comparison_json, sentences_on  # which brings matplotlib
 
+        if request.query_params.get("prepare"):  # somebody is about to order a training
+            self._retraining.prepare()
         change = self._opened.change
         told: dict[str, Any] = {"run": "" if self._opened.run is None else str(self._opened.run.path)}
         if change is not None:

@@ -29,6 +29,7 @@ class Retraining:
         self._done = done
         self._lock = threading.Lock()
         self._process: Any = None
+        self._ready: tuple[Any, Connection] | None = None
         self._state: dict[str, Any] = {"state": "idle"}
         self._began = 0.0
 
@@ -37,6 +38,12 @@ class Retraining:
         with self._lock:
             passed = {"seconds": round(time.monotonic() - self._began, 1)} if self._state["state"] == "running" else {}
             return {**self._state, **passed}
+
+    def prepare(self) -> None:
+        """Begin to load, in the process that is to train, what takes seconds to load; it waits there for the order."""
+        with self._lock:
+            if self._state["state"] != "running":
+                self._ready = self._waiting()
 
     def start(self, order: Order) -> None:
         """Begin.
@@ -49,17 +56,28 @@ class Retraining:
                 raise ReviewError("a training is running already; wait until it is done")
             self._began = time.monotonic()
             self._state = {"state": "running", "share": 0.0, "text": _STARTING, "notes": []}
-        spawn = multiprocessing.get_context("spawn")
-        ours, theirs = spawn.Pipe(duplex=False)
-        self._process = spawn.Process(target=_work, args=(order, theirs))
-        self._process.start()
-        theirs.close()
+            self._process, ours = self._waiting()
+            self._ready = None
+        with contextlib.suppress(OSError):  # of a process that has ended meanwhile, which whoever listens will tell
+            ours.send(order)
         threading.Thread(target=self._listen, args=(order, ours), daemon=True).start()
 
     def stop(self) -> None:
         """End the training that is running, if one is; what it has finished stays in its folder."""
-        if self._process is not None and self._process.is_alive():
-            self._process.terminate()
+        for process in (self._process, None if self._ready is None else self._ready[0]):
+            if process is not None and process.is_alive():
+                process.terminate()
+
+    def _waiting(self) -> tuple[Any, Connection]:
+        """A process that waits for an order, and the pipe to it: the one that was prepared, if it lives."""
+        if self._ready is not None and self._ready[0].is_alive():
+            return self._ready
+        spawn = multiprocessing.get_context("spawn")
+        ours, theirs = spawn.Pipe()
+        process = spawn.Process(target=_work, args=(theirs,))
+        process.start()
+        theirs.close()
+        return process, ours
 
     def _listen(self, order: Order, ours: Connection) -> None:
         failed = "the training ended without a word; see the terminal, or try `heads retrain`"
@@ -107,11 +125,15 @@ class _Teller:
         self._pipe.send(("step", (_TRAINING, "blending")))
 
 
-def _work(order: Order, pipe: Connection) -> None:
-    """Carry an order out; nothing that goes wrong is left unsaid."""
+def _work(pipe: Connection) -> None:
+    """Carry out the order that comes, and leave nothing unsaid that goes wrong; without one it ends with the pipe."""
     try:
         teller = _Teller(pipe)
         load_ahead()
+        try:
+            order: Order = pipe.recv()
+        except EOFError:
+            return
         job = order.job()
         teller.heads = len(job.heads)
         retrain(order, teller, job)

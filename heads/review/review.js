@@ -586,7 +586,7 @@ let polling = null;
 
 /* Shown once it says how training stands: what comes later would move the button under the mouse. */
 async function openRetrain() {
-  drawTraining(await ask("/api/retraining").catch((error) => ({ state: "failed", text: error.message })));
+  drawTraining(await ask("/api/retraining?prepare=1").catch((error) => ({ state: "failed", text: error.message })));
   if (!$("retrain").open) $("retrain").showModal();
 }
 

@@ -329,6 +329,8 @@ class Run:
                 _warn(sentence)
             wanted = [matches.rename(clip_id) for clip_id in ids]
         new = predict_run(self._run, opened, wanted, add)
+        for sentence in new.notes:
+            _warn(sentence)
         sites = self._run.read_labels().known_sites
         return new.with_events(timing_of(self._run, new.predictions.ids, opened.clips(), sites).events)
 

@@ -1,6 +1,6 @@
 """Blends: fitted on out-of-fold predictions, scored on folds they have not seen, applied to new clips by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from heads.blending.blenders import Blender, find_blender, known_blender
 from heads.blending.blenders.cross_fit import cross_fit
+from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities
 from heads.data.folds import Folds
 from heads.data.frame_statistics import FRAME_STATISTICS, layer_name
 from heads.data.labels import LabelTable
+from heads.data.nearby import Nearby, Window
 from heads.data.predictions import Predictions
 from heads.errors import BlendError
 from store.ids import name_a_few
 
 _NONE: Mapping[str, Sequence[Predictions]] = MappingProxyType({})
+Around = Callable[[Sequence[str]], Nearby]  # where clips stand among those of their place
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,6 +32,7 @@ class Blend:
         models: (M) names of the models it combines, in order.
         classes: (C) classes it predicts.
         frame_models: those of `models` whose scores of single frames it takes too.
+        by_time: whether the clips around a clip were told by times, where it takes them; else by the names of files.
         parameters: what the blender fitted.
     """
 
@@ -36,14 +40,21 @@ class Blend:
     models: tuple[str, ...]
     classes: tuple[str, ...]
     frame_models: tuple[str, ...] = ()
+    by_time: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def apply(self, predictions: Sequence[Predictions]) -> Predictions:
+    @property
+    def windows(self) -> Sequence[Window]:
+        """What around a clip it takes."""
+        return known_blender(self.method).windows
+
+    def apply(self, predictions: Sequence[Predictions], around: Around | None = None) -> Predictions:
         """Blend the models' predictions of the same clips.
 
         Args:
             predictions: one for each of `models`, and for each of `frame_models` the tables that `to_predictions`
                 makes, in any order; further ones are ignored.
+            around: where clips stand among those of their place; as if there were no others if None.
 
         Raises:
             BlendError: a model is missing, or predicts other clips or classes than it should.
@@ -56,6 +67,10 @@ class Blend:
         stack, first = stack_predictions([by_name[name] for name in self.models], self.classes)
         if self.frame_models:
             stack = np.concatenate([stack, stack_frames(by_name, self.models, self.classes, first)])
+        if self.windows:
+            stack = np.concatenate(
+                [stack, stack_around(stack, None if around is None else around(first.ids), self.windows)]
+            )
         return Predictions(
             ids=first.ids,
             classes=self.classes,
@@ -65,7 +80,10 @@ class Blend:
         )
 
     def apply_to_folds(
-        self, per_fold: Sequence[Sequence[Predictions]], unseen: Mapping[str, int] = MappingProxyType({})
+        self,
+        per_fold: Sequence[Sequence[Predictions]],
+        unseen: Mapping[str, int] = MappingProxyType({}),
+        around: Around | None = None,
     ) -> Predictions:
         """Blend new clips: the blend of each fold's models, then the mean over folds.
 
@@ -74,13 +92,14 @@ class Blend:
         Args:
             per_fold: for each fold, the predictions of that fold's models, all of the same clips.
             unseen: the one fold to ask about a clip, where the models of all others have learned from it.
+            around: where clips stand among those of their place; as if there were no others if None.
 
         Raises:
             BlendError: there is no fold, or the folds' predictions do not match.
         """
         if not per_fold:
             raise BlendError(f"blend '{self.method}' was given no predictions; predict with at least one fold's models")
-        blended = [self.apply(predictions) for predictions in per_fold]
+        blended = [self.apply(predictions, around) for predictions in per_fold]
         ids = blended[0].ids
         each_fold = np.stack([_same_clips(each, blended[0]).probabilities for each in blended])
         found = each_fold.mean(axis=0)
@@ -95,7 +114,9 @@ class Blend:
 
     def to_json(self) -> dict[str, Any]:
         """The blend as JSON values; `from_json` turns them back."""
-        statistics = {"frame_statistics": list(FRAME_STATISTICS)} if self.frame_models else {}
+        statistics: dict[str, Any] = {"frame_statistics": list(FRAME_STATISTICS)} if self.frame_models else {}
+        if self.windows:
+            statistics |= {"windows": [each.to_json() for each in self.windows], "by_time": self.by_time}
         return {
             "method": self.method,
             "models": list(self.models),
@@ -118,6 +139,7 @@ class Blend:
                 models=tuple(spec["models"]),
                 classes=tuple(spec["classes"]),
                 frame_models=tuple(spec.get("framed", ())),
+                by_time=bool(spec.get("by_time", True)),
                 parameters=spec["parameters"],
             )
         except KeyError as error:
@@ -127,6 +149,10 @@ class Blend:
             raise BlendError(
                 "blend.json: another version fitted it to other statistics of single frames; delete the run's folder "
                 "`frames`, and run `heads train --frame-scores` and `heads blend` again"
+            )
+        if blend.windows and spec.get("windows") != [each.to_json() for each in blend.windows]:
+            raise BlendError(
+                "blend.json: another version fitted it to other windows of time around clips; run `heads blend` again"
             )
         return blend
 
@@ -145,6 +171,7 @@ class BlendData:
         frame_models: models whose scores of single frames are there.
         weights: (N,) how many clips each stands for; one each if None.
         frames: (S * M, N, C), each statistic of all models in turn, NaN where a model has none; None if none has.
+        around: where the clips stand among those of their place and fold; None to let no clip tell of another.
     """
 
     ids: tuple[str, ...]
@@ -156,6 +183,7 @@ class BlendData:
     frame_models: tuple[str, ...] = ()
     frames: NDArray[np.float64] | None = None
     weights: NDArray[np.float64] | None = None
+    around: Nearby | None = None
 
     def fit(self, blender: Blender) -> Blend:
         """A blender fitted on everything; what it fitted must be scored by `cross_fit`."""
@@ -165,6 +193,7 @@ class BlendData:
             models=self.models,
             classes=self.classes,
             frame_models=self.frame_models if blender.takes_frames else (),
+            by_time=self.around is None or self.around.timed,
             parameters=parameters,
         )
 
@@ -183,6 +212,8 @@ class BlendData:
         )
 
     def _stack_for(self, blender: Blender) -> NDArray[np.float64]:
+        if blender.windows:
+            return np.concatenate([self.stack, stack_around(self.stack, self.around, blender.windows)])
         if not blender.takes_frames:
             return self.stack
         if self.frames is None:
@@ -268,6 +299,19 @@ def stack_frames(
     names = [layer_name(model, statistic) for statistic in FRAME_STATISTICS for model in models]
     ordered = [replace(layers.get(name, nothing), provenance={"model": name}) for name in names]
     return stack_predictions([first, *ordered], classes)[0][1:]
+
+
+def stack_around(stack: NDArray[np.float64], around: Nearby | None, windows: Sequence[Window]) -> NDArray[np.float64]:
+    """(W, N, C) the probability at the mean log odds, over models and over the clips in each window around each clip.
+
+    Args:
+        stack: (M, N, C) the models' probabilities.
+        around: where the N clips stand among those of their place; NaN for all if it is not known.
+        windows: (W) what is around a clip.
+    """
+    if around is None:
+        return np.full((len(windows), *stack.shape[1:]), np.nan)
+    return to_probabilities(around.means(mean_over_models(stack, to_logits), windows))
 
 
 def _same_clips(each: Predictions, first: Predictions) -> Predictions:

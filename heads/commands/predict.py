@@ -24,7 +24,7 @@ from heads.workflows.output import (
     write_table,
 )
 from heads.workflows.predict import Origin, predict_run
-from heads.workflows.timing import timing_of
+from heads.workflows.timing import Timing, timing_of
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console
 from store.ids import counted, name_a_few
@@ -68,15 +68,19 @@ def predict(
         stderr_console().print(sentence, highlight=False, soft_wrap=True)
     explainer = explaining_head(run) if explain else None
     outside = [each.renamed({name: apply_rules(name, rules) for name in each.ids}, ()) for each in outside]
-    new = predict_run(run, store, None if wanted is None else wanted.ids, outside)
+    facts = store.clips()
+    places, place_notes = places_of(facts.index, sites=sites, site_pattern=site_pattern, id_map=rules)
+    places = {**run.read_labels().known_sites, **places}
+
+    def timed(ids: Sequence[str]) -> Timing:
+        return timing_of(run, ids, facts, places, timed_by, rules)
+
+    new = predict_run(run, store, None if wanted is None else wanted.ids, outside, sites=places, timed=timed)
     if only_new:
         new = new.only(Origin.NEW)
     frames = None if explainer is None else top_frames(run, store, explainer, new.predictions.ids)
-    facts = store.clips()
-    places, notes = places_of(facts.index, sites=sites, site_pattern=site_pattern, id_map=rules)
-    places = {**run.read_labels().known_sites, **places}
-    timing = timing_of(run, new.predictions.ids, facts, places, timed_by, rules)
-    new, notes = new.with_events(timing.events), (*notes, *timing.notes)
+    timing = timed(new.predictions.ids)
+    new, notes = new.with_events(timing.events), (*place_notes, *new.notes, *timing.notes)
     if chosen is None:
         write_predictions(out, new, template, frames)
     else:

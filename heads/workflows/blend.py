@@ -28,6 +28,7 @@ from heads.data.coarser import coarser_taxa
 from heads.data.events import folds_of_events, labels_of_events, predictions_of_events
 from heads.data.folds import Folds
 from heads.data.labels import BLANK, LabelTable
+from heads.data.nearby import nearby
 from heads.data.predictions import Predictions
 from heads.data.reading.class_table import read_class_table
 from heads.errors import BlendError
@@ -38,6 +39,7 @@ from heads.evaluation.rollup import PRECISION, rollup_thresholds
 from heads.evaluation.thresholds import WANTED, group_draws, species_thresholds
 from heads.evaluation.verdicts import Say, say_of_clips
 from heads.run import RunDirectory
+from heads.workflows.timing import clock_of
 
 _THREADS = 2  # each holds a copy of all models' predictions: more would cost memory rather than save time
 
@@ -88,16 +90,27 @@ def blend_run(
     oof, labels, folds = run.read_all_oof(), run.read_labels(), run.read_folds()
     asked = [*also, *([] if told is None else [told.name])]
     with_frames = [name for name in run.head_names() if run.has_frames(name)]
+    clock, notes = clock_of(run)
     blenders, left_out = blenders_to_try(
-        len(oof[0].ids), asked, has_frames=bool(with_frames), most_clips_for_trees=most_clips_for_trees
+        len(oof[0].ids),
+        asked,
+        has_frames=bool(with_frames),
+        has_times=bool(clock),
+        most_clips_for_trees=most_clips_for_trees,
     )
     takes_frames = any(blender.takes_frames for blender in blenders.values())
     frames = {name: run.read_frames(name) for name in with_frames} if takes_frames else {}
-    for sentence in left_out:
+    if not clock and any(blender.windows for blender in blenders.values()):
+        notes = (*notes, "no capture times are known, so the clips around a clip are told by the names of files")
+    for sentence in (*notes, *left_out):
         if note is not None:
             note(sentence)
     data = blend_data(oof, labels, folds, frames)
-    data = replace(data, weights=run.read_weights(data.ids))
+    side = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
+    around = nearby(
+        data.ids, sites=labels.known_sites, clock=clock, side=side.__getitem__, marks=run.read_fingerprints()
+    )
+    data = replace(data, weights=run.read_weights(data.ids), around=around)
     blends = _cross_fit(blenders.values(), data)
     any_blend = next(iter(blends.values()))
     values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)

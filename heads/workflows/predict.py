@@ -3,25 +3,28 @@
 What a run learned from is answered as it was scored: by models, and by a blend, that have not seen the clip.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from heads.blending.blend import Blend
+from heads.blending.blend import Around, Blend
 from heads.data.frame_statistics import FRAME_STATISTICS, for_one_frame, to_predictions
 from heads.data.matching import match_clips
+from heads.data.nearby import nearby
 from heads.data.predictions import EVENT_COLUMN, ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN, Predictions
 from heads.errors import PredictError
 from heads.explain.frame_scores import frame_spread
 from heads.features.readers import Reader, ids_with_frames
-from heads.models.known_clips import known_clips
+from heads.models.known_clips import KnownClips, known_clips
 from heads.models.trained_head import TrainedHead, require_features
 from heads.run import BLEND, RunDirectory
 from heads.workflows.external import added_predictions
+from heads.workflows.timing import Timing, clock_in, timing_of
 from store import FeatureStore, Status
 from store.ids import name_a_few
 
@@ -49,12 +52,14 @@ class NewPredictions:
             have none; else the worst over the sources.
         origin: (N) whether the run learned from the clip.
         event: (N) the event of each clip, "" where its time is not known; empty if nobody asked for events.
+        notes: what the user should know, a sentence each.
     """
 
     predictions: Predictions
     status: tuple[Status, ...]
     origin: tuple[Origin, ...]
     event: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def with_events(self, events: Mapping[str, str]) -> "NewPredictions":
         """The same with the event of each clip; no events at all if there are none."""
@@ -77,6 +82,7 @@ class NewPredictions:
             status=tuple(self.status[place] for place in kept),
             origin=tuple(self.origin[place] for place in kept),
             event=tuple(self.event[place] for place in kept) if self.event else (),
+            notes=self.notes,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -94,7 +100,13 @@ class NewPredictions:
 
 
 def predict_run(
-    run: RunDirectory, store: FeatureStore, ids: Sequence[str] | None = None, added: Sequence[Predictions] = ()
+    run: RunDirectory,
+    store: FeatureStore,
+    ids: Sequence[str] | None = None,
+    added: Sequence[Predictions] = (),
+    *,
+    sites: Mapping[str, str] | None = None,
+    timed: Callable[[Sequence[str]], Timing] | None = None,
 ) -> NewPredictions:
     """Predict clips of `store` by the blend of `run`.
 
@@ -106,11 +118,16 @@ def predict_run(
     A clip that could not be decoded gets the share of each class among the training clips, and its status says so. A
     head says that share of a clip that has nothing under its own source, such as one without sound.
 
+    A blend that takes what is said of the clips around a clip finds these among the clips that are asked for: those
+    that are new, for a new one; for one that was learned from, those of its own fold.
+
     Args:
         run: trained and blended.
         store: holds the features that the run's heads read, under the same settings.
         ids: clips, in the order wanted; all of the store if None.
         added: predictions of models that were brought into the run, beside those that it holds of them.
+        sites: the site of each clip, beside those that the run knows.
+        timed: tells when clips were taken; by the run's own settings if None.
 
     Raises:
         PredictError: the store lacks features of the run's kind, or has no clip under all of them; or a model that was
@@ -136,8 +153,14 @@ def predict_run(
     per_fold = [[*(each for head in own for each in head), *from_outside] for own in by_fold]
     predictions = _always(ids, blend.classes, _prior(heads, blend.classes, run), blend.method)
     known = known_clips(run, store, ids)
+    around: Around | None = None
+    notes: tuple[str, ...] = ()
+    if blend.windows and decoded:
+        places = {**run.read_labels().known_sites, **(sites or {})}
+        timing = timed(decoded) if timed else timing_of(run, decoded, store.clips(), places)
+        around, notes = _around(blend, known, places, timing, run, store)
     if decoded:
-        predictions = blend.apply_to_folds(per_fold, known.fold).over(predictions)
+        predictions = blend.apply_to_folds(per_fold, known.fold, around).over(predictions)
     blended = run.read_oof(BLEND)
     place = {clip_id: row for row, clip_id in enumerate(blended.ids)}
     scored = [clip_id for clip_id in decoded if known.scored_as.get(clip_id) in place]
@@ -149,7 +172,31 @@ def predict_run(
         Origin.OUT_OF_FOLD if name in known.fold else Origin.GUESSED if name in known.guessed else Origin.NEW
         for name in ids
     )
-    return NewPredictions(predictions=predictions, status=status, origin=origin)
+    return NewPredictions(predictions=predictions, status=status, origin=origin, notes=notes)
+
+
+def _around(
+    blend: Blend,
+    known: KnownClips,
+    places: Mapping[str, str],
+    timing: Timing,
+    run: RunDirectory,
+    store: FeatureStore,
+) -> tuple[Around | None, tuple[str, ...]]:
+    """Where clips stand among those of their place that the same models may be asked about, and what is to be said."""
+    clock, notes = clock_in(timing, run) if blend.by_time else ({}, ())
+    if blend.by_time and not clock:
+        return None, (
+            *notes,
+            "the blend takes what is said of the clips around a clip, and it is not known when these were taken: each "
+            "is answered for by itself; give times with --times or --time-pattern",
+        )
+    marks = {str(name): str(mark) for name, mark in store.clips()["fingerprint"].items()}
+
+    def side(clip_id: str) -> int:
+        return -2 if clip_id in known.guessed else known.fold.get(clip_id, -1)
+
+    return partial(nearby, sites=places, clock=clock, side=side, marks=marks), notes
 
 
 def _always(ids: Sequence[str], classes: Sequence[str], prior: ArrayLike, model: str) -> Predictions:

@@ -61,6 +61,21 @@ def source_of(run: RunDirectory | None) -> TimeSource:
     )
 
 
+def clock_of(run: RunDirectory) -> tuple[dict[str, datetime], tuple[str, ...]]:
+    """When a run's own clips were taken, all on one clock, and why that cannot be told, where it cannot."""
+    return clock_in(Timing(stated=run.read_times()), run)
+
+
+def clock_in(timing: Timing, run: RunDirectory) -> tuple[dict[str, datetime], tuple[str, ...]]:
+    """The times of clips, all on one clock, and why that cannot be told, where it cannot."""
+    if timing.clock:
+        return dict(timing.clock), ()
+    try:
+        return on_one_clock(timing.stated, parse_zone(source_of(run).zone)), ()
+    except LabelError as error:
+        return {}, (f"which clips follow each other is not told: {error}",)
+
+
 def timing_of(
     run: RunDirectory | None,
     ids: Sequence[str],

@@ -57,6 +57,10 @@ def a_stack(blender: Blender, n_models: int, labels: NDArray[np.uint8]) -> Stack
         spread = spread_over_frames(frames.astype(np.float32)).astype(np.float64)
         stack = np.concatenate([stack, spread.reshape(-1, *labels.shape)])
         assert len(stack) == n_models * (1 + len(FRAME_STATISTICS))
+    if blender.windows:
+        around = np.stack([np.roll(stack.mean(axis=0), 1 + place, axis=0) for place in range(len(blender.windows))])
+        around[:, ::3] = np.nan  # clips without neighbours
+        stack = np.concatenate([stack, around])
     stack[:, :, 2] = np.nan
     if n_models > 1:
         stack[n_models - 1 :: n_models, :, 0] = np.nan

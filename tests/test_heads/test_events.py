@@ -1,5 +1,6 @@
 """When clips were taken, which of them are one event, and what comes of it: folds, scores, columns."""
 
+import shutil
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from heads.data.reading.capture_times import TimeSource, capture_times, on_one_c
 from heads.errors import FoldError, LabelError
 from heads.report import write_report
 from heads.run import RunDirectory
-from heads.workflows.timing import timing_of
+from heads.workflows.predict import predict_run
+from heads.workflows.timing import Timing, timing_of
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 
 START = datetime(2024, 3, 1, 5, 6, 7)
@@ -406,3 +408,35 @@ def test_bad_words_about_times_are_refused_at_once(folder: Path) -> None:
         assert done.exit_code != 0
         assert told in " ".join(f"{done.output} {done.exception}".split()).replace("│ ", "")
     assert not (folder / "no").exists()
+
+
+@pytest.mark.slow
+def test_new_clips_are_told_by_those_around_them_if_the_blend_takes_these(folder: Path, run: RunDirectory) -> None:
+    shutil.copytree(run.path, folder / "near")
+    heads(folder, "blend", "--run", "@near", "--method", "neighbours")
+    near, store = RunDirectory(folder / "near"), FeatureStore.open(folder / "store")
+    assert near.read_metrics()["chosen"] == "neighbours"
+    assert {"neighbours", "neighbours-apart"} <= set(run.read_metrics()["blends"])
+    spec = near.read_blend()
+    half_way = [0.0, 0.0, 0.5, *[0.0] * 6]  # to those of the same minute
+    spec["parameters"]["stacking"]["departures"] = [[0.0] * 2] * 2
+    spec["parameters"]["departures"] = [half_way] * 2
+    near.write_blended(near.read_oof("blend"), spec, near.read_metrics())
+    ids = ["site_0/new1.mp4", "site_0/new2.mp4", "elsewhere/new3.mp4"]
+    both = predict_run(near, store, ids)
+    alone = [predict_run(near, store, [clip_id]).predictions.probabilities[0] for clip_id in ids]
+    said = both.predictions.probabilities
+    assert both.notes == ()
+    assert abs(said[0, 0] - said[1, 0]) < 0.1 * abs(alone[0][0] - alone[1][0])
+    np.testing.assert_allclose(said[2], alone[2], rtol=1e-6)
+    np.testing.assert_allclose(predict_run(near, store, ids[::-1]).predictions.probabilities, said[::-1], rtol=1e-12)
+    known = predict_run(near, store, ["site_0/clip00.mp4", *ids]).predictions.probabilities
+    np.testing.assert_allclose(known[1:], said, rtol=1e-6)  # what was learned from is no neighbour of what is new
+    np.testing.assert_array_equal(known[0], near.read_oof("blend").select(["site_0/clip00.mp4"]).probabilities[0])
+    untold = predict_run(near, store, ids, timed=lambda _: Timing())
+    np.testing.assert_allclose(untold.predictions.probabilities, alone, rtol=1e-6)
+    assert "not known when these were taken" in untold.notes[0]
+    heads(folder, "pack", "@near", "@near.trapline")
+    heads(folder, "predict", "--run", "@near.trapline", "--store", "@store", "--out", "@packed.csv", "--only-new")
+    packed = pd.read_csv(folder / "packed.csv").set_index("clip_id").loc[ids, ["blank", "deer"]]
+    np.testing.assert_allclose(packed.to_numpy(), said, atol=1e-6)

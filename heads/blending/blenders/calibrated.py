@@ -33,6 +33,7 @@ class Calibrated(Blender):
         self.complexity = blender.complexity + 1
         self.cost = blender.cost
         self.takes_frames = blender.takes_frames
+        self.windows = blender.windows
         self.needs_keras = blender.needs_keras
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.nearby import Window
+
 Stack = NDArray[np.float64]  # (M, N, C): probability of class c on clip n by model m; NaN if the model lacks the class
 FRAMES = "+frames"  # ends the name of a blender that also takes scores of single frames
 FRAMES_TOO = ", and of their scores of single frames"  # ends what it says about itself
@@ -24,6 +26,8 @@ class Blender(ABC):
         cost: when it is tried: always (`fast`), unless there are very many clips (`small tables`), or only if somebody
             asks for it by name (`asked`).
         takes_frames: whether its stack holds statistics over single frames behind the models' own probabilities.
+        windows: what around a clip it takes: its stack holds, behind the models' own probabilities, for each window
+            what they say on average of the clips in it.
         is_calibrated: whether it calibrates what it predicts, so that no calibration needs to follow it.
         needs_keras: whether it imports Keras to be fitted.
     """
@@ -33,6 +37,7 @@ class Blender(ABC):
     complexity: int
     cost: Cost = "fast"
     takes_frames: bool = False
+    windows: Sequence[Window] = ()
     is_calibrated: bool = False
     needs_keras: bool = False
 

@@ -6,6 +6,7 @@ from heads.blending.blenders.boosted import LightGBM, XGBoost
 from heads.blending.blenders.calibrated import SUFFIX, Calibrated
 from heads.blending.blenders.greedy import EnsembleSelection
 from heads.blending.blenders.logistic import LogisticStacking
+from heads.blending.blenders.neighbours import WITH_NEIGHBOURS, WITH_NEIGHBOURS_APART
 from heads.blending.blenders.network import Network
 from heads.blending.blenders.protocol import Blender
 from heads.blending.blenders.simple import BestSingle, Mean, MeanOfLogits
@@ -21,6 +22,8 @@ BLENDERS: tuple[Blender, ...] = (
     EnsembleSelection(per_class=False),
     EnsembleSelection(per_class=True),
     LogisticStacking(),
+    WITH_NEIGHBOURS,
+    WITH_NEIGHBOURS_APART,
     XGBoost(),
     LightGBM(),
     Network(),
@@ -62,6 +65,7 @@ def blenders_to_try(
     asked: Sequence[str] = (),
     *,
     has_frames: bool = False,
+    has_times: bool = False,
     most_clips_for_trees: int = MOST_CLIPS_FOR_TREES,
 ) -> tuple[dict[str, Blender], list[str]]:
     """The blenders that `auto` chooses among, and a sentence for each reason to leave some out.
@@ -70,13 +74,18 @@ def blenders_to_try(
         n_clips: clips to fit to.
         asked: names of further blenders to try in any case.
         has_frames: whether there are scores of single frames, for the blenders that take them.
+        has_times: whether it is known when clips were taken, for the blenders that take what is around a clip.
         most_clips_for_trees: on more clips than these, blenders for small tables are left out.
 
     Raises:
         BlendError: a blender that was asked for is unknown or cannot be used.
     """
     asked_for = {name: find_blender(name) for name in asked}
-    offered = [blender for blender in BLENDERS if has_frames or not blender.takes_frames]
+    offered = [
+        blender
+        for blender in BLENDERS
+        if (has_frames or not blender.takes_frames) and (has_times or not blender.windows)
+    ]
     reasons = {
         blender.name: blender.missing() or _too_slow(blender, n_clips, most_clips_for_trees) for blender in offered
     }

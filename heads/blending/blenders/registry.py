@@ -10,6 +10,7 @@ from heads.blending.blenders.neighbours import WITH_NEIGHBOURS, WITH_NEIGHBOURS_
 from heads.blending.blenders.network import Network
 from heads.blending.blenders.protocol import Blender
 from heads.blending.blenders.simple import BestSingle, Mean, MeanOfLogits
+from heads.blending.blenders.single_label import SingleLabel
 from heads.errors import BlendError
 
 MOST_CLIPS_FOR_TREES = 20_000
@@ -30,6 +31,8 @@ BLENDERS: tuple[Blender, ...] = (
     XGBoost(takes_frames=True),
     LightGBM(takes_frames=True),
     Network(takes_frames=True),
+    SingleLabel(),
+    SingleLabel(takes_frames=True),
 )
 
 

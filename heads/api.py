@@ -15,7 +15,7 @@ import pandas as pd
 from heads.data.matching import match_clips, parse_id_map
 from heads.data.reading.capture_times import read_source
 from heads.data.tables import ID_COLUMNS
-from heads.errors import HeadsWarning, RunError, UnweighedError
+from heads.errors import HeadsWarning, RunError, TrainError, UnweighedError
 from heads.evaluation.leaderboard import leaderboard
 from heads.evaluation.thresholds import WANTED
 from heads.recipe import Recipe, adapt, load_recipe
@@ -27,6 +27,7 @@ with native_chatter(shown=False):  # TensorFlow talks when it is imported
     from heads.explain.attribution import trained_heads, weigh_frames
     from heads.explain.scoring import heads_to_score, score_frames
     from heads.report import compare_runs, write_report
+    from heads.workflows.agreement import LIMIT, with_soft_labels
     from heads.workflows.blend import blend_run
     from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
     from heads.workflows.compare_splits import compare_splits as score_on_random_folds
@@ -60,6 +61,8 @@ def train(
     metadata: bool = True,
     allow_missing: bool = False,
     unlabelled: bool = False,
+    soft_labels: "str | Path | Run | None" = None,
+    agreement: float = LIMIT,
     features: Sequence[str] = (),
     corrections: Sequence[str | Path] = (),
     leave_out_copies: bool = False,
@@ -95,6 +98,8 @@ def train(
         metadata: whether heads see clip facts (frame size, light, motion).
         allow_missing: leave out labelled clips that the store does not hold.
         unlabelled: learn from the store's clips without labels too, but for held-out sites.
+        soft_labels: a run on the same labels: learn from clips without labels as its heads say where they agree.
+        agreement: they do if their squared deviations from the mean, over heads and classes, add up to less.
         features: which features of the store to read: settings such as "fps=3", or names; all if empty.
         corrections: CSV files of what clips really show, as the report's lists are to be filled in.
         leave_out_copies: keep copies of a clip at one site only, instead of joining the sites that have them.
@@ -141,7 +146,7 @@ def train(
             sites=sites_path,
             site_pattern=site_pattern,
             allow_missing=allow_missing,
-            unlabelled=unlabelled,
+            unlabelled=unlabelled or soft_labels is not None,
             features=features,
             corrections=[Path(path) for path in corrections],
             leave_out_copies=leave_out_copies,
@@ -150,6 +155,11 @@ def train(
             times=replace(timed_by, needed=split == "time"),
             given_split=split == "given",
         )
+    if soft_labels is not None:
+        if compare_splits:
+            raise TrainError("compare_splits deals other folds, which the run of soft_labels has not; leave one out")
+        teacher = soft_labels.path if isinstance(soft_labels, Run) else Path(soft_labels)
+        job = with_soft_labels(job, RunDirectory(teacher), agreement)
     epochs = epochs_left(job, directory, comparisons=compare_splits + compare_metadata + (split == "time"))
     with _bar(epochs, shown=progress) as show:
         listener = StepListener(_warn, show)

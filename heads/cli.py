@@ -6,6 +6,7 @@ from heads.commands.options import (
     Add,
     AddedMapping,
     AddNew,
+    Agreement,
     AllowMissing,
     Also,
     BlendClasses,
@@ -85,6 +86,7 @@ from heads.commands.options import (
     SitePattern,
     Sites,
     SitesOut,
+    SoftLabels,
     Split,
     Store,
     Strategy,
@@ -133,6 +135,8 @@ def train(
     id_map: IdMap = None,
     allow_missing: AllowMissing = False,
     unlabelled: Unlabelled = False,
+    soft_labels: SoftLabels = None,
+    agreement: Agreement = 0.1,
     features: Features = None,
     leave_out_copies: LeaveOutCopies = False,
     seed: Seed = None,
@@ -159,6 +163,8 @@ def train(
         raise typer.BadParameter("give --labels, or --like with an earlier run whose labels to take")
     if split not in (None, "time", "given"):
         raise typer.BadParameter(f"--split {split}: expected time or given")
+    if soft_labels is not None and compare_splits:
+        raise typer.BadParameter("--compare-splits deals other folds than the run of --soft-labels has; leave one out")
     if ray is None and (ray_insecure or ray_cpus != 1):
         raise typer.BadParameter("--ray-cpus and --ray-insecure go with --ray")
     with native_chatter(shown=verbose):
@@ -175,7 +181,9 @@ def train(
         sites=sites,
         site_pattern=site_pattern,
         allow_missing=allow_missing,
-        unlabelled=unlabelled,
+        unlabelled=unlabelled or soft_labels is not None,
+        soft_labels=soft_labels,
+        agreement=agreement,
         features=features or (),
         corrections=corrections or (),
         leave_out_copies=leave_out_copies,

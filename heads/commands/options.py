@@ -98,6 +98,20 @@ Unlabelled = Annotated[
         rich_help_panel=_LABELS,
     ),
 ]
+SoftLabels = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Learn from clips without labels as the heads of this run say where they agree, not by own guesses.",
+        rich_help_panel=_LABELS,
+    ),
+]
+Agreement = Annotated[
+    float,
+    typer.Option(
+        help="Heads agree on a clip if their squared deviations from the mean add up to less.", rich_help_panel=_LABELS
+    ),
+]
 Features = Annotated[
     list[str] | None,
     typer.Option(

@@ -18,6 +18,7 @@ from heads.errors import EXIT_STOPPED, StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import Recipe, adapt, load_recipe
 from heads.run import RunDirectory
+from heads.workflows.agreement import LIMIT, with_soft_labels
 from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
 from heads.workflows.compare_splits import compare_splits as score_on_random_folds
 from heads.workflows.compare_splits import compare_time as score_on_the_future
@@ -57,6 +58,8 @@ def train(
     mapping: Path | None = None,
     timed_by: TimeSource = NO_TIMES,
     split: str | None = None,
+    soft_labels: Path | None = None,
+    agreement: float = LIMIT,
     cluster: Cluster | None = None,
 ) -> None:
     """Train a run, showing progress, and print one line a head."""
@@ -88,6 +91,8 @@ def train(
     if dry_run:
         show_estimate(job, as_json=as_json)
         return
+    if soft_labels is not None:
+        job = with_soft_labels(job, RunDirectory(soft_labels), agreement)
     say = partial(console.print, highlight=False, soft_wrap=True)
     epochs = epochs_left(job, run, comparisons=compare_splits + compare_metadata + split_time)
     events = EventFiles(run) if tensorboard else None
@@ -98,7 +103,8 @@ def train(
                 trained = train_heads(job, run, listener)
             else:
                 paths = store_root.absolute(), labelled.absolute()
-                again = partial(_read_again, *paths, recipe, _anywhere(settings), deterministic=deterministic)
+                told = None if soft_labels is None else (soft_labels.absolute(), agreement)
+                again = partial(_read_again, *paths, recipe, _anywhere(settings), told, deterministic=deterministic)
                 trained = train_on_cluster(job, again, run, listener, cluster)
             splits = score_on_random_folds(job, run, StepListener(say, show)) if compare_splits else []
             later = score_on_the_future(job, run, StepListener(say, show)) if split_time else []
@@ -132,12 +138,19 @@ def train(
 
 
 def _read_again(
-    store: Path, labels: Path, recipe: Recipe, settings: Mapping[str, Any], *, deterministic: bool
+    store: Path,
+    labels: Path,
+    recipe: Recipe,
+    settings: Mapping[str, Any],
+    told: tuple[Path, float] | None,
+    *,
+    deterministic: bool,
 ) -> TrainingJob:
-    """The job of a command, on another machine."""
+    """The job of a command, on another machine; `told` are the run and the limit of its soft labels."""
     if deterministic:
         be_deterministic()
-    return read_job(FeatureStore.open(store), labels, recipe, **settings)
+    job = read_job(FeatureStore.open(store), labels, recipe, **settings)
+    return job if told is None else with_soft_labels(job, RunDirectory(told[0]), told[1])
 
 
 def _anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,10 +25,17 @@ class Unlabelled:
     Attributes:
         ids: (U) clip ids.
         fold: (U,) int64, the fold that holds other clips of the same site, or a copy of the clip; -1 if none does.
+        said: (K, U, C) what the members of each fold are told that the clips show, NaN where they are told nothing;
+            None where each member goes by its own guesses.
+        classes: (C) of `said`.
+        source: what tells `said` from what others would say.
     """
 
     ids: tuple[str, ...]
     fold: NDArray[np.int64]
+    said: NDArray[np.float32] | None = None
+    classes: tuple[str, ...] = ()
+    source: str = ""
 
 
 NO_CLIPS = Unlabelled(ids=(), fold=np.empty(0, np.int64))

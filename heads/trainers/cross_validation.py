@@ -117,6 +117,7 @@ def cross_validate_head(
         fold=fold,
         weights=weights,
         shunned=extra.fold,
+        told=_told(extra, labels.classes, plan),
         seed=seed,
     )
     train: Train = resolve(config.traits.trainer)
@@ -145,6 +146,14 @@ def cross_validate_head(
     priors = np.stack([part.prior for part in trained])
     of_prior = Predictions(ids=everyone.ids, classes=everyone.classes, probabilities=priors[own_fold], fold=own_fold)
     return CrossValidatedHead(folds=trained, predictions=predictions.over(of_prior), epochs=epochs)
+
+
+def _told(extra: Unlabelled, classes: Sequence[str], plan: Sequence[FoldMember]) -> NDArray[np.float32] | None:
+    """(K, U, C) what each member is told of clips without labels, of the classes that the head tells apart."""
+    if extra.said is None:
+        return None
+    columns = [extra.classes.index(name) for name in classes]
+    return np.stack([extra.said[member.fold][:, columns] for member in plan])
 
 
 def _share(

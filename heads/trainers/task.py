@@ -30,6 +30,8 @@ class HeadTask:
         weights: (N,) how many clips each labelled one stands for, where some kinds were chosen more often than others;
             one each if None.
         shunned: (U,) of each unlabelled clip the fold whose members must not learn from it either, -1 for none.
+        told: (K, U, C) what each member is told that the unlabelled clips show, NaN where it is told nothing; if None,
+            each goes by its own guesses.
         seed: of the order of clips.
     """
 
@@ -40,6 +42,7 @@ class HeadTask:
     fold: NDArray[np.int64]
     weights: NDArray[np.float64] | None = None
     shunned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    told: NDArray[np.float32] | None = None
     seed: int = 0
 
     @property

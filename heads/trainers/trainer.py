@@ -63,6 +63,8 @@ class Trainer:
             for each in (task.fold, task.shunned)
         )
         learned = int(seen.sum(axis=1).max())
+        if task.told is not None:
+            also *= ~np.isnan(task.told).any(axis=2)
         config = scale_length(task.config, learned)
         self.task = task = replace(task, config=config)
         seeds = [member.seed for member in task.plan]
@@ -169,7 +171,9 @@ class Trainer:
         return DrawnFrames(examples=self.task.examples, rng=np.random.default_rng([self.task.seed, done, _FRAMES]))
 
     def _guess(self) -> NDArray[np.float32]:
-        """(K, U, C) what each member thinks of the unlabelled clips."""
+        """(K, U, C) what each member thinks of the unlabelled clips, or is told of them."""
+        if self.task.told is not None:
+            return np.nan_to_num(self.task.told)  # what a member is not told, it does not learn from
         labelled, everything = len(self.task.fold), len(self.task.examples)
         batches = [places + labelled for places in in_turn(everything - labelled, self.task.examples.at_once)]
         asked = np.ones((len(self.task.plan), everything), bool)

@@ -28,7 +28,7 @@ from store.digest import file_sha256, settings_digest
 from store.files import atomic_path
 
 _LIBRARIES = ("trapline", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
-OTHER_UNLABELLED = "other clips without labels"
+OTHER_UNLABELLED = "other clips without labels, or other soft labels of them"
 _SHARED = {
     "sources": "other sources",
     "labels_sha256": "other labels",
@@ -140,7 +140,9 @@ def _config(job: TrainingJob) -> dict[str, Any]:
         "sources": {head.name: [key.folder for key in head.keys] for head in job.heads},
         "labels_sha256": settings_digest([labels.ids, labels.classes, labels.values.tolist()]),
         "folds_sha256": settings_digest([folds.ids, folds.fold.tolist()]),
-        "unlabelled_sha256": settings_digest([unlabelled.ids, unlabelled.fold.tolist()]),
+        "unlabelled_sha256": settings_digest(
+            [unlabelled.ids, unlabelled.fold.tolist(), *([unlabelled.source] if unlabelled.source else [])]
+        ),
         "features_sha256": _features_digest(job.readers, (*labels.ids, *unlabelled.ids)),
         "versions": versions_here(),
     }

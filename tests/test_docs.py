@@ -99,7 +99,7 @@ def test_every_setting_of_a_recipe_says_what_it_is(model: type[BaseModel]) -> No
 def test_a_setting_tells_which_kinds_of_heads_take_it() -> None:
     page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("<!-- made: head -->")[2]
     rows = {line.split("`")[1]: line[2:-2].split(" | ") for line in page.splitlines() if line.startswith("| `")}
-    assert rows["statistics"][3] == "all but `conv3d`, `lrcn`, `finetuned`"
+    assert rows["statistics"][3] == "`attention`, `recurrent`, `deviation`, `discriminant`"
     assert rows["tap_dropout"][3] == "`deviation`"
     assert rows["epochs"][3] == "all but `discriminant`"
     assert rows["competing"][1::2] == [

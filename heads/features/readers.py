@@ -44,6 +44,52 @@ class Reader(Protocol):
     def per_frame(self, name: str, index: int, /) -> NDArray[np.float32] | None: ...  # noqa: D102
 
 
+class TapReader:
+    """Some taps of features, in the order in which they are named, as if there were no others.
+
+    Args:
+        reader: of all taps; it must have them.
+        taps: their names.
+    """
+
+    def __init__(self, reader: FeatureReader, taps: Sequence[str]) -> None:
+        self.reader = reader
+        self.taps = tuple(taps)
+        self.key = reader.key
+        self.ids: Sequence[str] = reader.ids
+        self.fingerprints: Sequence[str] = reader.fingerprints
+        self.status: Sequence[Status] = reader.status
+        self.reasons: Sequence[str] = reader.reasons
+        self.lengths = reader.lengths
+        self.dtype = reader.dtype
+        widths = dict(reader.key.taps)
+        self.tap_widths = tuple(widths[tap] for tap in self.taps)
+        self.dim = sum(self.tap_widths)
+        self.digest = settings_digest([reader.digest, self.taps])
+        self.key_folders = reader.key_folders
+        self.cache = reader.cache.with_name(self.digest[: len(reader.cache.name)])
+
+    def index_of(self, ids: Iterable[str]) -> NDArray[np.int64]:
+        """The index of each of `ids`.
+
+        Raises:
+            UnknownClipError: some are not there; the first few are named.
+        """
+        return self.reader.index_of(ids)
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The features (B, T, D) of some clips, and their mask (B, T)."""
+        return self.reader.batch(indices, self.taps)
+
+    def times(self, index: int) -> NDArray[np.float64]:
+        """(T,) the presentation time of each frame of a clip, in seconds."""
+        return self.reader.times(index)
+
+    def per_frame(self, name: str, index: int) -> NDArray[np.float32] | None:
+        """(T, ...) the per-frame numbers `name` of a clip; None if they were not stored with it."""
+        return self.reader.per_frame(name, index)
+
+
 class ConcatenatedReader:
     """Some readers' features of the clips that all of them hold, columns side by side.
 
@@ -51,7 +97,7 @@ class ConcatenatedReader:
     frames under one source than under another.
     """
 
-    def __init__(self, readers: Sequence[FeatureReader]) -> None:
+    def __init__(self, readers: Sequence[FeatureReader | TapReader]) -> None:
         self.readers = tuple(readers)
         self.ids = sorted(set.intersection(*(set(reader.ids) for reader in readers)))
         self._rows = [reader.index_of(self.ids) for reader in readers]
@@ -96,7 +142,7 @@ class ConcatenatedReader:
         found = (each.per_frame(name, int(own[index])) for each, own in zip(self.readers, self._rows, strict=True))
         return next((numbers for numbers in found if numbers is not None), None)
 
-    def _require_same_frames(self, reader: FeatureReader, lengths: NDArray[np.int64]) -> None:
+    def _require_same_frames(self, reader: FeatureReader | TapReader, lengths: NDArray[np.int64]) -> None:
         odd = np.flatnonzero((lengths != self.lengths) & (self.lengths > 0))
         if len(odd):
             named = sorted({str(each.key.view["name"]) for each in self.readers})

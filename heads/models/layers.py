@@ -222,6 +222,44 @@ class TurnRound(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+class TimeWindow(keras.layers.Layer):
+    """A part of each clip in time: in training another one each time, anywhere within the clip; otherwise all of it.
+
+    Call with mask (B, T), true for frames, which come first; gives (B, T), true for those frames, one after the other,
+    that are seen.
+
+    Args:
+        share: of a clip's frames that are seen, more than 0; one of them at least.
+        seed: of what is drawn.
+    """
+
+    def __init__(self, share: float, seed: int | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.share = share
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `__init__` takes."""
+        return {**super().get_config(), "share": self.share, "seed": self.seed}
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """(B, T)."""
+        return shape
+
+    def call(self, frames: Any, training: bool = False) -> Any:
+        """Draw where the part of the `frames` that are there (B, T) begins."""
+        if not training:
+            return frames
+        there = ops.sum(ops.cast(frames, "int32"), axis=1, keepdims=True)
+        seen = ops.maximum(ops.cast(ops.round(ops.cast(there, "float32") * self.share), "int32"), 1)
+        drawn = keras.random.uniform((ops.shape(frames)[0], 1), seed=self.seed_generator)
+        start = ops.cast(ops.floor(drawn * ops.cast(ops.maximum(there - seen, 0) + 1, "float32")), "int32")
+        place = ops.arange(ops.shape(frames)[1], dtype="int32")[None]
+        return ops.logical_and(frames, ops.logical_and(place >= start, place < start + seen))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class Competing(keras.layers.Layer):
     """Probabilities of classes that compete: most clips show one thing, or nothing.
 

@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 from heads.features.batches import METADATA
-from heads.models.layers import AttentionPooling, Competing, Standardise, TapDropout, TurnRound
+from heads.models.layers import AttentionPooling, Competing, Standardise, TapDropout, TimeWindow, TurnRound
 from heads.models.pixel_layers import MeanOverFrames
 from heads.recipe import HeadConfig
 from heads.recipe.kinds import resolve
@@ -129,13 +129,24 @@ def recurrent_front(config: HeadConfig, dim: int) -> Any:
     features, mask = keras.Input((None, dim), name="features"), keras.Input((None,), dtype="bool", name="mask")
     frames = Standardise(name=FRAMES)(features)
     x = TurnRound(name="turn")(layers.Dropout(config.frame_dropout, name="frame_dropout")(frames))
-    turned = TurnRound(name="turn_mask")(mask)
+    there = window_of(config, mask)
+    turned = TurnRound(name="turn_mask")(there)
     read = []
     for number in range(2):
-        x = layers.GRU(config.recurrent_units, return_sequences=True, name=f"recurrent{number}")(x, mask=turned)
+        x = layers.GRU(
+            config.recurrent_units,
+            return_sequences=True,
+            recurrent_dropout=config.recurrent_dropout,
+            name=f"recurrent{number}",
+        )(x, mask=turned)
         read.append(TurnRound(name=f"turn_back{number}")(x))
     seen = layers.Concatenate(name="seen")([frames, *read])
-    return keras.Model([features, mask], AttentionPooling(config.queries, name=ATTENTION)(seen, mask), name=FRONT)
+    return keras.Model([features, mask], AttentionPooling(config.queries, name=ATTENTION)(seen, there), name=FRONT)
+
+
+def window_of(config: HeadConfig, mask: Any) -> Any:
+    """The mask (B, T) of the frames that recurrent layers learn from: of all that are there, or of a part in time."""
+    return mask if config.window == 1 else TimeWindow(config.window, name="window")(mask)
 
 
 def _tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:

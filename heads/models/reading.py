@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from heads.features.readers import ConcatenatedReader, Reader
+from heads.features.readers import ConcatenatedReader, Reader, TapReader
 from heads.recipe import HeadConfig
 from store import FeatureReader
 
@@ -17,4 +17,5 @@ def reader_for(config: HeadConfig, readers: Sequence[FeatureReader]) -> Reader:
         from heads.features.pictures import PictureReader  # which decodes them
 
         return PictureReader(readers[0], config.clip_frames, config.clip_px)
-    return readers[0] if len(readers) == 1 else ConcatenatedReader(readers)
+    seen = [TapReader(reader, config.taps) for reader in readers] if config.taps else readers
+    return seen[0] if len(seen) == 1 else ConcatenatedReader(seen)

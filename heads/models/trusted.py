@@ -27,6 +27,7 @@ _OWN = frozenset(
         "OfClips",
         "Standardise",
         "TapDropout",
+        "TimeWindow",
         "TurnRound",
     }
 )

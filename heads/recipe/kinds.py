@@ -15,7 +15,7 @@ GRADIENT = "heads.trainers.trainer:train_by_gradient"
 CLOSED_FORM = "heads.trainers.discriminant:fit_discriminants"
 _PUBLISHED_TAIL = "heads.models.networks:published_tail"
 # Where the clips of heads come from, what they are called and for which classes: every kind takes these.
-WHERE = frozenset({"kind", "name", "sources", "without", "view", "joined", "classes"})
+WHERE = frozenset({"kind", "name", "sources", "without", "view", "joined", "taps", "classes"})
 # What is seen of the pictures of a clip, and how they are learned from.
 PIXELS = frozenset(
     {
@@ -23,6 +23,8 @@ PIXELS = frozenset(
         *("network", "unfreeze_from", "head_epochs", "head_rate"),
     }
 )
+# What recurrent layers do in training.
+RECURRENT = frozenset({"recurrent_dropout", "window"})
 _TUNING = frozenset({"clip_frames", "clip_px", "network", "unfreeze_from", "head_epochs", "head_rate"})
 _LEARNING = frozenset(
     {
@@ -43,7 +45,7 @@ _LEARNING = frozenset(
         "least_learning_rate",
     }
 )
-_ALONE = WHERE - {"joined"}
+_ALONE = WHERE - {"joined", "taps"}
 _OF_PIXELS = _ALONE | (PIXELS - _TUNING) | {"clip_frames", "clip_px"} | _LEARNING | {"dense_units", "dense_dropout"}
 
 
@@ -140,7 +142,7 @@ HEAD_KINDS: dict[str, HeadKind] = {
         frames="always",
         weighs_frames=True,
         batch_normalises=True,
-        refused=PIXELS | {"tap_dropout"},
+        refused=PIXELS | RECURRENT | {"tap_dropout"},
     ),
     "recurrent": HeadKind(
         front="heads.models.networks:recurrent_front",
@@ -157,7 +159,7 @@ HEAD_KINDS: dict[str, HeadKind] = {
         front_statistics=("background",),
         weighs_frames=True,
         standardises=True,
-        refused=PIXELS,
+        refused=PIXELS | RECURRENT,
     ),
     "discriminant": HeadKind(
         tail="heads.models.networks:roots_tail",
@@ -223,6 +225,24 @@ HEAD_KINDS: dict[str, HeadKind] = {
             "class_balance": 0.4,
             "balance_by": "classes",
             "start_at_prior": True,
+        },
+    ),
+    "gru": HeadKind(
+        front="heads.models.gru:gru_front",
+        tail="heads.models.gru:gru_tail",
+        frames="always",
+        scores_frames=False,
+        settings=WHERE | RECURRENT | _LEARNING | {"recurrent_units", "dropout", "dense_units", "dense_dropout"},
+        defaults={
+            "statistics": (),
+            "metadata": (),
+            "recurrent_units": 1024,
+            "recurrent_dropout": 0.5,
+            "window": 0.93,
+            "dropout": 0.5,
+            "dense_units": (),
+            "batch_clips": 48,
+            "learning_rate": 1e-4,
         },
     ),
 }

@@ -50,19 +50,27 @@ class HeadConfig(StrictModel):
     Attributes:
         kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.models.networks`),
             `discriminant`, which is fitted in one step and takes few of the settings (see `heads.models.discriminant`),
-            `conv3d` and `lrcn`, which learn from pixels (see `heads.models.conv3d` and `heads.models.lrcn`), or
-            `finetuned`, which tunes a network that was trained before (see `heads.models.finetuned`).
+            `conv3d` and `lrcn`, which learn from pixels (see `heads.models.conv3d` and `heads.models.lrcn`),
+            `finetuned`, which tunes a network that was trained before (see `heads.models.finetuned`), or `gru`, one
+            recurrent layer over the frames as they come (see `heads.models.gru`).
         name: what the head is called, before the name of its source; its kind if not given.
         sources: `each` for every source in the store, or a list of them (`backbone` or `backbone+view`).
         without: sources that `each` leaves out.
         view: the view that `each` is limited to, where a head suits only one; None for all.
         joined: whether one head sees all its sources side by side, instead of one head a source.
+        taps: the taps of its sources that it sees, by name, in that order; all if none is named. `each` then means the
+            sources that have them.
         classes: the classes that it tells apart; all of the labels if none is named.
         statistics: statistics over time that the head sees, in which nothing is learned (`heads.features.statistics`).
         covariance_shrinkage: how far the covariance within classes is drawn towards that of independent columns of
             equal spread, under `discriminant`; 0 not at all, 1 all the way.
         queries: learned attention queries; 0 for a head that does not look at single frames (under `deviation`).
-        recurrent_units: width of each of the two recurrent layers, under `recurrent`, or of the one, under `lrcn`.
+        recurrent_units: width of each of the two recurrent layers, under `recurrent`, or of the one, under `lrcn` and
+            `gru`.
+        recurrent_dropout: share of what a recurrent layer remembers that is dropped from frame to frame, the same at
+            each frame of a clip.
+        window: share of a clip's frames, one after the other, that is learned from at a time, anywhere in the clip;
+            answers come from the whole clip, since a recurrent layer reads clips of any length.
         metadata: clip facts that the head sees beside the features; none for an empty list.
         dense_units: widths of the dense layers after pooling.
         metadata_units: widths of the dense layers over the metadata; none to take the facts as they are.
@@ -127,11 +135,14 @@ class HeadConfig(StrictModel):
     without: tuple[str, ...] = ()
     view: str | None = None
     joined: bool = False
+    taps: tuple[str, ...] = ()
     classes: tuple[Annotated[str, AfterValidator(read_class)], ...] = ()
     statistics: tuple[StatisticName, ...] = ("change",)
     covariance_shrinkage: Annotated[float, Field(gt=0, le=1)] = 0.9
     queries: Annotated[int, Field(ge=0, le=64)] = 1
     recurrent_units: Annotated[int, Field(ge=1)] = 512
+    recurrent_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    window: Annotated[float, Field(gt=0, le=1)] = 1.0
     metadata: tuple[_FACTS, ...] = DEFAULT_METADATA
     dense_units: tuple[int, ...] = (1024, 1024)
     metadata_units: tuple[int, ...] = (128, 128)

@@ -132,7 +132,7 @@ def _wanted_keys(config: HeadConfig, store: FeatureStore, chosen: Sequence[Featu
     """
     pictures = config.traits.reads_pictures
     if config.sources == EACH_SOURCE:
-        chosen = [key for key in chosen if key.holds_pictures == pictures]
+        chosen = [key for key in chosen if key.holds_pictures == pictures and not _lacking_taps(config, key)]
     wanted = sorted({key.source for key in chosen}) if config.sources == EACH_SOURCE else config.sources
     keys = [store.find(source, chosen) for source in wanted if source not in config.without]
     without = [key.source for key in keys if pictures and not key.holds_pictures]
@@ -141,7 +141,19 @@ def _wanted_keys(config: HeadConfig, store: FeatureStore, chosen: Sequence[Featu
             f"head '{config.title}' is of kind {config.kind}, which learns from pictures, and {without[0]} holds none; "
             "name a source that `featurize --backbone frames` made, or leave `sources` out"
         )
+    for key in keys:
+        lacking = _lacking_taps(config, key)
+        if lacking:
+            raise RecipeError(
+                f"head '{config.title}': {key.source} has no tap {' or '.join(lacking)}, expected some of "
+                f"{', '.join(name for name, _ in key.taps)}; name others as `taps`, or another source"
+            )
     return keys
+
+
+def _lacking_taps(config: HeadConfig, key: FeatureKey) -> list[str]:
+    """Which of the taps that a head names features of a key do not have."""
+    return [name for name in config.taps if name not in dict(key.taps)]
 
 
 def choose_keys(store: FeatureStore, features: Sequence[str]) -> list[FeatureKey]:
@@ -234,6 +246,8 @@ def _asked_for(config: HeadConfig) -> str:
     asked += [f"sources other than {', '.join(config.without)}"] if config.without else []
     if config.traits.reads_pictures:
         asked.append("sources of pictures, as `featurize --backbone frames` makes one")
+    if config.taps:
+        asked.append(f"sources with the taps {', '.join(config.taps)}")
     asked = asked or ["sources other than pictures"]
     return " and ".join(asked)
 

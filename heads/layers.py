@@ -10,14 +10,19 @@ from heads.models.layers import (
     TurnRound,
 )
 from heads.models.pixel_layers import CropClip, KeepFrames
+from heads.models.sound_layers import CropSound, NormaliseHeard, SoundBlock, TakeBack
 
 __all__ = [
     "AttentionPooling",
     "Competing",
     "CropClip",
+    "CropSound",
     "KeepFrames",
     "MeanOfLogits",
+    "NormaliseHeard",
+    "SoundBlock",
     "Standardise",
+    "TakeBack",
     "TapDropout",
     "TimeWindow",
     "TurnRound",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from store.digest import settings_digest
 from store.errors import CorruptPartError
@@ -12,6 +12,8 @@ FORMAT_VERSION = 1
 FULL_PRECISION = "f32"
 # How `preprocessing` begins where pictures are kept beside the features, as JPEG files.
 PICTURES = "jpeg-"
+# How it begins where they are the sound of clips, piece by piece.
+WAVEFORM = "waveform-"
 _DIGEST_CHARS = 12
 # Settings that came later: their usual values are left out of the JSON, so that keys of before keep their digests.
 _LEFT_OUT_AS_USUAL = {"precision": FULL_PRECISION, "quantised": ""}
@@ -87,6 +89,13 @@ class FeatureKey:
     def holds_pictures(self) -> bool:
         """Whether each frame's picture is kept beside its features."""
         return self.preprocessing.startswith(PICTURES)
+
+    @property
+    def content(self) -> Literal["features", "pictures", "sound"]:
+        """What the rows are there for: features, or pictures or sound as they were recorded."""
+        if self.holds_pictures:
+            return "pictures"
+        return "sound" if self.preprocessing.startswith(WAVEFORM) else "features"
 
     @cached_property  # a store of many parts compares each with it
     def digest(self) -> str:

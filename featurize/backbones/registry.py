@@ -443,6 +443,22 @@ _RULES = (
         reference="Buchner, ImageHash; second place of Pri-matrix Factorization",
     ),
     Backbone(
+        name="hashes",
+        input_px=256,
+        preprocessing=_UNCHANGED,
+        taps=(
+            Tap(name="perceptual_hash", layer="", channels=64, stride=0),
+            Tap(name="difference_hash", layer="", channels=64, stride=0),
+        ),
+        builder="featurize.backbones.builders.image_hashes:two_hashes_runner",
+        kind="rules",
+        any_shape=False,
+        weights=NoWeights(version="1"),
+        parameters=0,
+        licence="none needed",
+        reference="two of the hashes of `phash`, for every frame of a clip in a twentieth of the time",
+    ),
+    Backbone(
         name="statistics",
         input_px=32,
         preprocessing=_UNCHANGED,
@@ -485,6 +501,20 @@ _RULES = (
         parameters=0,
         licence="none needed",
         reference="log-mel bands over a second around each frame; second place of Pri-matrix Factorization",
+    ),
+    Backbone(
+        name="sound",
+        aliases=("waveform",),
+        input_px=16,
+        preprocessing=Preprocessing(name="waveform-22050", mean=_UNCHANGED.mean, scale=_UNCHANGED.scale),
+        taps=(Tap(name="samples", layer="", channels=4096, stride=0),),
+        builder="featurize.backbones.builders.waveform:waveform_runner",
+        kind="waveform",
+        any_shape=False,
+        weights=NoWeights(version="1"),
+        parameters=0,
+        licence="none needed",
+        reference="the sound itself, for heads that learn from it (`conv1d`)",
     ),
 )
 

@@ -148,8 +148,9 @@ class Backbone:
         architecture: what `builder` is asked for, where one builder makes several.
         any_shape: whether it takes pictures of any shape; else it is built for squares of one size.
         kind: `network` is compiled by a runtime; `onnx` by OpenVINO, whose network the builder gives for a number of
-            pictures of one size; `rules` sees pixels, `sound` sees sound, and both run as they are; `pictures` are
-            rules beside whose numbers the frames themselves are kept.
+            pictures of one size; `rules` sees pixels, `sound` sees sound around frames, `waveform` all the sound that
+            there is, and they run as they are; `pictures` are rules beside whose numbers the frames themselves are
+            kept.
     """
 
     name: str
@@ -164,7 +165,7 @@ class Backbone:
     reference: str
     architecture: str = ""
     any_shape: bool = True
-    kind: Literal["network", "onnx", "rules", "sound", "pictures"] = "network"
+    kind: Literal["network", "onnx", "rules", "sound", "waveform", "pictures"] = "network"
 
     @property
     def dim(self) -> int:
@@ -175,6 +176,11 @@ class Backbone:
     def is_network(self) -> bool:
         """Whether a runtime runs it; if not, its rules run as they are."""
         return self.kind in ("network", "onnx")
+
+    @property
+    def hears(self) -> bool:
+        """Whether it is given sound, and no picture."""
+        return self.kind in ("sound", "waveform")
 
 
 def resolve(backbone: Backbone) -> Callable[..., Any]:

@@ -145,7 +145,7 @@ def _print_done(console: Console, facts: dict[str, Any]) -> None:
         )
     if facts["without_sound"]:
         console.print(
-            f"{facts['without_sound']} clips have no sound that could be decoded; their rows of `audio` say why",
+            f"{facts['without_sound']} clips have no sound that could be decoded; their rows of sound say why",
             soft_wrap=True,
         )
 

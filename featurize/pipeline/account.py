@@ -55,7 +55,8 @@ def account_of(decoded: DecodedTask) -> Account:
         frames=len(clip.times_s),
         seen_whole=frozenset(spec.view for spec, crops in clip.crops.items() if crops.found_no_crop),
         uncompared=decoded.uncompared,
-        unheard=decoded.sound is not None and not len(decoded.sound.frames),
+        unheard=(decoded.sound is not None and not len(decoded.sound.frames))
+        or (decoded.waveform is not None and not len(decoded.waveform.pieces)),
         many_tracks=clip.container.video_tracks > 1,
     )
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from featurize.decoding.audio import WAVEFORM_HZ
 from featurize.decoding.ffmpeg import Probe, probe
 from featurize.decoding.formats import is_image
 from featurize.pipeline.discover import Clip
@@ -55,7 +56,10 @@ def estimate_cost(plan: Plan) -> CostEstimate:
     frames = round(per_video * len(videos)) + images
     per_clip = frames / len(plan.tasks) if plan.tasks else 0.0
     frame_bytes = sum(_bytes_per_frame(source) for task in plan.tasks for source in task.sources)
-    return CostEstimate(frames=frames, disk_bytes=round(per_clip * frame_bytes), probed=len(probed))
+    lengths = [facts.duration_s if facts.has_audio else 0.0 for facts in found if facts.duration_s > 0]
+    heard = sum(source.backbone.kind == "waveform" for task in plan.tasks for source in task.sources)
+    sound_bytes = heard * WAVEFORM_HZ * _BYTES_PER_VALUE * (sum(lengths) / len(lengths) if lengths else 0.0)
+    return CostEstimate(frames=frames, disk_bytes=round(per_clip * frame_bytes + sound_bytes), probed=len(probed))
 
 
 def _probe(clip: Clip) -> Probe:
@@ -67,6 +71,8 @@ def _probe(clip: Clip) -> Probe:
 
 
 def _bytes_per_frame(source: FeatureSource) -> float:
+    if source.backbone.kind == "waveform":
+        return 0.0  # what it takes does not depend on frames
     pictures = source.canvas.px**2 * _BYTES_PER_PIXEL if source.backbone.kind == "pictures" else 0.0
     return source.backbone.dim * _BYTES_PER_VALUE + pictures
 

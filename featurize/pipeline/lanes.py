@@ -89,6 +89,29 @@ class SoundLane:
 
 
 @dataclass(frozen=True)
+class WaveformLane:
+    """The sound itself goes clip by clip, and has times of its own."""
+
+    source: FeatureSource
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    add: Callable[[ClipFeatures], None]
+
+    def push(self, decoded: DecodedTask) -> None:
+        """Take in a clip."""
+        nothing = Crops(by_size=(), times_s=np.empty(0))
+        row = _features_row(decoded, np.empty((0, self.source.backbone.dim), np.float32), nothing)
+        waveform = decoded.waveform
+        if waveform is not None and not len(waveform.pieces):
+            row = replace(row, status=Status.FAILED, reason=waveform.reason)
+        elif waveform is not None:
+            row = replace(row, features=self.run(waveform.pieces), times_s=waveform.times_s)
+        self.add(row)
+
+    def finish(self) -> None:
+        """Nothing is waiting."""
+
+
+@dataclass(frozen=True)
 class PictureLane:
     """Pictures go clip by clip, and are kept themselves beside what the rules say of them."""
 
@@ -113,7 +136,7 @@ class PictureLane:
         """Nothing is waiting."""
 
 
-Lane = FrameLane | SoundLane | PictureLane
+Lane = FrameLane | SoundLane | WaveformLane | PictureLane
 
 
 def open_lanes(
@@ -152,6 +175,8 @@ def _runners(sources: Sequence[FeatureSource], runtime: RuntimeName, device: Dev
 def _lane(source: FeatureSource, run: Runner, add: Callable[[ClipFeatures], None], batch_frames: int) -> Lane:
     if source.backbone.kind == "sound":
         return SoundLane(source, run, add)
+    if source.backbone.kind == "waveform":
+        return WaveformLane(source, run, add)
     if source.backbone.kind == "pictures":
         return PictureLane(source, run, add)
     return FrameLane(source, FrameBatcher(run, source.backbone.dim, batch_frames), add)

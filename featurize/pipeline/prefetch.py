@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featurize.background.difference import Background
-from featurize.decoding.audio import Sound, decode_sound, no_sound
+from featurize.decoding.audio import Sound, Waveform, decode_sound, decode_waveform, no_sound, no_waveform
 from featurize.decoding.decode import decode
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import Probe
@@ -38,7 +38,8 @@ class DecodedTask:
         fingerprint: of its content.
         clip: what decoding gave of its picture.
         uncompared: whether a view asked for what it is seen against, and there was nothing.
-        sound: its sound, if any source wants it and the picture could be decoded.
+        sound: its sound around frames, if any source wants it and the picture could be decoded.
+        waveform: all of its sound, likewise.
     """
 
     task: Task
@@ -46,6 +47,7 @@ class DecodedTask:
     clip: DecodedClip
     uncompared: bool
     sound: Sound | None
+    waveform: Waveform | None = None
 
 
 def decode_ahead(
@@ -140,7 +142,7 @@ def decode_task(
 def _decode_at(
     path: Path, task: Task, sampling: Sampling, backgrounds: Backgrounds, detect: Detect | None
 ) -> DecodedTask:
-    specs = list(dict.fromkeys(source.view_spec for source in task.sources if source.backbone.kind != "sound"))
+    specs = list(dict.fromkeys(source.view_spec for source in task.sources if not source.backbone.hears))
     fingerprint = _fingerprint_at(path)
     compares = any(find_view(spec.view).needs_background for spec in specs)
     asks = any(find_view(spec.view).needs_detector for spec in specs)
@@ -149,13 +151,14 @@ def _decode_at(
         return backgrounds.of(fingerprint) if compares else None
 
     decoded = decode_or_fail(path, task.clip.clip_id, sampling, specs, find_background, detect if asks else None)
-    listens = any(source.backbone.kind == "sound" for source in task.sources)
+    kinds = {source.backbone.kind for source in task.sources if decoded.status is not Status.FAILED}
     return DecodedTask(
         task=task,
         fingerprint=fingerprint,
         clip=decoded,
         uncompared=compares and decoded.status is not Status.FAILED and not len(decoded.motion.difference),
-        sound=_hear(path, task.clip.clip_id, decoded) if listens else None,
+        sound=_hear(path, task.clip.clip_id, decoded) if "sound" in kinds else None,
+        waveform=_hear_all(path, task.clip.clip_id, decoded) if "waveform" in kinds else None,
     )
 
 
@@ -166,11 +169,17 @@ def _fingerprint_at(path: Path) -> str:
         return ""
 
 
-def _hear(path: Path, clip_id: str, decoded: DecodedClip) -> Sound | None:
-    """The sound of a clip whose picture could be decoded."""
-    if decoded.status is Status.FAILED:
-        return None
+def _hear(path: Path, clip_id: str, decoded: DecodedClip) -> Sound:
+    """The sound around the frames of a clip whose picture could be decoded."""
     try:
         return decode_sound(path, decoded.times_s, decoded.container)
     except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
         return no_sound(unforeseen(error, clip_id))
+
+
+def _hear_all(path: Path, clip_id: str, decoded: DecodedClip) -> Waveform:
+    """All the sound of a clip whose picture could be decoded."""
+    try:
+        return decode_waveform(path, decoded.container)
+    except Exception as error:  # noqa: BLE001  recorded as the reason of this clip
+        return no_waveform(unforeseen(error, clip_id))

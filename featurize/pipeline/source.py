@@ -85,7 +85,7 @@ def make_source(
     Raises:
         SettingsError: there is no such view or rule, or the network does not take pictures of that shape.
     """
-    if backbone.kind == "sound":
+    if backbone.hears:
         view, input_px, resize = DEFAULT_VIEW, None, None  # It sees no picture.
     if not backbone.is_network:
         precision = FULL

@@ -10,7 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 import heads.models.layers
-import heads.models.pixel_layers  # noqa: F401  saved models are made of them, and Keras knows them once they are imported
+import heads.models.pixel_layers
+import heads.models.sound_layers  # noqa: F401  saved models are made of them, and Keras knows them once they are imported
 from heads.errors import PredictError
 from heads.features.batches import METADATA, ClipBatches, in_turn
 from heads.features.metadata import MetadataTransform

@@ -20,18 +20,24 @@ _OWN = frozenset(
         "AttentionPooling",
         "Competing",
         "CropClip",
+        "CropSound",
         "EachFrame",
         "KeepFrames",
         "MeanOfLogits",
         "MeanOverFrames",
+        "NormaliseHeard",
         "OfClips",
+        "SoundBlock",
         "Standardise",
+        "TakeBack",
         "TapDropout",
         "TimeWindow",
         "TurnRound",
     }
 )
-_OWN_MODULES = frozenset({"heads.layers", "heads.models.layers", "heads.models.pixel_layers"})
+_OWN_MODULES = frozenset(
+    {"heads.layers", "heads.models.layers", "heads.models.pixel_layers", "heads.models.sound_layers"}
+)
 _KERAS = {
     "keras": frozenset({"DTypePolicy"}),
     "keras.initializers": frozenset(

@@ -23,6 +23,8 @@ PIXELS = frozenset(
         *("network", "unfreeze_from", "head_epochs", "head_rate"),
     }
 )
+# Samples of a piece of sound, and of how many steps a block of convolutions makes one.
+_PIECE, _POOL = 4096, 16
 # What recurrent layers do in training.
 RECURRENT = frozenset({"recurrent_dropout", "window"})
 _TUNING = frozenset({"clip_frames", "clip_px", "network", "unfreeze_from", "head_epochs", "head_rate"})
@@ -64,6 +66,8 @@ class Settings(Protocol):
     def crop_frames(self) -> int: ...  # noqa: D102
     @property
     def crop_px(self) -> int: ...  # noqa: D102
+    @property
+    def filters(self) -> tuple[int, ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,9 @@ class HeadKind:
             frames are standardised by their deviations from it.
         reads_pictures: whether its frames are the pictures that are kept beside features, and not the features: then
             `features` is (B, T, H, W, 3) for the front, and `each` means the sources that hold pictures.
+        reads_sound: whether its frames are pieces of sound, and not features: `each` then means the sources that hold
+            these.
+        at_once: how many clips it can be asked about at a time, where one takes a lot of memory; None for no limit.
         frame_by_frame: whether the output layer stands on each frame, and a clip is the mean of its frames: its front
             gives (B, T, P). It learns from one frame of a clip at a time, drawn where much moves.
         together: `module:function` of (fronts, inputs, rows, alike) that gives what the fronts of all members pool, for
@@ -102,6 +109,8 @@ class HeadKind:
     frames: Literal["always", "asked", "never"] = "never"
     front_statistics: tuple[StatisticName, ...] = ()
     reads_pictures: bool = False
+    reads_sound: bool = False
+    at_once: int | None = None
     frame_by_frame: bool = False
     together: str = ""
     scores_frames: bool = True
@@ -118,6 +127,13 @@ class HeadKind:
         """Whether a head of these settings reads single frames in training."""
         return self.frames == "always" or (self.frames == "asked" and settings.queries > 0)
 
+    @property
+    def content(self) -> Literal["features", "pictures", "sound"]:
+        """What it learns from, as `store.FeatureKey.content` says it of a source."""
+        if self.reads_pictures:
+            return "pictures"
+        return "sound" if self.reads_sound else "features"
+
     def takes(self, setting: str) -> bool:
         """Whether heads of this kind have a use for a setting of the recipe."""
         return setting not in self.refused and (self.settings is None or setting in self.settings)
@@ -130,6 +146,9 @@ class HeadKind:
             return f"crop_frames: {settings.crop_frames} cannot be cut out of the {settings.clip_frames} of clip_frames"
         if self.reads_pictures and self.takes("crop_px") and settings.crop_px > settings.clip_px:
             return f"crop_px: {settings.crop_px} cannot be cut out of the {settings.clip_px} of clip_px"
+        if self.reads_sound and settings.crop_frames * _PIECE < _POOL ** len(settings.filters):
+            most = _POOL ** len(settings.filters) // _PIECE
+            return f"crop_frames: {len(settings.filters)} blocks need {most} pieces of sound, or fewer filters"
         if not (self.sees_frames(settings) or settings.statistics):
             return "statistics: with neither statistics nor frames there is nothing to see; name a statistic"
         return ""
@@ -243,6 +262,24 @@ HEAD_KINDS: dict[str, HeadKind] = {
             "dense_units": (),
             "batch_clips": 48,
             "learning_rate": 1e-4,
+        },
+    ),
+    "conv1d": HeadKind(
+        front="heads.models.conv1d:conv1d_front",
+        tail="heads.models.pixels:relu_tail",
+        frames="always",
+        reads_sound=True,
+        at_once=8,
+        scores_frames=False,
+        batch_normalises=True,
+        settings=_ALONE | _LEARNING | {"crop_frames", "filters", "sgd_epochs", "dense_units", "dense_dropout"},
+        defaults={
+            "statistics": (),
+            "metadata": (),
+            "crop_frames": 80,
+            "filters": (16, 32, 64, 128),
+            "dense_units": (128, 128),
+            "batch_clips": 8,
         },
     ),
 }

@@ -51,8 +51,9 @@ class HeadConfig(StrictModel):
         kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.models.networks`),
             `discriminant`, which is fitted in one step and takes few of the settings (see `heads.models.discriminant`),
             `conv3d` and `lrcn`, which learn from pixels (see `heads.models.conv3d` and `heads.models.lrcn`),
-            `finetuned`, which tunes a network that was trained before (see `heads.models.finetuned`), or `gru`, one
-            recurrent layer over the frames as they come (see `heads.models.gru`).
+            `finetuned`, which tunes a network that was trained before (see `heads.models.finetuned`), `gru`, one
+            recurrent layer over the frames as they come (see `heads.models.gru`), or `conv1d`, which learns from sound
+            (see `heads.models.conv1d`).
         name: what the head is called, before the name of its source; its kind if not given.
         sources: `each` for every source in the store, or a list of them (`backbone` or `backbone+view`).
         without: sources that `each` leaves out.
@@ -87,7 +88,7 @@ class HeadConfig(StrictModel):
             has fewer is shown as it is, with a mask.
         clip_px: side of the squares that pictures are brought to.
         crop_frames: how many of them, one after the other, are learned from at a time; answers come from the middle
-            ones.
+            ones. Under `conv1d` so many pieces of sound, each 4,096 samples long.
         crop_px: side of what is cut out of them, in training anywhere, otherwise in the middle.
         colour_shift: by how many grey levels red, green and blue are shifted at most in training.
         filters: filters of the convolutions of each block; there are as many blocks.
@@ -238,7 +239,7 @@ class HeadConfig(StrictModel):
     def clips_at_once(self) -> int:
         """How many clips a model is asked about at a time: fewer where these are many or large pictures."""
         if not self.traits.reads_pictures:
-            return PREDICT_CLIPS
+            return min(PREDICT_CLIPS, self.traits.at_once or PREDICT_CLIPS)
         return min(PREDICT_CLIPS, max(1, _MOST_PIXELS // (self.clip_frames * self.clip_px**2)))
 
     @property

@@ -27,6 +27,7 @@ _OWN_CLIPS = 8.0  # so many clips of a site weigh as much as all others when its
 _ROWS_AT_ONCE = 4096
 _LEAST_SHARE = 1e-9  # of the widest direction's variance: less is rounding
 _VERSION = 1
+_CONTENTS = ("sound", "pictures", "features")  # the last say most about what is there
 _VIEWS = ("animal", "motion", "whole")  # the first says most about what is there and least about the place
 
 Matrix = NDArray[np.float64]
@@ -50,7 +51,7 @@ class Embedding:
 def choose_key(store: FeatureStore, among: Sequence[FeatureKey] | None = None) -> FeatureKey:
     """The features that clips are compared by: of most clips, of the view that says most, of the largest pictures.
 
-    What is kept beside pictures is taken where there is nothing else.
+    What is kept beside pictures is taken where there is nothing else, and sound where there is not even that.
 
     Raises:
         SelectionError: there are none.
@@ -62,10 +63,10 @@ def choose_key(store: FeatureStore, among: Sequence[FeatureKey] | None = None) -
         return keys[0]
     order = [*_VIEWS]
 
-    def worth(key: FeatureKey) -> tuple[bool, int, int, int, str]:
+    def worth(key: FeatureKey) -> tuple[int, int, int, int, str]:
         view = str(key.view["name"])
         telling = -order.index(view) if view in order else -len(order)
-        return not key.holds_pictures, store.info(key).clips, telling, key.input_px, key.folder
+        return _CONTENTS.index(key.content), store.info(key).clips, telling, key.input_px, key.folder
 
     return max(keys, key=worth)
 

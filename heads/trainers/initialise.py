@@ -80,7 +80,7 @@ def _frame_moments(task: HeadTask) -> list[Moments]:
 
     Put together from each clip's own mean and spread, so that all folds need one pass over the frames, once.
     """
-    if not task.config.sees_frames or task.config.traits.reads_pictures:
+    if not task.config.sees_frames or task.config.traits.content != "features":
         return []
     examples, fold, n_folds = task.examples, task.fold, task.n_folds
     rows = examples.rows[: len(fold)]

@@ -21,7 +21,7 @@ from heads.workflows.job import TrainingJob
 from heads.workflows.resolve import HeadSpec
 
 _SAMPLE = 384
-_SAMPLE_OF_PIXELS = 64  # a clip takes many times as long
+_SAMPLE_AS_RECORDED = 64  # a clip takes many times as long by its pixels, or its sound
 _EPOCHS = 3
 
 
@@ -87,7 +87,7 @@ def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None)
     labels = labels.select(ids_with_frames(reader, labels.ids))
     wanted = len(labels.ids) if clips is None else clips
     config = scale_length(head.config, round(most_learned(folds.of(labels.ids)) * wanted / len(labels.ids)))
-    most = _SAMPLE_OF_PIXELS if config.traits.reads_pictures else _SAMPLE
+    most = _SAMPLE if config.traits.content == "features" else _SAMPLE_AS_RECORDED
     chosen = np.random.default_rng(0).permutation(len(labels.ids))[:most]
     sample = labels.select([labels.ids[place] for place in np.sort(chosen)])
     known = sample if not config.classes else sample.only(config.classes)

@@ -17,6 +17,7 @@ from store.ids import name_a_few
 from store.key import UNSET, FeatureKey, setting_words
 
 _FEWEST_TO_JOIN = 2
+_MADE_BY = {"pictures": "frames", "sound": "sound"}
 _PLAIN_BESIDES_LETTERS = "-_+."
 _DIGEST_CHARS = 6
 
@@ -123,23 +124,23 @@ def resolve_heads(
 
 
 def _wanted_keys(config: HeadConfig, store: FeatureStore, chosen: Sequence[FeatureKey]) -> list[FeatureKey]:
-    """The keys that a head's `sources` mean; `each` means pictures for kinds that learn from these, else all but these,
-    since what is kept beside pictures says little by itself.
+    """The keys that a head's `sources` mean; `each` means pictures or sound for kinds that learn from these, else all
+    but these, since what is kept beside pictures says little by itself, and numbers of sound nothing one by one.
 
     Raises:
-        RecipeError: a source is named that holds no pictures, and they are what the head learns from.
+        RecipeError: a source is named that does not hold what the head learns from.
         StoreNotFoundError: a named source is not there, or may mean several keys.
     """
-    pictures = config.traits.reads_pictures
+    content = config.traits.content
     if config.sources == EACH_SOURCE:
-        chosen = [key for key in chosen if key.holds_pictures == pictures and not _lacking_taps(config, key)]
+        chosen = [key for key in chosen if key.content == content and not _lacking_taps(config, key)]
     wanted = sorted({key.source for key in chosen}) if config.sources == EACH_SOURCE else config.sources
     keys = [store.find(source, chosen) for source in wanted if source not in config.without]
-    without = [key.source for key in keys if pictures and not key.holds_pictures]
+    without = [key.source for key in keys if content != "features" and key.content != content]
     if without:
         raise RecipeError(
-            f"head '{config.title}' is of kind {config.kind}, which learns from pictures, and {without[0]} holds none; "
-            "name a source that `featurize --backbone frames` made, or leave `sources` out"
+            f"head '{config.title}' is of kind {config.kind}, which learns from {content}, and {without[0]} holds none"
+            f"; name a source that `featurize --backbone {_MADE_BY[content]}` made, or leave `sources` out"
         )
     for key in keys:
         lacking = _lacking_taps(config, key)
@@ -244,11 +245,12 @@ def _asked_for(config: HeadConfig) -> str:
     asked = [] if config.sources == EACH_SOURCE else [f"sources {', '.join(config.sources)}"]
     asked += [f"view {config.view}"] if config.view else []
     asked += [f"sources other than {', '.join(config.without)}"] if config.without else []
-    if config.traits.reads_pictures:
-        asked.append("sources of pictures, as `featurize --backbone frames` makes one")
+    content = config.traits.content
+    if content != "features":
+        asked.append(f"sources of {content}, as `featurize --backbone {_MADE_BY[content]}` makes one")
     if config.taps:
         asked.append(f"sources with the taps {', '.join(config.taps)}")
-    asked = asked or ["sources other than pictures"]
+    asked = asked or ["sources other than pictures and sound"]
     return " and ".join(asked)
 
 

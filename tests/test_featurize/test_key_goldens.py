@@ -193,6 +193,8 @@ def test_the_key_of_a_network_is_the_same_for_ever(view: str, sampling: Sampling
         ("phash", "175737bd34d403c5fe4d2535469722e07bba071420b2d2a38f962e8c0a651b13"),
         ("statistics", "45744e3cfc3fd9637e99604b4786f92c599acdf399ef0e53717ad2eb42fc8b06"),
         ("frames", "51a03c17843225727c80c3b9a4b33ed2370cc113620055a06c024126012f76ac"),
+        ("hashes", "65d301a583d973f995b7b4bf8eadcefbce490aadb4e9eb8722fa49ac8f774564"),
+        ("sound", "8df39488c4fdcbe5932f02468eab6aca37d8e6f66103f5e944e246aac5f2b6c0"),
         ("audio", "1f8a633cf66ad5b4224d75ef23afcc426e4d17bf2cafa831b53f1be11137d4ef"),
     ],
 )

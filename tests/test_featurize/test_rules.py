@@ -13,12 +13,14 @@ from PIL import Image
 from featurize.backbones.builders.image_hashes import frame_statistics, image_hash_runner
 from featurize.backbones.builders.log_mel import BANDS, log_mel_runner, mel_weights
 from featurize.backbones.registry import find_backbone
+from featurize.backbones.spec import resolve
 from featurize.backbones.weights import locate_weights
 from featurize.commands.progress import summary_facts
-from featurize.decoding.audio import RATE_HZ, cut_windows, decode_sound
+from featurize.decoding.audio import PIECE, RATE_HZ, WAVEFORM_HZ, cut_windows, decode_sound, decode_waveform
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import ffmpeg_binary
 from featurize.pipeline.discover import survey
+from featurize.pipeline.estimate import estimate_cost
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.pipeline.source import make_source
@@ -34,7 +36,7 @@ def run(clips: Path, root: Path, name: str) -> FeatureReader:
     store = FeatureStore.open(root, create=True)
     plan = make_plan(survey([clips]).clips, [source], SAMPLING, store)
     progress = extract(plan, store)
-    assert summary_facts(progress, "store")["without_sound"] == (1 if name == "audio" else 0)
+    assert summary_facts(progress, "store")["without_sound"] == (1 if name in ("audio", "sound") else 0)
     return store.reader(source.key(SAMPLING))
 
 
@@ -71,6 +73,14 @@ def test_phash_goes_the_way_of_networks(tmp_path: Path) -> None:
     assert mask.sum() == 5
     grey = batch[0, :, 256]  # mean red of frames whose grey level tells which they are
     np.testing.assert_allclose(grey * 255, [20, 24, 28, 32, 36], atol=1.5)
+
+
+def test_two_hashes_are_two_of_the_four() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (2, 256, 256, 3), np.uint8)
+    two, four = (resolve(find_backbone(name))(find_backbone(name))(frames) for name in ("hashes", "phash"))
+    assert two.shape == (2, find_backbone("hashes").dim)
+    np.testing.assert_array_equal(two, four[:, 64:192])
+    assert [tap.name for tap in find_backbone("hashes").taps] == [tap.name for tap in find_backbone("phash").taps[1:3]]
 
 
 def test_mel_bands_are_those_of_the_library() -> None:
@@ -129,6 +139,9 @@ def test_sound_that_begins_late_stands_where_it_is_heard(tmp_path: Path, suffix:
     assert sound.frames.tolist() == [4, 5, 6, 7, 8, 9]
     assert "begins after 2.0 s: 6 of 10 frames have it" in sound.reason
     features = log_mel_runner(find_backbone("audio"))(sound.windows)
+    waveform = decode_waveform(tmp_path / f"a.{suffix}", frames.container)
+    assert waveform.times_s[0] == frames.container.audio_start_s == pytest.approx(2.0, abs=0.1)
+    np.testing.assert_allclose(np.diff(waveform.times_s), PIECE / WAVEFORM_HZ)
     is_high = features[:, :BANDS].argmax(axis=1) > BANDS / 2
     assert is_high[[0, 1, 3, 4, 5]].tolist() == [False, False, True, True, True]  # the third hears both
 
@@ -154,3 +167,49 @@ def test_sound_goes_the_same_way_and_silence_is_never_made_up(clips_with_sound: 
     loudest = reader.batch([0])[0][0, :, :BANDS].argmax(axis=1)
     mel = 2595 * np.log10(1 + np.array([60, 500, 7800]) / 700)
     assert np.abs(loudest - ((mel[1] - mel[0]) / (mel[2] - mel[0]) * (BANDS + 1) - 1)).max() <= 1
+
+
+def test_the_sound_itself_is_kept_in_pieces_that_follow_each_other(clips_with_sound: Path, tmp_path: Path) -> None:
+    reader = run(clips_with_sound, tmp_path / "store", "sound")
+    assert (reader.key.content, reader.dim, reader.dtype) == ("sound", PIECE, np.float16)
+    assert [status.value for status in reader.status] == [Status.OK, Status.FAILED, Status.FAILED]
+    assert list(reader.reasons)[1:] == ["the clip has no sound", "the file is empty (0 bytes)"]
+    pieces = reader.batch([0])[0][0].astype(np.float64)
+    assert reader.lengths[0] == len(pieces) == 3 * WAVEFORM_HZ // PIECE
+    np.testing.assert_allclose(reader.times(0), np.arange(len(pieces)) * PIECE / WAVEFORM_HZ, atol=0.05)
+    tone = pieces.ravel()[1000:-1000]
+    places = np.arange(len(tone)) * 2 * np.pi * 500 / WAVEFORM_HZ
+    parts = np.stack([np.sin(places), np.cos(places)], axis=1)
+    rest = tone - parts @ np.linalg.lstsq(parts, tone, rcond=None)[0]
+    assert np.abs(rest).max() < 0.2 * np.abs(tone).max()  # one tone, without a jump from piece to piece
+
+
+def test_what_sound_takes_on_the_disk_goes_by_how_long_it_is(clips_with_sound: Path, tmp_path: Path) -> None:
+    backbone = find_backbone("sound")
+    store = FeatureStore.open(tmp_path / "store", create=True)
+    clips = survey([clips_with_sound / "a.mp4"]).clips
+    plan = make_plan(clips, [make_source(backbone, locate_weights(backbone))], SAMPLING, store)
+    assert estimate_cost(plan).disk_bytes == pytest.approx(3 * WAVEFORM_HZ * 2, rel=0.05)
+
+
+def test_sound_of_less_than_a_piece_is_none(tmp_path: Path) -> None:
+    write_indexed_clip(tmp_path / "plain.mp4", 4, fps=2)
+    short = [
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=duration=0.1",
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+        "-c:v",
+        "copy",
+        "-c:a",
+        "pcm_s16le",
+    ]
+    command = [ffmpeg_binary(), "-v", "error", "-i", str(tmp_path / "plain.mp4"), *short, str(tmp_path / "a.mkv")]
+    subprocess.run(command, check=True)
+    frames = decode(tmp_path / "a.mkv", SAMPLING, [])
+    waveform = decode_waveform(tmp_path / "a.mkv", frames.container)
+    assert (len(waveform.pieces), waveform.reason) == (0, "the sound is 0.10 s long, expected at least 0.19 s")

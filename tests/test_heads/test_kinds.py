@@ -115,7 +115,7 @@ def test_an_unknown_kind_gets_one_sentence_with_those_that_are_known(tmp_path: P
         load_recipe(path)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{path}: heads.0.kind: ")
-    known = "attention, recurrent, deviation, discriminant, conv3d, lrcn, finetuned, gru, frame_mean"
+    known = "attention, recurrent, deviation, discriminant, conv3d, lrcn, finetuned, gru, conv1d, frame_mean"
     assert f"there is no such kind of head; choose one of {known}, received 'frame_maen'" in str(caught.value)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_store import made_key, make_store
 
-from featurize.backbones.registry import BACKBONES
+from featurize.backbones.registry import BACKBONES, find_backbone
 from heads.errors import RecipeError
 from heads.recipe import HeadConfig, Recipe, adapt, builtin_recipe, load_recipe
 from heads.run import RunDirectory
@@ -71,6 +71,35 @@ def test_the_recipes_that_come_along_are_valid() -> None:
     recipes = {path.stem: load_recipe(path) for path in folder.glob("*.yaml")}
     assert set(recipes) >= {"default", "demo", "third_place", "first_place", "second_place", "benchmark"}
     assert load_recipe(None) == recipes["default"]
+
+
+def test_the_second_place_is_four_heads_and_each_reads_its_own_kind_of_features(tmp_path: Path) -> None:
+    recipe = load_recipe(builtin_recipe("second_place"))
+    assert [(head.title, head.kind) for head in recipe.heads] == [
+        ("conv3d", "conv3d"),
+        ("hashes", "gru"),
+        ("wide", "gru"),
+        ("conv1d", "conv1d"),
+    ]
+    for head in recipe.heads:
+        own = {name: getattr(head, name) for name in ("name", "without", "taps", "recurrent_units", "window", "epochs")}
+        assert head == HeadConfig(kind=head.kind, **own, sgd_epochs=head.sgd_epochs)  # all else as published
+    shares = [(head.recurrent_units, round(360 * head.window), round(60 * head.window)) for head in recipe.heads[1:3]]
+    assert shares == [(128, 330, 55), (1024, 336, 56)]
+    store = FeatureStore.open(tmp_path / "store", create=True)
+    for name in ("frames", "hashes", "phash", "sound", "audio", "efficientnet_lite0"):
+        backbone = find_backbone(name)
+        taps = tuple((tap.name, tap.channels) for tap in backbone.taps)
+        key = replace(made_key(name), taps=taps, preprocessing=backbone.preprocessing.name)
+        with store.writer(key):
+            pass
+    assert [head.name for head in resolve_heads(recipe, store).heads] == [
+        "conv3d-frames",
+        "hashes-hashes",
+        "hashes-phash",
+        "wide-efficientnet_lite0",
+        "conv1d-sound",
+    ]
 
 
 def test_the_published_recipe_is_nine_heads_and_shrinks_to_what_a_store_holds(tmp_path: Path) -> None:

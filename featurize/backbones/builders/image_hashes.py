@@ -4,6 +4,8 @@ Four hashes of 64 bits, each bit a column of 0 or 1, by the imagehash library, a
 Factorization used them; and twelve numbers about brightness, colour and edges, each from 0 to 1.
 """
 
+from collections.abc import Callable, Sequence
+
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from featurize.backbones.runner import Runner
 from featurize.backbones.spec import Backbone
 
 _HASHES = (imagehash.average_hash, imagehash.phash, imagehash.dhash, imagehash.whash)
+_TWO_HASHES = (imagehash.phash, imagehash.dhash)
 _PERCENTILES = (5, 50, 95)
 
 
@@ -21,15 +24,23 @@ def image_hash_runner(_backbone: Backbone) -> Runner:
     return lambda pixels: np.stack([_describe(frame) for frame in pixels])
 
 
+def two_hashes_runner(_backbone: Backbone) -> Runner:
+    """A function from frames (B, H, W, 3) uint8 to two of their hashes (B, 128) float32."""
+    return lambda pixels: np.stack([_bits(Image.fromarray(frame), _TWO_HASHES) for frame in pixels])
+
+
 def statistics_runner(_backbone: Backbone) -> Runner:
     """A function from frames (B, H, W, 3) uint8 to their statistics alone (B, 12) float32."""
     return lambda pixels: np.stack([frame_statistics(frame) for frame in pixels])
 
 
 def _describe(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-    image = Image.fromarray(frame)
-    bits = [hashed(image).hash.ravel().astype(np.float32) for hashed in _HASHES]
-    return np.concatenate([*bits, frame_statistics(frame)])
+    return np.concatenate([_bits(Image.fromarray(frame), _HASHES), frame_statistics(frame)])
+
+
+def _bits(image: Image.Image, hashes: Sequence[Callable[[Image.Image], imagehash.ImageHash]]) -> NDArray[np.float32]:
+    """The bits of some hashes of a frame, one after the other, (64 each) 0 or 1."""
+    return np.concatenate([hashed(image).hash.ravel().astype(np.float32) for hashed in hashes])
 
 
 def frame_statistics(frame: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -5,8 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from heads.models.layers import Standardise
-from heads.models.networks import FRAMES, FRONT, POOLED, HeadShape, window_of
+from heads.models.networks import FRONT, POOLED, HeadShape, window_of
 from heads.models.pixels import relu_tail
 from heads.recipe import HeadConfig
 
@@ -14,16 +13,18 @@ from heads.recipe import HeadConfig
 def gru_front(config: HeadConfig, dim: int) -> Any:
     """What a wide recurrent layer remembers of (a part of) a clip after its last frame.
 
+    Features are taken as they are: a bit of a hash that hardly ever changes at the places that were learned from would,
+    standardised, drown all others at a place where it does.
+
     It resets what it remembers before it multiplies it, as such layers did when this network was published.
 
     Source: second place of DrivenData's Pri-matrix Factorization (GRU over image hashes, VGG16 and Inception v3).
     """
     features, mask = keras.Input((None, dim), name="features"), keras.Input((None,), dtype="bool", name="mask")
-    frames = Standardise(name=FRAMES)(features)
     read = layers.GRU(
         config.recurrent_units, recurrent_dropout=config.recurrent_dropout, reset_after=False, name="recurrent"
     )
-    return keras.Model([features, mask], read(frames, mask=window_of(config, mask)), name=FRONT)
+    return keras.Model([features, mask], read(features, mask=window_of(config, mask)), name=FRONT)
 
 
 def gru_tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:

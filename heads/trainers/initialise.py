@@ -18,7 +18,8 @@ _SMALLEST_SHARE = 1e-3
 def initialise(members: FoldEnsemble, task: HeadTask) -> None:
     """Set each member's moments, and its output bias if it starts at the prior, from the clips that it learns from."""
     config, targets, fold = task.config, task.targets, task.fold
-    clips, frames = _clip_moments(task), _frame_moments(task)
+    standardised = any(frame_standardiser(head) is not None for head in members.heads)
+    clips, frames = _clip_moments(task), _frame_moments(task) if standardised else []
     for head, member in zip(members.heads, task.plan, strict=True):
         learned = [number for number in range(task.n_folds) if number not in member.unseen]
         for name, per_fold in clips.items():

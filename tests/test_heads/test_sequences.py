@@ -101,6 +101,7 @@ def test_the_published_networks_of_the_second_place(units: int, columns: int, nu
     assert (config.batch_clips, config.learning_rate, config.dropout) == (48, 1e-4, 0.5)
     layer = head.front.get_layer("recurrent")
     assert (layer.recurrent_dropout, layer.return_sequences) == (0.5, False)
+    assert {each.name for each in head.front.layers} == {"features", "mask", "window", "recurrent"}
 
 
 def test_a_window_is_some_frames_one_after_the_other_anywhere_in_the_clip() -> None:

@@ -29,7 +29,7 @@ class Retraining:
         self._done = done
         self._lock = threading.Lock()
         self._process: Any = None
-        self._ready: tuple[Any, Connection] | None = None
+        self._ready: tuple[Any, Any] | None = None
         self._state: dict[str, Any] = {"state": "idle"}
         self._began = 0.0
 
@@ -68,7 +68,7 @@ class Retraining:
             if process is not None and process.is_alive():
                 process.terminate()
 
-    def _waiting(self) -> tuple[Any, Connection]:
+    def _waiting(self) -> tuple[Any, Any]:
         """A process that waits for an order, and the pipe to it: the one that was prepared, if it lives."""
         if self._ready is not None and self._ready[0].is_alive():
             return self._ready

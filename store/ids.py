@@ -64,6 +64,8 @@ def counted(number: int, noun: str) -> str:
 
 def require_unique(ids: Sequence[str], where: str) -> None:
     """Raise DuplicateClipError, naming the first few, unless every id stands once in `ids`."""
+    if len(set(ids)) == len(ids):
+        return
     repeated = [clip_id for clip_id, count in Counter(ids).items() if count > 1]
     if repeated:
         raise DuplicateClipError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders import Blender, find_blender, known_blender
+from heads.blending.blenders.calibrated import Calibrated
 from heads.blending.blenders.cross_fit import cross_fit
 from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities
+from heads.blending.blenders.remembered import Fits, Remembered
 from heads.data.folds import Folds
 from heads.data.frame_statistics import FRAME_STATISTICS, layer_name
 from heads.data.labels import LabelTable
@@ -185,9 +188,19 @@ class BlendData:
     weights: NDArray[np.float64] | None = None
     around: Nearby | None = None
 
+    def holding(self, oof: Sequence[Predictions]) -> list[Predictions]:
+        """The predictions that the stack was made of, those of all classes without memory of their own."""
+        return [
+            replace(each, ids=self.ids, classes=self.classes, probabilities=own, fold=self.fold)
+            if each.ids == self.ids and each.classes == self.classes
+            else each
+            for each, own in zip(oof, self.stack, strict=True)
+        ]
+
     def fit(self, blender: Blender) -> Blend:
         """A blender fitted on everything; what it fitted must be scored by `cross_fit`."""
-        parameters = blender.fit_weighted(self._stack_for(blender), self.labels, self.fold, self.weights)
+        fitted, stack = self._ready(blender)
+        parameters = fitted.fit_weighted(stack, self.labels, self.fold, self.weights)
         return Blend(
             method=blender.name,
             models=self.models,
@@ -203,13 +216,34 @@ class BlendData:
         Returns:
             Predictions of every clip, whose score is honest: no clip, and no group, is on both sides.
         """
+        fitted, stack = self._ready(blender)
         return Predictions(
             ids=self.ids,
             classes=self.classes,
-            probabilities=cross_fit(blender, self._stack_for(blender), self.labels, self.fold, self.weights),
+            probabilities=cross_fit(fitted, stack, self.labels, self.fold, self.weights),
             fold=self.fold,
             provenance={"model": blender.name, "blend_of": list(self.models)},
         )
+
+    @cached_property
+    def _fits(self) -> Fits:
+        return {}
+
+    @cached_property
+    def logits(self) -> NDArray[np.float64]:
+        """(M, N, C) those of `stack`, made once for all blenders."""
+        return to_logits(self.stack)
+
+    def _ready(self, blender: Blender) -> tuple[Blender, NDArray[np.float64]]:
+        """The blender, which fits nothing that it, or the one that it calibrates, was fitted to before; and what it is
+        fitted to, logits if it can be.
+        """
+        of_logits = None if blender.takes_frames or blender.windows else blender.on_logits()
+        stack = self._stack_for(blender) if of_logits is None else self.logits
+        ready = of_logits or blender
+        if isinstance(ready, Calibrated):
+            return Calibrated(Remembered(ready.blender, self._fits)), stack
+        return Remembered(ready, self._fits), stack
 
     def _stack_for(self, blender: Blender) -> NDArray[np.float64]:
         if blender.windows:
@@ -272,7 +306,8 @@ def stack_predictions(
     if len(set(names)) != len(names):
         raise BlendError(f"two models share a name ({', '.join(names)}); a blend finds models by name, rename one")
     first = predictions[0]
-    stack = np.full((len(predictions), len(first.ids), len(classes)), np.nan)
+    # What a model says of one class lies together: so it is fitted, sorted and scored.
+    stack = np.full((len(classes), len(predictions), len(first.ids)), np.nan).transpose(1, 2, 0)
     for layer, each in zip(stack, predictions, strict=True):
         aligned = _same_clips(each, first)
         for column, name in enumerate(classes):
@@ -315,6 +350,8 @@ def stack_around(stack: NDArray[np.float64], around: Nearby | None, windows: Seq
 
 
 def _same_clips(each: Predictions, first: Predictions) -> Predictions:
+    if each.ids == first.ids:
+        return each
     odd = set(each.ids) ^ set(first.ids)
     if odd:
         raise BlendError(

@@ -47,6 +47,8 @@ class Folds:
         Raises:
             UnknownClipError: one of `ids` is in no fold.
         """
+        if len(ids) and tuple(ids) == self.ids:
+            return self.fold.copy()
         require_known(ids, self.ids, "folds", "these clips were not in the labels when the folds were made")
         fold_of = dict(zip(self.ids, self.fold.tolist(), strict=True))
         return np.array([fold_of[clip_id] for clip_id in ids], np.int64)
@@ -57,6 +59,8 @@ class Folds:
         Raises:
             UnknownClipError: one of `ids` is in no fold.
         """
+        if len(ids) and tuple(ids) == self.ids:
+            return self.groups
         require_known(ids, self.ids, "folds", "these clips were not in the labels when the folds were made")
         group_of = dict(zip(self.ids, self.groups, strict=True))
         return tuple(group_of[clip_id] for clip_id in ids)
@@ -79,7 +83,9 @@ class Folds:
         """The folds that `to_frame` gave, whether its cells are numbers or, out of a CSV, text."""
         fold = frame["fold"].to_numpy().astype(np.int64)
         n_folds = int(fold.max(initial=-1)) + 1
-        return cls(ids=tuple(frame["clip_id"]), fold=fold, groups=tuple(frame["group"]), n_folds=n_folds)
+        return cls(
+            ids=tuple(frame["clip_id"].tolist()), fold=fold, groups=tuple(frame["group"].tolist()), n_folds=n_folds
+        )
 
 
 def assign_folds(

@@ -55,6 +55,8 @@ class LabelTable:
             DuplicateClipError: one of `ids` is asked for twice.
         """
         require_unique(ids, self.origin)
+        if tuple(ids) == self.ids:
+            return self
         require_known(ids, self.ids, self.origin, "label these clips or leave them out")
         place = {clip_id: row for row, clip_id in enumerate(self.ids)}
         rows = [place[clip_id] for clip_id in ids]
@@ -120,7 +122,7 @@ class LabelTable:
             ids=tuple(ids),
             classes=tuple(classes),
             values=values.astype(np.uint8),
-            sites=tuple(frame["site"]) if "site" in frame else None,
+            sites=tuple(frame["site"].tolist()) if "site" in frame else None,
             origin=origin,
         )
 

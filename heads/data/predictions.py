@@ -1,6 +1,9 @@
 """Predictions: a table of probabilities, joined with everything else by clip id."""
 
-from collections.abc import Mapping, Sequence
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ STATUS_COLUMN = "status"
 ORIGIN_COLUMN = "origin"
 EVENT_COLUMN = "event"
 _MOST_FOLDS = 2**31
+_ROWS_AT_ONCE = 1024
+_QUOTED = re.compile(r'[,"\r\n]')
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,7 +141,12 @@ class Predictions:
 
     def write_csv(self, path: Path) -> None:
         """Write the table of `to_frame`, with every digit that a float holds."""
-        self.to_frame().to_csv(path, index=False, lineterminator="\n")
+        folds = [] if self.fold is None else [self.fold.tolist()]
+        header = [ID_COLUMN, *([FOLD_COLUMN] if folds else []), *self.classes]
+        lines = zip(map(_csv_cell, self.ids), *(map(str, each) for each in folds), _numbers_of(self), strict=True)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(header)
+            file.writelines(f"{','.join(filter(None, line))}\n" for line in lines)
 
 
 def read_csv(path: Path, *, model: str | None = None) -> Predictions:
@@ -194,7 +204,7 @@ def read_written(path: Path, *, model: str) -> Predictions:
     if ID_COLUMN not in frame or (len(frame) and not (numeric and whole)):
         return read_csv(path, model=model)  # somebody saved it anew, or it says what is wrong
     return Predictions(
-        ids=tuple(frame[ID_COLUMN]),
+        ids=tuple(frame[ID_COLUMN].tolist()),
         classes=tuple(classes),
         probabilities=frame[classes].to_numpy(np.float64),
         fold=frame[FOLD_COLUMN].to_numpy(np.int64) if FOLD_COLUMN in frame.columns else None,
@@ -247,6 +257,22 @@ class _Numbers:
                 f"{self.table.name}, line {self.table.lines[row]}, clip '{self.ids[row]}': '{name}' is "
                 f"'{self.table.column(name)[row]}', expected {expected}"
             )
+
+
+def _csv_cell(text: str) -> str:
+    """A text as `csv.writer` writes it."""
+    if not _QUOTED.search(text):
+        return text
+    cell = io.StringIO()
+    csv.writer(cell, lineterminator="\n").writerow([text, ""])
+    return cell.getvalue().removesuffix(",\n")
+
+
+def _numbers_of(predictions: Predictions) -> Iterator[str]:
+    """The cells of each row as text; a third of the time that `csv.writer` takes."""
+    for start in range(0, len(predictions.ids), _ROWS_AT_ONCE):
+        for row in predictions.probabilities[start : start + _ROWS_AT_ONCE].tolist():
+            yield ",".join(map(repr, row))
 
 
 def _number(cell: str) -> float:

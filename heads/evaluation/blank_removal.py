@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from heads.evaluation.standard_errors import group_numbers
 
 ACCEPTED_LOSSES = (0.01, 0.05, 0.10)
 _RESAMPLES = 400
@@ -64,24 +66,16 @@ def removal_curve(
         is_blank: (N,) whether the clip is labelled blank; there are clips of both kinds.
         weight: (N,) how often each clip counts; once if not given.
     """
-    weights = np.ones(len(blank)) if weight is None else weight
     order = np.argsort(-blank, kind="stable")
-    falling, blanks = blank[order], is_blank[order]
-    last = np.r_[falling[1:] != falling[:-1], True]
-    dropped = np.cumsum(weights[order] * blanks)[last]
-    lost = np.cumsum(weights[order] * ~blanks)[last]
-    return RemovalCurve(
-        threshold=np.r_[np.inf, falling[last]],
-        animals_lost=np.r_[0.0, lost / max(lost[-1], 1e-12)],
-        blanks_dropped=np.r_[0.0, dropped / max(dropped[-1], 1e-12)],
-    )
+    weights = np.ones(len(blank)) if weight is None else weight[order]
+    return _curve_of_falling(blank[order], is_blank[order], weights)
 
 
 def blank_removal(
     blank: NDArray[np.float64],
     is_blank: NDArray[np.bool_],
     fold: NDArray[np.int64],
-    groups: Sequence[str],
+    groups: ArrayLike,
     *,
     accepted: Sequence[float] = ACCEPTED_LOSSES,
     seed: int = 0,
@@ -131,12 +125,26 @@ def _honest(
     return float(drop[~is_blank].mean()), float(drop[is_blank].mean())
 
 
+def _curve_of_falling(
+    falling: NDArray[np.float64], blanks: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> RemovalCurve:
+    """The curve of clips in the order of their probabilities, the highest first."""
+    last = np.flatnonzero(np.r_[falling[1:] != falling[:-1], True])
+    dropped = np.cumsum(weights * blanks)[last]
+    lost = np.cumsum(weights * ~blanks)[last]
+    return RemovalCurve(
+        threshold=np.r_[np.inf, falling[last]],
+        animals_lost=np.r_[0.0, lost / max(lost[-1], 1e-12)],
+        blanks_dropped=np.r_[0.0, dropped / max(dropped[-1], 1e-12)],
+    )
+
+
 def _resampled_curves(
-    blank: NDArray[np.float64], is_blank: NDArray[np.bool_], groups: Sequence[str], seed: int
+    blank: NDArray[np.float64], is_blank: NDArray[np.bool_], groups: ArrayLike, seed: int
 ) -> Iterator[RemovalCurve]:
     """The curve over groups drawn with replacement; draws without clips of both kinds are drawn again."""
-    _, unit = np.unique(np.array(groups, dtype=object), return_inverse=True)
-    order = np.argsort(-blank, kind="stable")  # sorted once, so that each curve's own sorting is quick
+    unit = group_numbers(groups)
+    order = np.argsort(-blank, kind="stable")  # once for all curves
     blank, is_blank, unit = blank[order], is_blank[order], unit[order]
     n_groups, rng = int(unit.max()) + 1, np.random.default_rng(seed)
     made = 0
@@ -144,4 +152,4 @@ def _resampled_curves(
         weight = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups).astype(np.float64)[unit]
         if weight[is_blank].any() and weight[~is_blank].any():
             made += 1
-            yield removal_curve(blank, is_blank, weight)
+            yield _curve_of_falling(blank, is_blank, weight)

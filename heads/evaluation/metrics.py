@@ -29,9 +29,16 @@ def log_loss_per_class(labels: Labels, probabilities: Probabilities, eps: float 
     Returns:
         (C,) mean over clips, in nats.
     """
-    clipped = np.clip(probabilities, eps, 1 - eps)
-    losses: NDArray[np.float64] = -np.log(np.where(labels == 1, clipped, 1 - clipped)).mean(axis=0)
+    losses: NDArray[np.float64] = _losses(labels, probabilities, eps).mean(axis=0)
     return losses
+
+
+def _losses(labels: Labels, probabilities: Probabilities, eps: float = EPS) -> NDArray[np.float64]:
+    """(N, C) the binary log loss of each class in each clip."""
+    clipped = np.clip(probabilities, eps, 1 - eps)
+    losses = np.where(labels == 1, clipped, 1 - clipped)
+    np.log(losses, out=losses)
+    return np.negative(losses, out=losses)
 
 
 def mean_log_loss(labels: Labels, probabilities: Probabilities, eps: float = EPS) -> float:
@@ -115,18 +122,21 @@ def evaluate(labels: LabelTable, predictions: Predictions, folds: Folds) -> dict
     values = matching_values(labels, predictions)
     probabilities = predictions.probabilities
     fold = folds.of(predictions.ids)
+    losses = _losses(values, probabilities)
     fold_losses = [
-        mean_log_loss(values[fold == number], probabilities[fold == number]) if (fold == number).any() else None
+        float(losses[fold == number].mean(axis=0).mean()) if (fold == number).any() else None
         for number in range(folds.n_folds)
     ]
-    scores = _per_class(values, probabilities, predictions.classes)
+    loss_of_class = losses.mean(axis=0)
+    del losses
+    scores = _per_class(values, probabilities, predictions.classes, loss_of_class)
     aps = [row["ap"] for row in scores.values() if row["ap"] is not None]
     f1s = [row["f1"] for row in scores.values() if row["f1"] is not None]
     return {
         "n_clips": len(predictions.ids),
         "classes": list(predictions.classes),
         "classes_without_positives": [name for name, row in scores.items() if row["support"] == 0],
-        "mean_log_loss": mean_log_loss(values, probabilities),
+        "mean_log_loss": float(loss_of_class.mean()),
         "map": float(np.mean(aps)) if aps else None,
         "macro_f1": float(np.mean(f1s)) if f1s else None,
         "top_1": _number(top_share(values, probabilities, 1)),
@@ -154,8 +164,9 @@ def matching_values(labels: LabelTable, predictions: Predictions) -> Labels:
     return labels.select(predictions.ids).values[:, columns]
 
 
-def _per_class(values: Labels, probabilities: Probabilities, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    losses = log_loss_per_class(values, probabilities)
+def _per_class(
+    values: Labels, probabilities: Probabilities, classes: Sequence[str], losses: NDArray[np.float64]
+) -> dict[str, dict[str, Any]]:
     precisions = average_precision(values, probabilities)
     f1s = f1_per_class(values, probabilities)
     total = float(losses.sum())

@@ -62,7 +62,9 @@ def species_thresholds(
     order = np.argsort(-probability, kind="stable")
     falling, shown, fold, group = probability[order], shown[order], fold[order], group[order]
     everything = _Ranking.of_sorted(falling, shown)
+    numbers = range(int(fold.max(initial=-1)) + 1)
     others = {number: _Ranking.of_sorted(falling[fold != number], shown[fold != number]) for number in np.unique(fold)}
+    weight = draws.T.astype(np.float64)
     found = []
     for aim, wanted in aims:
         threshold = everything.threshold(aim, wanted)
@@ -71,13 +73,10 @@ def species_thresholds(
             continue
         finds = falling >= threshold
         precision, recall = _rates(finds, shown)
-        own = _resampled(finds, shown, group, draws)
-        elsewhere = np.zeros(len(falling), bool)
-        for number, ranking in others.items():
-            limit = ranking.threshold(aim, wanted)
-            if limit is not None:
-                elsewhere |= (fold == number) & (falling >= limit)
-        honest = _rates(elsewhere, shown)
+        own = _resampled(finds, shown, group, weight)
+        limits = {number: ranking.threshold(aim, wanted) for number, ranking in others.items()}
+        of_fold = np.array([np.inf if limits.get(number) is None else limits[number] for number in numbers], float)
+        honest = _rates(falling >= of_fold[fold], shown)
         found.append(
             Threshold(
                 aim=aim,
@@ -128,11 +127,14 @@ def _rates(found: NDArray[np.bool_], shown: NDArray[np.bool_]) -> tuple[float | 
 
 
 def _resampled(
-    found: NDArray[np.bool_], shown: NDArray[np.bool_], group: NDArray[np.int64], draws: NDArray[np.int64]
+    found: NDArray[np.bool_], shown: NDArray[np.bool_], group: NDArray[np.int64], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(R, 2): precision and recall over groups drawn with replacement, NaN where a draw has none to count."""
-    counts = [np.bincount(group[each], minlength=draws.shape[1]) for each in (found & shown, found, shown)]
-    hits, n_found, n_shown = np.stack(counts).astype(np.float64) @ draws.T
+    """(R, 2): precision and recall over groups drawn with replacement, NaN where a draw has none to count.
+
+    `weight` is (G, R), how often each draw has each group.
+    """
+    counts = [np.bincount(group[each], minlength=len(weight)) for each in (found & shown, found, shown)]
+    hits, n_found, n_shown = np.stack(counts).astype(np.float64) @ weight
     with np.errstate(invalid="ignore"):
         return np.stack([hits / n_found, hits / n_shown], axis=1)
 

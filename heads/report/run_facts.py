@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class RunFacts:
         full = [name for name in heads if heads[name]["classes"] == list(self.blend.classes)]
         return {name: heads[name] for name in sorted(full, key=lambda name: heads[name]["mean_log_loss"])}
 
-    @property
+    @cached_property  # like the labels asked for again and again, of runs with very many clips
     def groups(self) -> tuple[str, ...]:
         """The group of each clip of `blend`."""
         return self.folds.group_of(self.blend.ids)
@@ -99,7 +100,7 @@ class RunFacts:
         """What is drawn, held out and resampled as a whole: `sites`; `events` or `clips` where sites are not known."""
         return "sites" if self.has_sites else "events" if self.events else "clips"
 
-    @property
+    @cached_property
     def values(self) -> NDArray[np.uint8]:
         """The labels as the blend's columns stand, (N, C)."""
         return self.labels.values[:, [self.labels.classes.index(name) for name in self.blend.classes]]

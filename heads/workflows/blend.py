@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from heads.blending.blend import BlendData, blend_data, stack_predictions
+from heads.blending.blend import BlendData, blend_data
 from heads.blending.blenders import Blender, blenders_to_try, find_blender
 from heads.blending.blenders.calibrated import SUFFIX
 from heads.blending.blenders.registry import MOST_CLIPS_FOR_TREES
@@ -36,6 +37,7 @@ from heads.evaluation.blank_removal import blank_removal
 from heads.evaluation.leaderboard import METRICS_VERSION, leaderboard, prior_predictions
 from heads.evaluation.metrics import evaluate, matching_values
 from heads.evaluation.rollup import PRECISION, rollup_thresholds
+from heads.evaluation.standard_errors import group_numbers
 from heads.evaluation.thresholds import WANTED, group_draws, species_thresholds
 from heads.evaluation.verdicts import Say, say_of_clips
 from heads.run import RunDirectory
@@ -106,37 +108,42 @@ def blend_run(
         if note is not None:
             note(sentence)
     data = blend_data(oof, labels, folds, frames)
-    side = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
-    around = nearby(
-        data.ids, sites=labels.known_sites, clock=clock, side=side.__getitem__, marks=run.read_fingerprints()
-    )
+    around = None
+    if any(blender.windows for blender in blenders.values()):
+        side = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
+        around = nearby(
+            data.ids, sites=labels.known_sites, clock=clock, side=side.__getitem__, marks=run.read_fingerprints()
+        )
     data = replace(data, weights=run.read_weights(data.ids), around=around)
-    blends = _cross_fit(blenders.values(), data)
-    any_blend = next(iter(blends.values()))
-    values, groups = matching_values(labels, any_blend), folds.group_of(any_blend.ids)
-    of_fold: dict[int, str] = {}
-    if told is None:
-        chosen, of_fold = _choose(blends, data, values, groups)
-    else:
-        chosen = told.name
-    by_others = [predict_leave_fold_out(of_fold, blends, data.fold)] if of_fold else []
-    metrics = {
-        **_scores(oof, blends, by_others, labels, folds),
-        "chosen": chosen,
-        "chosen_without_fold": [{"fold": number, "blend": name} for number, name in of_fold.items()],
-        "comparison": compare_blends(blend_losses(blends, values, data.weights), groups),
-        "contributions": _contributions(oof, any_blend, values, groups, data),
-        "blank_removal": _blank_removal(blends[chosen], values, folds),
-        "thresholds": _thresholds(blends[chosen], values, folds, precision, recall),
-        "events": _event_scores(blends[chosen], labels, folds, run.read_events()),
-    }
-    metrics["rollup"] = _rollup(run, blends[chosen], values, folds, metrics, rollup)
-    run.write_blended(blends[chosen], data.fit(find_blender(chosen)).to_json(), metrics)
+    oof = data.holding(oof)
+    # Blenders are fitted beside each other: more threads under each of them would only wait for one another.
+    with threadpool_limits(limits=1, user_api="blas"):
+        blends = _cross_fit(blenders.values(), data)
+        any_blend = next(iter(blends.values()))
+        values, groups = matching_values(labels, any_blend), group_numbers(folds.group_of(any_blend.ids))
+        of_fold: dict[int, str] = {}
+        if told is None:
+            chosen, of_fold = _choose(blends, data, values, groups)
+        else:
+            chosen = told.name
+        by_others = [predict_leave_fold_out(of_fold, blends, data.fold)] if of_fold else []
+        metrics = {
+            **_scores(oof, blends, by_others, labels, folds),
+            "chosen": chosen,
+            "chosen_without_fold": [{"fold": number, "blend": name} for number, name in of_fold.items()],
+            "comparison": compare_blends(blend_losses(blends, values, data.weights), groups),
+            "contributions": _contributions(oof, any_blend, values, groups, data),
+            "blank_removal": _blank_removal(blends[chosen], values, data.fold, groups),
+            "thresholds": _thresholds(blends[chosen], values, data.fold, groups, precision, recall),
+            "events": _event_scores(blends[chosen], labels, folds, run.read_events()),
+        }
+        metrics["rollup"] = _rollup(run, blends[chosen], values, folds, metrics, rollup)
+        run.write_blended(blends[chosen], data.fit(find_blender(chosen)).to_json(), metrics)
     return leaderboard(metrics)
 
 
 def _choose(
-    blends: dict[str, Predictions], data: BlendData, values: NDArray[np.uint8], groups: Sequence[str]
+    blends: dict[str, Predictions], data: BlendData, values: NDArray[np.uint8], groups: NDArray[np.int64]
 ) -> tuple[str, dict[int, str]]:
     """The blend to keep, and for each fold the one that would be kept without it; `blends` gains calibrated ones."""
     losses = blend_losses(blends, values, data.weights)
@@ -155,6 +162,7 @@ def _choose(
 
 def _cross_fit(blenders: Iterable[Blender], data: BlendData) -> dict[str, Predictions]:
     """The nested predictions of each blender, by name; those that fit most are begun first."""
+    _ = data.logits  # before several threads want them
     slowest_first = sorted(blenders, key=lambda blender: -blender.complexity)
     with ThreadPoolExecutor(_THREADS) as threads:
         made = list(threads.map(data.cross_fit, slowest_first))
@@ -181,7 +189,7 @@ def _contributions(
     oof: Sequence[Predictions],
     blend: Predictions,
     values: NDArray[np.uint8],
-    groups: Sequence[str],
+    groups: NDArray[np.int64],
     data: BlendData,
 ) -> dict[str, Any] | None:
     """What each model that knows every class adds, how often greedy selection picks it, and how their errors correlate;
@@ -190,24 +198,27 @@ def _contributions(
     full = [each for each in oof if set(each.classes) == set(blend.classes)]
     if len(full) < 2:
         return None
-    stack, _ = stack_predictions([full[0].select(blend.ids), *full[1:]], blend.classes)
     models = [each.model for each in full]
+    rows = [data.models.index(name) for name in models]
+    stack, logits = (each if len(rows) == len(each) else each[rows] for each in (data.stack, data.logits))
     return {
         "models": models,
-        "left_out": ablate_models(stack, models, values, groups),
+        "left_out": ablate_models(stack, models, values, groups, logits),
         "greedy_weights": data.fit(find_blender("greedy")).model_weights(),
         "error_correlation": error_correlation(stack, values),
     }
 
 
-def _blank_removal(blend: Predictions, values: NDArray[np.uint8], folds: Folds) -> list[dict[str, Any]] | None:
+def _blank_removal(
+    blend: Predictions, values: NDArray[np.uint8], fold: NDArray[np.int64], groups: NDArray[np.int64]
+) -> list[dict[str, Any]] | None:
     """How many blanks can be dropped; None without a class `blank` or without clips of both kinds."""
     if BLANK not in blend.classes:
         return None
     is_blank = values[:, blend.classes.index(BLANK)] == 1
     if is_blank.all() or not is_blank.any():
         return None
-    removals = blank_removal(blend.column(BLANK), is_blank, folds.of(blend.ids), folds.group_of(blend.ids))
+    removals = blank_removal(blend.column(BLANK), is_blank, fold, groups)
     return [
         {**asdict(removal), "threshold": removal.threshold if np.isfinite(removal.threshold) else None}
         for removal in removals
@@ -258,14 +269,20 @@ def _rollup(
 
 
 def _thresholds(
-    blend: Predictions, values: NDArray[np.uint8], folds: Folds, precision: Sequence[float], recall: Sequence[float]
+    blend: Predictions,
+    values: NDArray[np.uint8],
+    fold: NDArray[np.int64],
+    group: NDArray[np.int64],
+    precision: Sequence[float],
+    recall: Sequence[float],
 ) -> dict[str, list[dict[str, Any]]]:
     """For each species the thresholds for each wanted precision, then for each wanted recall."""
-    fold, group = folds.of(blend.ids), np.unique(folds.group_of(blend.ids), return_inverse=True)[1]
     aims = [*(("precision", share) for share in precision), *(("recall", share) for share in recall)]
     draws = group_draws(int(group.max()) + 1)
-    found = {}
-    for column, name in enumerate(blend.classes):
+
+    def of_species(column: int) -> list[dict[str, Any]]:
         said, shown = blend.probabilities[:, column], values[:, column] == 1
-        found[name] = [asdict(each) for each in species_thresholds(said, shown, fold, group, aims, draws)]
-    return found
+        return [asdict(each) for each in species_thresholds(said, shown, fold, group, aims, draws)]
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return dict(zip(blend.classes, threads.map(of_species, range(len(blend.classes))), strict=True))

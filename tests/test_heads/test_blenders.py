@@ -1,5 +1,7 @@
 """The blenders that fit something, and the choice among them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,8 +10,10 @@ from heads.blending.blend import blend_data
 from heads.blending.blenders import find_blender, logistic
 from heads.blending.blenders.calibrated import cool, fit_temperature
 from heads.blending.blenders.cross_fit import cross_fit
+from heads.blending.blenders.greedy import EnsembleSelection
 from heads.blending.blenders.logistic import fit_departures
 from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities
+from heads.blending.blenders.protocol import Stack
 from heads.blending.blenders.registry import BLENDERS
 from heads.blending.selection import (
     AUTO,
@@ -32,6 +36,7 @@ FAST = {blender.name: blender for blender in BLENDERS if blender.cost == "fast" 
 METHODS = [*FAST, "mean+calibrated", "greedy+calibrated"]
 FITTED = [name for name, blender in FAST.items() if blender.complexity > 0]
 CLASSES = ("hog", "lion", "pig")
+NOISES = (("good", 0.5), ("fair", 0.8), ("poor", 1.5))
 
 
 def labels_of(n_clips: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -300,3 +305,31 @@ def test_the_best_of_many_guesses_flatters_and_the_choice_does_not() -> None:
     of_fold = select_leave_fold_out(blend_losses(guesses, labels), np.arange(200), fold)
     blind = mean_log_loss(labels, predict_leave_fold_out(of_fold, guesses, fold).probabilities)
     assert min(losses) < np.mean(losses) - 0.02 < blind
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_fitted_to_logits_once_says_what_is_fitted_to_probabilities(method: str) -> None:
+    truth = labels_of(400)
+    labels, folds = table(truth)
+    oof = [as_predictions(name, seen_through_noise(truth, noise, seed)) for seed, (name, noise) in enumerate(NOISES)]
+    data, blender = blend_data(oof, labels, folds), find_blender(method)
+    alone = cross_fit(blender, np.stack([each.probabilities for each in oof]), truth, data.fold)
+    np.testing.assert_allclose(data.cross_fit(blender).probabilities, alone, rtol=1e-6, atol=1e-9)
+
+
+def test_a_blend_is_fitted_once_to_any_folds_however_often_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = labels_of(400)
+    labels, folds = table(truth)
+    oof = [as_predictions(name, seen_through_noise(truth, noise, seed)) for seed, (name, noise) in enumerate(NOISES)]
+    data, asked = blend_data(oof, labels, folds), []
+    plain = EnsembleSelection.fit_logits
+
+    def counted(self: EnsembleSelection, logits: Stack, labels: Any, fold: Any, weights: Any) -> dict[str, Any]:
+        asked.append(tuple(np.unique(fold)))
+        return plain(self, logits, labels, fold, weights)
+
+    monkeypatch.setattr(EnsembleSelection, "fit_logits", counted)
+    data.cross_fit(find_blender("greedy"))
+    data.cross_fit(find_blender("greedy+calibrated"))
+    data.fit(find_blender("greedy+calibrated"))
+    assert len(asked) == len(set(asked)) == 1 + 4 + 6  # all folds, all but one, all but two

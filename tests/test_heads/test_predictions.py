@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from heads.data.predictions import Predictions, read_csv
 from heads.errors import PredictionError
@@ -129,3 +130,13 @@ def test_decimal_commas_are_numbers_where_semicolons_separate(tmp_path: Path) ->
     assert found.fold.tolist() == [1, 0]
     path.write_text("filename;hog\na.mp4;0.25\n")
     assert read_csv(path).probabilities.tolist() == [[0.25]]
+
+
+@pytest.mark.parametrize("fold", [None, np.array([0, 1, 0, 1, 0])])
+def test_a_table_is_written_as_pandas_writes_it(tmp_path: Path, fold: NDArray[np.int64] | None) -> None:
+    ids = ("plain.mp4", "a, b.mp4", 'c "d".mp4', "e\nf.mp4", "ü.mp4")
+    probabilities = np.array([[0.0, 1.0], [1e-5, 0.1], [1 / 3, 5e-324], [0.0001, 1 - 1e-16], [1e-17, 0.7]])
+    said = Predictions(ids=ids, classes=("a, b", "c"), probabilities=probabilities, fold=fold)
+    said.write_csv(tmp_path / "own.csv")
+    said.to_frame().to_csv(tmp_path / "pandas.csv", index=False, lineterminator="\n")
+    assert (tmp_path / "own.csv").read_bytes() == (tmp_path / "pandas.csv").read_bytes()

@@ -50,7 +50,9 @@ class Calibrated(Blender):
             return {
                 "blend": blend,
                 "temperature": 1.0,
-                "platt": LogisticStacking().fit_weighted(stack[:1], labels, fold, weights),
+                "platt": LogisticStacking().fit_weighted(
+                    self.blender.predict(stack, blend)[None], labels, fold, weights
+                ),
                 "steps": [],
             }
         crossed = cross_fit(self.blender, stack, labels, fold)
@@ -65,6 +67,11 @@ class Calibrated(Blender):
         blended = self.blender.predict(stack, parameters["blend"])
         calibrated = LogisticStacking().predict(cool(blended, parameters["temperature"])[None], parameters["platt"])
         return apply_steps(calibrated, parameters["steps"])
+
+    def on_logits(self) -> Blender | None:
+        """The same for stacks of logits, if there is the other blender for such."""
+        own = self.blender.on_logits()
+        return None if own is None else Calibrated(own)
 
     def missing(self) -> str:
         """Why the other blender cannot be used here; "" if it can."""

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.blending.blenders.logits import of_clips
 from heads.blending.blenders.protocol import Blender, Stack
 
 
@@ -24,6 +25,6 @@ def cross_fit(
     for number in np.unique(fold):
         scored = fold == number
         own = None if weights is None else weights[~scored]
-        parameters = blender.fit_weighted(stack[:, ~scored], labels[~scored], fold[~scored], own)
-        probabilities[scored] = blender.predict(stack[:, scored], parameters)
+        parameters = blender.fit_weighted(of_clips(stack, ~scored), labels[~scored], fold[~scored], own)
+        probabilities[scored] = blender.predict(of_clips(stack, scored), parameters)
     return probabilities

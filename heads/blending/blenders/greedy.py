@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities, weighted_sum
-from heads.blending.blenders.protocol import Blender, Stack
+from heads.blending.blenders.logits import mean_over_models, to_probabilities, weighted_sum
+from heads.blending.blenders.of_logits import OfLogits
+from heads.blending.blenders.protocol import Stack
 
 _ROUNDS = 30
 _PATIENCE = 4
@@ -19,7 +20,7 @@ _BLOCK = 8192
 _FACTORS = 4
 
 
-class EnsembleSelection(Blender):
+class EnsembleSelection(OfLogits):
     """Add, again and again, the model that helps the mean of logits most; keep the best of all rounds.
 
     With `per_class`, each class picks its own models.
@@ -34,12 +35,19 @@ class EnsembleSelection(Blender):
         else:
             self.about = "weighted mean of the log odds, models picked one by one"
 
-    def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
+    def fit_logits(
+        self, logits: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64], weights: NDArray[np.float64] | None
+    ) -> dict[str, Any]:
         """Find the weights: `weights` is (M, C), columns sum to 1 (a class no picked model knows has zeros)."""
-        known = ~np.isnan(stack[:, 0, :])
-        logits = np.empty((stack.shape[2], len(stack), len(labels)), np.float32)
-        for model, own in enumerate(stack):
-            logits[:, model] = np.where(known[model], to_logits(own), 0.0).T
+        known = ~np.isnan(logits[:, 0, :])
+        own = logits.transpose(2, 0, 1).astype(np.float32, order="C")
+        own[~known.T] = 0.0
+        return self._select(own, labels, known)
+
+    def _select(
+        self, logits: NDArray[np.float32], labels: NDArray[np.uint8], known: NDArray[np.bool_]
+    ) -> dict[str, Any]:
+        """The weights, of logits (C, M, N) that are 0 where a model does not know the class."""
         shown = [
             own[:, column == 1].sum(axis=1, dtype=np.float64) for own, column in zip(logits, labels.T, strict=True)
         ]
@@ -63,12 +71,12 @@ class EnsembleSelection(Blender):
         used = best_picks * known
         return {"weights": (used / np.maximum(used.sum(axis=0), 1)).tolist()}
 
-    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict_logits(self, logits: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The weighted mean of logits; the plain one where no picked model knows the class."""
         weights = np.array(parameters["weights"], np.float64)
-        weighted = weighted_sum(stack, weights, to_logits)
+        weighted = weighted_sum(logits, weights)
         if not weights.any(axis=0).all():
-            weighted = np.where(weights.any(axis=0), weighted, mean_over_models(stack, to_logits))
+            weighted = np.where(weights.any(axis=0), weighted, mean_over_models(logits))
         return to_probabilities(weighted)
 
     def model_weights(self, parameters: Mapping[str, Any], models: Sequence[str]) -> dict[str, float]:

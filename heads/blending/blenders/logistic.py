@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blenders.logits import Scale, losses_of_logits, to_logits, to_probabilities, weighted_sum
-from heads.blending.blenders.protocol import Blender, Stack
+from heads.blending.blenders.logits import losses_of_logits, to_probabilities, weighted_sum
+from heads.blending.blenders.of_logits import OfLogits
+from heads.blending.blenders.protocol import Stack
 
 _STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 _NEWTON_STEPS = 12
 _MOST_CLIPS_FOR_CHOICE = 6000
 _CLIPS_TO_START = 10_000
 _SMALL_STEP = 1e-5
+_BLOCK = 8192
 
 
-class LogisticStacking(Blender):
+class LogisticStacking(OfLogits):
     """Penalised logistic stacking, a model for each class."""
 
     name = "logistic"
@@ -29,23 +31,18 @@ class LogisticStacking(Blender):
     complexity = 4
     is_calibrated = True
 
-    def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
-        """Choose the strength, then fit: `departures` is (C, 1 + M), the offset first; `strength` None is infinite."""
-        return self.fit_weighted(stack, labels, fold, None)
-
-    def fit_weighted(
-        self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64], weights: NDArray[np.float64] | None
+    def fit_logits(
+        self, logits: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64], weights: NDArray[np.float64] | None
     ) -> dict[str, Any]:
-        """The same, where clips count as (N,) `weights` say."""
-        logits = to_logits(stack)
+        """Choose the strength, then fit: `departures` is (C, 1 + M), the offset first; `strength` None is infinite."""
         strength = choose_strength(logits, labels, fold, weights)
         if strength is None:
-            return {"strength": None, "departures": np.zeros((labels.shape[1], 1 + len(stack))).tolist()}
+            return {"strength": None, "departures": np.zeros((labels.shape[1], 1 + len(logits))).tolist()}
         return {"strength": strength, "departures": fit_departures(logits, labels, strength, weights=weights).tolist()}
 
-    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def predict_logits(self, logits: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The stacked probabilities."""
-        return to_probabilities(_stacked(stack, np.array(parameters["departures"], np.float64), to_logits))
+        return to_probabilities(_stacked(logits, np.array(parameters["departures"], np.float64)))
 
 
 def choose_strength(
@@ -80,14 +77,12 @@ def choose_strength(
     return min(candidates, key=lambda strength: candidates[strength])
 
 
-def _stacked(
-    logits: NDArray[np.float64], departures: NDArray[np.float64], of: Scale = lambda own: own
-) -> NDArray[np.float64]:
+def _stacked(logits: NDArray[np.float64], departures: NDArray[np.float64]) -> NDArray[np.float64]:
     if not logits.shape[1]:
         return np.empty(logits.shape[1:])
     known = ~np.isnan(logits[:, 0, :])
     weights = np.where(known, 1 / np.maximum(known.sum(axis=0), 1) + departures[:, 1:].T, 0.0)
-    stacked = weighted_sum(logits, weights, of) + departures[:, 0]
+    stacked = weighted_sum(logits, weights) + departures[:, 0]
     stacked[:, ~known.any(axis=0)] = np.nan
     return stacked
 
@@ -144,16 +139,14 @@ def newton(
         (K,) d.
     """
     fitted, logits = np.zeros(inputs.shape[1]), base
-    counts = 1.0 if weights is None else weights
     loss = _penalised(logits, labels, strength, fitted, weights)
     if start is not None:
         there = base + inputs @ start
         if (better := _penalised(there, labels, strength, start, weights)) < loss:
             fitted, logits, loss = start, there, better
     for _ in range(_NEWTON_STEPS):
-        probability = to_probabilities(logits)
-        gradient = inputs.T @ (counts * (probability - labels)) + strength * fitted
-        curvature = (inputs.T * (counts * probability * (1 - probability))) @ inputs
+        gradient, curvature = _derivatives(inputs, logits, labels, weights)
+        gradient += strength * fitted
         step = np.linalg.solve(curvature + strength * np.eye(len(fitted)), gradient)
         moved, size = inputs @ step, 1.0
         while (after := _penalised(logits - size * moved, labels, strength, fitted - size * step, weights)) > loss:
@@ -166,6 +159,24 @@ def newton(
         if np.abs(size * step).max() < _SMALL_STEP:
             break
     return fitted
+
+
+def _derivatives(
+    inputs: NDArray[np.float64],
+    logits: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(K,) the first and (K, K) the second derivatives of the summed log loss; clips in blocks that the cache holds."""
+    width = inputs.shape[1]
+    gradient, curvature = np.zeros(width), np.zeros((width, width))
+    for start in range(0, len(labels), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        probability, own = to_probabilities(logits[some]), inputs[some]
+        counts = 1.0 if weights is None else weights[some]
+        gradient += own.T @ (counts * (probability - labels[some]))
+        curvature += (own.T * (counts * probability * (1 - probability))) @ own
+    return gradient, curvature
 
 
 def _penalised(

@@ -1,6 +1,7 @@
 """Between probabilities and logits, and over models of which some lack a class."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +33,23 @@ def to_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return odds
 
 
-def _parts(numbers: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+def _parts(numbers: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """An array that was just made, some of it at a time, to be changed in place; whole if it does not lie in order."""
-    if not numbers.flags.c_contiguous:
+    flat = numbers.ravel(order="K")
+    if not np.may_share_memory(flat, numbers):
         yield numbers
         return
-    flat = numbers.reshape(-1)
     for start in range(0, len(flat), _AT_ONCE):
         yield flat[start : start + _AT_ONCE]
+
+
+def of_clips(stack: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Some clips of (M, N, C), in the same order in memory."""
+    by_class = stack.transpose(2, 0, 1)
+    if not by_class.flags.c_contiguous:
+        return stack[:, chosen]
+    found: NDArray[np.float64] = by_class.take(np.flatnonzero(chosen), axis=2).transpose(1, 2, 0)
+    return found
 
 
 def _as_it_is(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,7 +74,7 @@ def weighted_sum(
     stack: NDArray[np.float64], weights: NDArray[np.float64], of: Scale = _as_it_is
 ) -> NDArray[np.float64]:
     """`of` (M, N, C) times weights (M, C), summed over models, (N, C); a model that is NaN for a class counts as 0."""
-    total = np.zeros(stack.shape[1:])
+    total: NDArray[np.float64] = np.zeros_like(stack[0])
     for own, weight in zip(stack, weights, strict=True):
         part = of(own) * weight
         part[:, np.isnan(own[:1]).any(axis=0)] = 0.0

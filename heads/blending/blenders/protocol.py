@@ -68,6 +68,13 @@ class Blender(ABC):
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """Combine (M, N, C) probabilities into (N, C); a class that every model lacks stays NaN."""
 
+    def on_logits(self) -> "Blender | None":
+        """The same for stacks of logits, as `to_logits` gives them, instead of probabilities; None without one.
+
+        Logits of many clips cost as much as a fit: whoever fits several blenders takes them once.
+        """
+        return None
+
     def missing(self) -> str:
         """Why it cannot be used here, one sentence; "" if it can."""
         return ""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import losses_of_logits, mean_over_models, to_logits, to_probabilities
+from heads.blending.blenders.of_logits import OfLogits
 from heads.blending.blenders.protocol import Blender, Stack
 
 
@@ -35,15 +36,25 @@ class Mean(_Even):
         return mean_over_models(stack)
 
 
-class MeanOfLogits(_Even):
+class MeanOfLogits(OfLogits, _Even):
     """The mean of the models' logits: a model that is sure counts for more than in the plain mean."""
 
     name = "mean_of_logits"
     about = "mean of the log odds: a model that is sure counts for more"
 
-    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    def fit_logits(
+        self, logits: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64], weights: NDArray[np.float64] | None
+    ) -> dict[str, Any]:
+        """Nothing is fitted."""
+        return {}
+
+    def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
+        """Nothing is fitted."""
+        return {}
+
+    def predict_logits(self, logits: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The mean over the models that know the class, on the scale of logits."""
-        return to_probabilities(mean_over_models(stack, to_logits))
+        return to_probabilities(mean_over_models(logits))
 
 
 class BestSingle(Blender):

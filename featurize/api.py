@@ -47,6 +47,7 @@ def run(
     runtime: RuntimeName = "auto",
     device: DeviceName = "auto",
     precision: Precision = FULL,
+    store_precision: Literal["float16", "int8"] = "float16",
     workers: int | None = None,
     clips_per_part: int = 256,
     scratch_gb: float = DEFAULT_SCRATCH_GB,
@@ -91,6 +92,7 @@ def run(
         device: where they run: "auto" is a GPU that TensorFlow sees, or the CPU; or "cpu", or "gpu".
         precision: what networks compute in: "f32", "bf16" where the processor has it, "f16" on a GPU, or "int8", for
             which a network is quantised once a store, by pictures of these clips.
+        store_precision: what features of networks are stored as; "int8" rounds them, for half of the disk.
         workers: decoding threads; as many as there are processors if None.
         clips_per_part: clips after which a part is committed, at the latest.
         scratch_gb: most GB of fetched clips in the folder for temporary files at any time, of `videos` behind URLs.
@@ -126,6 +128,7 @@ def run(
         runtime=runtime,
         device=device,
         precision=precision,
+        store_precision=store_precision,
         workers=workers,
         clips_per_part=clips_per_part,
         work_runner=work_runner,
@@ -156,6 +159,7 @@ def plan(
     limit: int | None = None,
     retry_failed: bool = False,
     precision: Precision = FULL,
+    store_precision: Literal["float16", "int8"] = "float16",
     scratch_gb: float = DEFAULT_SCRATCH_GB,
 ) -> Plan:
     """What `run` with the same arguments would do, to be looked at, or to be carried out in shares by `extract`.
@@ -187,6 +191,7 @@ def plan(
         limit: do at most so many clips.
         retry_failed: do clips again that failed before or broke part way.
         precision: what networks compute in; for "int8" a network that the store does not hold yet is quantised now.
+        store_precision: what features of networks are stored as.
         scratch_gb: most GB of fetched clips.
 
     Raises:
@@ -210,6 +215,7 @@ def plan(
         limit=limit,
         retry_failed=retry_failed,
         precision=precision,
+        store_precision=store_precision,
     )
     opened = _opened(store)
     return plan_request(request, opened, _warn)

@@ -47,6 +47,13 @@ class Precision(StrEnum):
     int8 = "int8"
 
 
+class StorePrecision(StrEnum):
+    """What features are stored as."""
+
+    float16 = "float16"
+    int8 = "int8"
+
+
 class Choose(StrEnum):
     """Which frames make up --frames."""
 
@@ -189,6 +196,14 @@ PrecisionChoice = Annotated[
         rich_help_panel=_NETWORKS,
     ),
 ]
+StorePrecisionChoice = Annotated[
+    StorePrecision | None,
+    typer.Option(
+        help="What features are stored as. int8 rounds each to a byte: half of the disk.",
+        show_default="float16",
+        rich_help_panel=_NETWORKS,
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors", rich_help_panel=_WORK)
 ]
@@ -290,6 +305,7 @@ def featurize(
     runtime: RuntimeChoice = Runtime.auto,
     device: DeviceChoice = Device.auto,
     precision: PrecisionChoice = None,
+    store_precision: StorePrecisionChoice = None,
     workers: Workers = None,
     limit: Limit = None,
     shard: Shard = None,
@@ -378,7 +394,9 @@ def featurize(
         raise typer.BadParameter(
             "give --backbone, such as efficientnet_lite0 (--list-backbones names them all), or --for with a run"
         )
-    if for_run is not None and (fps, frames, input_px, resize, precision) != (None, None, None, None, None):
+    if for_run is not None and any(
+        each is not None for each in (fps, frames, input_px, resize, precision, store_precision)
+    ):
         raise typer.BadParameter("--for takes such settings from the run; leave --fps, --precision and the like out")
     from featurize.commands import run as command
     from featurize.pipeline.for_run import choose_sampling
@@ -417,6 +435,7 @@ def featurize(
         runtime=runtime.value,
         device=device.value,
         precision=(precision or Precision.f32).value,
+        store_precision=(store_precision or StorePrecision.float16).value,
         workers=workers,
         limit=limit,
         shard=None if shard is None else _shard(shard),

@@ -10,6 +10,8 @@ from store.errors import CorruptPartError
 
 FORMAT_VERSION = 1
 FULL_PRECISION = "f32"
+# What `dtype` is of features that are rounded to a byte each, and usually.
+ROUNDED, HALVES = "int8", "float16"
 # How `preprocessing` begins where pictures are kept beside the features, as JPEG files.
 PICTURES = "jpeg-"
 # How it begins where they are the sound of clips, piece by piece.
@@ -41,7 +43,7 @@ class FeatureKey:
         preprocessing: name of the rule that turns uint8 pixels into the network's numbers.
         view: what part of a frame the backbone sees: {"name": ..., settings}.
         sampling: which frames of a clip are taken: {"mode": ..., settings}.
-        dtype: what features are stored as.
+        dtype: what features are stored as: `float16`, `float32`, or `int8`, rounded to a byte each.
         format_version: version of the on-disk format.
         precision: what the network computed in; keys did not have it before there was anything but `f32`, which still
             does not stand in their JSON.
@@ -66,7 +68,7 @@ class FeatureKey:
     preprocessing: str
     view: Mapping[str, Any]
     sampling: Mapping[str, Any]
-    dtype: str = "float16"
+    dtype: str = HALVES
     format_version: int = FORMAT_VERSION
     precision: str = FULL_PRECISION
     quantised: str = ""
@@ -96,6 +98,11 @@ class FeatureKey:
         if self.holds_pictures:
             return "pictures"
         return "sound" if self.preprocessing.startswith(WAVEFORM) else "features"
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether features are rounded to a byte each."""
+        return self.dtype == ROUNDED
 
     @cached_property  # a store of many parts compares each with it
     def digest(self) -> str:

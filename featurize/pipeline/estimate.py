@@ -14,6 +14,7 @@ from featurize.pipeline.plan import Plan
 from featurize.pipeline.source import FeatureSource
 from featurize.remote.transfer import UnreachableError
 from featurize.views.sampling import Sampling
+from store.key import ROUNDED
 
 _PROBED_CLIPS = 16
 _PROBED_REMOTE = 3  # which are fetched for it
@@ -74,7 +75,8 @@ def _bytes_per_frame(source: FeatureSource) -> float:
     if source.backbone.kind == "waveform":
         return 0.0  # what it takes does not depend on frames
     pictures = source.canvas.px**2 * _BYTES_PER_PIXEL if source.backbone.kind == "pictures" else 0.0
-    return source.backbone.dim * _BYTES_PER_VALUE + pictures
+    value = 1 if source.stored == ROUNDED else _BYTES_PER_VALUE
+    return source.backbone.dim * value + pictures
 
 
 def _frames_of(facts: Probe, sampling: Sampling) -> int:

@@ -156,7 +156,13 @@ def _network_of(
 def _source_of(key: FeatureKey, backbone: Backbone, weights: Weights) -> FeatureSource:
     rule = key.resize.partition(",")[0]
     source = make_source(
-        backbone, weights, str(key.view["name"]), input_px=key.input_px, resize=rule, precision=_precision(key)
+        backbone,
+        weights,
+        str(key.view["name"]),
+        input_px=key.input_px,
+        resize=rule,
+        precision=_precision(key),
+        stored=key.dtype,
     )
     if key.quantised:
         source = replace(source, quantised=Weights(path=None, sha256=key.quantised))

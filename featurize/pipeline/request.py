@@ -26,7 +26,7 @@ from store import FeatureStore
 from store.console import native_chatter
 from store.errors import StoreNotFoundError
 from store.format.network_file import network_folder
-from store.key import FeatureKey, distinguish
+from store.key import HALVES, FeatureKey, distinguish
 
 Watch = Callable[[Plan], AbstractContextManager[Callable[[Progress], None]]]
 """Entered when the plan is made and left when it is carried out; gives the callback that is called after every clip."""
@@ -57,6 +57,7 @@ class Request:
         workers: decoding threads, None for as many as processors.
         clips_per_part: clips after which a part is committed.
         precision: what networks compute in.
+        store_precision: what their features are stored as: float16, or int8, rounded to a byte each.
         work_runner: who carries the plan out, a name of `WORK_RUNNERS`.
         runner_settings: what else that runner is told, by name; it is told too where warnings go, as `on_warning`.
         verbose: whether the network libraries may print.
@@ -82,6 +83,7 @@ class Request:
     workers: int | None = None
     clips_per_part: int = 256
     precision: Precision = FULL
+    store_precision: str = HALVES
     work_runner: str = IN_PROCESS
     runner_settings: Mapping[str, Any] = field(default_factory=dict)
     verbose: bool = False
@@ -262,6 +264,7 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
             input_px=request.input_px,
             resize=request.resize,
             precision=request.precision,
+            stored=request.store_precision,
         )
         for backbone in backbones
         for view in request.views

@@ -10,7 +10,7 @@ from featurize.views.crops import ViewSpec
 from featurize.views.registry import DEFAULT_VIEW, view_settings
 from featurize.views.resize import DEFAULT_RULE, SQUARE_RULES, Canvas
 from featurize.views.sampling import Sampling
-from store.key import FeatureKey
+from store.key import HALVES, FeatureKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class FeatureSource:
         weights: its weights.
         precision: what it computes in.
         quantised: the file of the quantised network, where `precision` is int8; None until it is known which one.
+        stored: what its features are stored as: float16, or int8, rounded to a byte each.
     """
 
     backbone: Backbone
@@ -32,6 +33,7 @@ class FeatureSource:
     weights: Weights = RANDOM_WEIGHTS
     precision: Precision = FULL
     quantised: Weights | None = None
+    stored: str = HALVES
 
     @property
     def view_spec(self) -> ViewSpec:
@@ -57,6 +59,7 @@ class FeatureSource:
             preprocessing=self.backbone.preprocessing.name,
             view=view_settings(self.view),
             sampling=sampling.to_json(),
+            dtype=self.stored,
             precision=self.precision,
             quantised=self.quantised.sha256 if self.quantised else "",
         )
@@ -70,6 +73,7 @@ def make_source(
     input_px: int | None = None,
     resize: str | None = None,
     precision: Precision = FULL,
+    stored: str = HALVES,
 ) -> FeatureSource:
     """The source of a backbone with some weights.
 
@@ -81,6 +85,7 @@ def make_source(
         resize: how frames are brought to that size; if None, the default rule, or squashing for a network that takes
             nothing but squares.
         precision: what it computes in; rules compute as ever.
+        stored: what its features are stored as; the few of rules are float16 as ever.
 
     Raises:
         SettingsError: there is no such view or rule, or the network does not take pictures of that shape.
@@ -88,7 +93,7 @@ def make_source(
     if backbone.hears:
         view, input_px, resize = DEFAULT_VIEW, None, None  # It sees no picture.
     if not backbone.is_network:
-        precision = FULL
+        precision, stored = FULL, HALVES
     view_settings(view)
     rule = resize or (DEFAULT_RULE if backbone.any_shape else SQUARE_RULES[0])
     if rule == DEFAULT_RULE and not backbone.any_shape:
@@ -102,4 +107,5 @@ def make_source(
         view=view,
         weights=weights,
         precision=precision,
+        stored=stored,
     )

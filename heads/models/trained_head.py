@@ -1,6 +1,7 @@
 """A head as a run holds it: its settings, the features that it reads, and its models, loaded when they are asked."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -112,11 +113,19 @@ class TrainedHead:
 
 def require_features(heads: Sequence[TrainedHead], store: FeatureStore, run: RunDirectory) -> None:
     """Raise PredictError, with the command that makes them, unless the store holds the features of a run's heads."""
-    held = {key.digest for key in store.keys()}
+    keys = store.keys()
+    held = {key.digest for key in keys}
     lacking = [(head, key) for head in heads for key in head.keys if key.digest not in held]
     if not lacking:
         return
     head, key = lacking[0]
+    alike = next((each for each in keys if replace(each, dtype=key.dtype) == key), None)
+    if alike is not None:
+        raise PredictError(
+            f"{store.root}: head {head.name} learned from {key.dtype} features ({key.folder}), and the store holds "
+            f"them as {alike.dtype} ({alike.folder}), by which it was not scored; make them as they were, by: "
+            f"{featurize_command(run.named, store)}"
+        )
     others = f" ({len({each.digest for _, each in lacking})} kinds in all)" if len(lacking) > 1 else ""
     raise PredictError(
         f"{store.root}: head {head.name} reads features {key.folder}, which are not there{others}; make them, with the "

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from store.access.index import FeatureIndex
 from store.access.places import Places, places_of, relocated
 from store.errors import CorruptPartError, StoreError, StoreReadError
-from store.format.feature_part import load_extras
+from store.format.feature_part import FeaturePart, load_extras
+from store.format.rounded import Rounded, bytes_of_steps, restore_features
 from store.portable import open_to_read, read_at
 
 _HELD_OPEN = 64
@@ -28,6 +29,7 @@ _THREADS = 4
 # Copying out of the page cache is bound by the processor; beyond a few threads it is bound by the memory.
 _COPIERS = min(_THREADS, os.cpu_count() or 1)
 _BYTES_PER_COPIER = 1 << 20
+_BYTES_PER_ROUNDER = 1 << 17  # restoring takes ten times as long
 # Only Linux can be asked to read what is in the page cache and nothing else.
 _CACHED_ONLY: int = getattr(os, "RWF_NOWAIT", 0)
 _RELOCATIONS = 5
@@ -55,6 +57,9 @@ class BlockReader:
         """Fill each of `outs`, (T, D) contiguous, with all frames of a clip, or only some columns of them."""
         pairs = list(zip(clips, outs, strict=True))
         plain = columns is None and bool(outs) and self._places.dtype == outs[0].dtype
+        if self._places.row_of:
+            self._read_rounded(pairs, columns)
+            return
         slow = self._read_cached(pairs) if plain and _CACHED_ONLY else pairs
         if len(slow) == 1:  # nothing to wait for beside it
             self._read_waiting(*slow[0], columns)
@@ -70,6 +75,19 @@ class BlockReader:
         others = [self._pool().submit(_read_cached, places, pairs[k :: helpers + 1]) for k in range(1, helpers + 1)]
         left = _read_cached(places, pairs[:: helpers + 1])
         return left + [pair for other in others for pair in other.result()]
+
+    def _read_rounded(self, pairs: list[Pair], columns: NDArray[np.int64] | None) -> None:
+        """Read features that are rounded, which is work, with as many threads as there are processors for it."""
+        helpers = min(_COPIERS, sum(out.nbytes for _, out in pairs) // _BYTES_PER_ROUNDER) - 1
+
+        def read(some: list[Pair]) -> None:
+            for clip, out in some:
+                self._read_waiting(clip, out, columns)
+
+        others = [self._pool().submit(read, pairs[k :: helpers + 1]) for k in range(1, helpers + 1)]
+        read(pairs[:: max(helpers, 0) + 1])
+        for other in others:
+            other.result()
 
     def read_times(self, clip: int) -> NDArray[np.float64]:
         """(T,) times of a clip's frames in seconds."""
@@ -100,13 +118,24 @@ class BlockReader:
 
     def _read_clip(self, places: Places, clip: int, out: NDArray[Any], columns: NDArray[np.int64] | None) -> None:
         """Read a clip's frames straight into `out`, or by way of a copy if something must be cast or left out."""
-        stored = places.parts[places.part_of[clip]].dtype
-        if columns is None and stored == out.dtype:
+        part = places.parts[places.part_of[clip]]
+        if columns is None and part.dtype == out.dtype:
+            self._read_whole(places, part, clip, out)
+            return
+        whole = np.empty((len(out), self._dim), dtype=part.dtype)
+        self._read_whole(places, part, clip, whole)
+        out[:] = whole if columns is None else whole[:, columns]
+
+    def _read_whole(self, places: Places, part: FeaturePart, clip: int, out: NDArray[Any]) -> None:
+        """Fill `out`, (T, D) of the part's dtype, with a clip's features."""
+        if part.exponents is None or not len(out):
             self._read_block(places, clip, out, places.features_at[clip])
             return
-        whole = np.empty((len(out), self._dim), dtype=stored)
-        self._read_block(places, clip, whole, places.features_at[clip])
-        out[:] = whole if columns is None else whole[:, columns]
+        row, codes = places.row_of[clip], np.empty(out.shape, np.int8)
+        steps = np.empty(bytes_of_steps(self._dim), np.uint8)
+        self._read_block(places, clip, codes, places.features_at[clip])
+        self._read_block(places, clip, steps, part.steps_at + row * steps.nbytes)
+        restore_features(Rounded(codes=codes, exponent=int(part.exponents[row]), steps=steps), out)
 
     def _read_extras(self, places: Places, clip: int, length: int, name: str | None) -> dict[str, NDArray[np.float32]]:
         number = places.part_of[clip]

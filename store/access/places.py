@@ -24,7 +24,8 @@ class Places:
         starts: (N) first frame within the part.
         features_at: (N) position in the file of the first feature.
         times_at: (N) position in the file of the first time.
-        dtype: of the features of all parts; None if the parts differ.
+        dtype: of the features of all parts in the files; None if the parts differ, or are rounded.
+        row_of: (N) row within the part; empty unless features are rounded.
         held: descriptors of the parts that are held open, by index into `parts`.
         extras: where the per-frame extras are of the parts that were asked for them, by index into `parts`.
     """
@@ -35,6 +36,7 @@ class Places:
     features_at: "array[int]"
     times_at: "array[int]"
     dtype: np.dtype[Any] | None
+    row_of: "array[int]"
     held: dict[int, int] = field(default_factory=dict)
     extras: dict[int, list[Extra]] = field(default_factory=dict)
 
@@ -44,13 +46,15 @@ def places_of(index: FeatureIndex, dim: int, clips: list[int] | slice = slice(No
     part_of, starts = index.part_of[clips], index.starts[clips]
     features_at = np.array([part.features_at for part in index.parts], dtype=np.int64)
     times_at = np.array([part.times_at for part in index.parts], dtype=np.int64)
-    frame_bytes = np.array([part.dtype.itemsize * dim for part in index.parts], dtype=np.int64)
+    frame_bytes = np.array([part.value_bytes * dim for part in index.parts], dtype=np.int64)
+    rounded = any(part.exponents is not None for part in index.parts)
     return Places(
         parts=index.parts,
         part_of=_plain(part_of),
         starts=_plain(starts),
         features_at=_plain(features_at[part_of] + starts * frame_bytes[part_of]),
-        dtype=index.parts[0].dtype if len({part.dtype for part in index.parts}) == 1 else None,
+        dtype=index.parts[0].dtype if len({part.dtype for part in index.parts}) == 1 and not rounded else None,
+        row_of=_plain(index.row_of[clips] if rounded else np.empty(0, np.int64)),
         times_at=_plain(times_at[part_of] + starts * np.dtype(np.float64).itemsize),
     )
 

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from store.errors import CorruptPartError
 from store.format.columns import STATUSES, read_column, read_text, status_column, text_column
 from store.format.hdf5_image import Block, build_image
-from store.format.open_part import WITH_PICTURES, open_part, read_attribute
+from store.format.open_part import WITH_PICTURES, WITH_ROUNDED, open_part, read_attribute
+from store.format.rounded import (
+    LEAST_EXPONENT,
+    ROUNDED,
+    are_exponents,
+    bytes_of_steps,
+    restored_dtype,
+    round_features,
+)
 from store.key import FORMAT_VERSION, FeatureKey
 from store.records import ClipFeatures
 
@@ -34,11 +42,13 @@ class FeaturePart:
         statuses: (N) uint8 codes of `columns.STATUS_CODES`.
         reasons: (N) reasons.
         offsets: (N + 1,) int64; row i has the frames [offsets[i], offsets[i + 1]).
-        dtype: float16 or float32, of the features.
+        dtype: float16 or float32, of the features as they are read.
         features_at: where the features' (F, D) block begins in the file; 0 if there is no frame.
         times_at: where the (F,) float64 block of times begins in the file; 0 if there is no frame.
         pictures_at: where the block of all pictures, one after the other, begins in the file; 0 if there is none.
         picture_offsets_at: where the (F + 1,) int64 block begins that says where in it each picture does; 0 if none.
+        exponents: (N,) int8 of features that are rounded to bytes, as `rounded.Rounded` has them; None of others.
+        steps_at: where the (N, ceil(D / 2)) uint8 block of their steps begins in the file; 0 if they are not rounded.
     """
 
     path: Path
@@ -53,6 +63,13 @@ class FeaturePart:
     times_at: int
     pictures_at: int = 0
     picture_offsets_at: int = 0
+    exponents: NDArray[np.int8] | None = None
+    steps_at: int = 0
+
+    @property
+    def value_bytes(self) -> int:
+        """Size of a value in the file."""
+        return self.dtype.itemsize if self.exponents is None else ROUNDED.itemsize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +96,19 @@ class Extra:
 
 def encode_features(key: FeatureKey, rows: Sequence[ClipFeatures]) -> Iterator[memoryview]:
     """The HDF5 bytes of a part of `rows` (valid, and alike in their per-frame names and shapes), in pieces."""
-    dtype = np.result_type(*(row.features.dtype for row in rows)).newbyteorder("<")
     lengths = np.array([len(row.times_s) for row in rows], dtype=np.int64)
     columns = _columns(rows, lengths)
-    features = [np.ascontiguousarray(row.features, dtype=dtype) for row in rows if len(row.features)]
+    if key.is_rounded:
+        dtype: np.dtype[Any] = ROUNDED
+        rounded = [round_features(row.features) for row in rows]
+        columns |= {
+            "exponents": np.array([each.exponent for each in rounded], "i1"),
+            "steps": np.stack([each.steps for each in rounded]),
+        }
+        features = [each.codes for each in rounded if len(each.codes)]
+    else:
+        dtype = np.result_type(*(row.features.dtype for row in rows)).newbyteorder("<")
+        features = [np.ascontiguousarray(row.features, dtype=dtype) for row in rows if len(row.features)]
     if key.holds_pictures:  # beside which the features are few
         pictures = [picture for row in rows for picture in row.pictures]
         columns["features"] = np.concatenate([np.empty((0, key.dim), dtype), *features])
@@ -113,6 +139,8 @@ def load_feature_part(path: Path, key: FeatureKey) -> FeaturePart:
             raise CorruptPartError(f"it belongs to the key {str(digest)[:12]}, expected {key.digest[:12]}")
         features = h5py.h5d.open(file.id, b"features")
         part = _read_rows(path, file, features)
+        if key.is_rounded:
+            part = _with_exponents(part, file, key)
         _require_consistent(part, features.shape, key)
         if key.holds_pictures:
             part = _with_pictures(part, file)
@@ -151,6 +179,22 @@ def _read_rows(path: Path, file: h5py.File, features: h5py.h5d.DatasetID) -> Fea
     )
 
 
+def _with_exponents(part: FeaturePart, file: h5py.File, key: FeatureKey) -> FeaturePart:
+    """The part with what its features are to be multiplied by."""
+    if int(read_attribute(file, "format_version")) < WITH_ROUNDED:
+        raise CorruptPartError(f"its features are rounded to bytes, expected format version {WITH_ROUNDED}")
+    if part.dtype != ROUNDED:
+        raise CorruptPartError(f"its features are {part.dtype}, expected {ROUNDED}")
+    exponents, steps = read_column(file, "exponents"), h5py.h5d.open(file.id, b"steps")
+    expected = (len(part.clip_ids), bytes_of_steps(key.dim))
+    if exponents.shape != expected[:1] or exponents.dtype != np.int8 or not are_exponents(exponents):
+        raise CorruptPartError(f"its exponents are not one int8 a row, {LEAST_EXPONENT} or more")
+    at = steps.get_offset() or 0
+    if steps.shape != expected or steps.dtype != np.uint8 or at + math.prod(expected) > part.size_bytes:
+        raise CorruptPartError(f"its steps are {steps.shape} {steps.dtype}, expected {expected} uint8")
+    return replace(part, dtype=restored_dtype(exponents), exponents=exponents, steps_at=at)
+
+
 def _with_pictures(part: FeaturePart, file: h5py.File) -> FeaturePart:
     """The part with the places of its pictures."""
     if int(file.attrs["format_version"]) < WITH_PICTURES:
@@ -183,18 +227,24 @@ def _require_consistent(part: FeaturePart, shape: tuple[int, ...], key: FeatureK
         raise CorruptPartError(f"its offsets do not rise from 0 to its {shape[0]} frames")
     if part.dtype not in (np.float16, np.float32):
         raise CorruptPartError(f"its features are {part.dtype}, expected float16 or float32")
-    if part.features_at + math.prod(shape) * part.dtype.itemsize > part.size_bytes:
+    if part.features_at + math.prod(shape) * part.value_bytes > part.size_bytes:
         raise CorruptPartError(f"it ends at byte {part.size_bytes}, before its features do")
 
 
 def _attributes(key: FeatureKey) -> dict[str, Any]:
     return {
         "format": KIND,
-        "format_version": WITH_PICTURES if key.holds_pictures else FORMAT_VERSION,
+        "format_version": _version(key),
         "key": json.dumps(key.to_json(), sort_keys=True, ensure_ascii=False),
         "key_digest": key.digest,
         "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+
+
+def _version(key: FeatureKey) -> int:
+    if key.is_rounded:
+        return WITH_ROUNDED
+    return WITH_PICTURES if key.holds_pictures else FORMAT_VERSION
 
 
 def _tap_attributes(key: FeatureKey) -> dict[str, Any]:

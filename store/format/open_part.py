@@ -10,9 +10,11 @@ import numpy as np
 
 from store.errors import CorruptPartError, StoreError, StoreReadError
 
-# Parts of features that hold pictures are of the newest version, all others of the first.
+# Parts of features that are rounded to bytes are of the newest version, other ones that hold pictures of the second,
+# and all others of the first.
 WITH_PICTURES = 2
-NEWEST_VERSION = WITH_PICTURES
+WITH_ROUNDED = 3
+NEWEST_VERSION = WITH_ROUNDED
 JPEG_START = b"\xff\xd8\xff"
 
 

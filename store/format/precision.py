@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from store.format.rounded import ROUNDED
+
 # The bits of infinity; NaN has larger ones. Negative values are the largest as unsigned bits, positive ones as signed.
 _INFINITY = 0x7C00
 _MINUS_INFINITY = 0xFC00
@@ -20,10 +22,13 @@ def all_finite(values: NDArray[Any]) -> bool:
 
 
 def to_stored(values: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """A copy of finite float16 or float32 `values` as they are stored under a key of `dtype`.
+    """A copy of finite float16 or float32 `values` as they wait to be stored under a key of `dtype`.
 
-    Under a float16 key that is float16, unless a value would overflow (beyond 65504): then float32.
+    Under a float16 key that is float16, unless a value would overflow (beyond 65504): then float32. Under an int8 key
+    they are rounded once a part is written, and wait as they are.
     """
+    if dtype == ROUNDED:
+        return values.copy(order="C")
     if dtype == "float16":
         with np.errstate(over="ignore"):
             halves = values.astype(np.float16, order="C")

@@ -9,7 +9,7 @@ from store.console import human_bytes
 from store.featurestore import FeatureStore
 from store.format.clip_part import load_clip_ids
 from store.ids import counted
-from store.key import FeatureKey
+from store.key import HALVES, FeatureKey
 from store.maintenance.compact import Compaction
 from store.maintenance.repair import Repair
 from store.maintenance.standing import StandingBox
@@ -36,6 +36,7 @@ def key_rows(store: FeatureStore) -> list[Row]:
             "taps": dict(key.taps),
             "sampling": dict(key.sampling),
             "precision": key.precision,
+            "dtype": key.dtype,
             **asdict(store.info(key)),
         }
         for key in keys
@@ -62,9 +63,9 @@ def describe_store(facts: Row) -> str:
 def key_lines(rows: Iterable[Row]) -> list[str]:
     """`key_rows` as text."""
     return [
-        f"{row['folder']}  {_sampled(row['sampling'])}  D {row['dim']}  {counted(row['clips'], 'clip')} "
-        f"({_counts(row['statuses'])})  {row['frames']} frames  {human_bytes(row['bytes'])} in "
-        f"{counted(row['parts'], 'part')}  {row['superseded']} superseded rows"
+        f"{row['folder']}  {_sampled(row['sampling'])}  D {row['dim']}{_stored(row['dtype'])}  "
+        f"{counted(row['clips'], 'clip')} ({_counts(row['statuses'])})  {row['frames']} frames  "
+        f"{human_bytes(row['bytes'])} in {counted(row['parts'], 'part')}  {row['superseded']} superseded rows"
         for row in rows
     ]
 
@@ -185,6 +186,11 @@ def _sampled(sampling: Mapping[str, Any]) -> str:
     if sampling.get("mode") == "motion":
         words["mode"] = "motion"
     return " ".join(f"{name}={value}" for name, value in words.items())
+
+
+def _stored(dtype: str) -> str:
+    """What features are stored as, where that is not usual."""
+    return "" if dtype == HALVES else f" {dtype}"
 
 
 def _counts(statuses: Mapping[str, int]) -> str:

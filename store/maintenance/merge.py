@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from store.errors import StoreRequestError, StoreWriteError
@@ -18,6 +18,7 @@ from store.format.layout import make_folder
 from store.format.network_file import list_networks, network_folder
 from store.format.part_names import list_parts
 from store.ids import name_a_few
+from store.key import FeatureKey
 from store.portable import sync_folder
 
 
@@ -48,13 +49,15 @@ def merge_stores(sources: Sequence[FeatureStore], into: FeatureStore, *, copy: b
             are copied anyway.
 
     Raises:
-        StoreRequestError: stores know different contents under one clip id, or a store is to go into itself.
+        StoreRequestError: stores know different contents under one clip id, or keep the same features in different
+            number formats; or a store is to go into itself.
         CorruptPartError: a part is damaged.
         StoreWriteError: the disk refused; what was merged stays, and the same call goes on from there.
     """
     if any(source.root.resolve() == into.root.resolve() for source in sources):
         raise StoreRequestError(f"{into.root}: a store cannot be merged into itself; name another with --into")
     _require_one_content_each([into, *sources])
+    _require_alike_stored([into, *sources])
     counts = {True: 0, False: 0}
     copied = 0
     # Facts go before features: a clip whose facts are missing is done again.
@@ -89,6 +92,26 @@ def _require_one_content_each(stores: Sequence[FeatureStore]) -> None:
             f"{pair[0]} and {pair[1]}: {len(apart)} clips of one name have different contents: {name_a_few(apart)}; "
             "featurize them from folders that give them different names, or merge only one of these stores"
         )
+
+
+def _require_alike_stored(stores: Sequence[FeatureStore]) -> None:
+    """Raise StoreRequestError if two stores have the same features in different number formats: each of these would be
+    of a part of the clips only.
+    """
+    seen: dict[str, tuple[dict[str, FeatureKey], Path]] = {}
+    for store in stores:
+        own: dict[str, dict[str, FeatureKey]] = {}
+        for key in store.keys():
+            own.setdefault(replace(key, dtype="").digest, {})[key.dtype] = key
+        for digest, formats in own.items():
+            before, root = seen.setdefault(digest, (formats, store.root))
+            if set(before) != set(formats):
+                one, other = (" and ".join(key.folder for key in each.values()) for each in (before, formats))
+                raise StoreRequestError(
+                    f"{root} holds {next(iter(before.values())).source} as {' and '.join(before)} ({one}), and "
+                    f"{store.root} as {' and '.join(formats)} ({other}): no clip would have both; featurize one of "
+                    "them anew with the --store-precision of the other, or merge only one of these stores"
+                )
 
 
 def _clip_folders(sources: Sequence[FeatureStore], into: FeatureStore) -> Iterator[tuple[Path, Path]]:

@@ -146,11 +146,22 @@ def _check_frames(path: Path, part: FeaturePart, file: h5py.File) -> None:
     if "pictures" in file and part.picture_offsets_at:
         _check_pictures(path, file)
     features = file["features"]
+    if part.exponents is not None:
+        _check_rounded(path, part, features)
+        return
     step = max(1, _CHUNK_VALUES // max(1, features.shape[1]))
     for start in range(0, frames, step):
         if not all_finite(features[start : start + step]):
             clip = part.clip_ids[int(np.searchsorted(part.offsets, start, side="right")) - 1]
             _require(path, False, f"it has features that are not finite, at or after clip {clip!r}")
+
+
+def _check_rounded(path: Path, part: FeaturePart, features: h5py.Dataset) -> None:
+    step = max(1, _CHUNK_VALUES // max(1, features.shape[1]))
+    for start in range(0, len(features), step):
+        if (features[start : start + step] == np.iinfo(np.int8).min).any():
+            clip = part.clip_ids[int(np.searchsorted(part.offsets, start, side="right")) - 1]
+            _require(path, False, f"it has a feature of -128, which stands for nothing, at or after clip {clip!r}")
 
 
 def _check_pictures(path: Path, file: h5py.File) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -32,7 +33,7 @@ from featurize.runtime.quantised import quantise, read_quantised, write_quantise
 from featurize.runtime.runners import make_kept_runner
 from store import FeatureKey, FeatureStore
 from store.digest import file_sha256
-from store.errors import CorruptPartError
+from store.errors import CorruptPartError, StoreNotFoundError
 from store.format.network_file import add_network, choose_network, chosen_network, list_networks
 from store.maintenance.merge import merge_stores
 from store.maintenance.repair import repair_store
@@ -250,8 +251,6 @@ def tiny(precision: Precision) -> FeatureSource:
 
 
 def quantised(folder: Path) -> FeatureSource:
-    from dataclasses import replace
-
     from featurize.backbones.weights import Weights
 
     path = folder / "tiny.zip"
@@ -352,3 +351,69 @@ def test_the_weights_of_every_convolution_become_integers() -> None:
         if each.get_type_name() == "Constant" and each.get_element_type().get_type_name() == "i8"
     ]
     assert len(integers) == 2
+
+
+def stored(store: Path) -> dict[str, FeatureKey]:
+    return {key.dtype: key for key in FeatureStore.open(store).keys()}
+
+
+def test_features_that_are_rounded_have_a_key_of_their_own_and_are_near(clips: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    assert run(request(clips, "f32"), store) == (4, [])
+    assert run(request(clips, "f32", store_precision="int8"), store) == (4, [])
+    assert run(request(clips, "f32", store_precision="int8"), store) == (0, [])
+    assert set(stored(store)) == {"float16", "int8"}
+    opened = FeatureStore.open(store)
+    half, rounded = (opened.reader(stored(store)[name]) for name in ("float16", "int8"))
+    for place in range(4):
+        expected = half.row(place).features.astype(np.float32)
+        off = np.abs(rounded.row(place).features - expected)
+        assert (off <= np.abs(expected).max(axis=0) / 127 + 1e-4).all()
+    with pytest.raises(StoreNotFoundError, match=r"may mean .*dtype=int8"):
+        opened.find("tiny")
+
+
+def test_shards_of_rounded_features_and_a_run_that_was_stopped_have_the_bits_of_one_run(
+    clips: Path, tmp_path: Path
+) -> None:
+    asked = request(clips, "f32", store_precision="int8", clips_per_part=1)
+    run(asked, tmp_path / "whole")
+    for index in range(2):
+        run(replace(asked, shard=(index, 2)), tmp_path / str(index))
+    run(replace(asked, limit=2), tmp_path / "stopped")
+    run(asked, tmp_path / "stopped")
+    merge_stores([FeatureStore.open(tmp_path / str(index)) for index in range(2)], into := merged(tmp_path / "merged"))
+    assert features(into.root, "f32") == features(tmp_path / "whole", "f32") == features(tmp_path / "stopped", "f32")
+
+
+def merged(folder: Path) -> FeatureStore:
+    return FeatureStore.open(folder, create=True)
+
+
+def test_what_a_run_read_rounded_is_made_rounded_again_and_rules_are_never_rounded(clips: Path, tmp_path: Path) -> None:
+    run(request(clips, "f32", store_precision="int8"), tmp_path / "store")
+    key = stored(tmp_path / "store")["int8"]
+    (source,) = sources_of([key], [], ["random"], offline=True)
+    assert source.key(featurize.Sampling(fps=2)) == key
+    rules = BACKBONES["phash"]
+    assert make_source(rules, RANDOM_WEIGHTS, stored="int8") == make_source(rules, RANDOM_WEIGHTS)
+
+
+def test_a_dry_run_tells_of_half_the_disk(clips: Path, tmp_path: Path) -> None:
+    estimates = [
+        featurize.estimate_cost(
+            featurize.plan(clips, tmp_path / "store", backbones="tiny", weights="random", fps=2, store_precision=each)
+        ).disk_bytes
+        for each in ("float16", "int8")
+    ]
+    assert estimates[0] == 2 * estimates[1]
+
+
+def test_the_command_rounds_and_takes_no_such_word_beside_a_run(clips: Path, tmp_path: Path) -> None:
+    words = [str(clips), "--store", str(tmp_path / "store"), "--store-precision", "int8"]
+    done = CliRunner().invoke(app, [*words, "--backbone", "tiny", "--weights", "random", "--fps", "2"])
+    assert done.exit_code == 0, done.output
+    assert set(stored(tmp_path / "store")) == {"int8"}
+    refused = CliRunner().invoke(app, [*words, "--for", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "--for takes such settings from the run" in " ".join(refused.output.split())

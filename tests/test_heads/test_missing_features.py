@@ -2,7 +2,9 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -14,6 +16,9 @@ import heads.cli
 from featurize.demo.make import plan_demo
 from featurize.demo.scenes import draw_clip, write_video
 from heads.errors import PredictError
+from heads.models.trained_head import require_features
+from heads.run import RunDirectory
+from store import FeatureKey, FeatureStore
 
 SETTINGS = [
     ["--fps", "2", "--max-frames", "7"],
@@ -66,3 +71,24 @@ def test_the_command_that_is_told_makes_what_is_missing(tmp_path: Path) -> None:
     featurized(*words)
     called(*wanted)
     assert pd.read_csv(tmp_path / "new.csv")["clip_id"].tolist() == ["in here/a.mp4"]
+
+
+def test_features_that_are_kept_in_another_number_format_are_told_from_those_that_are_not_there(
+    tmp_path: Path,
+) -> None:
+    key = FeatureKey(
+        backbone="made",
+        weights_sha256="0" * 64,
+        taps=(("all", 4),),
+        input_px=32,
+        resize="squash",
+        preprocessing="unit",
+        view={"name": "whole"},
+        sampling={"mode": "fps", "fps": 1.0, "max_frames": 45},
+    )
+    store = FeatureStore.open(tmp_path / "store", create=True)
+    with store.writer(replace(key, dtype="int8")):
+        pass
+    head = SimpleNamespace(name="deviation-made", keys=(key,))
+    with pytest.raises(PredictError, match=r"learned from float16 features .* as int8 .* by which it was not scored"):
+        require_features([head], store, RunDirectory(tmp_path / "run"))  # type: ignore[list-item]

@@ -186,7 +186,7 @@ def test_merging_leaves_foreign_columns_alone(store: FeatureStore, make_facts: M
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (lambda part: part.attrs.__setitem__("format_version", 3), "format version is 3, this Trapline reads up to 2"),
+        (lambda part: part.attrs.__setitem__("format_version", 4), "format version is 4, this Trapline reads up to 3"),
         (lambda part: part.attrs.__setitem__("format", "other"), "expected 'trapline features'"),
         (lambda part: part.attrs.__setitem__("key_digest", "0" * 64), "belongs to the key 000000000000"),
         (lambda part: part["offsets"].__setitem__(0, 1), "offsets do not rise"),

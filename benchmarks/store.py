@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +43,11 @@ def key_of(dim: int) -> FeatureKey:
         view={"name": "whole"},
         sampling={"mode": "fps", "fps": 3.0, "max_frames": FRAMES},
     )
+
+
+def rounded(dim: int) -> FeatureKey:
+    """The same features in a byte each."""
+    return replace(key_of(dim), dtype="int8")
 
 
 def row(place: int, features: NDArray[np.float16]) -> ClipFeatures:
@@ -72,9 +78,11 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def write_store(folder: Path, rows: list[NDArray[np.float16]]) -> FeatureStore:
+def write_store(
+    folder: Path, rows: list[NDArray[np.float16]], key: Callable[[int], FeatureKey] = key_of
+) -> FeatureStore:
     store = FeatureStore.open(folder, create=True)
-    with store.writer(key_of(rows[0].shape[1])) as writer:
+    with store.writer(key(rows[0].shape[1])) as writer:
         for place, features in enumerate(rows):
             writer.add(row(place, features))
     return store
@@ -153,9 +161,11 @@ def speed(folder: Path) -> dict[str, float]:
     rows = list(clips(CLIPS, FRAMES, DIM))
     gigabytes = CLIPS * FRAMES * DIM * 2 / 1e9
     writes = write_rounds(folder, rows)
-    reader = FeatureStore.open(folder / "store").reader(key_of(DIM))
+    store, small = FeatureStore.open(folder / "store"), write_store(folder / "small", rows, rounded)
+    reader, of_bytes = store.reader(key_of(DIM)), small.reader(rounded(DIM))
     reads: dict[str, Read] = {
         "ours": lambda indices: reader.batch(indices)[0],
+        "ours_int8": lambda indices: of_bytes.batch(indices)[0],
         "memmap": memmap_read(folder / "raw"),
         "npy": npy_read(folder / "npy", rows),
         "h5py_blosc2": blosc_read(folder / "blosc2.h5", rows),
@@ -168,6 +178,8 @@ def speed(folder: Path) -> dict[str, float]:
         "read_over_memmap": best["memmap"] / best["ours"],
         "read_over_npy": best["npy"] / best["ours"],
         "read_over_h5py_blosc2": best["h5py_blosc2"] / best["ours"],
+        "read_int8_over_float16": best["ours"] / best["ours_int8"],
+        "bytes_int8_over_float16": small.info(rounded(DIM)).bytes / store.info(key_of(DIM)).bytes,
         "write_over_tofile": writes["raw"] / writes["store"],
         **{f"read_gb_per_s_{name}": gigabytes / each for name, each in best.items()},
         "write_gb_per_s": gigabytes / writes["store"],

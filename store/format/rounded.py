@@ -15,8 +15,10 @@ ROUNDED = np.dtype(np.int8)
 _MOST = 127
 _FAR = 10_000  # below any exponent
 MOST_STEPS = 15  # so that two fit a byte
-# The smallest number of float16 is two to the power of -24, and so is the smallest step.
-LEAST_EXPONENT = MOST_STEPS - 24
+# The smallest number of float16 is two to the power of -24.
+_LEAST_OF_ALL = -24
+LEAST_EXPONENT = _LEAST_OF_ALL + MOST_STEPS
+_MOST_EXPONENT = 121  # 127 times two to that power is about the largest float32
 _MOST_EXPONENT_OF_HALF = 9  # 127 times 512 is the largest that float16 can hold
 
 
@@ -41,18 +43,21 @@ def round_features(values: NDArray[Any]) -> Rounded:
     largest = np.abs(wide).max(axis=0, initial=0.0) / _MOST
     mantissa, exponents = np.frexp(largest)
     exponents = np.where(largest > 0, exponents - (mantissa == 0.5), -_FAR)
-    exponent = max(int(exponents.max(initial=LEAST_EXPONENT)), LEAST_EXPONENT)
+    exponent = min(max(int(exponents.max(initial=LEAST_EXPONENT)), LEAST_EXPONENT), _MOST_EXPONENT)
     steps = np.clip(exponent - exponents, 0, MOST_STEPS)
-    codes = np.rint(np.ldexp(wide, (steps - exponent).astype(np.int32))).astype(np.int8)
+    codes = np.rint(np.ldexp(wide, (steps - exponent).astype(np.int32))).clip(-_MOST, _MOST).astype(np.int8)
     pairs = np.pad(steps.astype(np.uint8), (0, len(steps) % 2)).reshape(-1, 2)
     return Rounded(codes=codes, exponent=exponent, steps=pairs[:, 0] | pairs[:, 1] << 4)
 
 
 def restore_features(rounded: Rounded, out: NDArray[Any]) -> None:
     """Fill `out`, (T, D) float16 or float32 and contiguous, with features; exact where that holds them."""
-    both = np.stack([rounded.steps & MOST_STEPS, rounded.steps >> 4], axis=1).reshape(-1)[: out.shape[1]]
-    index = rounded.codes.view(np.uint8) + (both.astype(np.uint16) << 8)
-    np.take(_values(rounded.exponent, out.dtype), index, out=out, mode="clip")
+    below = np.empty(2 * len(rounded.steps), np.uint16)
+    np.bitwise_and(rounded.steps, MOST_STEPS, out=below[::2])
+    np.right_shift(rounded.steps, 4, out=below[1::2])
+    # Where in the table the exponent of each column stands.
+    at = np.subtract(rounded.exponent - _LEAST_OF_ALL, below[: out.shape[1]], dtype=np.uint16) << 8
+    np.take(_values(out.dtype), at + rounded.codes.view(np.uint8), out=out, mode="clip")
 
 
 def restored_dtype(exponents: NDArray[np.int8]) -> np.dtype[Any]:
@@ -71,8 +76,9 @@ def bytes_of_steps(dim: int) -> int:
     return -(-dim // 2)
 
 
-@lru_cache(maxsize=64)
-def _values(exponent: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """(16 * 256,) what each code means after so many steps."""
+@lru_cache
+def _values(dtype: np.dtype[Any]) -> NDArray[Any]:
+    """What each of 256 codes means under each exponent, from the least on."""
     codes = np.maximum(np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float64), -_MOST)  # -128 is no code
-    return np.ldexp(codes, (exponent - np.arange(MOST_STEPS + 1))[:, None]).astype(dtype).reshape(-1)
+    most = _MOST_EXPONENT_OF_HALF if dtype == np.float16 else _MOST_EXPONENT
+    return np.ldexp(codes, np.arange(_LEAST_OF_ALL, most + 1)[:, None]).astype(dtype).reshape(-1)

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders import Blender, find_blender, known_blender
 from heads.blending.blenders.calibrated import Calibrated
-from heads.blending.blenders.cross_fit import cross_fit
+from heads.blending.blenders.cross_fit import Run, cross_fit_each
 from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities
 from heads.blending.blenders.remembered import Fits, Remembered
 from heads.data.folds import Folds
@@ -22,6 +22,7 @@ from heads.data.predictions import Predictions
 from heads.errors import BlendError
 from store.ids import name_a_few
 
+Sees = Literal["probabilities", "logits", "frames"] | tuple[Window, ...]
 _NONE: Mapping[str, Sequence[Predictions]] = MappingProxyType({})
 Around = Callable[[Sequence[str]], Nearby]  # where clips stand among those of their place
 
@@ -199,8 +200,8 @@ class BlendData:
 
     def fit(self, blender: Blender) -> Blend:
         """A blender fitted on everything; what it fitted must be scored by `cross_fit`."""
-        fitted, stack = self._ready(blender)
-        parameters = fitted.fit_weighted(stack, self.labels, self.fold, self.weights)
+        fitted, sees = self._ready(blender)
+        parameters = fitted.fit_weighted(self._stack_of(sees), self.labels, self.fold, self.weights)
         return Blend(
             method=blender.name,
             models=self.models,
@@ -216,14 +217,27 @@ class BlendData:
         Returns:
             Predictions of every clip, whose score is honest: no clip, and no group, is on both sides.
         """
-        fitted, stack = self._ready(blender)
-        return Predictions(
-            ids=self.ids,
-            classes=self.classes,
-            probabilities=cross_fit(fitted, stack, self.labels, self.fold, self.weights),
-            fold=self.fold,
-            provenance={"model": blender.name, "blend_of": list(self.models)},
-        )
+        return self.cross_fit_each([blender])[0]
+
+    def cross_fit_each(self, blenders: Sequence[Blender], run: Run = map) -> list[Predictions]:
+        """The same of several blenders; `run` does what `map` does, perhaps several at a time."""
+        ready = [self._ready(blender) for blender in blenders]
+        found: dict[int, NDArray[np.float64]] = {}
+        for sees in dict.fromkeys(sees for _, sees in ready):
+            places = [place for place, each in enumerate(ready) if each[1] == sees]
+            several = [ready[place][0] for place in places]
+            said = cross_fit_each(several, self._stack_of(sees), self.labels, self.fold, self.weights, run)
+            found |= dict(zip(places, said, strict=True))
+        return [
+            Predictions(
+                ids=self.ids,
+                classes=self.classes,
+                probabilities=found[place],
+                fold=self.fold,
+                provenance={"model": blender.name, "blend_of": list(self.models)},
+            )
+            for place, blender in enumerate(blenders)
+        ]
 
     @cached_property
     def _fits(self) -> Fits:
@@ -234,28 +248,32 @@ class BlendData:
         """(M, N, C) those of `stack`, made once for all blenders."""
         return to_logits(self.stack)
 
-    def _ready(self, blender: Blender) -> tuple[Blender, NDArray[np.float64]]:
+    def _ready(self, blender: Blender) -> tuple[Blender, Sees]:
         """The blender, which fits nothing that it, or the one that it calibrates, was fitted to before; and what it is
-        fitted to, logits if it can be.
+        fitted to.
         """
-        of_logits = None if blender.takes_frames or blender.windows else blender.on_logits()
-        stack = self._stack_for(blender) if of_logits is None else self.logits
-        ready = of_logits or blender
-        if isinstance(ready, Calibrated):
-            return Calibrated(Remembered(ready.blender, self._fits)), stack
-        return Remembered(ready, self._fits), stack
-
-    def _stack_for(self, blender: Blender) -> NDArray[np.float64]:
-        if blender.windows:
-            return np.concatenate([self.stack, stack_around(self.stack, self.around, blender.windows)])
-        if not blender.takes_frames:
-            return self.stack
-        if self.frames is None:
+        if blender.takes_frames and self.frames is None:
             raise BlendError(
                 f"blender '{blender.name}' takes scores of single frames, and the run has none; run `heads train` "
                 "again with --frame-scores, which keeps the heads and adds these"
             )
-        return np.concatenate([self.stack, self.frames])
+        of_logits = None if blender.takes_frames or blender.windows else blender.on_logits()
+        sees: Sees = "probabilities" if of_logits is None else "logits"
+        if blender.takes_frames or blender.windows:
+            sees = "frames" if blender.takes_frames else tuple(blender.windows)
+        ready = of_logits or blender
+        if isinstance(ready, Calibrated):
+            return Calibrated(Remembered(ready.blender, self._fits)), sees
+        return Remembered(ready, self._fits), sees
+
+    def _stack_of(self, sees: Sees) -> NDArray[np.float64]:
+        if sees == "logits":
+            return self.logits
+        if sees == "probabilities":
+            return self.stack
+        if isinstance(sees, tuple):
+            return np.concatenate([self.stack, stack_around(self.stack, self.around, sees)])
+        return np.concatenate([self.stack, *([] if self.frames is None else [self.frames])])
 
 
 def blend_data(

@@ -162,10 +162,9 @@ def _choose(
 
 def _cross_fit(blenders: Iterable[Blender], data: BlendData) -> dict[str, Predictions]:
     """The nested predictions of each blender, by name; those that fit most are begun first."""
-    _ = data.logits  # before several threads want them
     slowest_first = sorted(blenders, key=lambda blender: -blender.complexity)
     with ThreadPoolExecutor(_THREADS) as threads:
-        made = list(threads.map(data.cross_fit, slowest_first))
+        made = data.cross_fit_each(slowest_first, threads.map)
     return {each.model: each for each in reversed(made)}
 
 

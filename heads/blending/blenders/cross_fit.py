@@ -1,10 +1,16 @@
 """What a blender says of clips that it was not fitted on."""
 
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import of_clips
 from heads.blending.blenders.protocol import Blender, Stack
+
+Run = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 
 
 def cross_fit(
@@ -19,12 +25,43 @@ def cross_fit(
     Clips count as (N,) `weights` say; all alike if None. A blender of complexity 0 fits nothing, so it is applied to
     all folds at once.
     """
-    if not blender.complexity:
-        return blender.predict(stack, blender.fit(stack, labels, fold))
-    probabilities = np.full(labels.shape, np.nan)
-    for number in np.unique(fold):
+    return cross_fit_each([blender], stack, labels, fold, weights)[0]
+
+
+def cross_fit_each(
+    blenders: Sequence[Blender],
+    stack: Stack,
+    labels: NDArray[np.uint8],
+    fold: NDArray[np.int64],
+    weights: NDArray[np.float64] | None = None,
+    run: Run = map,
+) -> list[NDArray[np.float64]]:
+    """The same of several blenders, for which the clips of each fold are picked out once.
+
+    `run` does what `map` does, perhaps several at a time.
+    """
+    found = [
+        np.full(labels.shape, np.nan) if each.complexity else each.predict(stack, each.fit(stack, labels, fold))
+        for each in blenders
+    ]
+    fitted = [place for place, each in enumerate(blenders) if each.complexity]
+    for number in np.unique(fold) if fitted else ():
         scored = fold == number
+        learned, asked = of_clips(stack, ~scored), of_clips(stack, scored)
         own = None if weights is None else weights[~scored]
-        parameters = blender.fit_weighted(of_clips(stack, ~scored), labels[~scored], fold[~scored], own)
-        probabilities[scored] = blender.predict(of_clips(stack, scored), parameters)
-    return probabilities
+
+        answer = partial(_answer, learned, labels[~scored], fold[~scored], own, asked)
+        for place, said in zip(fitted, run(answer, [blenders[place] for place in fitted]), strict=True):
+            found[place][scored] = said
+    return found
+
+
+def _answer(
+    learned: Stack,
+    labels: NDArray[np.uint8],
+    fold: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    asked: Stack,
+    blender: Blender,
+) -> NDArray[np.float64]:
+    return blender.predict(asked, blender.fit_weighted(learned, labels, fold, weights))

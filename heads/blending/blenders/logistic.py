@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blenders.logits import losses_of_logits, to_probabilities, weighted_sum
+from heads.blending.blenders.logits import losses_of_logits, of_clips, to_probabilities, weighted_sum
 from heads.blending.blenders.of_logits import OfLogits
 from heads.blending.blenders.protocol import Stack
 
@@ -53,8 +53,9 @@ def choose_strength(
 ) -> float | None:
     """The strength with the lowest cross-validated loss; None for infinite."""
     every = max(1, -(-len(labels) // _MOST_CLIPS_FOR_CHOICE))
-    logits, labels, fold = logits[:, ::every], labels[::every], fold[::every]
-    weights = None if weights is None else weights[::every]
+    few = np.arange(len(labels)) % every == 0
+    logits, labels, fold = of_clips(logits, few), labels[few], fold[few]
+    weights = None if weights is None else weights[few]
     candidates: dict[float | None, float] = dict.fromkeys((None, *reversed(_STRENGTHS)), 0.0)
     folds = np.unique(fold)
     if len(folds) < 2:
@@ -65,14 +66,14 @@ def choose_strength(
         for strength in candidates:
             if strength is not None:  # a little weaker than the one before, whose answer is nearly right
                 departures = fit_departures(
-                    logits[:, ~scored],
+                    of_clips(logits, ~scored),
                     labels[~scored],
                     strength,
                     departures,
                     weights=None if weights is None else weights[~scored],
                 )
             own = None if weights is None else weights[scored]
-            losses = losses_of_logits(_stacked(logits[:, scored], departures), labels[scored], own)
+            losses = losses_of_logits(_stacked(of_clips(logits, scored), departures), labels[scored], own)
             candidates[strength] += float(losses.mean() * scored.sum())
     return min(candidates, key=lambda strength: candidates[strength])
 
@@ -111,7 +112,9 @@ def fit_departures(
         first = None if start is None else start[column, own]
         if first is None and every > 1:
             fewer = None if weights is None else weights[::every]
-            first = newton(inputs[:, ::every].T, base[::every], truth[::every], strength / every, weights=fewer)
+            first = newton(
+                inputs[:, ::every].copy().T, base[::every].copy(), truth[::every], strength / every, weights=fewer
+            )
         departures[column, own] = newton(inputs.T, base, truth, strength, first, weights=weights)
     return departures
 
@@ -186,5 +189,9 @@ def _penalised(
     departures: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
 ) -> float:
-    losses = losses_of_logits(logits, labels, weights)
-    return float(losses * len(labels) + strength / 2 * departures @ departures)
+    losses = 0.0
+    for start in range(0, len(labels), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        own = None if weights is None else weights[some]
+        losses += float(losses_of_logits(logits[some], labels[some], own)) * len(labels[some])
+    return losses + float(strength / 2 * departures @ departures)

@@ -163,6 +163,8 @@ def train(
         raise typer.BadParameter("give --labels, or --like with an earlier run whose labels to take")
     if split not in (None, "time", "given"):
         raise typer.BadParameter(f"--split {split}: expected time or given")
+    if soft_labels is None and agreement != 0.1:
+        raise typer.BadParameter("--agreement goes with --soft-labels")
     if soft_labels is not None and compare_splits:
         raise typer.BadParameter("--compare-splits deals other folds than the run of --soft-labels has; leave one out")
     if ray is None and (ray_insecure or ray_cpus != 1):

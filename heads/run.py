@@ -380,6 +380,7 @@ class RunDirectory:
             )
         names = self.head_names()
         if not names:
+            self._require_folder()
             raise RunError(f"{self.path}: no head is trained here; run `{_TRAIN.format(run=self.path)}` first")
         with ThreadPoolExecutor(_READERS) as threads:
             return list(threads.map(self.read_oof, names))
@@ -507,9 +508,18 @@ class RunDirectory:
         self._require(path, command)
         return path.read_text(encoding="utf-8")
 
-    def _require(self, path: Path, command: str) -> None:
+    def _require_folder(self) -> None:
+        """Raise RunError unless this is a run, however little of one."""
         if not self.path.is_dir():
             raise RunError(f"{self.path}: there is no such run; make it with `{_TRAIN.format(run=self.path)}`")
+        own = (self.config_path, self.labels_path, self.path / "oof", self.path / "heads")
+        if any(self.path.iterdir()) and not any(path.exists() for path in own):
+            raise RunError(f"{self.path}: is no run, expected its config.yaml; name a folder that `heads train` made")
+
+    def _require(self, path: Path, command: str) -> None:
+        if path.is_file():
+            return
+        self._require_folder()
         if not path.is_file():
             name = path.relative_to(self.path).as_posix()
             raise RunError(f"{self.path}: there is no {name} yet; run `{command.format(run=self.path)}` first")

@@ -78,4 +78,10 @@ def require_known(ids: Iterable[str], known: Iterable[str], where: str, remedy: 
     have = set(known)
     unknown = [clip_id for clip_id in ids if clip_id not in have]
     if unknown:
-        raise UnknownClipError(f"{where}: {len(unknown)} clip ids are unknown: {name_a_few(unknown)}; {remedy}")
+        raise UnknownClipError(f"{where}: {unknown_ids(unknown)}; {remedy}")
+
+
+def unknown_ids(unknown: Sequence[str]) -> str:
+    """How many ids are unknown, and the first few."""
+    many = "1 clip id is" if len(unknown) == 1 else f"{len(unknown)} clip ids are"
+    return f"{many} unknown: {name_a_few(unknown)}"

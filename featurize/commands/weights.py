@@ -13,7 +13,7 @@ from featurize.backbones.spec import Backbone
 from featurize.backbones.timm_export import TIMM, export_timm
 from featurize.backbones.weights import RANDOM_WEIGHTS, locate_weights
 from featurize.errors import BackboneError, SettingsError
-from store.console import print_json, stdout_console
+from store.console import native_chatter, print_json, stdout_console
 
 
 def fetch_all(
@@ -73,7 +73,9 @@ def fetch_all(
 
 def _whole(backbone: Backbone, file: Path | None, input_px: int | None, *, offline: bool) -> Path:
     """The file of a network that heads tune."""
-    from featurize.runtime.whole_network import write_whole_network  # which takes TensorFlow
+    with native_chatter(shown=False):
+        from featurize.runtime.whole_network import write_whole_network  # which takes TensorFlow
 
     weights = RANDOM_WEIGHTS if str(file) == "random" else locate_weights(backbone, file, offline=offline)
-    return write_whole_network(backbone, weights, input_px)
+    with native_chatter(shown=False):
+        return write_whole_network(backbone, weights, input_px)

@@ -52,6 +52,11 @@ class Blend:
         """What around a clip it takes."""
         return known_blender(self.method).windows
 
+    @property
+    def looks_around(self) -> bool:
+        """Whether what is around a clip has a say: not where it told nothing when the blend was fitted."""
+        return bool(self.windows) and self.parameters.get("strength") is not None
+
     def apply(self, predictions: Sequence[Predictions], around: Around | None = None) -> Predictions:
         """Blend the models' predictions of the same clips.
 

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from heads.data.tables import tidy
 from heads.errors import LabelError
 from store.errors import UnknownClipError
-from store.ids import name_a_few, normalise_clip_id
+from store.ids import normalise_clip_id, unknown_ids
 
 _FEWEST_FOR_A_CONSTANT = 2  # ids that must differ in the same way before a difference that is no path counts
 _LEAST_IN_COMMON = 2  # parts of a path, where both sides have other folders in front: cameras count files from 1 again
@@ -137,7 +137,7 @@ def unknown_clips(
     """
     beside = _nearest(unknown, list(clips))
     shown = "" if beside is None else f" ('{beside[0]}' beside '{beside[1]}' of {whose})"
-    return UnknownClipError(f"{origin}: {len(unknown)} clip ids are unknown: {name_a_few(unknown)}{shown}; {remedy}")
+    return UnknownClipError(f"{origin}: {unknown_ids(unknown)}{shown}; {remedy}")
 
 
 def plain(clip_id: str) -> str:

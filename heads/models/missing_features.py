@@ -8,13 +8,14 @@ from store import FeatureStore
 
 def featurize_command(run: Path, store: FeatureStore) -> str:
     """The `featurize` command, for a shell, that makes what a run reads of the clips of `store`."""
-    return shlex.join(["featurize", _folder_of_clips(store), "--store", str(store.root), "--for", str(run)])
+    return shlex.join(["featurize", *_folders_of_clips(store), "--store", str(store.root), "--for", str(run)])
 
 
-def _folder_of_clips(store: FeatureStore) -> str:
-    """The folder that clip ids are paths below, as far as the store can tell; `CLIPS` if it cannot."""
+def _folders_of_clips(store: FeatureStore) -> list[str]:
+    """The folders that clip ids are paths below, as far as the store can tell; `CLIPS` if it cannot."""
+    found: dict[str, None] = {}
     for clip_id, path in store.clips()["path"].items():
         parts, below = Path(str(path)).parts, PurePosixPath(str(clip_id)).parts
         if len(parts) > len(below) and parts[-len(below) :] == below:
-            return str(Path(*parts[: -len(below)]))
-    return "CLIPS"
+            found[str(Path(*parts[: -len(below)]))] = None
+    return sorted(found) or ["CLIPS"]

@@ -126,7 +126,8 @@ def require_features(heads: Sequence[TrainedHead], store: FeatureStore, run: Run
             f"them as {alike.dtype} ({alike.folder}), by which it was not scored; make them as they were, by: "
             f"{featurize_command(run.named, store)}"
         )
-    others = f" ({len({each.digest for _, each in lacking})} kinds in all)" if len(lacking) > 1 else ""
+    kinds = len({each.digest for _, each in lacking})
+    others = f" ({kinds} kinds in all)" if kinds > 1 else ""
     raise PredictError(
         f"{store.root}: head {head.name} reads features {key.folder}, which are not there{others}; make them, with the "
         f"weights that were used then, by: {featurize_command(run.named, store)}"

@@ -15,6 +15,7 @@ from heads.evaluation.comparison import Difference, compare_models
 from heads.report.run_facts import RunFacts, read_run
 from heads.report.tables.cells import Row, Table, Tone, change, columns, number, text
 from heads.run import RunDirectory
+from store.ids import counted
 
 _LISTED = 200
 _OUTCOMES = {(False, True): "right now", (True, False): "wrong now", (False, False): "still wrong"}
@@ -104,7 +105,7 @@ def sentences_on(found: Comparison) -> list[str]:
     return [
         f"The mean log loss of {found.second} is {whole.second:.4f}, of {found.first} {whole.first:.4f}: {better}.",
         *(f"{use.capitalize()}: {', '.join(names)}." for use, names in told.items() if names),
-        f"The most probable class changed for {len(found.turned):,} clips{f' ({turned})' if turned else ''}.",
+        f"The most probable class changed for {counted(len(found.turned), 'clip')}{f' ({turned})' if turned else ''}.",
         *found.notes,
     ]
 

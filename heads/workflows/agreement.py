@@ -4,6 +4,7 @@ Source: first place of DrivenData's Pri-matrix Factorization, whose five network
 where the squares of their deviations from it added up to less than 0.1.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -36,8 +37,13 @@ def with_soft_labels(job: TrainingJob, teacher: RunDirectory, limit: float = LIM
         TrainError: the run has other folds, or fewer than two heads that tell all classes apart; or the limit is none.
         PredictError: the store lacks features of its heads.
     """
-    if limit <= 0:
+    if not 0 < limit < math.inf:
         raise TrainError(f"--agreement {limit:g}: expected a number above 0, such as {LIMIT:g}")
+    if not any(head.config.pseudo_epochs for head in job.heads):
+        raise TrainError(
+            "--soft-labels: no head of the recipe learns from clips without labels; give a recipe whose heads have "
+            "`pseudo_epochs`, such as configs/third_place.yaml"
+        )
     _require_same_folds(job, teacher)
     heads = [TrainedHead(teacher, job.store, name) for name in teacher.head_names() if not teacher.is_added(name)]
     heads = [head for head in heads if set(head.classes) == set(job.labels.classes)]

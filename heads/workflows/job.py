@@ -326,7 +326,10 @@ def prepare_job(
         )
     notes += rare_classes(usable, folds)
     if unlabelled and not any(head.config.pseudo_epochs for head in resolved.heads):
-        notes.append("the recipe has no pseudo_epochs, so the clips without labels are not used")
+        notes.append(
+            "no head of the recipe has `pseudo_epochs`, so clips without labels are not learned from; give one that "
+            "does, such as configs/third_place.yaml"
+        )
     heads, unsighted = trainable_heads(resolved.heads, readers, usable, folds)
     return TrainingJob(
         store=store,

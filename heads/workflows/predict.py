@@ -21,12 +21,13 @@ from heads.errors import PredictError
 from heads.explain.frame_scores import frame_spread
 from heads.features.readers import Reader, ids_with_frames
 from heads.models.known_clips import KnownClips, known_clips
+from heads.models.missing_features import featurize_command
 from heads.models.trained_head import TrainedHead, require_features
 from heads.run import BLEND, RunDirectory
 from heads.workflows.external import added_predictions
 from heads.workflows.timing import Timing, clock_in, timing_of
 from store import FeatureStore, Status
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 
 class Origin(StrEnum):
@@ -138,9 +139,11 @@ def predict_run(
     outside = {name: added_predictions(run, name, added) for name in blend.models if run.is_added(name)}
     heads = [TrainedHead(run, store, name) for name in blend.models if name not in outside]
     require_features(heads, store, run)
+    lacking: tuple[str, ...] = ()
     if ids is None:
         held = [set(head.reader.ids) for head in heads] or _told_of(outside.values(), store)
         ids = sorted(set.intersection(*held))
+        lacking = _without_answer(set.union(*held) - {*ids}, run, store) if heads else ()
     if not ids:
         raise PredictError(
             f"{store.root}: no clip has the features of all heads of this run; featurize with all of its backbones"
@@ -154,11 +157,11 @@ def predict_run(
     predictions = _always(ids, blend.classes, _prior(heads, blend.classes, run), blend.method)
     known = known_clips(run, store, ids)
     around: Around | None = None
-    notes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     if blend.windows and decoded:
         places = {**run.read_labels().known_sites, **(sites or {})}
         timing = timed(decoded) if timed else timing_of(run, decoded, store.clips(), places)
-        around, notes = _around(blend, known, places, timing, run, store)
+        around, told = _around(blend, decoded, known, places, timing, run, store)
     if decoded:
         predictions = blend.apply_to_folds(per_fold, known.fold, around).over(predictions)
     blended = run.read_oof(BLEND)
@@ -172,11 +175,22 @@ def predict_run(
         Origin.OUT_OF_FOLD if name in known.fold else Origin.GUESSED if name in known.guessed else Origin.NEW
         for name in ids
     )
-    return NewPredictions(predictions=predictions, status=status, origin=origin, notes=notes)
+    return NewPredictions(predictions=predictions, status=status, origin=origin, notes=(*lacking, *told))
+
+
+def _without_answer(lacking: set[str], run: RunDirectory, store: FeatureStore) -> tuple[str, ...]:
+    """The sentence on clips that have some of the features that the run reads and not all of them, if there are any."""
+    if not lacking:
+        return ()
+    return (
+        f"{counted(len(lacking), 'clip')} of the store without all of the features that the run reads got no answer, "
+        f"such as {name_a_few(sorted(lacking))}; make the rest of them by: {featurize_command(run.named, store)}",
+    )
 
 
 def _around(
     blend: Blend,
+    ids: Sequence[str],
     known: KnownClips,
     places: Mapping[str, str],
     timing: Timing,
@@ -185,6 +199,15 @@ def _around(
 ) -> tuple[Around | None, tuple[str, ...]]:
     """Where clips stand among those of their place that the same models may be asked about, and what is to be said."""
     clock, notes = clock_in(timing, run) if blend.by_time else ({}, ())
+    if not blend.looks_around:
+        return None, ()
+    untimed = [clip_id for clip_id in ids if clip_id not in clock and clip_id not in known.fold]
+    if blend.by_time and clock and untimed:
+        notes = (
+            *notes,
+            f"nobody knows when {counted(len(untimed), 'new clip')} were taken, such as {name_a_few(untimed)}: what is "
+            "said around tells nothing of these; give times with --times or --time-pattern",
+        )
     if blend.by_time and not clock:
         return None, (
             *notes,

@@ -92,7 +92,7 @@ def resolve_heads(
         if not keys and config.view is not None:
             near = get_close_matches(config.view, {key.view["name"] for key in chosen}, n=1)
             meant = f"; did you mean '{near[0]}'?" if near else ""
-            left_out.append((config, _left_out(config, held) + meant, bool(near)))
+            left_out.append((config, _left_out(config, held, features) + meant, bool(near)))
             continue
         if config.joined and len(keys) < _FEWEST_TO_JOIN:
             few = ", ".join(key.source for key in keys) or "none"
@@ -100,7 +100,7 @@ def resolve_heads(
             left_out.append((config, told, True))
             continue
         if not keys:
-            left_out.append((config, _left_out(config, held), True))
+            left_out.append((config, _left_out(config, held, features), True))
             continue
         heads += _on_keys(config, keys, spelt)
     trained = {head.config.title for head in heads}
@@ -232,12 +232,10 @@ def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey], spelt: Mapping[str,
     return [HeadSpec(name=f"{title}-{spelt[key.source]}", config=config, keys=(key,)) for key in keys]
 
 
-def _left_out(config: HeadConfig, held: Sequence[str]) -> str:
-    """The sentence on a head whose sources the store does not hold."""
-    return (
-        f"head '{config.title}' is left out: nothing that the store holds ({', '.join(held)}) is of "
-        f"{_asked_for(config)}"
-    )
+def _left_out(config: HeadConfig, held: Sequence[str], features: Sequence[str]) -> str:
+    """The sentence on a head whose sources the store does not hold, or whose sources may not be read."""
+    where = "--features leaves" if features else "the store holds"
+    return f"head '{config.title}' is left out: nothing that {where} ({', '.join(held)}) is of {_asked_for(config)}"
 
 
 def _asked_for(config: HeadConfig) -> str:
@@ -266,6 +264,7 @@ def _misspelt(recipe: Recipe, held: Sequence[str]) -> list[str]:
         for name in names
         if name not in known and name.partition("+")[0] not in recipe.made_for
         if (near := [source for source in held if source.startswith(name)] or get_close_matches(name, held))
+        and near[0] not in names
     ]
 
 

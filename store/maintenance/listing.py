@@ -168,12 +168,13 @@ def describe_refresh(store: FeatureStore, compared: Sequence[FeatureKey]) -> str
 def standing_lines(found: Sequence[StandingBox]) -> list[str]:
     """A line a place, under a heading; one sentence if there is none."""
     if not found:
-        return ["no box stands at one place through many clips of a framing"]
-    heading = f"{'in clips':>12}  {'left':>5} {'top':>5} {'right':>5} {'below':>5}  such as"
+        return ["no box stands at one place through four clips or more, and a quarter, of one framing"]
+    heading = f"{'in clips':>12}  {'left':>5} {'top':>5} {'right':>5} {'bottom':>6}  such as"
     return [
+        "places in shares of the frame's width and height; `featurize CLIP --preview FOLDER` shows one",
         heading,
         *(
-            f"{f'{box.shown_in} of {box.clips}':>12}  {box.left:5.2f} {box.top:5.2f} {box.right:5.2f} {box.bottom:5.2f}"
+            f"{f'{box.shown_in} of {box.clips}':>12}  {box.left:5.2f} {box.top:5.2f} {box.right:5.2f} {box.bottom:6.2f}"
             f"  {box.clip_id} at {box.time_s:.1f} s"
             for box in found
         ),

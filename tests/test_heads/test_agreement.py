@@ -94,6 +94,10 @@ def test_other_folds_single_heads_and_senseless_limits_are_refused(folder: Path,
     teachers = RunDirectory(folder / "teachers")
     with pytest.raises(TrainError, match="expected a number above 0"):
         with_soft_labels(job_of(folder), teachers, 0.0)
+    with pytest.raises(TrainError, match="expected a number above 0"):
+        with_soft_labels(job_of(folder), teachers, float("nan"))
+    with pytest.raises(TrainError, match="no head of the recipe learns from clips without labels"):
+        with_soft_labels(job_of(folder, Recipe(folds=3, heads=(small_head(pseudo_epochs=0),))), teachers)
     with pytest.raises(TrainError, match="has other folds than this training"):
         with_soft_labels(job_of(folder, PUPIL.model_copy(update={"folds": 2})), teachers)
     alone = RunDirectory(tmp_path / "alone")

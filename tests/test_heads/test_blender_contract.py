@@ -231,7 +231,7 @@ def test_a_blender_that_is_missing_something_or_costs_much_is_left_out(monkeypat
     assert list(tried) == ["median"]
     assert notes == [
         "not tried: absent (its library is not installed)",
-        "not tried: asked, also asked (takes minutes; --also NAME tries it)",
+        "not tried: asked, also asked (minutes each; --also NAME tries one)",
         "not tried: small (slow on more than 50 clips; --also NAME tries it)",
     ]
     assert list(blenders_to_try(50, ["asked"], most_clips_for_trees=50)[0]) == ["median", "small", "asked"]

@@ -123,7 +123,7 @@ def test_wrong_sites(tmp_path: Path) -> None:
     labels = write(tmp_path, "filename,hog\na,1\nb,0\n")
     some = write(tmp_path, "filename,site\na,s1\n", "some.csv")
     with pytest.raises(
-        UnknownClipError, match=r"some.csv: 1 clip ids are unknown: 'b'; every labelled clip needs a site"
+        UnknownClipError, match=r"some.csv: 1 clip id is unknown: 'b'; every labelled clip needs a site"
     ):
         load_labels(labels).with_sites(load_sites(some), some.name)
     with pytest.raises(LabelError, match="no column 'site'"):
@@ -201,7 +201,7 @@ def test_a_format_is_added_by_its_row_in_the_table_alone(tmp_path: Path, monkeyp
 def test_unknown_clips_are_named() -> None:
     labels = LabelTable(ids=("a", "b"), classes=("hog",), values=np.array([[1], [0]], np.uint8), origin="labels.csv")
     labels.check_against(["b", "a", "c"])
-    with pytest.raises(UnknownClipError, match=r"labels.csv: 1 clip ids are unknown: 'b'; featurize"):
+    with pytest.raises(UnknownClipError, match=r"labels.csv: 1 clip id is unknown: 'b'; featurize"):
         labels.check_against(["a"])
 
 

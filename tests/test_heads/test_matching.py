@@ -174,9 +174,7 @@ def test_labels_and_sites_are_matched_each_in_its_own_way(tmp_path: Path) -> Non
 
 def test_sites_that_lack_a_labelled_clip_show_one_of_their_own(tmp_path: Path) -> None:
     labels, sites = tables(tmp_path, list(CLIPS), list(CLIPS[1:]))
-    with pytest.raises(
-        UnknownClipError, match=r"^sites.csv: 1 clip ids are unknown: 'site 01/IMG_0001.AVI' .* of sites"
-    ):
+    with pytest.raises(UnknownClipError, match=r"^sites.csv: 1 clip id is unknown: 'site 01/IMG_0001.AVI' .* of sites"):
         labels_and_sites(labels, CLIPS, sites=sites, site_pattern=None, allow_missing=False)
 
 

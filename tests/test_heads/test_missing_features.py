@@ -72,6 +72,20 @@ def test_the_command_that_is_told_makes_what_is_missing(tmp_path: Path) -> None:
     called(*wanted)
     assert pd.read_csv(tmp_path / "new.csv")["clip_id"].tolist() == ["in here/a.mp4"]
 
+    more = tmp_path / "more"
+    write_indexed_clip(more / "b.mp4", 12, fps=4)
+    featurized(more, "--backbone", "phash", "--store", other, *SETTINGS[0])
+    done = CliRunner().invoke(heads.cli.app, [*map(str, wanted)])
+    assert done.exit_code == 0, done.output
+    assert "1 clip of the store without all of the features that the run reads got no answer, such as 'b.mp4'" in (
+        done.stderr
+    )
+    program, *words = shlex.split(done.stderr.split(" by: ")[1])
+    assert words[:2] == [str(more), str(new)]
+    featurized(*words)
+    called(*wanted)
+    assert set(pd.read_csv(tmp_path / "new.csv")["clip_id"]) == {"in here/a.mp4", "b.mp4"}
+
 
 def test_features_that_are_kept_in_another_number_format_are_told_from_those_that_are_not_there(
     tmp_path: Path,

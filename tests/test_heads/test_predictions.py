@@ -60,7 +60,7 @@ def test_select_joins_by_id() -> None:
     assert chosen.fold is not None
     assert chosen.fold.tolist() == [1, 0]
     assert chosen.column("small cat").tolist() == [0.4, 0.2]
-    with pytest.raises(UnknownClipError, match="predictions of 'm': 1 clip ids are unknown: 'x'"):
+    with pytest.raises(UnknownClipError, match="predictions of 'm': 1 clip id is unknown: 'x'"):
         predictions.select(["x"])
     with pytest.raises(DuplicateClipError):
         predictions.select(["clip 1.mp4", "clip 1.mp4"])

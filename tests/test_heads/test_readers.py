@@ -73,7 +73,7 @@ def test_columns_stand_side_by_side(tmp_path: Path) -> None:
     np.testing.assert_array_equal(features, np.concatenate([alone, alone * 2], axis=2))
     np.testing.assert_array_equal(mask, same)
     assert joined.digest not in (one.digest, other.digest)
-    with pytest.raises(UnknownClipError, match=r"features of made and other: 1 clip ids are unknown: 'none.mp4'"):
+    with pytest.raises(UnknownClipError, match=r"features of made and other: 1 clip id is unknown: 'none.mp4'"):
         joined.index_of(["none.mp4", *clip_ids(2)])
 
 

@@ -77,6 +77,12 @@ def test_missing_pieces_name_the_command(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no head is trained here"):
         run.read_all_oof()
     assert run.read_clips().empty
+    (run.path / "clips").mkdir()  # as in a store
+    for read in (run.read_metrics, run.read_all_oof):
+        with pytest.raises(RunError, match="is no run, expected its config"):
+            read()
+    with pytest.raises(RunError, match="there is no such run"):
+        RunDirectory(tmp_path / "nowhere").read_all_oof()
 
 
 def test_broken_pieces_are_named(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_padding_to_less_than_a_clip_is_refused(
 
 def test_unknown_ids_are_named(store: FeatureStore, key: FeatureKey, make_features: MakeFeatures) -> None:
     fill(store, key, [make_features("a")])
-    with pytest.raises(UnknownClipError, match=r"1 clip ids are unknown: 'zebra'"):
+    with pytest.raises(UnknownClipError, match=r"1 clip id is unknown: 'zebra'"):
         store.reader(key).index_of(["a", "zebra"])
 
 

@@ -103,7 +103,7 @@ def blenders_to_try(
 
 def _too_slow(blender: Blender, n_clips: int, most_clips_for_trees: int) -> str:
     if blender.cost == "asked":
-        return "takes minutes; --also NAME tries it"
+        return "minutes each; --also NAME tries one"
     if blender.cost == "small tables" and n_clips > most_clips_for_trees:
         return f"slow on more than {most_clips_for_trees:,} clips; --also NAME tries it"
     return ""

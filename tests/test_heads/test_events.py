@@ -420,7 +420,7 @@ def test_new_clips_are_told_by_those_around_them_if_the_blend_takes_these(folder
     spec = near.read_blend()
     half_way = [0.0, 0.0, 0.5, *[0.0] * 6]  # to those of the same minute
     spec["parameters"]["stacking"]["departures"] = [[0.0] * 2] * 2
-    spec["parameters"]["departures"] = [half_way] * 2
+    spec["parameters"] |= {"strength": 1.0, "departures": [half_way] * 2}
     near.write_blended(near.read_oof("blend"), spec, near.read_metrics())
     ids = ["site_0/new1.mp4", "site_0/new2.mp4", "elsewhere/new3.mp4"]
     both = predict_run(near, store, ids)

@@ -1,5 +1,7 @@
 """The `heads` command: cached features into trained heads, blends, a report and predictions."""
 
+from functools import partial
+
 import typer
 
 from heads.commands.options import (
@@ -269,7 +271,7 @@ def blend(
         also=also or (),
         precision=precision or WANTED,
         recall=recall or WANTED,
-        note=stderr_console().print,
+        note=partial(stderr_console().print, highlight=False, soft_wrap=True),
         class_table=classes,
         rollup=rollup,
     )

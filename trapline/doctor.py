@@ -26,6 +26,9 @@ _EXTRAS = {  # what each extra of the package installs, and what it is for
     "gbm": (("lightgbm", "xgboost"), "two blenders of boosted trees"),
     "int8": (("nncf",), "`featurize --precision int8`"),
     "parquet": (("pyarrow",), "Parquet files"),
+    "ray": (("ray",), "`--ray`, several machines as one"),
+    "remote": (("aiohttp", "fsspec", "gcsfs", "paramiko", "s3fs"), "clips behind https://, s3://, gs:// and sftp://"),
+    "review": (("starlette", "uvicorn"), "`heads review`"),
     "timm": (("safetensors",), "timm's Inception-v4 weights"),
 }
 

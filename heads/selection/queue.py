@@ -60,5 +60,5 @@ def make_queue(pool: Pool, *, strategy: str, count: int, seed: int = 0, about: s
     if count < 1:
         raise SelectionError(f"a queue of {count} clips was asked for; expected 1 or more")
     if found.about and not about:
-        raise SelectionError(f"strategy '{strategy}' needs a {found.about}; name it")
+        raise SelectionError(f"strategy '{strategy}' needs a {found.about}; name it with --{found.about}")
     return found.make(pool, Request(count=count, seed=seed, about=about))

@@ -37,7 +37,7 @@ def unsure(pool: Pool, count: int, rng: np.random.Generator) -> Iterator[Pick]:
         yield Pick(
             row=row,
             score=-float(margins[row, column]),
-            reason=f"the models cannot decide whether it shows {pool.classes[column]} "
+            reason=f"the models are least sure whether it shows {pool.classes[column]} "
             f"(probability {probabilities[row, column]:.2f})",
         )
 

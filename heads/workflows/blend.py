@@ -84,7 +84,10 @@ def blend_run(
     """
     for share in (*precision, *recall, rollup):
         if not 0 < share <= 1:
-            raise BlendError(f"a wanted precision or recall of {share:g} is no share; give one above 0 and up to 1")
+            raise BlendError(
+                f"a wanted precision or recall of {share:g} is no share (--precision, --recall, --rollup); give one "
+                "above 0 and up to 1"
+            )
     if class_table is not None:
         read_class_table(class_table, run.read_labels().classes)
         run.keep_classes(class_table)

@@ -47,7 +47,8 @@ def known_blender(name: str) -> Blender:
         return by_name[name]
     plain = name.removesuffix(SUFFIX)
     if plain not in by_name:
-        raise BlendError(f"there is no blender '{name}'; choose one of {', '.join(by_name)}, or auto")
+        known = ", ".join(by_name)
+        raise BlendError(f"there is no blender '{name}'; choose one of {known}, one of them with {SUFFIX}, or auto")
     return Calibrated(by_name[plain])
 
 

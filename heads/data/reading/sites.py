@@ -167,7 +167,10 @@ def sites_where_matched(ids: Iterable[str], pattern: str) -> dict[str, str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise LabelError(f"site pattern '{pattern}': not a regular expression ({error})") from error
+        raise LabelError(
+            f"site pattern '{pattern}': not a regular expression ({error}); write one in which the part of the path "
+            "that is the site stands in brackets, such as '^([^/]+)/'"
+        ) from error
     if expression.groups == 0:
         raise LabelError(f"site pattern '{pattern}': there is no group; put the part that is the site in brackets")
     group: str | int = "site" if "site" in expression.groupindex else 1

@@ -130,7 +130,8 @@ def test_models_load_with_keras_and_the_layers_alone(
         "print(model.output_shape, sorted(name for name in sys.modules if name.startswith(('heads', 'store'))))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    own = ["heads", "heads.layers", "heads.models", "heads.models.layers", "heads.models.pixel_layers"]
+    layers = ["heads.models.layers", "heads.models.pixel_layers", "heads.models.sound_layers"]
+    own = ["heads", "heads.layers", "heads.models", *layers]
     assert done.stdout.strip() == f"(None, 2) {own}"
 
 

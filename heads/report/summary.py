@@ -53,7 +53,7 @@ def species(found: Sequence[Verdict]) -> str:
     if several[Use.CHECKED]:
         told.append(f"{len(several[Use.CHECKED])} of {len(found)} need a look at each find")
     if several[Use.TOO_FEW]:
-        told.append(f"there are too few clips of {len(several[Use.TOO_FEW])} to say")
+        told.append(f"of {len(several[Use.TOO_FEW])} of {len(found)} species there are too few clips to say")
     return f"{_sentence('; '.join(told))}. The table below says from which probability on, and what it saves."
 
 

@@ -55,7 +55,7 @@ class Blend:
     @property
     def looks_around(self) -> bool:
         """Whether what is around a clip has a say: not where it told nothing when the blend was fitted."""
-        return bool(self.windows) and self.parameters.get("strength") is not None
+        return known_blender(self.method).looks_around(self.parameters)
 
     def apply(self, predictions: Sequence[Predictions], around: Around | None = None) -> Predictions:
         """Blend the models' predictions of the same clips.

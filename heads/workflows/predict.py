@@ -158,7 +158,7 @@ def predict_run(
     known = known_clips(run, store, ids)
     around: Around | None = None
     told: tuple[str, ...] = ()
-    if blend.windows and decoded:
+    if blend.looks_around and decoded:
         places = {**run.read_labels().known_sites, **(sites or {})}
         timing = timed(decoded) if timed else timing_of(run, decoded, store.clips(), places)
         around, told = _around(blend, decoded, known, places, timing, run, store)
@@ -199,8 +199,6 @@ def _around(
 ) -> tuple[Around | None, tuple[str, ...]]:
     """Where clips stand among those of their place that the same models may be asked about, and what is to be said."""
     clock, notes = clock_in(timing, run) if blend.by_time else ({}, ())
-    if not blend.looks_around:
-        return None, ()
     untimed = [clip_id for clip_id in ids if clip_id not in clock and clip_id not in known.fold]
     if blend.by_time and clock and untimed:
         notes = (

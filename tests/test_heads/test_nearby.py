@@ -130,3 +130,15 @@ def test_a_blend_is_read_as_it_was_written_and_knows_its_windows() -> None:
     with pytest.raises(BlendError, match="other windows of time"):
         Blend.from_json(spec)
     assert len(WINDOWS) == len(WINDOWS_APART) + 1
+
+
+def test_a_calibrated_blend_looks_around_where_the_other_does() -> None:
+    data, _ = visits(1, burst_s=300.0)
+    assert data.around is not None
+    mixed = data.around.at.copy()
+    np.random.default_rng(2).shuffle(mixed)
+    for method in ("neighbours", "neighbours+calibrated"):
+        assert data.fit(find_blender(method)).looks_around
+        shuffled = replace(data, around=replace(data.around, at=mixed))
+        assert not shuffled.fit(find_blender(method)).looks_around
+    assert not data.fit(find_blender("logistic+calibrated")).looks_around

@@ -73,6 +73,10 @@ class Calibrated(Blender):
         own = self.blender.on_logits()
         return None if own is None else Calibrated(own)
 
+    def looks_around(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether the other blender does."""
+        return self.blender.looks_around(parameters["blend"])
+
     def missing(self) -> str:
         """Why the other blender cannot be used here; "" if it can."""
         return self.blender.missing()

@@ -61,6 +61,10 @@ class Neighbours(Blender):
         base, apart = self._inputs(stack, parameters["stacking"])
         return to_probabilities(_moved(base, apart, np.array(parameters["departures"], np.float64)))
 
+    def looks_around(self, parameters: Mapping[str, Any]) -> bool:
+        """Not where nothing around told anything when it was fitted."""
+        return parameters["strength"] is not None
+
     def _models(self, stack: Stack) -> Stack:
         """The models' own probabilities, without what is said around."""
         return stack[: len(stack) - len(self.windows)]

@@ -65,6 +65,10 @@ class Wrapped(Blender):
         """What the other blender predicts."""
         return self.blender.predict(stack, parameters)
 
+    def looks_around(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether the other blender does."""
+        return self.blender.looks_around(parameters)
+
     def missing(self) -> str:
         """Why the other blender cannot be used here; "" if it can."""
         return self.blender.missing()

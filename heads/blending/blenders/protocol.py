@@ -75,6 +75,10 @@ class Blender(ABC):
         """
         return None
 
+    def looks_around(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether what is in its windows has a say under these parameters."""
+        return bool(self.windows)
+
     def missing(self) -> str:
         """Why it cannot be used here, one sentence; "" if it can."""
         return ""

@@ -138,7 +138,7 @@ def train(
     allow_missing: AllowMissing = False,
     unlabelled: Unlabelled = False,
     soft_labels: SoftLabels = None,
-    agreement: Agreement = 0.1,
+    agreement: Agreement = None,
     features: Features = None,
     leave_out_copies: LeaveOutCopies = False,
     seed: Seed = None,
@@ -165,7 +165,7 @@ def train(
         raise typer.BadParameter("give --labels, or --like with an earlier run whose labels to take")
     if split not in (None, "time", "given"):
         raise typer.BadParameter(f"--split {split}: expected time or given")
-    if soft_labels is None and agreement != 0.1:
+    if soft_labels is None and agreement is not None:
         raise typer.BadParameter("--agreement goes with --soft-labels")
     if soft_labels is not None and compare_splits:
         raise typer.BadParameter("--compare-splits deals other folds than the run of --soft-labels has; leave one out")

@@ -107,9 +107,11 @@ SoftLabels = Annotated[
     ),
 ]
 Agreement = Annotated[
-    float,
+    float | None,
     typer.Option(
-        help="Heads agree on a clip if their squared deviations from the mean add up to less.", rich_help_panel=_LABELS
+        help="Heads agree on a clip if their squared deviations from the mean add up to less.",
+        show_default="0.1",
+        rich_help_panel=_LABELS,
     ),
 ]
 Features = Annotated[

@@ -59,11 +59,11 @@ def train(
     timed_by: TimeSource = NO_TIMES,
     split: str | None = None,
     soft_labels: Path | None = None,
-    agreement: float = LIMIT,
+    agreement: float | None = None,
     cluster: Cluster | None = None,
 ) -> None:
     """Train a run, showing progress, and print one line a head."""
-    split_time = split == "time"
+    split_time, limit = split == "time", LIMIT if agreement is None else agreement
     if deterministic:
         be_deterministic()
     given = run_recipe(RunDirectory(like)) if like is not None and recipe_path is None else load_recipe(recipe_path)
@@ -92,7 +92,7 @@ def train(
         show_estimate(job, as_json=as_json)
         return
     if soft_labels is not None:
-        job = with_soft_labels(job, RunDirectory(soft_labels), agreement)
+        job = with_soft_labels(job, RunDirectory(soft_labels), limit)
     say = partial(console.print, highlight=False, soft_wrap=True)
     epochs = epochs_left(job, run, comparisons=compare_splits + compare_metadata + split_time)
     events = EventFiles(run) if tensorboard else None
@@ -103,7 +103,7 @@ def train(
                 trained = train_heads(job, run, listener)
             else:
                 paths = store_root.absolute(), labelled.absolute()
-                told = None if soft_labels is None else (soft_labels.absolute(), agreement)
+                told = None if soft_labels is None else (soft_labels.absolute(), limit)
                 again = partial(_read_again, *paths, recipe, _anywhere(settings), told, deterministic=deterministic)
                 trained = train_on_cluster(job, again, run, listener, cluster)
             splits = score_on_random_folds(job, run, StepListener(say, show)) if compare_splits else []

@@ -81,7 +81,7 @@ def agreed(said: NDArray[np.float64], limit: float) -> NDArray[np.float32]:
 
 def _asked(head: TrainedHead, job: TrainingJob) -> NDArray[np.float64]:
     """(K, U, C) what a head's models say of the job's clips without labels, classes in the job's order."""
-    ids, place = ids_with_frames(head.reader, job.unlabelled.ids), {}
+    ids = ids_with_frames(head.reader, job.unlabelled.ids)
     place = {clip_id: row for row, clip_id in enumerate(job.unlabelled.ids)}
     found = np.full((head.n_folds, len(place), len(head.classes)), np.nan)
     if ids:

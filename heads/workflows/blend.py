@@ -105,14 +105,15 @@ def blend_run(
     )
     takes_frames = any(blender.takes_frames for blender in blenders.values())
     frames = {name: run.read_frames(name) for name in with_frames} if takes_frames else {}
-    if not clock and any(blender.windows for blender in blenders.values()):
+    looks_around = any(blender.windows for blender in blenders.values())
+    if looks_around and not clock:
         notes = (*notes, "no capture times are known, so the clips around a clip are told by the names of files")
     for sentence in (*notes, *left_out):
         if note is not None:
             note(sentence)
     data = blend_data(oof, labels, folds, frames)
     around = None
-    if any(blender.windows for blender in blenders.values()):
+    if looks_around:
         side = dict(zip(folds.ids, folds.fold.tolist(), strict=True))
         around = nearby(
             data.ids, sites=labels.known_sites, clock=clock, side=side.__getitem__, marks=run.read_fingerprints()

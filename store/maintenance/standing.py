@@ -106,9 +106,11 @@ def _framings(store: FeatureStore, key: FeatureKey, reader: FeatureReader) -> li
     of_fingerprint = _components(links)
     members: dict[str, list[int]] = {}
     for row in sorted(range(len(reader)), key=lambda index: reader.ids[index]):
-        name = of_fingerprint.get(reader.fingerprints[row]) if links else None
-        members.setdefault(name or f"folder {PurePosixPath(reader.ids[row]).parent}", []).append(row)
-    return [rows for name, rows in members.items() if not (links and name.startswith("folder "))]
+        clip_id, fingerprint = reader.ids[row], reader.fingerprints[row]
+        name = of_fingerprint.get(fingerprint) if links else str(PurePosixPath(clip_id).parent)
+        if name is not None:
+            members.setdefault(name, []).append(row)
+    return list(members.values())
 
 
 def _components(links: Mapping[str, Iterable[str]]) -> dict[str, str]:

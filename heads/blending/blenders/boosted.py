@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities
-from heads.blending.blenders.order_statistics import frame_logits, order_statistics
+from heads.blending.blenders.order_statistics import frame_logits, order_statistics, without_frames
 from heads.blending.blenders.protocol import FRAMES, FRAMES_TOO, Blender, Stack
-from heads.data.frame_statistics import FRAME_STATISTICS
 
 _ROUNDS = 60
 _RATE = 0.05
@@ -71,7 +70,7 @@ class Boosted(Blender):
 
     def _models(self, stack: Stack) -> Stack:
         """The models' own probabilities, without what they say of single frames."""
-        return stack[: len(stack) // (1 + len(FRAME_STATISTICS))] if self.takes_frames else stack
+        return without_frames(stack) if self.takes_frames else stack
 
     def _inputs(self, stack: Stack, column: int) -> NDArray[np.float32]:
         models = self._models(stack)

@@ -5,9 +5,14 @@ from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import mean_over_models, to_logits
 from heads.blending.blenders.protocol import Stack
-from heads.data.frame_statistics import shares_of_steps
+from heads.data.frame_statistics import FRAME_STATISTICS, shares_of_steps
 
 _PERCENTILES = (10, 50, 90)
+
+
+def without_frames(stack: Stack) -> Stack:
+    """The models' own probabilities, of a stack that holds statistics over frames behind them."""
+    return stack[: len(stack) // (1 + len(FRAME_STATISTICS))]
 
 
 def frame_logits(frames: Stack, column: int) -> NDArray[np.float32]:

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities
-from heads.blending.blenders.order_statistics import frame_logits, order_statistics
+from heads.blending.blenders.order_statistics import frame_logits, order_statistics, without_frames
 from heads.blending.blenders.protocol import FRAMES, FRAMES_TOO, Blender, Stack
-from heads.data.frame_statistics import FRAME_STATISTICS
 
 # As published, of the booster over all networks; the depth is the library's own.
 _ROUNDS = 1600
@@ -74,7 +73,7 @@ class SingleLabel(Blender):
 
     def _models(self, stack: Stack) -> Stack:
         """The models' own probabilities, without what they say of single frames."""
-        return stack[: len(stack) // (1 + len(FRAME_STATISTICS))] if self.takes_frames else stack
+        return without_frames(stack) if self.takes_frames else stack
 
     def _inputs(self, stack: Stack, columns: NDArray[np.int64]) -> NDArray[np.float32]:
         """(N, K) how the models, or their frames, are spread over each of the classes, side by side."""

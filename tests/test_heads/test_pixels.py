@@ -10,7 +10,7 @@ import tensorflow as tf
 from made_store import clip_ids, make_store, sites_of
 from numpy.typing import NDArray
 from pictured_store import add_pictures, draw_clip, encode, make_pictured_store, pictured_key
-from training import train_run
+from training import blended_run, train_run
 
 import heads.trainers.checkpoint
 from heads.data.folds import assign_folds
@@ -27,7 +27,6 @@ from heads.run import RunDirectory
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
 from heads.trainers.optimizer import FusedNesterov
-from heads.workflows.blend import blend_run
 from heads.workflows.packing import opened_run, pack
 from heads.workflows.predict import predict_run
 from heads.workflows.resolve import resolve_heads
@@ -195,14 +194,7 @@ def test_frames_behind_the_end_of_a_clip_do_not_change_what_a_recurrent_network_
 
 @pytest.fixture(scope="module", params=["conv3d", "lrcn"])
 def run(request: pytest.FixtureRequest, store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    folder = tmp_path_factory.mktemp(request.param)
-    ids = clip_ids(60)
-    table = pd.DataFrame({"filename": ids, "site": sites_of(ids), "blank": SHOWN[:, 0], "deer": SHOWN[:, 1]})
-    table.to_csv(folder / "labels.csv", index=False)
-    run = RunDirectory(folder / "run")
-    train_run(store, folder / "labels.csv", run, Recipe(folds=2, heads=(small(request.param),)))
-    blend_run(run)
-    return run
+    return blended_run(tmp_path_factory.mktemp(request.param), store, SHOWN, small(request.param))
 
 
 def test_they_learn_and_what_they_say_of_a_clip_is_said_by_models_that_have_not_seen_it(

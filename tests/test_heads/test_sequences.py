@@ -4,10 +4,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 from made_store import clip_facts, clip_ids, made_key, make_store, sites_of
-from training import train_run
+from training import blended_run
 
 import heads.trainers.checkpoint
 from heads.data.folds import assign_folds
@@ -25,7 +24,6 @@ from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
-from heads.workflows.blend import blend_run
 from heads.workflows.packing import opened_run, pack
 from heads.workflows.predict import predict_run
 from heads.workflows.resolve import resolve_heads
@@ -78,14 +76,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 
 @pytest.fixture(scope="module")
 def run(store: FeatureStore, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    folder = tmp_path_factory.mktemp("gru")
-    ids = clip_ids(N_CLIPS)
-    table = pd.DataFrame({"filename": ids, "site": sites_of(ids), "blank": RISES[:, 0], "deer": RISES[:, 1]})
-    table.to_csv(folder / "labels.csv", index=False)
-    run = RunDirectory(folder / "run")
-    train_run(store, folder / "labels.csv", run, Recipe(folds=2, heads=(HeadConfig(**SMALL),)))
-    blend_run(run)
-    return run
+    return blended_run(tmp_path_factory.mktemp("gru"), store, RISES, HeadConfig(**SMALL))
 
 
 @pytest.mark.parametrize(

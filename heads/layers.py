@@ -3,6 +3,7 @@
 from heads.models.layers import (
     AttentionPooling,
     Competing,
+    Dropout,
     MeanOfLogits,
     Standardise,
     TapDropout,
@@ -17,6 +18,7 @@ __all__ = [
     "Competing",
     "CropClip",
     "CropSound",
+    "Dropout",
     "KeepFrames",
     "MeanOfLogits",
     "NormaliseHeard",

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from heads.models.layers import Dropout
 from heads.models.networks import FRONT, POOLED, HeadShape, window_of
 from heads.models.pixels import relu_tail
 from heads.recipe import HeadConfig
@@ -29,5 +30,5 @@ def gru_front(config: HeadConfig, dim: int) -> Any:
 
 def gru_tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:
     """A part of it dropped, and dense layers, if the recipe asks for any."""
-    remembered = layers.Dropout(config.dropout, name="clip_dropout")(inputs[POOLED])
+    remembered = Dropout(config.dropout, name="clip_dropout")(inputs[POOLED])
     return relu_tail(config, {**inputs, POOLED: remembered}, shape)

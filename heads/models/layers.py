@@ -15,6 +15,7 @@ _LEAST_SPREAD = 1e-3
 _MOST_SPREADS = 8.0
 LEAST_CHANCE = 1e-7
 _ROOT_FLOOR = 0.01
+_BYTES = 256
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -169,6 +170,30 @@ class Standardise(keras.layers.Layer):
         """Standardise (..., D)."""
         values = signed_root(values) if self.root else values
         return ops.clip((values - self.mean) / self.spread, -self.most, self.most)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Dropout(keras.layers.Dropout):
+    """Dropout that spends one random byte on a value, where Keras spends 32 bits and more than twice the time.
+
+    The share that is kept is a whole number of 256ths, the nearest to what is asked for; a share of which none or all
+    of the 256 would be kept is left to Keras. What is kept is scaled up by just that share, so that the mean stays.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Drop values of any shape."""
+        kept = round(_BYTES * (1 - self.rate))
+        if not training or not 0 < kept < _BYTES:
+            return super().call(inputs, training=training)
+        import tensorflow as tf  # only training draws, so that a saved head needs nothing but Keras
+
+        shape = ops.shape(inputs)
+        size = tf.reduce_prod(shape)
+        words = tf.random.stateless_uniform(
+            [(size + 3) // 4], self.seed_generator.next(), minval=None, maxval=None, dtype=tf.uint32
+        )
+        drawn = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
+        return tf.where(drawn < kept, inputs * (_BYTES / kept), 0.0)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from heads.models.layers import Dropout
 from heads.models.networks import FRONT
 from heads.models.pixels import cropped_clip
 from heads.recipe import HeadConfig
@@ -30,5 +31,5 @@ def lrcn_front(config: HeadConfig, _dim: int) -> Any:
             )(x)
         x = layers.MaxPooling3D((1, 2, 2), name=f"pool{block}")(x)
     frames = layers.Reshape((config.crop_frames, -1), name="each_frame")(x)
-    frames = layers.Dropout(config.frame_dropout, name="frame_dropout")(frames)
+    frames = Dropout(config.frame_dropout, name="frame_dropout")(frames)
     return keras.Model(inputs, layers.LSTM(config.recurrent_units, name="recurrent")(frames, mask=kept), name=FRONT)

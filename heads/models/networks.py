@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 from heads.features.batches import METADATA
-from heads.models.layers import AttentionPooling, Competing, Standardise, TapDropout, TimeWindow, TurnRound
+from heads.models.layers import AttentionPooling, Competing, Dropout, Standardise, TapDropout, TimeWindow, TurnRound
 from heads.models.pixel_layers import MeanOverFrames
 from heads.recipe import HeadConfig
 from heads.recipe.kinds import resolve
@@ -128,7 +128,7 @@ def recurrent_front(config: HeadConfig, dim: int) -> Any:
     """
     features, mask = keras.Input((None, dim), name="features"), keras.Input((None,), dtype="bool", name="mask")
     frames = Standardise(name=FRAMES)(features)
-    x = TurnRound(name="turn")(layers.Dropout(config.frame_dropout, name="frame_dropout")(frames))
+    x = TurnRound(name="turn")(Dropout(config.frame_dropout, name="frame_dropout")(frames))
     there = window_of(config, mask)
     turned = TurnRound(name="turn_mask")(there)
     read = []
@@ -170,7 +170,7 @@ def published_tail(config: HeadConfig, inputs: dict[str, Any], _shape: HeadShape
     if METADATA in inputs:
         clip.append(_dense_part(inputs[METADATA], config.metadata_units, config.dropout, METADATA))
     x = _batch_norm("clip_norm")(layers.Concatenate(name="clip")(clip) if len(clip) > 1 else clip[0])
-    x = layers.Dropout(config.dropout, name="clip_dropout")(x)
+    x = Dropout(config.dropout, name="clip_dropout")(x)
     return _dense_part(x, config.dense_units, config.dropout, "dense")
 
 
@@ -182,7 +182,7 @@ def lean_tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> A
     x = _standardised(config, inputs)
     if config.tap_dropout:
         x = TapDropout(shape.taps, config.tap_dropout, name="tap_dropout")(x)
-    x = layers.Dropout(config.dropout, name="clip_dropout")(x)
+    x = Dropout(config.dropout, name="clip_dropout")(x)
     if METADATA in inputs:
         facts = inputs[METADATA]
         for number, width in enumerate(config.metadata_units):
@@ -190,7 +190,7 @@ def lean_tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> A
         x = layers.Concatenate(name="with_metadata")([x, facts])
     for number, width in enumerate(config.dense_units):
         x = layers.Dense(width, activation="gelu", name=f"dense{number}")(x)
-        x = layers.Dropout(config.dense_dropout, name=f"dense_dropout{number}")(x)
+        x = Dropout(config.dense_dropout, name=f"dense_dropout{number}")(x)
     return x
 
 
@@ -216,7 +216,7 @@ def _dense_part(x: Any, units: tuple[int, ...], dropout: float, name: str) -> An
     """Dense, batch normalisation, ReLU, with dropout between."""
     for index, width in enumerate(units):
         if index:
-            x = layers.Dropout(dropout, name=f"{name}_dropout{index}")(x)
+            x = Dropout(dropout, name=f"{name}_dropout{index}")(x)
         x = layers.Dense(width, use_bias=False, name=f"{name}{index}")(x)
         x = _batch_norm(f"{name}_norm{index}")(x)
         x = layers.ReLU(name=f"{name}_relu{index}")(x)

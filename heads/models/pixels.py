@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from heads.models.layers import Dropout
 from heads.models.networks import POOLED, HeadShape
 from heads.models.pixel_layers import CropClip
 from heads.recipe import HeadConfig
@@ -15,7 +16,7 @@ def relu_tail(config: HeadConfig, inputs: dict[str, Any], _shape: HeadShape) -> 
     x = inputs[POOLED]
     for number, width in enumerate(config.dense_units):
         x = layers.Dense(width, activation="relu", name=f"dense{number}")(x)
-        x = layers.Dropout(config.dense_dropout, name=f"dense_dropout{number}")(x)
+        x = Dropout(config.dense_dropout, name=f"dense_dropout{number}")(x)
     return x
 
 

@@ -21,6 +21,7 @@ _OWN = frozenset(
         "Competing",
         "CropClip",
         "CropSound",
+        "Dropout",
         "EachFrame",
         "KeepFrames",
         "MeanOfLogits",

@@ -17,6 +17,7 @@ from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.ensemble import FoldEnsemble
 from heads.trainers.initialise import initialise
 from heads.trainers.members import most_learned, plan_members
+from heads.trainers.optimizer import FusedAdamW
 from heads.trainers.sampler import BatchSampler
 from heads.trainers.schedule import decay_share, learning_rates, scale_dropout, scale_length
 from heads.trainers.task import HeadTask
@@ -62,7 +63,10 @@ def started(config: HeadConfig, examples: ClipBatches, targets: Any, fold: Any) 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_together_as_alone(tmp_path: Path, kind: str) -> None:
-    """The same losses and weights as plain Keras models on the same clips in the same order, dropout included."""
+    """The same losses and weights as plain Keras models on the same clips in the same order, dropout included.
+
+    Weight decay is taken at every eighth step, for all eight.
+    """
     config = KINDS[kind]
     examples, targets, fold = examples_of(tmp_path, config)
     members, sampler = started(config, examples, targets, fold)
@@ -73,8 +77,10 @@ def test_together_as_alone(tmp_path: Path, kind: str) -> None:
         keras.utils.set_random_seed(4 + member)
         alone = build_head(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2)).model
         alone.set_weights(initial[member])
-        optimiser = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-        optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_temperature", "strength"])
+        optimiser = keras.optimizers.Adam(config.learning_rate)
+        spared = ("bias", "gamma", "beta", "log_temperature", "strength")
+        decayed = [each for each in alone.trainable_variables if each.name not in spared]
+        steps = 0
         loss_of = keras.losses.BinaryCrossentropy()
         for epoch in range(EPOCHS):
             total = clips = 0.0
@@ -87,6 +93,9 @@ def test_together_as_alone(tmp_path: Path, kind: str) -> None:
                 with tf.GradientTape() as tape:
                     loss = loss_of(targets[own], alone(inputs, training=True))
                 gradients = tape.gradient(loss, [each.value for each in alone.trainable_variables])
+                steps += 1
+                for weight in decayed if steps % 8 == 0 else ():
+                    weight.assign(weight * (1 - config.learning_rate * config.weight_decay) ** 8)
                 optimiser.apply(gradients, alone.trainable_variables)
                 total, clips = total + float(loss) * len(own), clips + len(own)
             assert losses[epoch][member] == pytest.approx(total / clips, abs=1e-4)
@@ -97,6 +106,7 @@ def test_together_as_alone(tmp_path: Path, kind: str) -> None:
             np.testing.assert_allclose(weight, other, atol=1e-4)
             moved = max(moved, float(np.abs(weight - before).max()))
         assert moved > 0.01
+        assert steps > 8
 
 
 def test_a_member_is_the_same_whoever_trains_beside_it(tmp_path: Path) -> None:
@@ -112,6 +122,23 @@ def test_a_member_is_the_same_whoever_trains_beside_it(tmp_path: Path) -> None:
     alone.train_epoch(own, [(places, seen[1:2], wanted[1:2]) for places, seen, wanted in lessons], np.full(1, 0.01))
     for one, other in zip(alone.heads[0].model.get_weights(), together.heads[1].model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_decay_every_eighth_step_takes_off_what_adamw_takes_off() -> None:
+    """Weights that a hundred noisy steps move by some hundredths, and decay shrinks by a third."""
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(30, 20)).astype(np.float32)
+    fused, plain = tf.Variable(start), keras.Variable(start)
+    ours = FusedAdamW([fused], [True], 4.0)
+    theirs = keras.optimizers.AdamW(0.001, weight_decay=4.0, epsilon=1e-7)
+    for _ in range(104):
+        gradient = tf.constant(rng.normal(size=start.shape), tf.float32)
+        ours.apply([gradient], [tf.constant(0.001)])
+        theirs.apply([gradient], [plain])
+    shrunk = np.linalg.norm(plain.numpy()) / np.linalg.norm(start)
+    assert shrunk == pytest.approx(np.exp(-0.416), abs=0.01)
+    np.testing.assert_allclose(fused.numpy(), plain.numpy(), atol=2e-4 + 0.01 * np.abs(start).max())
+    assert np.linalg.norm(fused.numpy()) / np.linalg.norm(start) == pytest.approx(shrunk, abs=0.003)
 
 
 def test_the_running_average_predicts_and_training_goes_on_without_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.models.layers import AttentionPooling, Competing, Standardise, TapDropout, attend_together
+from heads.models.layers import AttentionPooling, Competing, Dropout, Standardise, TapDropout, attend_together
 from heads.models.networks import HeadShape, build_head
 from heads.models.seed_average import average_models, mean_of_logits
 from heads.recipe import HeadConfig
@@ -185,6 +185,33 @@ def test_a_head_survives_saving(tmp_path: Path, kind: str, n_metadata: int, seed
     again = keras.saving.load_model(tmp_path / "head.keras", compile=False)
     np.testing.assert_array_equal(again(inputs), model(inputs))
     assert again.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(("rate", "shape"), [(0.8, (400, 251)), (0.5, (9, 7, 1001)), (0.003, (1000, 101))])
+def test_values_are_dropped_in_training_alone_each_for_itself_and_the_mean_stays(
+    rate: float, shape: tuple[int, ...]
+) -> None:
+    layer, same = Dropout(rate, seed=3), Dropout(rate, seed=3)
+    values = np.ones(shape, np.float32)
+    np.testing.assert_array_equal(layer(values), values)
+    step = tf.function(lambda given: layer(given, training=True), input_signature=[tf.TensorSpec([None] * len(shape))])
+    first, then = (step(values).numpy() for _ in range(2))
+    kept = round(256 * (1 - rate)) / 256
+    assert np.unique(first).tolist() == pytest.approx([0, 1 / kept])
+    for drawn in (first, then):
+        assert (drawn > 0).mean() == pytest.approx(kept, abs=4 * (kept * (1 - kept) / values.size) ** 0.5)
+        for axis in range(len(shape)):  # neither whole rows nor columns, nor every nth value, fare alike
+            share = (drawn > 0).mean(axis=tuple(other for other in range(len(shape)) if other != axis))
+            assert share.std() == pytest.approx((kept * (1 - kept) * shape[axis] / values.size) ** 0.5, rel=0.5)
+    both = ((first > 0) & (then > 0)).mean()
+    assert both == pytest.approx(kept**2, abs=5 * (kept**2 * (1 - kept**2) / values.size) ** 0.5)
+    np.testing.assert_array_equal(same(values, training=True), first)
+
+
+def test_a_rate_that_256ths_cannot_tell_is_what_it_says() -> None:
+    drawn = keras.ops.convert_to_numpy(Dropout(0.001, seed=1)(np.ones((1000, 300), np.float32), training=True))
+    assert (drawn == 0).mean() == pytest.approx(0.001, rel=0.3)
+    np.testing.assert_array_equal(Dropout(0.0)(drawn, training=True), drawn)
 
 
 def test_whole_taps_are_dropped_from_all_statistics_and_only_in_training() -> None:

@@ -349,6 +349,9 @@ def retrain(
     verbose: Verbose = False,
 ) -> None:
     """Train and blend a run again with what was decided since, clips in the folds they were in; say what changed."""
+    from heads.workflows.ahead import load_ahead
+
+    load_ahead()
     with native_chatter(shown=verbose):
         from heads.commands import retrain as command_retrain
 

@@ -19,7 +19,6 @@ from heads.workflows.progress_bar import StepListener, steps_shown
 from heads.workflows.retrain import Order
 from heads.workflows.retrain import retrain as train_again
 from heads.workflows.run_names import first_folder, next_folder
-from heads.workflows.side_by_side import load_ahead
 from store import FeatureStore
 from store.console import print_json, stderr_console
 
@@ -40,7 +39,6 @@ def retrain(
     Raises:
         RunError: `before` is not blended, or `out` is that run.
     """
-    load_ahead()
     store = FeatureStore.open(store_root)
     after = out or (first_folder(store_root) if before is None else next_folder(before))
     if before is not None and after.absolute() == before.absolute():

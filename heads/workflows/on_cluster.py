@@ -17,8 +17,8 @@ from heads.data.listener import Listener, LoggingListener
 from heads.errors import StoppedError, TrainError
 from heads.run import RunDirectory
 from heads.trainers.checkpoint import stop_after_epoch
+from heads.workflows.ahead import THREADS
 from heads.workflows.job import Trained, TrainingJob
-from heads.workflows.side_by_side import THREADS
 from heads.workflows.train import begin, difference, train_head, versions_here
 from store.cluster import LOCAL, joined, short
 from store.errors import TraplineError

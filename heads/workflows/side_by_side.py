@@ -1,12 +1,9 @@
 """Heads side by side: each is trained in a process of its own, as many at a time as there are processors for."""
 
 import contextlib
-import multiprocessing
 import os
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import forkserver
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
@@ -14,25 +11,12 @@ from heads.data.history import Epoch
 from heads.errors import TrainError
 from heads.run import RunDirectory
 from heads.trainers.checkpoint import stop_after_epoch
+from heads.workflows.ahead import all_threads, load_ahead, training_processes
 from heads.workflows.job import Trained, TrainingJob
 from store.errors import TraplineError
 
 # Each process holds a head's statistics: more would cost memory rather than save time.
 _MOST_AT_A_TIME = 2
-THREADS = ("OMP_NUMTHREADS", "OPENBLAS_NUMTHREADS", "TF_NUM_INTRAOPTHREADS", "TF_NUM_INTEROPTHREADS")
-_LOADED = "heads.workflows.loaded"
-
-
-def load_ahead() -> None:
-    """Begin to load TensorFlow for processes that are going to train, where one that has it can be copied (Linux).
-
-    It takes seconds, in a process of its own, while the caller finds out what is to be trained.
-    """
-    if not _can_be_copied():
-        return
-    with _all_threads():
-        multiprocessing.set_forkserver_preload([_LOADED])
-        forkserver.ensure_running()
 
 
 def train_side_by_side(
@@ -60,10 +44,10 @@ def train_side_by_side(
         StoppedError: the user asked to stop; what is finished is kept.
     """
     load_ahead()
-    context: Any = multiprocessing.get_context("forkserver" if _can_be_copied() else "spawn")
+    context = training_processes()
     pipes: list[Any] = []
     processes = []
-    with _all_threads():
+    with all_threads():
         for _ in range(max(1, min(_MOST_AT_A_TIME, os.cpu_count() or 1, len(names)))):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(job, run, theirs))
@@ -79,11 +63,6 @@ def train_side_by_side(
         for process in processes:
             process.terminate()
             process.join()
-
-
-def _can_be_copied() -> bool:
-    """Whether a process that has loaded TensorFlow, and done nothing with it, may be copied."""
-    return sys.platform == "linux"
 
 
 def _hand_out(pipes: list[Any], names: list[str], on_epoch: Callable[[str, Epoch], None]) -> dict[str, Trained]:
@@ -158,18 +137,3 @@ class _Teller:
 
     def scored(self, head: str, number: int, total: int) -> None:
         """Single frames are not scored."""
-
-
-@contextlib.contextmanager
-def _all_threads() -> Iterator[None]:
-    """Within it, processes that are started may use all processors: the system shares them out."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, str(os.cpu_count() or 1)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -13,6 +13,7 @@ import pytest
 from made_store import clip_ids, make_store, sites_of
 
 from heads.run import RunDirectory
+from heads.workflows.ahead import all_threads
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +51,17 @@ def folder(tmp_path: Path) -> Path:
     table.to_csv(tmp_path / "labels.csv", index=False)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     return tmp_path
+
+
+def test_processes_that_train_are_told_of_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    code = "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['TF_NUM_INTRAOP_THREADS'])"
+    with all_threads():
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    assert told.split() == [str(os.cpu_count())] * 2
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert "TF_NUM_INTRAOP_THREADS" not in os.environ
 
 
 def start(folder: Path, run: str, *, hold_at: int = 0) -> subprocess.Popen[str]:

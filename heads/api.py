@@ -58,6 +58,7 @@ def train(
     site_pattern: str | None = None,
     recipe: str | Path | Recipe | None = None,
     seed: int | None = None,
+    epochs: int | None = None,
     metadata: bool = True,
     allow_missing: bool = False,
     unlabelled: bool = False,
@@ -95,6 +96,7 @@ def train(
         site_pattern: a regular expression that finds the site in a clip's path, instead.
         recipe: what is trained: a file or a Recipe; the built-in default if None.
         seed: of folds, weights, dropout and order; the recipe's if None.
+        epochs: the most that a head is trained for; as many as the recipe says if None.
         metadata: whether heads see clip facts (frame size, light, motion).
         allow_missing: leave out labelled clips that the store does not hold.
         unlabelled: learn from the store's clips without labels too, but for held-out sites.
@@ -132,7 +134,7 @@ def train(
         be_deterministic()
     opened, directory = _opened(store), RunDirectory(Path(run))
     given = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
-    wanted = adapt(given, seed=seed, no_metadata=not metadata)
+    wanted = adapt(given, seed=seed, no_metadata=not metadata, epochs=epochs)
     with (
         _as_file(labels, "labels") as labels_path,
         _as_file(sites, "sites") as sites_path,

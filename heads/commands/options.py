@@ -137,6 +137,15 @@ Seed = Annotated[
         help="Random seed of folds, weights, dropout and order.", show_default="the recipe's", rich_help_panel=_TRAINING
     ),
 ]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="The most epochs that a head is trained for: a recipe of hours, tried in minutes.",
+        show_default="the recipe's",
+        rich_help_panel=_TRAINING,
+    ),
+]
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="The same bits for the same seed, always.", rich_help_panel=_TRAINING)
 ]

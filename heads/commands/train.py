@@ -46,6 +46,7 @@ def train(
     corrections: Sequence[Path],
     leave_out_copies: bool,
     seed: int | None,
+    epochs: int | None,
     deterministic: bool,
     no_metadata: bool,
     tensorboard: bool,
@@ -67,7 +68,7 @@ def train(
     if deterministic:
         be_deterministic()
     given = run_recipe(RunDirectory(like)) if like is not None and recipe_path is None else load_recipe(recipe_path)
-    recipe = adapt(given, seed=seed, no_metadata=no_metadata)
+    recipe = adapt(given, seed=seed, no_metadata=no_metadata, epochs=epochs)
     store, run, console = FeatureStore.open(store_root), RunDirectory(run_folder), stderr_console()
     earlier = RunDirectory(run_folder if run.folds_path.is_file() else like) if like and labels_path is None else None
     folds = None if earlier is None else earlier.read_folds()
@@ -94,10 +95,10 @@ def train(
     if soft_labels is not None:
         job = with_soft_labels(job, RunDirectory(soft_labels), limit)
     say = partial(console.print, highlight=False, soft_wrap=True)
-    epochs = epochs_left(job, run, comparisons=compare_splits + compare_metadata + split_time)
+    steps = epochs_left(job, run, comparisons=compare_splits + compare_metadata + split_time)
     events = EventFiles(run) if tensorboard else None
     try:
-        with steps_shown(console, epochs) as show:
+        with steps_shown(console, steps) as show:
             listener = StepListener(say, show, events)
             if cluster is None:
                 trained = train_heads(job, run, listener)

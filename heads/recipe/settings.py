@@ -10,6 +10,7 @@ from heads.features.batches import PREDICT_CLIPS
 from heads.features.statistics import StatisticName
 from heads.recipe.kinds import HEAD_KINDS, HeadKind
 from store.config import StrictModel, load_yaml, parse_settings
+from store.errors import ConfigError
 
 _FACTS = Literal[
     "frame_size",
@@ -293,15 +294,39 @@ def builtin_recipe(name: str) -> Path:
     return installed if installed.exists() else package.parent / "configs" / f"{name}.yaml"
 
 
-def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool) -> Recipe:
+def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool, epochs: int | None = None) -> Recipe:
     """The recipe with what was asked for on the command line.
 
+    Args:
+        recipe: as it was written.
+        seed: in place of the recipe's.
+        no_metadata: no head is told facts about clips.
+        epochs: the most that a head is trained for, 1 or more; the last ones are steps with momentum in proportion.
+
     Raises:
-        ConfigError: the seed is out of range.
+        ConfigError: the seed is out of range, or there are to be no epochs.
     """
     if seed is not None:
         recipe = parse_settings({**recipe.model_dump(mode="json"), "seed": seed}, Recipe, "--seed")
     if no_metadata:
         heads = tuple(head.model_copy(update={"metadata": ()}) for head in recipe.heads)
         recipe = recipe.model_copy(update={"heads": heads})
+    if epochs is not None:
+        if epochs < 1:
+            raise ConfigError(f"epochs={epochs}: a head is trained for one epoch at least")
+        recipe = recipe.model_copy(update={"heads": tuple(_shortened(head, epochs) for head in recipe.heads)})
     return recipe
+
+
+def _shortened(head: HeadConfig, epochs: int) -> HeadConfig:
+    if not head.takes_epochs or head.epochs <= epochs:
+        return head
+    share = epochs / head.epochs
+    return head.model_copy(
+        update={
+            "epochs": epochs,
+            "head_epochs": min(head.head_epochs, epochs),
+            "pseudo_epochs": min(head.pseudo_epochs, epochs),
+            "sgd_epochs": round(head.sgd_epochs * share),
+        }
+    )

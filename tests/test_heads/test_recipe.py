@@ -14,6 +14,7 @@ from heads.recipe import HeadConfig, Recipe, adapt, builtin_recipe, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.resolve import resolve_heads, spell_sources
 from store import FeatureKey, FeatureStore
+from store.config import parse_settings
 from store.errors import ConfigError, StoreNotFoundError
 from store.maintenance.sweep import unwanted_keys, wanted_sources
 
@@ -57,6 +58,29 @@ def test_a_seed_that_not_every_generator_takes_is_refused(tmp_path: Path, seed: 
     with pytest.raises(ConfigError, match=rf"--seed: seed: Input should be .*, received {seed}"):
         adapt(load_recipe(None), seed=seed, no_metadata=False)
     assert adapt(load_recipe(None), seed=7, no_metadata=True) == load_recipe(None).model_copy(update={"seed": 7})
+
+
+def test_a_recipe_of_hours_is_tried_in_a_few_epochs_whose_last_stay_in_proportion(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "heads:\n"
+        "  - {kind: conv3d, epochs: 200, sgd_epochs: 50}\n"
+        "  - {kind: finetuned, epochs: 8, head_epochs: 3}\n"
+        "  - {kind: deviation, epochs: 3, statistics: [deviation], queries: 0}\n"
+        "  - {kind: discriminant, statistics: [deviation]}\n"
+    )
+    recipe = load_recipe(path)
+    short = adapt(recipe, seed=None, no_metadata=False, epochs=4)
+    assert [(head.epochs, head.sgd_epochs, head.head_epochs) for head in short.heads[:3]] == [
+        (4, 1, 0),
+        (4, 0, 3),
+        (3, 0, 0),
+    ]
+    assert short.heads[2:] == recipe.heads[2:]
+    assert adapt(recipe, seed=None, no_metadata=False, epochs=2).heads[1].head_epochs == 2
+    assert parse_settings(short.model_dump(mode="json"), Recipe, "config.yaml") == short
+    with pytest.raises(ConfigError, match=r"epochs=0: a head is trained for one epoch at least"):
+        adapt(recipe, seed=None, no_metadata=False, epochs=0)
 
 
 def test_settings_that_do_not_fit_together_are_refused() -> None:

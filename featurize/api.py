@@ -114,7 +114,9 @@ def run(
         videos,
         backbones,
         views,
-        choose_sampling(fps, frames, max_frames, choose, _root(store)),
+        choose_sampling(
+            fps, frames, max_frames, choose, _root(store), [backbones] if isinstance(backbones, str) else backbones
+        ),
         weights,
         taps,
         scratch_gb,
@@ -204,7 +206,9 @@ def plan(
         videos,
         backbones,
         views,
-        choose_sampling(fps, frames, max_frames, choose, _root(store)),
+        choose_sampling(
+            fps, frames, max_frames, choose, _root(store), [backbones] if isinstance(backbones, str) else backbones
+        ),
         weights,
         taps,
         scratch_gb,

@@ -404,7 +404,7 @@ def featurize(
     from featurize.pipeline.work import IN_PROCESS, RAY
     from featurize.views.sampling import USUAL, sampling_options
 
-    sampling = choose_sampling(fps, frames, max_frames, choose.value, None if for_run else store)
+    sampling = choose_sampling(fps, frames, max_frames, choose.value, None if for_run else store, backbone or ())
     if (fps, frames) == (None, None) and sampling != USUAL:
         stderr_console().print(f"frames as the store has them: {sampling_options(sampling.to_json())}", soft_wrap=True)
     if preview is not None:

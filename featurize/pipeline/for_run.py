@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from featurize.backbones.registry import BACKBONES, find_backbone
 from featurize.backbones.resolve import is_own, resolve_backbones
 from featurize.backbones.runner import Precision
 from featurize.backbones.spec import Backbone
@@ -18,6 +19,9 @@ from featurize.views.sampling import MAX_FRAMES, USUAL, USUAL_FPS, Sampling, sam
 from store import FeatureStore
 from store.errors import CorruptPartError
 from store.key import FeatureKey, distinguish
+
+# What they give is the same whichever frames are sampled.
+_OF_ALL_SOUND = frozenset(row.name for row in BACKBONES.values() if row.kind == "waveform")
 
 
 def keys_of_run(run: Path) -> list[FeatureKey]:
@@ -72,7 +76,12 @@ def sampling_of(key: FeatureKey) -> Sampling:
 
 
 def choose_sampling(
-    fps: float | None, frames: int | None, max_frames: int, choose: Literal["even", "motion"], store: Path | None
+    fps: float | None,
+    frames: int | None,
+    max_frames: int,
+    choose: Literal["even", "motion"],
+    store: Path | None,
+    backbones: Sequence[str] = (),
 ) -> Sampling:
     """The sampling that is asked for; where nothing is, that of the features in a store, else what is usual.
 
@@ -82,6 +91,8 @@ def choose_sampling(
         max_frames: of `--max-frames`.
         choose: of `--choose`.
         store: its folder, which need not be there; None to ask none.
+        backbones: of `--backbone`. Of several samplings it is the one of what the store holds of these that counts;
+            for sound as a whole it does not matter which.
 
     Raises:
         SettingsError: the store holds features of several samplings, none of which is usual, or of one that this
@@ -95,12 +106,22 @@ def choose_sampling(
     if store is None or not (store / "features").is_dir():
         return USUAL
     keys = FeatureStore.open(store).keys()
-    held = {json.dumps(dict(key.sampling), sort_keys=True): key for key in keys}
+    rows = [find_backbone(name) for name in backbones if not is_own(name)]
+    own = _by_sampling([key for key in keys if key.backbone in {row.name for row in rows}])
+    of_frames = [key for key in keys if key.backbone not in _OF_ALL_SOUND]
+    held = own if len(own) == 1 else _by_sampling(of_frames)
     usual = json.dumps(USUAL.to_json(), sort_keys=True)
     if len(held) > 1 and usual not in held:
+        if rows and len(rows) == len(backbones) and all(row.name in _OF_ALL_SOUND for row in rows):
+            return USUAL
         told = " or ".join(dict.fromkeys(sampling_options(key.sampling) for key in held.values()))
         raise SettingsError(f"{store}: the store holds features of several samplings; say which is meant: {told}")
     return USUAL if usual in held or not held else sampling_of(next(iter(held.values())))
+
+
+def _by_sampling(keys: Sequence[FeatureKey]) -> dict[str, FeatureKey]:
+    """A key of each sampling, by the sampling as text."""
+    return {json.dumps(dict(key.sampling), sort_keys=True): key for key in keys}
 
 
 def _as_held(asked: Sampling, store: Path | None) -> Sampling:

@@ -191,6 +191,20 @@ def test_a_store_is_gone_on_with_as_it_was_begun(tmp_path: Path) -> None:
     assert featurize.run(clips, tmp_path / "new", backbones="phash", progress=False).done == 2
 
 
+def test_of_several_samplings_that_of_the_same_backbone_goes_on_and_sound_needs_none(tmp_path: Path) -> None:
+    clips, store = tmp_path / "clips", tmp_path / "store"
+    write_indexed_clip(clips / "a.mp4", 12, fps=4)
+    featurize.run(clips, store, backbones="phash", frames=2, progress=False)
+    featurize.run(clips, store, backbones="hashes", frames=3, progress=False)
+    assert featurize.run(clips, store, backbones=["phash"], progress=False).done == 0
+    assert featurize.run(clips, store, backbones="hashes", progress=False).done == 0
+    featurize.run(clips, store, backbones="sound", progress=False)
+    with pytest.raises(SettingsError, match="say which is meant"):
+        featurize.run(clips, store, backbones="statistics", progress=False)
+    with pytest.raises(SettingsError, match="say which is meant"):
+        featurize.run(clips, store, backbones=["phash", "hashes"], progress=False)
+
+
 def test_where_no_clip_is_found_no_store_is_made(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write_indexed_clip(tmp_path / "clips" / "a.mp4", 3, fps=2)

@@ -348,8 +348,9 @@ def _judge(times_s: NDArray[np.float64], broken: str, plan: SamplingPlan, job: _
         return Status.PARTIAL, f"{broken}; {taken} frames were kept"
     within = taken if job.sampling.by_motion else plan.count_within(times_s)
     if within < plan.expected:
-        slow = fps < plan.bins_per_s
-        why = f"the clip has {fps:g} a second" if slow else "the other moments have no frame of their own"
+        why = "the other moments have no frame of their own"
+        if fps < plan.bins_per_s:
+            why = f"the clip has {fps:g} a second" if job.sampling.frames is None else "the clip has no more"
         return Status.SHORT, f"{within} of {plan.expected} frames that were asked for: {why}"
     return Status.OK, ""
 

@@ -154,7 +154,7 @@ def test_what_is_said_of_a_short_clip_is_true(tmp_path: Path) -> None:
     assert frames.status is Status.SHORT
     assert frames.reason == "6 of 10 frames that were asked for: the other moments have no frame of their own"
     few = frames_of(write_indexed_clip(tmp_path / "b.mp4", 3, fps=10), frames=8)
-    assert few.reason == "3 of 8 frames that were asked for: the clip has 10 a second"
+    assert few.reason == "3 of 8 frames that were asked for: the clip has no more"
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "b.AVI", "c.mov", "d.mkv", "e.webm", "f.mts", "g.ASF", "Taï 1/h é.mp4"])

@@ -173,7 +173,9 @@ def train(
         raise typer.BadParameter("--compare-splits deals other folds than the run of --soft-labels has; leave one out")
     if ray is None and (ray_insecure or ray_cpus != 1):
         raise typer.BadParameter("--ray-cpus and --ray-insecure go with --ray")
-    with native_chatter(shown=verbose):
+    from heads.workflows.ahead import keras_alone
+
+    with native_chatter(shown=verbose), keras_alone():
         from heads.commands import train as command_train
         from heads.data.reading.capture_times import read_source
         from heads.workflows.on_cluster import Cluster
@@ -406,7 +408,9 @@ def predict(
     verbose: Verbose = False,
 ) -> None:
     """Give probabilities for a store's clips by the run's blend; a clip that failed gets the training prior."""
-    with native_chatter(shown=verbose):
+    from heads.workflows.ahead import keras_alone
+
+    with native_chatter(shown=verbose), keras_alone():
         from heads.commands import predict as command_predict
         from heads.data.reading.capture_times import read_source
         from heads.workflows.exports.registry import ExportOptions
@@ -516,7 +520,9 @@ def attend(
     verbose: Verbose = False,
 ) -> None:
     """Show which frames of a clip the heads' answers came from."""
-    with native_chatter(shown=verbose):
+    from heads.workflows.ahead import keras_alone
+
+    with native_chatter(shown=verbose), keras_alone():
         from heads.commands import attend as command_attend
 
     command_attend.show(run_folder, store, clip, head=head, as_json=as_json)

@@ -1,4 +1,4 @@
-"""Processes that train: TensorFlow is loaded for them ahead of time, and they may use all processors.
+"""Processes that train: what they load, TensorFlow ahead of time, and how many processors they may use.
 
 This module imports next to nothing, so that loading can begin before a command knows what it is to do.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _LOADED = "heads.workflows.loaded"
+_UNUSED = ("matplotlib", "sklearn")
 
 
 def load_ahead() -> None:
@@ -25,6 +26,21 @@ def load_ahead() -> None:
     with all_threads():
         multiprocessing.set_forkserver_preload([_LOADED])
         forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def keras_alone() -> Iterator[None]:
+    """Within it, Keras is imported without matplotlib and scikit-learn, which it would load to draw and to wrap models.
+
+    That is a second of five. For commands, which do neither by Keras; they still import both themselves.
+    """
+    hidden = [] if "keras" in sys.modules else [name for name in _UNUSED if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be found
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def training_processes() -> Any:

@@ -64,6 +64,22 @@ def test_processes_that_train_are_told_of_all_processors(monkeypatch: pytest.Mon
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ
 
 
+def test_keras_is_loaded_without_what_it_only_draws_with_and_that_can_be_had_afterwards() -> None:
+    code = (
+        "import sys\n"
+        "from heads.workflows.ahead import keras_alone\n"
+        "with keras_alone():\n"
+        "    import keras\n"
+        "print(sorted({'matplotlib', 'sklearn'} & set(sys.modules)))\n"
+        "import matplotlib.pyplot, sklearn.isotonic\n"
+        "with keras_alone():\n"
+        "    import sklearn\n"
+        "print(keras.layers.Dense(1)(keras.ops.ones((1, 1))).shape)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    assert told.splitlines() == ["[]", "(1, 1)"]
+
+
 def start(folder: Path, run: str, *, hold_at: int = 0) -> subprocess.Popen[str]:
     """Train; with `hold_at`, no further than that epoch before there is a signal."""
     files = {"--store": "store", "--labels": "labels.csv", "--recipe": "recipe.yaml", "--run": run}

@@ -29,9 +29,15 @@ def real_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share a fixture of their module on one worker, where it is made once; others go anywhere."""
+    """Keep tests that share a fixture of their module on one worker, where it is made once; others go anywhere.
+
+    Tests of a group that a module names itself come one after the other, however many workers there are.
+    """
+    groups = {item: f"{item.path} {mark.args[0]}" for item in items if (mark := item.get_closest_marker("xdist_group"))}
     for item in items:
         fixtures = item._fixtureinfo.name2fixturedefs.values() if hasattr(item, "_fixtureinfo") else ()
         shared = any(each.scope == "module" for several in fixtures for each in several)
         if shared and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
+    places: dict[str, int] = {}
+    items.sort(key=lambda item: places.setdefault(groups.get(item, item.nodeid), len(places)))

@@ -1,8 +1,13 @@
 """What every network of the registry promises, held against the network itself, without pretrained weights."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -19,7 +24,16 @@ from featurize.runtime.runners import make_runner, mixed_precision
 NETWORKS = [name for name, backbone in BACKBONES.items() if backbone.kind == "network"]
 QUICK = ("efficientnet_lite0", "vgg16", "mobilenet_v3_large")
 SIDE = 96  # what all networks take; 75 is the least that the Inceptions do
-BY_NETWORK = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name) for name in NETWORKS]
+
+# Layers of keras.applications whose activations our taps are; `<` for what goes into the layer.
+CUTS = {
+    "resnet50": ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+    "resnet152": ("conv2_block3_out", "conv3_block8_out", "conv4_block36_out", "conv5_block3_out"),
+    "nasnet": ("reduction_concat_reduce_6", "reduction_concat_reduce_12", "normal_concat_18"),
+    "nasnet_mobile": ("reduction_concat_reduce_4", "reduction_concat_reduce_8", "normal_concat_12"),
+    "inception_resnet_v2": ("block35_10_ac", "block17_20_ac", "<conv_7b"),
+}
+
 
 # The formulas that were published with the weights, spelled out for a pixel (r, g, b).
 PUBLISHED = {
@@ -33,6 +47,18 @@ PUBLISHED = {
     ),
     "BGR x-mean, ImageNet": lambda r, g, b: (b - 103.939, g - 116.779, r - 123.68),
 }
+
+
+def of_each(names: Iterable[str]) -> list[Any]:
+    """A case of each network; one worker takes those of the same network, one after the other."""
+    return [
+        pytest.param(
+            name,
+            marks=[pytest.mark.xdist_group(f"network {name}"), *(() if name in QUICK else (pytest.mark.slow,))],
+            id=name,
+        )
+        for name in names
+    ]
 
 
 def pictures(height: int, width: int) -> NDArray[np.uint8]:
@@ -67,10 +93,75 @@ def usual_disagreement(found: NDArray[np.float32], wanted: NDArray[np.float32], 
     )
 
 
-def check_tap_shapes(tapped: keras.Model, backbone: Backbone, side_px: int | None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A network as the registry builds it, and its extractor."""
+
+    network: keras.Model
+    extractor: keras.Model
+
+
+@lru_cache(maxsize=1)
+def built(name: str) -> Built:
+    """A network of the registry, built once for the tests of it.
+
+    What is a network of keras.applications too has the weights of `plain` from a file; the others are untrained.
+    """
+    backbone = find_backbone(name)
+    networks: list[keras.Model] = []
+
+    def build(*given: Any) -> keras.Model:
+        networks.append(resolve(backbone)(*given))
+        return networks[-1]
+
+    with patch("featurize.runtime.extractor.resolve", lambda _: build), TemporaryDirectory() as folder:
+        weights = RANDOM_WEIGHTS
+        if name in CUTS:
+            path = Path(folder, "plain.weights.h5")
+            plain(name, None if backbone.any_shape else SIDE).network.save_weights(path)
+            weights = locate_weights(backbone, path)
+        extractor = build_extractor(backbone, weights, SIDE)
+    (network,) = networks
+    return Built(network=network, extractor=extractor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain:
+    """A network of keras.applications, untrained, and what Keras would have fetched to train it."""
+
+    network: keras.Model
+    asked: dict[str, object]
+
+
+@lru_cache(maxsize=1)
+def plain(name: str, side_px: int | None) -> Plain:
+    """What keras.applications builds when it is asked for ImageNet weights, up to their download."""
+    asked: dict[str, object] = {}
+
+    def get_file(fname: str, origin: str, **settings: object) -> str:
+        asked.update(fname=fname, origin=origin, digest=settings["file_hash"], folder=settings["cache_subdir"])
+        return fname
+
+    with (
+        patch("keras.src.utils.file_utils.get_file", get_file),
+        patch("keras.Model.load_weights", lambda network, path: asked.update(loaded=path)),
+    ):
+        build = getattr(keras.applications, find_backbone(name).architecture)
+        network = build(include_top=False, input_shape=(side_px, side_px, 3))
+    return Plain(network=network, asked=asked)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def networks_are_let_go() -> Iterator[None]:
+    yield
+    built.cache_clear()
+    plain.cache_clear()
+
+
+def check_tap_shapes(tapped: keras.Model, network: keras.Model, backbone: Backbone, side_px: int | None) -> None:
     """Channels as declared, and strides: where the picture grows by 64 px, a map grows by 64 / stride."""
-    if tapped.count_params() != backbone.parameters:  # the network goes on behind its last tap
-        assert resolve(backbone)(backbone, None, side_px).count_params() == backbone.parameters
+    # The network may go on behind its last tap.
+    assert backbone.parameters in (tapped.count_params(), network.count_params())
     small = tapped.compute_output_shape((1, SIDE, SIDE, 3))
     for index, tap in enumerate(backbone.taps):
         if side_px is None:
@@ -81,13 +172,13 @@ def check_tap_shapes(tapped: keras.Model, backbone: Backbone, side_px: int | Non
             assert small[index][1:] == (*[math.ceil(SIDE / tap.stride)] * 2, tap.channels), tap.name
 
 
-@pytest.mark.parametrize("name", BY_NETWORK)
+@pytest.mark.parametrize("name", of_each(NETWORKS))
 def test_a_network_is_what_its_row_says(name: str, tmp_path: Path) -> None:
     backbone = find_backbone(name)
     side_px = None if backbone.any_shape else SIDE
-    extractor = build_extractor(backbone, RANDOM_WEIGHTS, SIDE)
+    extractor = built(name).extractor
     (tapped,) = (layer for layer in extractor.layers if isinstance(layer, keras.Model))
-    check_tap_shapes(tapped, backbone, side_px)
+    check_tap_shapes(tapped, built(name).network, backbone, side_px)
     pixels = pictures(SIDE, SIDE if side_px else SIDE + 32)
     run = make_runner(extractor, "tensorflow")
     features = run(pixels)
@@ -156,69 +247,42 @@ def test_preprocessing_equals_that_of_keras(architecture: str) -> None:
     np.testing.assert_allclose(ours, module.preprocess_input(pixels.copy()), atol=1e-4)
 
 
-class Asked(Exception):  # noqa: N818
-    """Raised in place of a download, with what was asked for."""
-
-
 def test_an_untrained_network_is_the_same_every_time() -> None:
     backbone = find_backbone("mobilenet_v3_large")
     one, two = (make_runner(build_extractor(backbone, RANDOM_WEIGHTS), "tensorflow") for _ in range(2))
     np.testing.assert_array_equal(one(pictures(SIDE, SIDE)), two(pictures(SIDE, SIDE)))
 
 
-PUBLISHED_BY_KERAS = [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name)
-    for name in NETWORKS
-    if isinstance(BACKBONES[name].weights, KerasWeights)
-]
-
-
 @pytest.mark.filterwarnings("ignore:`input_shape` is undefined or non-square")
-@pytest.mark.parametrize("name", PUBLISHED_BY_KERAS)
-def test_weights_are_those_that_keras_publishes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name", of_each(name for name in NETWORKS if isinstance(BACKBONES[name].weights, KerasWeights))
+)
+def test_weights_are_those_that_keras_publishes(name: str) -> None:
     """Keras is asked for its ImageNet weights; the file, the URL and the digest that it would fetch are the table's."""
-    asked: dict[str, object] = {}
-
-    def get_file(fname: str, origin: str, **settings: object) -> str:
-        asked.update(fname=fname, origin=origin, digest=settings["file_hash"], folder=settings["cache_subdir"])
-        raise Asked
-
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
     backbone = find_backbone(name)
     weights = backbone.weights
     assert isinstance(weights, KerasWeights)
-    side = None if backbone.any_shape else backbone.input_px
-    with pytest.raises(Asked):
-        getattr(keras.applications, backbone.architecture)(include_top=False, input_shape=(side, side, 3))
-    assert asked == {"fname": weights.file, "origin": weights.url, "digest": weights.digest, "folder": "models"}
+    assert plain(name, None if backbone.any_shape else SIDE).asked == {
+        "fname": weights.file,
+        "origin": weights.url,
+        "digest": weights.digest,
+        "folder": "models",
+        "loaded": weights.file,
+    }
 
 
-CUTS = {
-    "resnet50": ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
-    "resnet152": ("conv2_block3_out", "conv3_block8_out", "conv4_block36_out", "conv5_block3_out"),
-    "nasnet": ("reduction_concat_reduce_6", "reduction_concat_reduce_12", "normal_concat_18"),
-    "nasnet_mobile": ("reduction_concat_reduce_4", "reduction_concat_reduce_8", "normal_concat_12"),
-    "inception_resnet_v2": ("block35_10_ac", "block17_20_ac", "<conv_7b"),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CUTS)
-def test_taps_equal_a_plain_keras_model_cut_at_the_same_layers(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", of_each(CUTS))
+def test_taps_equal_a_plain_keras_model_cut_at_the_same_layers(name: str) -> None:
     """A plain keras.applications network with its own preprocessing; its weights reach ours through a file."""
     backbone = find_backbone(name)
-    side_px = None if backbone.any_shape else SIDE
-    plain = getattr(keras.applications, backbone.architecture)(
-        include_top=False, weights=None, input_shape=(side_px, side_px, 3)
-    )
-    path = tmp_path / "plain.weights.h5"
-    plain.save_weights(path)
-    ends = [plain.get_layer(cut[1:]).input if cut[0] == "<" else plain.get_layer(cut).output for cut in CUTS[name]]
+    network = plain(name, None if backbone.any_shape else SIDE).network
+    ends = [network.get_layer(cut[1:]).input if cut[0] == "<" else network.get_layer(cut).output for cut in CUTS[name]]
     pixels = pictures(SIDE, SIDE)
     module = getattr(keras.applications, MODULES[backbone.architecture])
-    maps = keras.Model(plain.input, ends).predict(module.preprocess_input(pixels.astype(np.float32)), verbose=0)
-    wanted = np.concatenate([activations.mean(axis=(1, 2)) for activations in maps], axis=1)
-    found = make_runner(build_extractor(backbone, locate_weights(backbone, path), SIDE), "tensorflow")(pixels)
+    # Layer by layer, both: that a compiled extractor computes the same is held against each network above.
+    maps = keras.Model(network.input, ends)(module.preprocess_input(pixels.astype(np.float32)), training=False)
+    wanted = np.concatenate([activations.numpy().mean(axis=(1, 2)) for activations in maps], axis=1)
+    found = built(name).extractor(pixels, training=False).numpy()
     assert found.shape == wanted.shape == (2, backbone.dim)
     assert worst_disagreement(found, wanted, backbone) < 1e-4
 

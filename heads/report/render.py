@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -172,19 +173,28 @@ def render_comparison(found: Comparison) -> str:
     )
 
 
-def _fill(template: str, **values: Any) -> str:
-    environment = Environment(
+@cache
+def _environment() -> Environment:
+    """What compiles templates: each once in a process."""
+    return Environment(
         loader=FunctionLoader(_package_text),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(
-        made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        style=Markup(_package_text("palette.css") + "\n" + _package_text("style.css")),
-        script=Markup(_package_text("script.js")),
-        **values,
+
+
+def _fill(template: str, **values: Any) -> str:
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            made_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            style=Markup(_package_text("palette.css") + "\n" + _package_text("style.css")),
+            script=Markup(_package_text("script.js")),
+            **values,
+        )
     )
 
 

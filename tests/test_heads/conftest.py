@@ -1,7 +1,9 @@
 """A run directory as training and blending leave it, made up from a known model of how wrong models are."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +57,12 @@ def made_up_oof(labels: LabelTable, skill: float, shared: np.ndarray, rng: np.ra
     return 1 / (1 + np.exp(-logit))
 
 
-@pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
-    """Build a blended run; every argument has a default."""
+@pytest.fixture(scope="session")
+def made_runs(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
+    """Blended runs by what they are made of, each made once and only read."""
 
+    @cache
     def build(
-        path: Path | None = None,
         *,
         n_clips: int = 600,
         classes: tuple[str, ...] = NAMES[:9],
@@ -70,7 +72,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         narrow_head: bool = False,
     ) -> RunDirectory:
         rng = np.random.default_rng(0)
-        run = RunDirectory(tmp_path / "Taï 2026" if path is None else path)
+        run = RunDirectory(tmp_path_factory.mktemp("made") / "Taï 2026")
         labels = made_up_labels(n_clips, classes, n_sites, rng)
         labels = labels if sites else replace(labels, sites=None)
         folds = assign_folds(labels.values, labels.sites, 5, 0, ids=labels.ids, classes=classes)
@@ -95,6 +97,18 @@ def make_run(tmp_path: Path) -> MakeRun:
         return run
 
     return build
+
+
+@pytest.fixture
+def make_run(made_runs: MakeRun, tmp_path: Path) -> MakeRun:
+    """A blended run for one test to change; every argument has a default."""
+
+    def copy(path: Path | None = None, **made_of: object) -> RunDirectory:
+        path = tmp_path / "Taï 2026" if path is None else path
+        shutil.copytree(made_runs(**made_of).path, path, dirs_exist_ok=True)
+        return RunDirectory(path)
+
+    return copy
 
 
 def head_facts(place: int) -> dict[str, object]:

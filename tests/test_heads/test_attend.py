@@ -70,11 +70,11 @@ def test_frames_that_show_something_weigh_most(folder: Path, head: str, by: str)
     store, run = FeatureStore.open(folder / "store"), RunDirectory(folder / "run")
     reader, folds = store.reader(made_key()), run.read_folds()
     shown_weight, shown_share = [], []
-    for clip_id in clip_ids(90)[::5]:
-        (found,) = weigh_frames(run, store, head, [clip_id])
+    chosen = clip_ids(90)[::5]
+    for clip_id, found in zip(chosen, weigh_frames(run, store, head, chosen), strict=True):
         features, _ = reader.batch(reader.index_of([clip_id]))
         shown = features[0, :, 2:4].max(axis=1) > 1.5
-        assert found.by == by
+        assert (found.clip_id, found.by) == (clip_id, by)
         assert found.weights.shape == found.times_s.shape == shown.shape
         assert found.weights.sum() == pytest.approx(1)
         assert found.folds == (tuple(folds.of([clip_id])) if clip_id in folds.ids else (0, 1, 2))

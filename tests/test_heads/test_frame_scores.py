@@ -188,17 +188,17 @@ def test_frames_that_show_the_animal_score_higher_and_out_of_fold(folder: Path, 
     reader, labels, folds = store.reader(made_key()), run.read_labels(), run.read_folds()
     layers = {each.model: each for each in run.read_frames(head)}
     over_time = scores_over_time(run, store, head, labels.ids)
+    models = [keras.saving.load_model(run.model_path(head, fold), compile=False) for fold in range(folds.n_folds)]
     shown, quiet = [], []
     for clip_id, fold in zip(labels.ids, folds.of(labels.ids).tolist(), strict=True):
         features, _ = reader.batch(reader.index_of([clip_id]))
         frames, scores = features[0].astype(np.float32), over_time[clip_id].probabilities
         assert over_time[clip_id].times_s.tolist() == list(range(len(frames)))
-        model = keras.saving.load_model(run.model_path(head, fold), compile=False)
         inputs = {"deviation": np.maximum(frames - np.median(frames, axis=0), 0)}
         if head == HEADS[0]:
             inputs = {"features": frames[:, None], "mask": np.ones((len(frames), 1), bool)}
             inputs["change"] = frames - frames.min(axis=0)
-        np.testing.assert_allclose(scores, keras.ops.convert_to_numpy(model(inputs)), atol=1e-5)
+        np.testing.assert_allclose(scores, keras.ops.convert_to_numpy(models[fold](inputs)), atol=1e-5)
         highest = layers[layer_name(head, "max")].select([clip_id]).probabilities[0]
         np.testing.assert_allclose(highest, scores.max(axis=0), atol=1e-6)
         if labels.select([clip_id]).values[0, 1]:

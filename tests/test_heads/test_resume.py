@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,9 +16,11 @@ import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 from small_heads import small_head
 from training import train_run
+from typer.testing import CliRunner
 
 import heads.trainers.checkpoint
 import heads.trainers.trainer
+from heads.cli import app
 from heads.data.folds import assign_folds
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
@@ -35,16 +37,23 @@ CONFIG = small_head(epochs=4, averaging=0.9, weight_decay=0.1, mixup=0.4, tap_dr
 MANY_EPOCHS = Recipe(folds=2, heads=(small_head(epochs=400),))
 
 
+Train = Callable[..., CrossValidatedHead]
+
+
 class _KilledError(Exception):
     pass
 
 
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+def _saved_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heads.trainers.checkpoint, "_SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(heads.trainers.checkpoint, "_MOST_TIME", float("inf"))
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
     labels = np.random.default_rng(3).integers(0, 2, (60, 2)).astype(np.uint8)
-    store = make_store(tmp_path / "store", np.concatenate([labels, labels[:20]]))
+    store = make_store(tmp_path_factory.mktemp("resumed"), np.concatenate([labels, labels[:20]]))
     ids = tuple(clip_ids(80))
     folds = assign_folds(labels, sites_of(ids[:60]), 3, 0, ids=ids[:60])
     table = LabelTable(ids=ids[:60], classes=("a", "b"), values=labels)
@@ -72,9 +81,17 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     return train
 
 
+@pytest.fixture(scope="module")
+def whole(train: Train) -> CrossValidatedHead:
+    """Trained without a stop."""
+    return train()
+
+
+@pytest.mark.usefixtures("_saved_after_every_epoch")
 @pytest.mark.parametrize("died_after", [2, 5])
-def test_a_killed_training_goes_on_to_the_same_bits(train, tmp_path: Path, died_after: int) -> None:  # type: ignore[no-untyped-def]
-    whole = train()
+def test_a_killed_training_goes_on_to_the_same_bits(
+    train: Train, whole: CrossValidatedHead, tmp_path: Path, died_after: int
+) -> None:
     state = tmp_path / "state.npz"
     with pytest.raises(_KilledError):
         train(Checkpoint(path=state), die_after=died_after)
@@ -106,7 +123,7 @@ def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(tmp_path: Path) 
     assert stopped, said
     run = RunDirectory(tmp_path / "run")
     assert _logged(run) == list(range(1, int(stopped[1]) + 1))
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert CliRunner().invoke(app, ["train", *words], catch_exceptions=False).exit_code == 0
     assert _logged(run) == list(range(1, 401))
 
 
@@ -142,12 +159,12 @@ def test_what_a_killed_training_left_half_written_goes_when_it_goes_on(tmp_path:
     folder = RunDirectory(tmp_path / "run").head_folder("deviation-made")
     (left,) = folder.glob(".*")
     assert left.stat().st_size == 1000
-    command = [sys.executable, "-c", "from heads.cli import main; main()", "train", *words]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert CliRunner().invoke(app, ["train", *words], catch_exceptions=False).exit_code == 0
     assert {path.name for path in folder.iterdir()} == {"epochs.jsonl", "fold0.keras", "fold1.keras", "head.json"}
 
 
-def test_no_epoch_is_lost_whenever_ctrl_c_comes(train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.usefixtures("_saved_after_every_epoch")
+def test_no_epoch_is_lost_whenever_ctrl_c_comes(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heads.trainers.checkpoint, "_SECONDS_BETWEEN", 3600.0)
     asked, keep = threading.Event(), Checkpoint.save
 

@@ -2,18 +2,18 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 import pytest
 from indexed_clips import write_indexed_clip
+from typer.testing import CliRunner
 
 from featurize.backbones.registry import BACKBONES, find_backbone
 from featurize.backbones.spec import Backbone, KerasWeights
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights, locate_weights, weights_available
+from featurize.cli import app
 from featurize.commands.backbones import backbone_rows
 from featurize.errors import SettingsError, WeightsError
 from featurize.pipeline.source import make_source
@@ -160,9 +160,8 @@ def test_random_weights_are_loud_and_mark_the_key(tmp_path: Path) -> None:
         "--fps",
         "2",
     ]
-    command = [sys.executable, "-c", "from featurize.cli import main; main()", str(clip), *words, "--json"]
-    done = subprocess.run([*command, "--store", str(tmp_path / "store")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, [str(clip), *words, "--json", "--store", str(tmp_path / "store")])
+    assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["done"] == 1
     assert "warning: mobilenet_v3_large untrained (--weights random): the features mean nothing" in " ".join(
         done.stderr.split()

@@ -4,6 +4,7 @@ Clips keep their folds, so that no model learns from what another is scored on, 
 against each other.
 """
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -141,7 +142,14 @@ def retrain(order: Order, watcher: Watcher, job: TrainingJob | None = None) -> l
     for sentence in job.notes:
         watcher.note(sentence)
     names = [head.name for head in job.heads]
-    trained = train_side_by_side(order.job, RunDirectory(order.after), names, watcher.epoch)
+    loading = threading.Thread(target=_load_calibration, daemon=True)
+
+    def tell(head: str, epoch: Epoch) -> None:
+        if epoch.number == epoch.epochs and loading.ident is None:
+            loading.start()
+        watcher.epoch(head, epoch)
+
+    trained = train_side_by_side(order.job, RunDirectory(order.after), names, tell)
     lost = [name for name in names if name not in trained]
     if lost:
         raise TrainError(
@@ -152,6 +160,11 @@ def retrain(order: Order, watcher: Watcher, job: TrainingJob | None = None) -> l
     method = None if order.before is None else str(RunDirectory(order.before).read_metrics()["chosen"])
     blend_run(RunDirectory(order.after), method, most_clips_for_trees=_NO_SMALL_TREES)
     return [trained[name] for name in names]
+
+
+def _load_calibration() -> None:
+    """Load what calibration takes a second to load; a processor is free once a head is trained."""
+    import sklearn.isotonic  # noqa: F401
 
 
 def _decided_alone(decisions: Decisions, known: set[str], sites: Mapping[str, str]) -> LabelTable:

@@ -137,7 +137,8 @@ class SeenAgainst:
         picture: (h, w) uint8 grey levels of its key picture.
         others: content fingerprints of the clips that it is seen against; none where too few show the same framing.
         shifts: (len(others), 2) float32: by how many pixels each of them is shifted to the right and downwards.
-        digest: of everything above but the id, and of the key pictures of the others, in hex.
+        digest: of the picture, the shifts, the key pictures of the others and what decides about them, in hex.
+        deployment: which deployment the clip was said to be of; "" if nobody said.
 
     Example:
         >>> row = SeenAgainst(
@@ -155,3 +156,4 @@ class SeenAgainst:
     others: tuple[str, ...]
     shifts: NDArray[np.float32]
     digest: str
+    deployment: str = ""

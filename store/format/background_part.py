@@ -23,6 +23,8 @@ BACKGROUNDS = "backgrounds"
 _DIGEST_CHARS = 12
 # What decides about backgrounds, among the settings of a view.
 _SETTINGS, _AND = "background.", "low_px"
+# A column that came later, and stands only in parts of clips of which it was said.
+_DEPLOYMENT = "deployment"
 
 
 def background_folder(root: Path, settings: Mapping[str, Any]) -> Path:
@@ -70,6 +72,7 @@ def encode_backgrounds(settings: Mapping[str, Any], rows: Sequence[SeenAgainst])
             "other": text_column([other for row in rows for other in row.others]),
             "shift": np.concatenate([np.empty((0, 2), "<f4"), *(row.shifts for row in rows)]).astype("<f4"),
             "digest": text_column([row.digest for row in rows]),
+            **({_DEPLOYMENT: text_column(told)} if any(told := [row.deployment for row in rows]) else {}),
         },
     )
     yield memoryview(head)
@@ -89,9 +92,15 @@ def load_background_part(path: Path) -> list[SeenAgainst]:
         ids, fingerprints, digests = (read_text(file, name) for name in ("clip_id", "fingerprint", "digest"))
         infrared, shapes, offsets = (read_column(file, name) for name in ("infrared", "picture_shape", "offsets"))
         others, shifts, pixels = read_text(file, "other"), read_column(file, "shift"), read_column(file, "picture")
+        deployments = read_text(file, _DEPLOYMENT) if _DEPLOYMENT in file else [""] * len(ids)
     starts = np.concatenate([[0], np.cumsum(shapes.prod(axis=1))])
     _require_consistent(
-        [ids, fingerprints, digests, infrared, shapes, offsets[1:]], offsets, others, shifts, pixels, starts
+        [ids, fingerprints, digests, infrared, shapes, offsets[1:], deployments],
+        offsets,
+        others,
+        shifts,
+        pixels,
+        starts,
     )
     return [
         SeenAgainst(
@@ -102,6 +111,7 @@ def load_background_part(path: Path) -> list[SeenAgainst]:
             others=tuple(others[offsets[row] : offsets[row + 1]]),
             shifts=shifts[offsets[row] : offsets[row + 1]],
             digest=digests[row],
+            deployment=deployments[row],
         )
         for row in range(len(ids))
     ]

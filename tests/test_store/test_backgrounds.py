@@ -59,6 +59,15 @@ def test_what_was_written_is_read_back(filled: FeatureStore) -> None:
     assert verify_store(filled.root).parts == 1
 
 
+def test_deployments_are_kept_where_they_were_said(filled: FeatureStore) -> None:
+    filled.add_backgrounds(SETTINGS, [replace(row(3), deployment="Taï / 2"), row(4)])
+    found = FeatureStore.open(filled.root).backgrounds(SETTINGS)
+    assert [found[f"{number:032x}"].deployment for number in range(5)] == ["", "", "", "Taï / 2", ""]
+    first, second = sorted(background_folder(filled.root, SETTINGS).glob("*.h5"))
+    assert [b"deployment" in path.read_bytes() for path in (first, second)] == [False, True]
+    assert verify_store(filled.root).problems == []
+
+
 def test_of_several_rows_of_one_clip_the_oldest_counts(filled: FeatureStore) -> None:
     filled.add_backgrounds(SETTINGS, [row(1, "d" * 32), row(3)])
     found = filled.backgrounds(SETTINGS)

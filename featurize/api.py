@@ -31,6 +31,7 @@ def run(
     *,
     backbones: str | Sequence[str],
     views: str | Sequence[str] = DEFAULT_VIEW,
+    sites: str | Path | None = None,
     fps: float | None = None,
     frames: int | None = None,
     max_frames: int = MAX_FRAMES,
@@ -70,6 +71,7 @@ def run(
         backbones: names of networks: `featurize --list-backbones` lists them; or `hub:HANDLE`, `keras:FILE.keras`,
             `onnx:FILE.onnx`.
         views: what part of a frame networks see: names of views.
+        sites: a CSV of `filename`, `site`, `deployment`: views that compare clips compare those of one deployment.
         fps: frames a second.
         frames: frames a clip, instead of `fps`; if neither is given, as the store has it,
             8 chosen by motion in a new one.
@@ -120,6 +122,7 @@ def run(
         weights,
         taps,
         scratch_gb,
+        sites=None if sites is None else Path(sites),
         preprocessing=preprocessing,
         input_px=input_px,
         resize=resize,
@@ -148,6 +151,7 @@ def plan(
     *,
     backbones: str | Sequence[str],
     views: str | Sequence[str] = DEFAULT_VIEW,
+    sites: str | Path | None = None,
     fps: float | None = None,
     frames: int | None = None,
     max_frames: int = MAX_FRAMES,
@@ -180,6 +184,7 @@ def plan(
         store: the store, or its folder, which is made if it is missing.
         backbones: as `run` takes it, like all that follows.
         views: names of views.
+        sites: a CSV of deployments.
         fps: frames a second.
         frames: frames a clip.
         max_frames: most frames under `fps`.
@@ -212,6 +217,7 @@ def plan(
         weights,
         taps,
         scratch_gb,
+        sites=None if sites is None else Path(sites),
         preprocessing=preprocessing,
         input_px=input_px,
         resize=resize,

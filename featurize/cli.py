@@ -162,6 +162,16 @@ MaxFrames = Annotated[
 ChooseBy = Annotated[
     Choose, typer.Option(help="With --frames: evenly spaced, or those that carry most motion.", rich_help_panel=_FRAMES)
 ]
+Sites = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.csv",
+        help="With --view animal or detector: CSV of filename, site, deployment: clips of one deployment are compared "
+        "with each other, and no others.",
+        show_default="pictures tell",
+        rich_help_panel=_FRAMES,
+    ),
+]
 Preview = Annotated[
     Path | None,
     typer.Option(
@@ -302,6 +312,7 @@ def featurize(
     frames: FramesPerClip = None,
     choose: ChooseBy = Choose.even,
     max_frames: MaxFrames = 180,
+    sites: Sites = None,
     runtime: RuntimeChoice = Runtime.auto,
     device: DeviceChoice = Device.auto,
     precision: PrecisionChoice = None,
@@ -384,7 +395,14 @@ def featurize(
         from featurize.commands.triage import write_triage
 
         if write_triage(
-            named, out, store=store, workers=workers, limit=limit, retry_failed=retry_failed, as_json=as_json
+            named,
+            out,
+            store=store,
+            workers=workers,
+            limit=limit,
+            retry_failed=retry_failed,
+            as_json=as_json,
+            sites=sites,
         ):
             raise typer.Exit(_EXIT_SOME_FAILED)
         return
@@ -417,6 +435,7 @@ def featurize(
             workers=workers,
             limit=limit,
             as_json=as_json,
+            sites=sites,
         ):
             raise typer.Exit(_EXIT_SOME_FAILED)
         return
@@ -431,6 +450,7 @@ def featurize(
         input_px=input_px,
         resize=resize,
         views=[str(each) for each in view],
+        sites=sites,
         sampling=sampling,
         runtime=runtime.value,
         device=device.value,

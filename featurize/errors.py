@@ -31,6 +31,10 @@ class SettingsError(FeaturizeError, ValueError):
     """Sampling, view or resize settings outside their range."""
 
 
+class SitesError(FeaturizeError, ValueError):
+    """A table of deployments is malformed, or names none of the clips."""
+
+
 class ScratchSpaceError(FeaturizeError, OSError):
     """The folder for temporary files is full."""
 

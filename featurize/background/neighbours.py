@@ -37,26 +37,34 @@ class Neighbour:
     down: float
 
 
-def find_neighbours(pictures: Sequence[KeyPicture], wanted: Sequence[int]) -> list[tuple[Neighbour, ...]]:
+def find_neighbours(
+    pictures: Sequence[KeyPicture], wanted: Sequence[int], deployments: Sequence[str] | None = None
+) -> list[tuple[Neighbour, ...]]:
     """The clips of the same framing, the most alike first, for each of `wanted`; none where there are too few.
 
     Args:
         pictures: key pictures of different clips, in an order that does not matter but for ties.
         wanted: places of those for which neighbours are sought.
+        deployments: what each of the pictures was said to be of, "" where nobody said; one of which it was said has
+            neighbours of the same deployment only, and one of which it was not said has any.
     """
+    of = [""] * len(pictures) if deployments is None else deployments
     kinds = [(picture.grey.shape, picture.infrared) for picture in pictures]
-    members: dict[tuple[tuple[int, ...], bool], list[int]] = {}
+    members: dict[tuple[tuple[tuple[int, ...], bool], str], list[int]] = {}
     for place, kind in enumerate(kinds):
-        members.setdefault(kind, []).append(place)
+        for deployment in dict.fromkeys(("", of[place])):
+            members.setdefault((kind, deployment), []).append(place)
     textures = lru_cache(maxsize=_TEXTURES_KEPT)(lambda place: texture(pictures[place]))
-    sketches = {kind: np.stack([sketch(textures(place)) for place in places]) for kind, places in members.items()}
     found: dict[int, tuple[Neighbour, ...]] = {}
-    for kind, places in members.items():
-        asked = sorted(set(places) & set(wanted))
+    for (kind, deployment), places in members.items():
+        asked = sorted(place for place in set(wanted) if (kinds[place], of[place]) == (kind, deployment))
+        if not asked:
+            continue
+        sketches = np.stack([sketch(textures(place)) for place in places])
         rows = {place: row for row, place in enumerate(places)}
         for start in range(0, len(asked), _SKETCHES_AT_ONCE):
             batch = asked[start : start + _SKETCHES_AT_ONCE]
-            alike = sketches[kind][[rows[place] for place in batch]] @ sketches[kind].T
+            alike = sketches[[rows[place] for place in batch]] @ sketches.T
             for place, row in zip(batch, alike, strict=True):
                 row[rows[place]] = -np.inf
                 closest = [places[other] for other in _largest(row, min(CANDIDATES, len(places) - 1))]

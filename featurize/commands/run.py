@@ -20,6 +20,7 @@ from featurize.commands.progress import (
 )
 from featurize.pipeline import preview
 from featurize.pipeline.backgrounds import NO_BACKGROUNDS, glimpse_backgrounds
+from featurize.pipeline.deployments import require_comparing, told_deployments
 from featurize.pipeline.discover import survey
 from featurize.pipeline.estimate import estimate_cost, spread
 from featurize.pipeline.extract import extract
@@ -125,11 +126,12 @@ def write_previews(
     workers: int | None,
     limit: int | None,
     as_json: bool,
+    sites: Path | None = None,
 ) -> int:
     """Write a contact sheet per clip into `folder`, saying what each shows, and return how much was not to be had.
 
     The boxes are those of the last of `views` that shows parts of frames, of the motion view if there is none; what
-    clips are seen against is the store's word where it has one.
+    clips are seen against is the store's word where it has one; `sites` may say of which deployment they are.
     """
     console = stderr_console()
     found = survey(videos)
@@ -137,8 +139,11 @@ def write_previews(
     threads = workers or os.cpu_count() or 1
     view = next((name for name in reversed(views) if find_view(name).crops), "motion")
     backgrounds = NO_BACKGROUNDS
+    require_comparing(sites, [view])
     if find_view(view).needs_background:
-        backgrounds = glimpse_backgrounds(found.clips, existing_store(store) if store else None, workers=threads)
+        known = existing_store(store) if store else None
+        deployments = told_deployments(sites, found.clips, known, print_warning)
+        backgrounds = glimpse_backgrounds(found.clips, known, workers=threads, deployments=deployments)
     failures = preview.write_previews(
         clips,
         sampling,

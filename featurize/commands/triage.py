@@ -25,6 +25,7 @@ def write_triage(
     limit: int | None,
     retry_failed: bool,
     as_json: bool,
+    sites: Path | None = None,
 ) -> int:
     """Say of each clip whether it is blank, in a table at `out`, and return how much was not to be had.
 
@@ -36,6 +37,7 @@ def write_triage(
         limit: most clips to do.
         retry_failed: whether clips that failed before or broke part way are done again.
         as_json: whether to print the outcome as JSON.
+        sites: a table that says of which deployment clips are.
 
     Raises:
         TraplineError: a folder that does not exist, or a table that cannot be written.
@@ -46,7 +48,7 @@ def write_triage(
             "without the detector, whose weights are not here (`featurize weights megadetector_lite` fetches them)",
             soft_wrap=True,
         )
-    request = triage_request(videos, views, limit=limit, workers=workers, retry_failed=retry_failed)
+    request = triage_request(videos, views, limit=limit, workers=workers, retry_failed=retry_failed, sites=sites)
     with ExitStack() as stack:
         root = store or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trapline-")))
         summary = carry_out(request, root, watch=print_progress, on_warning=print_warning)

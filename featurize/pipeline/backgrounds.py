@@ -6,7 +6,7 @@ each clip against what it was seen against before.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from featurize.background.neighbours import Neighbour, find_neighbours
 from featurize.background.settings import background_settings
 from featurize.decoding.key_frames import decode_key_frames
 from featurize.errors import FeaturizeError
+from featurize.pipeline.deployments import NO_DEPLOYMENTS, deployment_of
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.faults import unforeseen
 from featurize.pipeline.plan import fingerprint_or_blank
@@ -59,15 +60,24 @@ class Backgrounds:
 NO_BACKGROUNDS = Backgrounds({})
 
 
-def learn_backgrounds(clips: Sequence[Clip], store: FeatureStore, *, workers: int) -> Backgrounds:
+def learn_backgrounds(
+    clips: Sequence[Clip], store: FeatureStore, *, workers: int, deployments: Mapping[str, str] = NO_DEPLOYMENTS
+) -> Backgrounds:
     """What each of `clips` is seen against, as the store has it, or as it is found out now and written down there.
 
     Clips that are new join those that the store knows, or each other; nothing changes for the others.
 
+    Args:
+        clips: that were named.
+        store: what is known is there.
+        workers: threads.
+        deployments: by the ids of clips, also of those that the store knows: a clip is seen against others of its
+            deployment only; of one whose deployment nobody said pictures tell.
+
     Raises:
         StoreWriteError: the disk refused.
     """
-    known, new, fingerprints = _find_out(clips, store, workers)
+    known, new, fingerprints = _find_out(clips, store, workers, deployments)
     if not new:
         return Backgrounds(known, fingerprints)
     settings = background_settings()
@@ -75,14 +85,16 @@ def learn_backgrounds(clips: Sequence[Clip], store: FeatureStore, *, workers: in
     return Backgrounds(store.backgrounds(settings), fingerprints)  # of what others wrote meanwhile, the oldest counts
 
 
-def glimpse_backgrounds(clips: Sequence[Clip], store: FeatureStore | None, *, workers: int) -> Backgrounds:
+def glimpse_backgrounds(
+    clips: Sequence[Clip], store: FeatureStore | None, *, workers: int, deployments: Mapping[str, str] = NO_DEPLOYMENTS
+) -> Backgrounds:
     """What `learn_backgrounds` would give, and nothing is written down."""
-    known, new, _ = _find_out(clips, store, workers)
+    known, new, _ = _find_out(clips, store, workers, deployments)
     return Backgrounds(known | {row.fingerprint: row for row in new})
 
 
 def _find_out(
-    clips: Sequence[Clip], store: FeatureStore | None, workers: int
+    clips: Sequence[Clip], store: FeatureStore | None, workers: int, deployments: Mapping[str, str]
 ) -> tuple[dict[str, SeenAgainst], list[SeenAgainst], dict[str, str]]:
     """What the store says of clips, what those of `clips` are seen against of which it says nothing, and the
     fingerprints of `clips`.
@@ -95,7 +107,10 @@ def _find_out(
         new = {name: clip for name, clip in zip(fingerprints, clips, strict=True) if name and name not in known}
         shown = dict(zip(new, pool.map(_look_at, new.values()), strict=True))
     pictures = {name: picture for name, picture in shown.items() if picture is not None}
-    rows = _rows(pictures, new, known, settings) if pictures else []
+    said = {name: deployment_of(row, deployments) for name, row in known.items()}
+    named = zip(fingerprints, clips, strict=True)
+    said |= {name: deployments[clip.clip_id] for name, clip in named if clip.clip_id in deployments}
+    rows = _rows(pictures, new, known, settings, said) if pictures else []
     return known, rows, {clip.clip_id: name for clip, name in zip(clips, fingerprints, strict=True)}
 
 
@@ -133,17 +148,21 @@ def _rows(
     clips: Mapping[str, Clip],
     known: Mapping[str, SeenAgainst],
     settings: Mapping[str, Any],
+    said: Mapping[str, str],
 ) -> list[SeenAgainst]:
-    """What each of the `new` pictures is seen against: those that are known and each other."""
+    """What each of the `new` pictures is seen against: those that are known and each other, of a deployment that is
+    `said` or of any.
+    """
     pictures = {name: _picture(row) for name, row in known.items()} | dict(new)
     names = sorted(pictures)
     wanted = [place for place, name in enumerate(names) if name in new]
-    found = find_neighbours([pictures[name] for name in names], wanted)
+    found = find_neighbours([pictures[name] for name in names], wanted, [said.get(name, "") for name in names])
     return [
-        _row(
-            clips[names[place]].clip_id, names[place], [(names[each.index], each) for each in near], pictures, settings
+        replace(
+            _row(clips[name].clip_id, name, [(names[each.index], each) for each in near], pictures, settings),
+            deployment=said.get(name, ""),
         )
-        for place, near in zip(wanted, found, strict=True)
+        for name, near in zip((names[place] for place in wanted), found, strict=True)
     ]
 
 

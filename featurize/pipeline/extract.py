@@ -60,7 +60,9 @@ def extract(
     progress = Progress()
     intake = Intake(plan, sources, store, progress, clips_per_part=clips_per_part)
     lanes = open_lanes(sources, runtime, device, intake.add)
-    backgrounds = learn_backgrounds(plan.named, store, workers=threads) if plan.compares else NO_BACKGROUNDS
+    backgrounds = NO_BACKGROUNDS
+    if plan.compares:
+        backgrounds = learn_backgrounds(plan.named, store, workers=threads, deployments=plan.deployments)
     detect = detector_of((source.view for source in sources), runtime)
     with intake:
         decoding = decode_ahead(plan.tasks, plan.sampling, threads, backgrounds, detect)

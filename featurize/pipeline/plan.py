@@ -58,6 +58,7 @@ class Plan:
         unlisted: (folder, reason) of each folder whose clips, if it has any, could not be found.
         passed_over: how many files beside the clips are none, by suffix.
         named: all clips that were named, done or not; of a share too, since a clip is seen against the others.
+        deployments: by the id of a clip the deployment it is of, where that was said, and all it is seen against.
     """
 
     tasks: tuple[Task, ...]
@@ -70,6 +71,7 @@ class Plan:
     unlisted: tuple[tuple[str, str], ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
     named: tuple[Clip, ...] = ()
+    deployments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> dict[FeatureSource, FeatureKey]:

@@ -103,7 +103,9 @@ def run_on_ray(
         tried = [task.clip.path.absolute() for task in spread(plan.tasks, _TRIED_CLIPS)]
         secure = not insecure and address != LOCAL
         here = compare_nodes(ray, nodes, order, tried, on_warning, secure=secure)
-        backgrounds = learn_backgrounds(plan.named, store, workers=workers or 4) if plan.compares else NO_BACKGROUNDS
+        backgrounds = NO_BACKGROUNDS
+        if plan.compares:
+            backgrounds = learn_backgrounds(plan.named, store, workers=workers or 4, deployments=plan.deployments)
         with Intake(plan, order.sources, store, progress, clips_per_part=clips_per_part) as intake:
             crew = _Crew(ray, order, here, _Desk(plan, order, intake, backgrounds), patience, secure, on_warning)
             try:

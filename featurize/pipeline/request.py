@@ -11,6 +11,7 @@ from featurize.backbones.resolve import loads_a_model, resolve_backbones
 from featurize.backbones.runner import FULL, DeviceName, Precision, RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.errors import SettingsError
+from featurize.pipeline.deployments import require_comparing, told_deployments
 from featurize.pipeline.discover import Found, survey
 from featurize.pipeline.for_run import sources_of
 from featurize.pipeline.networks import full_network, require_detector, require_settings
@@ -41,6 +42,7 @@ class Request:
         backbones: names of networks, as `--backbone` takes them.
         sampling: which frames.
         views: names of views.
+        sites: a table that says of which deployment clips are, for views that compare clips; None to find out alone.
         taps: names of taps separated by commas, None for each network's own.
         preprocessing: what the pixels of ONNX files are meant to be, None for what their YAML says.
         keys: features to make, instead of those of backbones and views: what a run reads, all of `sampling`.
@@ -67,6 +69,7 @@ class Request:
     backbones: Sequence[str]
     sampling: Sampling
     views: Sequence[str] = (DEFAULT_VIEW,)
+    sites: Path | None = None
     taps: str | None = None
     preprocessing: str | None = None
     keys: Sequence[FeatureKey] = ()
@@ -111,10 +114,11 @@ def plan_request(
     """
     sources = _find_sources(request, on_warning)
     found = _find_clips(request, store)
+    deployments = told_deployments(request.sites, found.clips, store, on_warning)
     sources = _quantised(request, found, sources, _network_folders(store, scratch), on_calibrate)
     if store is not None:
         _compare_with(store, request, found, sources, on_warning)
-    return _make_plan(request, found, sources, store)
+    return _make_plan(request, found, sources, store, deployments)
 
 
 def carry_out(
@@ -149,12 +153,13 @@ def carry_out(
         )
     sources = _find_sources(request, on_warning)
     found = _find_clips(request, existing_store(store))
+    deployments = told_deployments(request.sites, found.clips, existing_store(store), on_warning)
     opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
     if request.relink:
         on_moved(relink(found.clips, opened.keys(), opened))
     sources = _quantised(request, found, sources, _network_folders(opened), on_calibrate)
     _compare_with(opened, request, found, sources, on_warning)
-    plan = _make_plan(request, found, sources, opened)
+    plan = _make_plan(request, found, sources, opened, deployments)
     import_networks_for(plan, verbose=request.verbose)
     # Runners of work that were written before there was a choice know no device.
     where: dict[str, Any] = {} if request.device == "auto" else {"device": request.device}
@@ -241,6 +246,7 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
         require_detector(source.view for source in sources)
         return sources
     require_detector(request.views)
+    require_comparing(request.sites, request.views)
     if not request.backbones or not request.views:
         raise SettingsError("there is nothing to compute: name at least one backbone and one view")
     if any(loads_a_model(word) for word in request.backbones):
@@ -300,9 +306,15 @@ def _compare_with(
             )
 
 
-def _make_plan(request: Request, found: Found, sources: Sequence[FeatureSource], store: FeatureStore | None) -> Plan:
+def _make_plan(
+    request: Request,
+    found: Found,
+    sources: Sequence[FeatureSource],
+    store: FeatureStore | None,
+    deployments: Mapping[str, str],
+) -> Plan:
     plan = make_plan(found.clips, sources, request.sampling, store, retry_failed=request.retry_failed)
-    plan = replace(plan, unlisted=found.unlisted, passed_over=found.passed_over)
+    plan = replace(plan, unlisted=found.unlisted, passed_over=found.passed_over, deployments=deployments)
     if request.shard is not None:
         plan = plan.share(*request.shard)
     plan = plan.limited(request.limit)

@@ -68,7 +68,13 @@ def triage_views() -> tuple[str, ...]:
 
 
 def triage_request(
-    videos: Sequence[Path | Remote], views: Sequence[str], *, limit: int | None, workers: int | None, retry_failed: bool
+    videos: Sequence[Path | Remote],
+    views: Sequence[str],
+    *,
+    limit: int | None,
+    workers: int | None,
+    retry_failed: bool,
+    sites: Path | None = None,
 ) -> Request:
     """What featurize has to do for it."""
     return Request(
@@ -76,6 +82,7 @@ def triage_request(
         backbones=[_BACKBONE],
         sampling=_SAMPLING,
         views=views,
+        sites=sites,
         offline=True,
         limit=limit,
         workers=workers,

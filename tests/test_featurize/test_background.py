@@ -159,6 +159,17 @@ def test_neighbours_do_not_depend_on_the_order_of_clips_nor_on_how_many_are_aske
     assert find_neighbours(pictures, [3, 12]) == [straight[3], straight[12]]
 
 
+def test_a_clip_whose_deployment_is_said_has_neighbours_of_it_only() -> None:
+    pictures = [picture(0, gain=0.7 + 0.05 * index, noise=index) for index in range(12)]
+    said = ["one"] * 5 + ["two"] * 5 + ["", "three"]
+    found = [{each.index for each in near} for near in find_neighbours(pictures, range(12), said)]
+    assert found[0] == {1, 2, 3, 4}
+    assert found[7] == {5, 6, 8, 9}
+    assert found[10] == {*range(12)} - {10}
+    assert found[11] == set()
+    assert find_neighbours(pictures, range(12), [""] * 12) == find_neighbours(pictures, range(12))
+
+
 def test_a_key_picture_is_of_the_light_that_most_frames_have() -> None:
     frames = clip(rests)[:7]
     frames[:2] = 40

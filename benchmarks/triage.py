@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from featurize.pipeline.blankness import LEAST_ENERGY, Evidence
-from featurize.pipeline.triage import judge
+from featurize.pipeline.glance.blankness import LEAST_ENERGY, Evidence
+from featurize.pipeline.glance.triage import judge
 from store import FeatureStore
 
 RIGHT = 0.95  # of what is said on the set that thresholds are found on

@@ -18,14 +18,14 @@ from featurize.commands.progress import (
     print_summary,
     summary_facts,
 )
-from featurize.pipeline import preview
-from featurize.pipeline.backgrounds import NO_BACKGROUNDS, glimpse_backgrounds
-from featurize.pipeline.deployments import require_comparing, told_deployments
 from featurize.pipeline.discover import survey
 from featurize.pipeline.estimate import estimate_cost, spread
 from featurize.pipeline.extract import extract
 from featurize.pipeline.for_run import keys_of_run, sampling_of
+from featurize.pipeline.glance import preview
 from featurize.pipeline.networks import detector_of
+from featurize.pipeline.places.backgrounds import NO_BACKGROUNDS, glimpse_backgrounds
+from featurize.pipeline.places.deployments import require_comparing, told_deployments
 from featurize.pipeline.plan import Plan
 from featurize.pipeline.progress_bar import progress_bar
 from featurize.pipeline.request import (

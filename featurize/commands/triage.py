@@ -8,8 +8,8 @@ from typing import Any
 
 from featurize.commands.progress import summary_facts
 from featurize.commands.run import print_progress, print_warning
+from featurize.pipeline.glance.triage import counted, judge, triage_request, triage_views, write_verdicts
 from featurize.pipeline.request import carry_out
-from featurize.pipeline.triage import counted, judge, triage_request, triage_views, write_verdicts
 from featurize.remote.root import Remote
 from featurize.views.registry import find_view
 from store import FeatureStore

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from featurize.backbones.weights import Weights
 from featurize.errors import SourceError, WeightsError
+from featurize.pipeline.clips.prefetch import decode_clip
 from featurize.pipeline.discover import Clip
-from featurize.pipeline.prefetch import decode_clip
 from featurize.pipeline.source import FeatureSource
 from featurize.runtime.compiled import cache_folder, most_bytes, trim
 from featurize.runtime.quantised import quantise, require_quantiser, write_quantised

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from featurize.backbones.runner import DeviceName, RuntimeName
-from featurize.pipeline.account import account_of
-from featurize.pipeline.backgrounds import NO_BACKGROUNDS, learn_backgrounds
-from featurize.pipeline.intake import Intake
-from featurize.pipeline.lanes import open_lanes
+from featurize.pipeline.clips.account import account_of
+from featurize.pipeline.clips.intake import Intake
+from featurize.pipeline.clips.lanes import open_lanes
+from featurize.pipeline.clips.prefetch import DecodedTask, decode_ahead
 from featurize.pipeline.networks import detector_of
+from featurize.pipeline.places.backgrounds import NO_BACKGROUNDS, learn_backgrounds
 from featurize.pipeline.plan import Plan
-from featurize.pipeline.prefetch import DecodedTask, decode_ahead
 from featurize.pipeline.relink import renew
 from featurize.pipeline.summary import Progress, Summary
 from store import FeatureStore

@@ -11,10 +11,10 @@ from featurize.backbones.resolve import loads_a_model, resolve_backbones
 from featurize.backbones.runner import FULL, DeviceName, Precision, RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.errors import SettingsError
-from featurize.pipeline.deployments import require_comparing, told_deployments
 from featurize.pipeline.discover import Found, survey
 from featurize.pipeline.for_run import sources_of
 from featurize.pipeline.networks import full_network, require_detector, require_settings
+from featurize.pipeline.places.deployments import require_comparing, told_deployments
 from featurize.pipeline.plan import Plan, make_plan
 from featurize.pipeline.relink import relink, require_unmoved
 from featurize.pipeline.source import FeatureSource, make_source

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from featurize.pipeline.account import Account
+from featurize.pipeline.clips.account import Account
 from featurize.pipeline.plan import Plan
 from store import Status
 

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from featurize.backbones.runner import DeviceName, RuntimeName
 from featurize.errors import SettingsError
+from featurize.pipeline.cluster.ray_runner import run_on_ray
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan
-from featurize.pipeline.ray_runner import run_on_ray
 from featurize.pipeline.summary import Progress, Summary
 from store import FeatureStore
 

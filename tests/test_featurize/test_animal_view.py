@@ -261,7 +261,7 @@ def test_a_machine_that_has_run_out_of_something_stops_the_first_look_at_clips(
     def breaks(path: Path) -> None:
         raise MemoryError(path)
 
-    monkeypatch.setattr("featurize.pipeline.backgrounds.decode_key_frames", breaks)
+    monkeypatch.setattr("featurize.pipeline.places.backgrounds.decode_key_frames", breaks)
     with pytest.raises(MachineError, match="give the machine what it lacks"):
         featurized(trap, tmp_path / "store")
     assert not (tmp_path / "store/backgrounds").exists()

@@ -15,9 +15,9 @@ from featurize.cli import app
 from featurize.commands.run import write_previews
 from featurize.demo.scenes import write_video
 from featurize.errors import SettingsError, SitesError
-from featurize.pipeline.deployments import told_deployments
 from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
+from featurize.pipeline.places.deployments import told_deployments
 from featurize.pipeline.request import Request, carry_out, plan_request
 from featurize.views.sampling import Sampling
 from store import FeatureStore, SeenAgainst

@@ -24,11 +24,11 @@ from featurize.backbones.spec import WheelWeights
 from featurize.cli import app
 from featurize.demo.scenes import write_video
 from featurize.errors import WeightsError
-from featurize.pipeline.blankness import Evidence, animal_score, because, verdict
 from featurize.pipeline.extract import extract
+from featurize.pipeline.glance.blankness import Evidence, animal_score, because, verdict
+from featurize.pipeline.glance.triage import COLUMNS
 from featurize.pipeline.request import Request, plan_request
 from featurize.pipeline.summary import Progress
-from featurize.pipeline.triage import COLUMNS
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 
@@ -74,7 +74,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("pipeline.extract", "commands.run"):
         monkeypatch.setattr(f"featurize.{module}.detector_of", detector_of)
     monkeypatch.setattr("featurize.pipeline.request.require_detector", lambda _: None)
-    monkeypatch.setattr("featurize.pipeline.triage.weights_available", lambda _: True)
+    monkeypatch.setattr("featurize.pipeline.glance.triage.weights_available", lambda _: True)
 
 
 def content_of(store: FeatureStore) -> dict[str, list[bytes]]:

@@ -217,7 +217,7 @@ def test_a_clip_over_which_decoding_breaks_is_failed_and_the_run_goes_on(
             raise IndexError("index 100 is out of bounds")
         return decode(path, *arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("featurize.pipeline.prefetch.decode", breaks)
+    monkeypatch.setattr("featurize.pipeline.clips.prefetch.decode", breaks)
     with caplog.at_level("INFO", "featurize"):
         store, progress = run(clips, tmp_path / "store", [tiny_source()])
     assert dict(progress.failures).keys() == {"3.mp4", "bad.mp4"}
@@ -251,7 +251,7 @@ def test_a_machine_that_has_run_out_of_something_stops_the_run_instead_of_failin
     def breaks(*_: object, **_named: object) -> DecodedClip:
         raise error
 
-    monkeypatch.setattr("featurize.pipeline.prefetch.decode", breaks)
+    monkeypatch.setattr("featurize.pipeline.clips.prefetch.decode", breaks)
     with pytest.raises(MachineError, match=rf"clip '.*\.mp4': {told}; .* run the same command again"):
         run(clips, tmp_path / "store", [tiny_source()])
     assert len(FeatureStore.open(tmp_path / "store").clips()) == 0
@@ -267,7 +267,7 @@ def test_features_that_the_store_refuses_fail_their_clip_and_no_other(
         features[batch.mean(axis=(1, 2, 3)) > 70] = np.nan
         return features
 
-    monkeypatch.setattr("featurize.pipeline.lanes.runner_of", lambda *_: sees_nothing_in_dark_frames)
+    monkeypatch.setattr("featurize.pipeline.clips.lanes.runner_of", lambda *_: sees_nothing_in_dark_frames)
     store, progress = run(clips, tmp_path / "store", [source])
     refused = {clip_id: reason for clip_id, reason in progress.failures if clip_id != "bad.mp4"}
     assert set(refused) == {"6.mp4"}

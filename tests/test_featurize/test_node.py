@@ -17,11 +17,11 @@ from featurize.backbones.registry import find_backbone
 from featurize.backbones.weights import Weights, locate_weights
 from featurize.cli import app
 from featurize.errors import SettingsError, WeightsError
-from featurize.pipeline.backgrounds import Backgrounds
-from featurize.pipeline.clip_worker import Assignment, ClipWorker, WorkOrder, failed_outcome, weights_here
+from featurize.pipeline.clips.clip_worker import Assignment, ClipWorker, WorkOrder, failed_outcome, weights_here
+from featurize.pipeline.cluster.node import NodeFacts, describe_node
+from featurize.pipeline.cluster.ray_cluster import Node, compare_nodes
 from featurize.pipeline.discover import survey
-from featurize.pipeline.node import NodeFacts, describe_node
-from featurize.pipeline.ray_cluster import Node, compare_nodes
+from featurize.pipeline.places.backgrounds import Backgrounds
 from featurize.runtime.precision import compile_settings
 from featurize.views.sampling import Sampling
 from store import SeenAgainst, Status
@@ -60,7 +60,7 @@ def answering(facts: NodeFacts | Exception) -> Any:
 
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("featurize.pipeline.ray_cluster.on_node", lambda node: node.node_id)
+    monkeypatch.setattr("featurize.pipeline.cluster.ray_cluster.on_node", lambda node: node.node_id)
 
 
 @pytest.fixture

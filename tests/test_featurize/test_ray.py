@@ -22,10 +22,10 @@ from featurize.backbones.registry import find_backbone
 from featurize.backbones.weights import locate_weights
 from featurize.demo.scenes import write_video
 from featurize.errors import MachineError
+from featurize.pipeline.cluster.ray_runner import Patience, run_on_ray
 from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import Plan, make_plan
-from featurize.pipeline.ray_runner import Patience, run_on_ray
 from featurize.pipeline.source import make_source
 from featurize.pipeline.summary import Progress, Summary
 from featurize.views.sampling import Sampling

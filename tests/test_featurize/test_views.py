@@ -23,8 +23,8 @@ from featurize.motion.keyframes import choose_by_motion
 from featurize.motion.lowres import LowresFrames
 from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
+from featurize.pipeline.glance.preview import write_previews
 from featurize.pipeline.plan import make_plan
-from featurize.pipeline.preview import write_previews
 from featurize.pipeline.source import FeatureSource
 from featurize.views.crops import ViewSpec
 from featurize.views.registry import view_settings

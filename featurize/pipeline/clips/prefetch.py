@@ -14,10 +14,10 @@ from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import Probe
 from featurize.detection.over_time import Detect
 from featurize.errors import FeaturizeError
-from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds
+from featurize.pipeline.clips.faults import unforeseen
+from featurize.pipeline.clips.fetching import fetch_ahead
 from featurize.pipeline.discover import Clip
-from featurize.pipeline.faults import unforeseen
-from featurize.pipeline.fetching import fetch_ahead
+from featurize.pipeline.places.backgrounds import NO_BACKGROUNDS, Backgrounds
 from featurize.pipeline.plan import Task
 from featurize.remote.transfer import UnreachableError
 from featurize.views.crops import ViewSpec

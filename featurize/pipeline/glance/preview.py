@@ -15,10 +15,10 @@ from featurize.errors import SourceError
 from featurize.motion.boxes import Box
 from featurize.motion.energy import MOVING
 from featurize.motion.keyframes import choose_by_motion
-from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds
+from featurize.pipeline.clips.prefetch import decode_clip
 from featurize.pipeline.discover import Clip
+from featurize.pipeline.places.backgrounds import NO_BACKGROUNDS, Backgrounds
 from featurize.pipeline.plan import fingerprint_or_blank
-from featurize.pipeline.prefetch import decode_clip
 from featurize.views.crops import ViewSpec
 from featurize.views.moving import MovingSquares
 from featurize.views.registry import find_view

@@ -10,7 +10,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from featurize.errors import FeaturizeError
-from featurize.pipeline.clip_worker import WorkOrder, require_weights
+from featurize.pipeline.clips.clip_worker import WorkOrder, require_weights
 
 _LIBRARIES = ("numpy", "opencv-python-headless", "imageio-ffmpeg", "openvino", "tensorflow", "keras")
 # Of the flags in /proc/cpuinfo, those by which libraries choose how they compute.

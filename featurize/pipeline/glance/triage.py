@@ -19,8 +19,8 @@ from featurize.backbones.registry import find_backbone
 from featurize.backbones.weights import locate_weights, weights_available
 from featurize.background.settings import background_settings
 from featurize.errors import SourceError
-from featurize.pipeline.blankness import Evidence, animal_score, because, verdict
 from featurize.pipeline.discover import Clip, survey
+from featurize.pipeline.glance.blankness import Evidence, animal_score, because, verdict
 from featurize.pipeline.request import Request
 from featurize.pipeline.source import make_source
 from featurize.remote.root import Remote

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from featurize.backbones.builders.pictures import encode_picture
 from featurize.backbones.runner import DeviceName, Runner, RuntimeName
+from featurize.pipeline.clips.prefetch import DecodedTask
 from featurize.pipeline.networks import batch_frames_of, runner_of
-from featurize.pipeline.prefetch import DecodedTask
 from featurize.pipeline.source import FeatureSource
 from featurize.runtime.batching import FrameBatcher
 from featurize.views.crops import Crops

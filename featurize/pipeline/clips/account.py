@@ -5,8 +5,8 @@ from typing import Any
 
 from featurize.decoding.ffmpeg import Probe
 from featurize.motion.image_facts import ImageFacts
+from featurize.pipeline.clips.prefetch import DecodedTask
 from featurize.pipeline.discover import Clip
-from featurize.pipeline.prefetch import DecodedTask
 from store import ClipFacts, Status
 
 _CLIP_FACTS = frozenset(field.name for field in fields(ClipFacts))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from featurize.errors import SettingsError
-from featurize.pipeline.clip_worker import WorkOrder
-from featurize.pipeline.node import NodeFacts, describe_node, difference
+from featurize.pipeline.clips.clip_worker import WorkOrder
+from featurize.pipeline.cluster.node import NodeFacts, describe_node, difference
 from featurize.runtime.threads import thread_variables
 from store.cluster import short
 from store.ids import counted

@@ -17,9 +17,9 @@ from featurize.background.neighbours import Neighbour, find_neighbours
 from featurize.background.settings import background_settings
 from featurize.decoding.key_frames import decode_key_frames
 from featurize.errors import FeaturizeError
-from featurize.pipeline.deployments import NO_DEPLOYMENTS, deployment_of
+from featurize.pipeline.clips.faults import unforeseen
 from featurize.pipeline.discover import Clip
-from featurize.pipeline.faults import unforeseen
+from featurize.pipeline.places.deployments import NO_DEPLOYMENTS, deployment_of
 from featurize.pipeline.plan import fingerprint_or_blank
 from featurize.remote.transfer import UnreachableError
 from store import FeatureStore, SeenAgainst

@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from featurize.backbones.runner import DeviceName, RuntimeName
 from featurize.errors import FeaturizeError, MachineError, SettingsError
-from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds, learn_backgrounds
-from featurize.pipeline.clip_worker import Assignment, ClipWorker, Outcome, WorkOrder, failed_outcome
+from featurize.pipeline.clips.clip_worker import Assignment, ClipWorker, Outcome, WorkOrder, failed_outcome
+from featurize.pipeline.clips.intake import Intake
+from featurize.pipeline.cluster.node import NodeFacts, describe_node
+from featurize.pipeline.cluster.ray_cluster import Node, compare_nodes, nodes_of, on_node, require_alike, surroundings
 from featurize.pipeline.estimate import spread
-from featurize.pipeline.intake import Intake
-from featurize.pipeline.node import NodeFacts, describe_node
+from featurize.pipeline.places.backgrounds import NO_BACKGROUNDS, Backgrounds, learn_backgrounds
 from featurize.pipeline.plan import Plan, Task, fingerprint_or_blank
-from featurize.pipeline.ray_cluster import Node, compare_nodes, nodes_of, on_node, require_alike, surroundings
 from featurize.pipeline.relink import renew
 from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress, Summary

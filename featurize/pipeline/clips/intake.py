@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from featurize.pipeline.account import Account
+from featurize.pipeline.clips.account import Account
 from featurize.pipeline.plan import UNREACHED, Plan
 from featurize.pipeline.source import FeatureSource
 from featurize.pipeline.summary import Progress

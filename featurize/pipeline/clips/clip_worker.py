@@ -20,13 +20,13 @@ from featurize.decoding.decoded import no_frames
 from featurize.decoding.ffmpeg import Probe
 from featurize.detection.over_time import Detect
 from featurize.errors import WeightsError
-from featurize.pipeline.account import Account, account_of
-from featurize.pipeline.backgrounds import NO_BACKGROUNDS, Backgrounds
+from featurize.pipeline.clips.account import Account, account_of
+from featurize.pipeline.clips.lanes import Lane, open_lanes
+from featurize.pipeline.clips.prefetch import DecodedTask, decode_task
 from featurize.pipeline.discover import Clip
-from featurize.pipeline.lanes import Lane, open_lanes
 from featurize.pipeline.networks import detector_of
+from featurize.pipeline.places.backgrounds import NO_BACKGROUNDS, Backgrounds
 from featurize.pipeline.plan import Task, fingerprint_or_blank
-from featurize.pipeline.prefetch import DecodedTask, decode_task
 from featurize.pipeline.source import FeatureSource
 from featurize.views.registry import find_view
 from featurize.views.sampling import Sampling

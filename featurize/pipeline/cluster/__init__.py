@@ -1,0 +1,1 @@
+"""Clips on the machines of a cluster of Ray's."""

@@ -1,0 +1,1 @@
+"""What can be seen of clips before there are features or labels: contact sheets, and blank or not."""

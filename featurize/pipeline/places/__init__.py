@@ -1,0 +1,1 @@
+"""Which clips show one place, and what each clip is seen against."""

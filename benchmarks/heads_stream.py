@@ -93,9 +93,9 @@ def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[st
     from heads.trainers.members import plan_members
     from heads.trainers.task import HeadTask
     from heads.trainers.trainer import Trainer
-    from heads.workflows.estimate import estimate_cost
     from heads.workflows.job import TrainingJob
     from heads.workflows.resolve import HeadSpec
+    from heads.workflows.training.estimate import estimate_cost
 
     reader: FeatureReader = FeatureStore.open(root).reader(key())
     ids, values = tuple(reader.ids[:clips]), np.load(root.parent / "labels.npy")[:clips]

@@ -26,7 +26,7 @@ import pandas as pd
 
 from heads.data.decisions import Decision, DecisionLog, State, default_log, read_decisions
 from heads.review.retraining import Retraining
-from heads.workflows.retrain import Order
+from heads.workflows.training.retrain import Order
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 
 LOW, HIGH, CLASSES, SITES = 472, 1280, 10, 20

@@ -27,19 +27,19 @@ with native_chatter(shown=False):  # TensorFlow talks when it is imported
     from heads.explain.attribution import trained_heads, weigh_frames
     from heads.explain.scoring import heads_to_score, score_frames
     from heads.report import compare_runs, write_report
-    from heads.workflows.agreement import LIMIT, with_soft_labels
+    from heads.workflows.answers.external import import_predictions
+    from heads.workflows.answers.predict import NewPredictions, predict_run
     from heads.workflows.blend import blend_run
-    from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
-    from heads.workflows.compare_splits import compare_splits as score_on_random_folds
-    from heads.workflows.compare_splits import compare_time as score_on_the_future
-    from heads.workflows.external import import_predictions
     from heads.workflows.job import TrainingJob, read_job
     from heads.workflows.pool import score_whole
-    from heads.workflows.predict import NewPredictions, predict_run
     from heads.workflows.progress_bar import Show, StepListener, steps_shown
     from heads.workflows.timing import timing_of
-    from heads.workflows.train import be_deterministic, epochs_left
-    from heads.workflows.train import train as train_heads
+    from heads.workflows.training.agreement import LIMIT, with_soft_labels
+    from heads.workflows.training.compare_metadata import compare_metadata as score_the_other_way
+    from heads.workflows.training.compare_splits import compare_splits as score_on_random_folds
+    from heads.workflows.training.compare_splits import compare_time as score_on_the_future
+    from heads.workflows.training.train import be_deterministic, epochs_left
+    from heads.workflows.training.train import train as train_heads
 
 if TYPE_CHECKING:
     from heads.data.predictions import Predictions

@@ -173,12 +173,12 @@ def train(
         raise typer.BadParameter("--compare-splits deals other folds than the run of --soft-labels has; leave one out")
     if ray is None and (ray_insecure or ray_cpus != 1):
         raise typer.BadParameter("--ray-cpus and --ray-insecure go with --ray")
-    from heads.workflows.ahead import keras_alone
+    from heads.workflows.training.ahead import keras_alone
 
     with native_chatter(shown=verbose), keras_alone():
         from heads.commands import train as command_train
         from heads.data.reading.capture_times import read_source
-        from heads.workflows.on_cluster import Cluster
+        from heads.workflows.training.on_cluster import Cluster
 
     command_train.train(
         store,
@@ -259,8 +259,8 @@ def blend(
     from heads.data.reading.mapping import read_mapping
     from heads.evaluation.thresholds import WANTED
     from heads.run import RunDirectory
+    from heads.workflows.answers.external import import_predictions
     from heads.workflows.blend import blend_run
-    from heads.workflows.external import import_predictions
 
     named = {*(also or ()), method or AUTO} - {AUTO}
     if any(known_blender(name).needs_keras for name in named):
@@ -354,7 +354,7 @@ def retrain(
     verbose: Verbose = False,
 ) -> None:
     """Train and blend a run again with what was decided since, clips in the folds they were in; say what changed."""
-    from heads.workflows.ahead import load_ahead
+    from heads.workflows.training.ahead import load_ahead
 
     load_ahead()
     with native_chatter(shown=verbose):
@@ -408,13 +408,13 @@ def predict(
     verbose: Verbose = False,
 ) -> None:
     """Give probabilities for a store's clips by the run's blend; a clip that failed gets the training prior."""
-    from heads.workflows.ahead import keras_alone
+    from heads.workflows.training.ahead import keras_alone
 
     with native_chatter(shown=verbose), keras_alone():
         from heads.commands import predict as command_predict
         from heads.data.reading.capture_times import read_source
+        from heads.workflows.answers.packing import opened_run
         from heads.workflows.exports.registry import ExportOptions
-        from heads.workflows.packing import opened_run
 
     with opened_run(run_folder) as run:
         command_predict.predict(
@@ -520,7 +520,7 @@ def attend(
     verbose: Verbose = False,
 ) -> None:
     """Show which frames of a clip the heads' answers came from."""
-    from heads.workflows.ahead import keras_alone
+    from heads.workflows.training.ahead import keras_alone
 
     with native_chatter(shown=verbose), keras_alone():
         from heads.commands import attend as command_attend

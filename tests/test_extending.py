@@ -24,8 +24,8 @@ from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.reading.label_formats import read_labels
 from heads.errors import LabelError, PredictionError
-from heads.workflows.output import write_predictions
-from heads.workflows.predict import NewPredictions, Origin
+from heads.workflows.answers.output import write_predictions
+from heads.workflows.answers.predict import NewPredictions, Origin
 from store import FeatureStore, Status
 
 ROOT = page_examples.PAGE.parents[1]

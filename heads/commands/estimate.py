@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from heads.workflows.estimate import estimate_job
 from heads.workflows.job import TrainingJob
+from heads.workflows.training.estimate import estimate_job
 from store.console import print_json, stderr_console, stdout_console
 from store.ids import counted, name_a_few
 

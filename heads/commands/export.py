@@ -8,10 +8,10 @@ import pandas as pd
 from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.data.reading.sites import places_of
 from heads.run import RunDirectory
+from heads.workflows.answers.output import require_writable, write_predictions
 from heads.workflows.exports.answers import out_of_fold_answers
 from heads.workflows.exports.registry import ExportOptions
 from heads.workflows.exports.registry import export as write_export
-from heads.workflows.output import require_writable, write_predictions
 from heads.workflows.timing import timing_of
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from heads.run import RunDirectory
-from heads.workflows.packing import PackedModel, read_packed, unpack
-from heads.workflows.packing import pack as pack_run
+from heads.workflows.answers.packing import PackedModel, read_packed, unpack
+from heads.workflows.answers.packing import pack as pack_run
 from store.console import print_json
 from store.ids import counted, name_a_few
 

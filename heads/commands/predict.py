@@ -13,17 +13,17 @@ from heads.data.tables import TextTable
 from heads.errors import PredictionError
 from heads.explain.attribution import explaining_head, top_frames
 from heads.run import RunDirectory
-from heads.workflows.exports.registry import ExportOptions, export
-from heads.workflows.external import read_new
-from heads.workflows.findings import findings
-from heads.workflows.output import (
+from heads.workflows.answers.external import read_new
+from heads.workflows.answers.findings import findings
+from heads.workflows.answers.output import (
     clips_of_template,
     read_template,
     require_writable,
     write_predictions,
     write_table,
 )
-from heads.workflows.predict import Origin, predict_run
+from heads.workflows.answers.predict import Origin, predict_run
+from heads.workflows.exports.registry import ExportOptions, export
 from heads.workflows.timing import Timing, timing_of
 from store import FeatureStore, Status
 from store.console import print_json, stderr_console

@@ -21,7 +21,7 @@ from heads.selection.progress import Progress, expected, progress
 from heads.selection.queue import STRATEGIES, make_queue
 from heads.selection.queued import QueuedClip
 from heads.selection.sample import collection_score
-from heads.workflows.output import require_writable, write_table
+from heads.workflows.answers.output import require_writable, write_table
 from heads.workflows.pool import read_pool
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console, stdout_console

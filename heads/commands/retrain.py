@@ -16,9 +16,9 @@ from heads.errors import EXIT_STOPPED, RunError, StoppedError
 from heads.report import compare_runs, comparison_json
 from heads.run import RunDirectory
 from heads.workflows.progress_bar import StepListener, steps_shown
-from heads.workflows.retrain import Order
-from heads.workflows.retrain import retrain as train_again
 from heads.workflows.run_names import first_folder, next_folder
+from heads.workflows.training.retrain import Order
+from heads.workflows.training.retrain import retrain as train_again
 from store import FeatureStore
 from store.console import print_json, stderr_console
 

@@ -12,7 +12,7 @@ from heads.data.reading.sites import places_of
 from heads.run import RunDirectory
 from heads.selection.embedding import choose_key, embed
 from heads.selection.neighbours import nearest
-from heads.workflows.output import require_writable, write_table
+from heads.workflows.answers.output import require_writable, write_table
 from heads.workflows.resolve import choose_keys
 from store import FeatureStore
 from store.console import native_chatter, print_json, stderr_console, stdout_console

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from heads.blending.selection import AUTO
-from heads.workflows.external import ImportedPredictions
+from heads.workflows.answers.external import ImportedPredictions
 from heads.workflows.job import Trained
 from store.console import stdout_console
 from store.ids import counted

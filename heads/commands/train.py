@@ -18,15 +18,15 @@ from heads.errors import EXIT_STOPPED, StoppedError
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import Recipe, adapt, load_recipe
 from heads.run import RunDirectory
-from heads.workflows.agreement import LIMIT, with_soft_labels
-from heads.workflows.compare_metadata import compare_metadata as score_the_other_way
-from heads.workflows.compare_splits import compare_splits as score_on_random_folds
-from heads.workflows.compare_splits import compare_time as score_on_the_future
 from heads.workflows.job import TrainingJob, read_job, run_recipe
-from heads.workflows.on_cluster import Cluster, train_on_cluster
 from heads.workflows.progress_bar import StepListener, steps_shown
-from heads.workflows.train import be_deterministic, epochs_left
-from heads.workflows.train import train as train_heads
+from heads.workflows.training.agreement import LIMIT, with_soft_labels
+from heads.workflows.training.compare_metadata import compare_metadata as score_the_other_way
+from heads.workflows.training.compare_splits import compare_splits as score_on_random_folds
+from heads.workflows.training.compare_splits import compare_time as score_on_the_future
+from heads.workflows.training.on_cluster import Cluster, train_on_cluster
+from heads.workflows.training.train import be_deterministic, epochs_left
+from heads.workflows.training.train import train as train_heads
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
 

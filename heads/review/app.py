@@ -22,8 +22,8 @@ from heads.review.opening import Opened, Sources, open_collection
 from heads.review.retraining import Retraining
 from heads.run import RunDirectory
 from heads.selection.queued import QueuedClip
-from heads.workflows.retrain import Order
 from heads.workflows.run_names import first_folder, next_folder
+from heads.workflows.training.retrain import Order
 from store.errors import TraplineError
 
 _QUEUE_CLIPS = 100

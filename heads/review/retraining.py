@@ -10,8 +10,8 @@ from typing import Any
 
 from heads.data.history import Epoch
 from heads.errors import ReviewError
-from heads.workflows.ahead import load_ahead
-from heads.workflows.retrain import Order, retrain
+from heads.workflows.training.ahead import load_ahead
+from heads.workflows.training.retrain import Order, retrain
 from store.errors import TraplineError
 
 _TRAINING = 0.85  # the share of the time that is not blending

@@ -31,7 +31,7 @@ from store.cache import mark_used, prepare_cache
 from store.files import atomic_path
 
 if TYPE_CHECKING:
-    from heads.workflows.predict import NewPredictions
+    from heads.workflows.answers.predict import NewPredictions
 
 _NO_DECISIONS = Decisions()
 
@@ -189,7 +189,9 @@ def _told(reader: FeatureReader, facts: pd.DataFrame, found: KnownLabels, decisi
 
 def _ask(run: RunDirectory, store: FeatureStore, ids: Sequence[str] | None = None) -> "NewPredictions":
     """Ask the models about clips."""
-    from heads.workflows.predict import predict_run  # brings TensorFlow, which takes seconds and is seldom needed
+    from heads.workflows.answers.predict import (
+        predict_run,  # brings TensorFlow, which takes seconds and is seldom needed
+    )
 
     return predict_run(run, store, ids)
 

@@ -15,7 +15,7 @@ from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
 from heads.workflows.job import Trained, read_job
-from heads.workflows.train import train
+from heads.workflows.training.train import train
 from store import FeatureStore
 
 

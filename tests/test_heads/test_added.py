@@ -15,9 +15,9 @@ from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.errors import PredictError, PredictionError
 from heads.run import RunDirectory
+from heads.workflows.answers.external import import_predictions
+from heads.workflows.answers.predict import predict_run
 from heads.workflows.blend import blend_run
-from heads.workflows.external import import_predictions
-from heads.workflows.predict import predict_run
 from store import FeatureStore
 
 N_CLIPS, N_LABELLED = 90, 84

@@ -16,9 +16,9 @@ from heads.errors import TrainError
 from heads.models.trained_head import TrainedHead
 from heads.recipe import Recipe
 from heads.run import RunDirectory
-from heads.workflows.agreement import agreed, with_soft_labels
 from heads.workflows.job import TrainingJob, read_job
-from heads.workflows.train import train
+from heads.workflows.training.agreement import agreed, with_soft_labels
+from heads.workflows.training.train import train
 from store import FeatureStore
 
 LABELLED, CLIPS = 60, 100

@@ -17,9 +17,9 @@ from heads.errors import TrainError
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
+from heads.workflows.answers.predict import Origin, predict_run
 from heads.workflows.blend import blend_run
 from heads.workflows.eligibility import trainable_heads
-from heads.workflows.predict import Origin, predict_run
 from heads.workflows.resolve import resolve_heads
 from store import ClipFeatures, FeatureStore, Status
 

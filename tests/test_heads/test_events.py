@@ -28,7 +28,7 @@ from heads.data.reading.capture_times import TimeSource, capture_times, on_one_c
 from heads.errors import FoldError, LabelError
 from heads.report import write_report
 from heads.run import RunDirectory
-from heads.workflows.predict import predict_run
+from heads.workflows.answers.predict import predict_run
 from heads.workflows.timing import Timing, timing_of
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 

@@ -30,13 +30,13 @@ from heads.data.reading.formats.detector_results import read_results
 from heads.data.reading.label_formats import read_labels
 from heads.errors import LabelError, PredictionError
 from heads.run import BLEND, RunDirectory
+from heads.workflows.answers.external import import_predictions
+from heads.workflows.answers.predict import NewPredictions, Origin
 from heads.workflows.blend import blend_run
 from heads.workflows.exports.answers import Answers, Moment, moments_of
 from heads.workflows.exports.camtrap_dp import OBSERVATION_COLUMNS, CamtrapDp
 from heads.workflows.exports.megadetector import MegaDetectorJson, results
 from heads.workflows.exports.tables import LongCsv, TimelapseReady
-from heads.workflows.external import import_predictions
-from heads.workflows.predict import NewPredictions, Origin
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 from store.key import FeatureKey
 

@@ -11,9 +11,9 @@ from heads.data.predictions import Predictions
 from heads.evaluation import verdicts
 from heads.evaluation.verdicts import Use, species_verdicts
 from heads.run import RunDirectory
-from heads.workflows.findings import COLUMNS, findings
-from heads.workflows.output import write_table
-from heads.workflows.predict import NewPredictions, Origin
+from heads.workflows.answers.findings import COLUMNS, findings
+from heads.workflows.answers.output import write_table
+from heads.workflows.answers.predict import NewPredictions, Origin
 from store import Status
 
 MakeRun = Callable[..., RunDirectory]

@@ -39,9 +39,9 @@ from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_h
 from heads.trainers.members import plan_members
 from heads.trainers.task import HeadTask
 from heads.trainers.trainer import Trainer
+from heads.workflows.answers.packing import opened_run, pack
+from heads.workflows.answers.predict import _predict_folds, predict_run
 from heads.workflows.blend import blend_run
-from heads.workflows.packing import opened_run, pack
-from heads.workflows.predict import _predict_folds, predict_run
 from store import FeatureStore
 
 SHOWN = np.eye(2, dtype=np.uint8)[np.random.default_rng(5).integers(0, 2, 60)]

@@ -31,8 +31,8 @@ from heads.features.statistics import statistics_of
 from heads.report.files import ClipFiles
 from heads.report.strips import StripMaker
 from heads.run import RunDirectory
+from heads.workflows.answers.predict import predict_run
 from heads.workflows.blend import blend_run
-from heads.workflows.predict import predict_run
 from store import FeatureStore
 
 SMALL: dict[str, Any] = {

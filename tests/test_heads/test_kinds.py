@@ -21,8 +21,8 @@ from heads.explain.scoring import heads_to_score, score_frames
 from heads.recipe import HeadConfig, Recipe, load_recipe
 from heads.recipe.kinds import HEAD_KINDS
 from heads.run import RunDirectory
+from heads.workflows.answers.predict import predict_run
 from heads.workflows.blend import blend_run
-from heads.workflows.predict import predict_run
 from store import FeatureStore
 from store.errors import ConfigError
 

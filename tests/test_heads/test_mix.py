@@ -20,8 +20,8 @@ from heads.run import RunDirectory
 from heads.trainers.sampler import BatchSampler
 from heads.workflows.blend import blend_run
 from heads.workflows.job import read_job
-from heads.workflows.retrain import retrain_job
-from heads.workflows.train import train
+from heads.workflows.training.retrain import retrain_job
+from heads.workflows.training.train import train
 from store import ClipFacts, FeatureStore, Status
 
 SMALL = {"statistics": ("event",), "queries": 0, "metadata": (), "dense_units": (), "dropout": 0.0, "epochs": 12}

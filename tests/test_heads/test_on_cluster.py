@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from heads.cli import app
 from heads.errors import TrainError
 from heads.run import RunDirectory
-from heads.workflows.on_cluster import _train_there
-from heads.workflows.train import versions_here
+from heads.workflows.training.on_cluster import _train_there
+from heads.workflows.training.train import versions_here
 
 RECIPE = """
 folds: 3

@@ -13,9 +13,9 @@ from heads.data.predictions import Predictions
 from heads.data.tables import TextTable
 from heads.errors import PredictionError
 from heads.explain.attribution import Moment
-from heads.workflows import output
-from heads.workflows.output import OUTPUT_FORMATS, Frames, read_template, require_writable, write_predictions
-from heads.workflows.predict import NewPredictions, Origin
+from heads.workflows.answers import output
+from heads.workflows.answers.output import OUTPUT_FORMATS, Frames, read_template, require_writable, write_predictions
+from heads.workflows.answers.predict import NewPredictions, Origin
 from store import Status
 
 

@@ -22,9 +22,9 @@ from heads.errors import RunError, TrainError
 from heads.recipe import HeadConfig, Recipe
 from heads.report import write_report
 from heads.run import RunDirectory
+from heads.workflows.answers.packing import opened_run, pack, read_packed, unpack
+from heads.workflows.answers.predict import Origin, predict_run
 from heads.workflows.blend import blend_run
-from heads.workflows.packing import opened_run, pack, read_packed, unpack
-from heads.workflows.predict import Origin, predict_run
 from store import FeatureStore
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from made_store import clip_ids, make_store, sites_of
 
 from heads.run import RunDirectory
-from heads.workflows.ahead import all_threads
+from heads.workflows.training.ahead import all_threads
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ def test_processes_that_train_are_told_of_all_processors(monkeypatch: pytest.Mon
 def test_keras_is_loaded_without_what_it_only_draws_with_and_that_can_be_had_afterwards() -> None:
     code = (
         "import sys\n"
-        "from heads.workflows.ahead import keras_alone\n"
+        "from heads.workflows.training.ahead import keras_alone\n"
         "with keras_alone():\n"
         "    import keras\n"
         "print(sorted({'matplotlib', 'sklearn'} & set(sys.modules)))\n"

@@ -16,8 +16,8 @@ from heads.features.readers import ConcatenatedReader
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.run import RunDirectory
 from heads.selection.embedding import choose_key
+from heads.workflows.answers.predict import predict_run
 from heads.workflows.blend import blend_run
-from heads.workflows.predict import predict_run
 from heads.workflows.resolve import resolve_heads
 from store import FeatureStore
 from store.errors import StoreNotFoundError, UnknownClipError

@@ -16,8 +16,8 @@ from heads.data.decisions import Decision, DecisionLog, State, default_log
 from heads.data.folds import Folds, keep_folds, torn_clips
 from heads.errors import DecisionError, TrainError
 from heads.run import RunDirectory
-from heads.workflows.retrain import retrain_job
 from heads.workflows.run_names import first_folder, next_folder
+from heads.workflows.training.retrain import retrain_job
 from store import FeatureStore
 
 RECIPE = """

@@ -20,9 +20,9 @@ from heads.evaluation.rollup import rollup_thresholds, usable_taxa
 from heads.evaluation.verdicts import Say, Use, Verdict, what_to_say
 from heads.report import write_report
 from heads.run import BLEND, RunDirectory
+from heads.workflows.answers.findings import findings
 from heads.workflows.blend import blend_run
 from heads.workflows.exports.answers import out_of_fold_answers
-from heads.workflows.findings import findings
 
 MakeRun = Callable[..., RunDirectory]
 TABLE = """class,scientificName,rank,family,order

@@ -10,8 +10,8 @@ from heads.data.predictions import Predictions
 from heads.errors import PredictionError, RunError
 from heads.recipe import HeadConfig, Recipe, load_recipe
 from heads.run import RunDirectory, can_name_file
-from heads.workflows.compare_metadata import OTHER_METADATA
-from heads.workflows.compare_splits import RANDOM_SPLIT
+from heads.workflows.training.compare_metadata import OTHER_METADATA
+from heads.workflows.training.compare_splits import RANDOM_SPLIT
 from store.files import temporary_name, write_json
 
 

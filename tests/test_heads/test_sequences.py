@@ -24,8 +24,8 @@ from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
-from heads.workflows.packing import opened_run, pack
-from heads.workflows.predict import predict_run
+from heads.workflows.answers.packing import opened_run, pack
+from heads.workflows.answers.predict import predict_run
 from heads.workflows.resolve import resolve_heads
 from store import ClipFeatures, FeatureStore, Status
 

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from heads.cli import app
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
-from heads.workflows.estimate import CostEstimate, estimate_cost, estimate_job
 from heads.workflows.job import TrainingJob, read_job
 from heads.workflows.resolve import HeadSpec
+from heads.workflows.training.estimate import CostEstimate, estimate_cost, estimate_job
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 
 pytestmark = pytest.mark.slow
@@ -72,8 +72,8 @@ def test_frames_that_memory_cannot_hold_are_read_from_the_disk_in_every_epoch(
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("queries: 0", "queries: 1"))
     held = CliRunner().invoke(app, [*words, "--dry-run"], catch_exceptions=False)
     assert "memory cannot hold" not in held.output
-    monkeypatch.setattr("heads.workflows.estimate._memory_bytes", lambda: 1000)
-    monkeypatch.setattr("heads.workflows.estimate._read_once", lambda *_: time.sleep(2))
+    monkeypatch.setattr("heads.workflows.training.estimate._memory_bytes", lambda: 1000)
+    monkeypatch.setattr("heads.workflows.training.estimate._read_once", lambda *_: time.sleep(2))
     slow = CliRunner().invoke(app, [*words, "--dry-run", "--json"], catch_exceptions=False)
     (row,) = json.loads(slow.stdout)
     assert row["from_disk"]
@@ -110,7 +110,7 @@ def test_heads_that_differ_in_nothing_but_their_network_are_measured_once(
         asked.append(head.name)
         return estimate_cost(job, head)
 
-    monkeypatch.setattr("heads.workflows.estimate.estimate_cost", measure)
+    monkeypatch.setattr("heads.workflows.training.estimate.estimate_cost", measure)
     found = estimate_job(job)
     assert [each.head for each in found] == [head.name for head in job.heads]
     assert asked == ["discriminant-one", "other-one"]

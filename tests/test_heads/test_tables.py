@@ -15,8 +15,8 @@ from heads.data.reading.sites import labels_and_sites, load_sites
 from heads.data.tables import read_table, tidy
 from heads.errors import LabelError, PredictionError
 from heads.recipe import HeadConfig, Recipe
+from heads.workflows.answers.output import clips_of_template, read_template
 from heads.workflows.job import prepare_job
-from heads.workflows.output import clips_of_template, read_template
 from store.errors import UnknownClipError
 
 NBSP = "\u00a0"

@@ -24,7 +24,7 @@ from heads.data.reading.mapping import read_mapping
 from heads.data.reading.sites import labels_and_sites, load_sites
 from heads.errors import LabelError, PredictionError
 from heads.recipe import Recipe, load_recipe
-from heads.workflows.output import clips_of_template, read_template
+from heads.workflows.answers.output import clips_of_template, read_template
 from store.errors import ConfigError, TraplineError
 
 CLIPS = ("s1/a.mp4", "s1/b.mp4", " s2/a.mp4", "s2 /c.mp4", "Taï/é.mp4", "IMG.MP4", "img.mp4", "d.mp4")

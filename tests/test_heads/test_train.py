@@ -27,10 +27,10 @@ from heads.features.statistics_cache import cached_statistics
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.trainers.cross_validation import cross_validate_head
+from heads.workflows.answers.external import import_predictions
+from heads.workflows.answers.output import read_template, write_predictions
+from heads.workflows.answers.predict import Origin, predict_run
 from heads.workflows.blend import blend_run
-from heads.workflows.external import import_predictions
-from heads.workflows.output import read_template, write_predictions
-from heads.workflows.predict import Origin, predict_run
 from heads.workflows.resolve import resolve_heads
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 from store.config import parse_settings

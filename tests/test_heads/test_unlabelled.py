@@ -18,12 +18,12 @@ from heads.models.trained_head import TrainedHead
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
+from heads.workflows.answers.predict import Origin, predict_run
 from heads.workflows.blend import blend_run
-from heads.workflows.compare_metadata import compare_metadata
-from heads.workflows.compare_splits import compare_splits
 from heads.workflows.eligibility import find_unlabelled
 from heads.workflows.job import read_job
-from heads.workflows.predict import Origin, predict_run
+from heads.workflows.training.compare_metadata import compare_metadata
+from heads.workflows.training.compare_splits import compare_splits
 from store import ClipFacts, Status
 
 LABELLED = 60

@@ -13,7 +13,7 @@ from heads.data.reading.label_formats import about_format, load_labels
 from heads.data.reading.sites import load_sites
 from heads.data.tables import read_header, read_table
 from heads.errors import LabelError, PredictionError
-from heads.workflows.output import write_table
+from heads.workflows.answers.output import write_table
 
 LONG: Sequence[Sequence[Any]] = [["filepath", "label"], ["a/1.mp4", "hog"], [None, None], ["a/2.mp4", "blank"]]
 

@@ -18,8 +18,8 @@ from heads.data.reading.formats.detector_results import SurestBox
 from heads.errors import PredictionError
 from heads.evaluation.verdicts import Say
 from heads.run import BLEND, RunDirectory
-from heads.workflows.findings import said
-from heads.workflows.predict import NewPredictions, Origin
+from heads.workflows.answers.findings import said
+from heads.workflows.answers.predict import NewPredictions, Origin
 from store import FeatureReader, FeatureStore, Status
 
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)

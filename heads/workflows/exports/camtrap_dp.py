@@ -20,8 +20,8 @@ from heads.data.reading.class_table import Taxon
 from heads.data.reading.formats.camtrap_dp import CLASS_TAG, Package, cells, media_clips, open_package, when
 from heads.data.tables import TextTable, quoted, read_table
 from heads.errors import LabelError, PredictionError
+from heads.workflows.answers.predict import NewPredictions
 from heads.workflows.exports.answers import Answers, new_folder
-from heads.workflows.predict import NewPredictions
 from store import Status
 from store.ids import counted, name_a_few
 

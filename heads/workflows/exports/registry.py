@@ -12,6 +12,8 @@ from heads.data.reading.class_table import read_class_table
 from heads.errors import PredictionError
 from heads.evaluation.rollup import usable_taxa
 from heads.run import RunDirectory
+from heads.workflows.answers.external import boxes_of_detectors
+from heads.workflows.answers.predict import NewPredictions
 from heads.workflows.exports.answers import (
     Answers,
     moments_of,
@@ -23,12 +25,10 @@ from heads.workflows.exports.answers import (
 from heads.workflows.exports.camtrap_dp import CamtrapDp
 from heads.workflows.exports.megadetector import MegaDetectorJson
 from heads.workflows.exports.tables import LongCsv, TimelapseReady
-from heads.workflows.external import boxes_of_detectors
-from heads.workflows.predict import NewPredictions
 from heads.workflows.timing import Timing
 from store import FeatureStore
 
-WIDE = "wide"  # our own table, whose kind of file the ending of its name says: `heads.workflows.output`
+WIDE = "wide"  # our own table, whose kind of file the ending of its name says: `heads.workflows.answers.output`
 
 
 class ExportFormat(Protocol):

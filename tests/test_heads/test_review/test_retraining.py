@@ -10,7 +10,7 @@ from made_store import make_store
 from heads.data.decisions import Decisions
 from heads.errors import ReviewError
 from heads.review.retraining import Retraining
-from heads.workflows.retrain import Order
+from heads.workflows.training.retrain import Order
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from heads.errors import RunError, SelectionError
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.selection.embedding import choose_key, embed, whiten
-from heads.workflows import predict as predicting
+from heads.workflows.answers import predict as predicting
 from heads.workflows.blend import blend_run
 from heads.workflows.pool import read_pool, score_whole
 from store import FeatureStore

@@ -20,8 +20,8 @@ from heads.recipe import Recipe, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
 from heads.workflows.job import Trained, TrainingJob, prepare_job, run_recipe
-from heads.workflows.side_by_side import train_side_by_side
 from heads.workflows.timing import source_of, timing_of
+from heads.workflows.training.side_by_side import train_side_by_side
 from store import FeatureStore
 
 _NO_SMALL_TREES = 0  # boosted trees take longer than all heads together, and are seldom kept

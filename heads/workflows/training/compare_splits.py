@@ -12,7 +12,7 @@ from heads.errors import TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.run import RunDirectory
 from heads.workflows.job import TrainingJob
-from heads.workflows.train import OTHER_UNLABELLED, difference, train
+from heads.workflows.training.train import OTHER_UNLABELLED, difference, train
 
 RANDOM_SPLIT = "random_split"
 TIME_SPLIT = "time_split"

@@ -22,7 +22,7 @@ from store.ids import name_a_few
 
 if TYPE_CHECKING:  # these load TensorFlow, which writing a table does not need
     from heads.explain.attribution import Moment
-    from heads.workflows.predict import NewPredictions
+    from heads.workflows.answers.predict import NewPredictions
 
 _MOST_EXCEL_ROWS = 1_048_576  # with the header
 Frames = Mapping[str, Sequence["Moment"]]

@@ -24,7 +24,7 @@ from heads.models.known_clips import KnownClips, known_clips
 from heads.models.missing_features import featurize_command
 from heads.models.trained_head import TrainedHead, require_features
 from heads.run import BLEND, RunDirectory
-from heads.workflows.external import added_predictions
+from heads.workflows.answers.external import added_predictions
 from heads.workflows.timing import Timing, clock_in, timing_of
 from store import FeatureStore, Status
 from store.ids import counted, name_a_few

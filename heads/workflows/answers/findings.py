@@ -7,7 +7,7 @@ import pandas as pd
 from heads.evaluation.rollup import usable_taxa
 from heads.evaluation.verdicts import Say, say_of_clips
 from heads.run import RunDirectory
-from heads.workflows.predict import NewPredictions
+from heads.workflows.answers.predict import NewPredictions
 from store import Status
 
 COLUMNS = ("clip", "site", "time", "species", "probability", "verdict", "origin")

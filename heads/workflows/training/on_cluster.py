@@ -17,9 +17,9 @@ from heads.data.listener import Listener, LoggingListener
 from heads.errors import StoppedError, TrainError
 from heads.run import RunDirectory
 from heads.trainers.checkpoint import stop_after_epoch
-from heads.workflows.ahead import THREADS
 from heads.workflows.job import Trained, TrainingJob
-from heads.workflows.train import begin, difference, train_head, versions_here
+from heads.workflows.training.ahead import THREADS
+from heads.workflows.training.train import begin, difference, train_head, versions_here
 from store.cluster import LOCAL, joined, short
 from store.errors import TraplineError
 

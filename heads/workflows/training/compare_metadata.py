@@ -10,7 +10,7 @@ from heads.models.trained_head import head_settings
 from heads.recipe import DEFAULT_METADATA, HeadConfig
 from heads.run import RunDirectory
 from heads.workflows.job import TrainingJob
-from heads.workflows.train import train
+from heads.workflows.training.train import train
 
 OTHER_METADATA = "other_metadata"
 

@@ -12,7 +12,7 @@ from multiprocessing import forkserver
 from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-_LOADED = "heads.workflows.loaded"
+_LOADED = "heads.workflows.training.loaded"
 _UNUSED = ("matplotlib", "sklearn")
 
 

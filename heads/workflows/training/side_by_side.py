@@ -11,8 +11,8 @@ from heads.data.history import Epoch
 from heads.errors import TrainError
 from heads.run import RunDirectory
 from heads.trainers.checkpoint import stop_after_epoch
-from heads.workflows.ahead import all_threads, load_ahead, training_processes
 from heads.workflows.job import Trained, TrainingJob
+from heads.workflows.training.ahead import all_threads, load_ahead, training_processes
 from store.errors import TraplineError
 
 # Each process holds a head's statistics: more would cost memory rather than save time.
@@ -101,7 +101,7 @@ def _hand_out(pipes: list[Any], names: list[str], on_epoch: Callable[[str, Epoch
 
 def _work(job: Callable[[], TrainingJob], run: RunDirectory, pipe: Connection) -> None:
     """Train the heads that are called for; "" calls for what all of them share, None for the end."""
-    from heads.workflows.loaded import begin, train_head
+    from heads.workflows.training.loaded import begin, train_head
 
     teller = _Teller(pipe)
     try:

@@ -1,0 +1,1 @@
+"""What a finished run says of clips, and in what form others get it."""

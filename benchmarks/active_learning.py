@@ -32,8 +32,8 @@ from heads.data.reading.sites import labels_and_sites
 from heads.evaluation.metrics import average_precision, mean_log_loss
 from heads.features.readers import columns_of_last_taps
 from heads.features.statistics_cache import cached_statistics
-from heads.models.discriminant import fit_discriminant, sums_of
-from heads.models.discriminant_calibration import default_calibration, fit_calibration
+from heads.models.kinds.discriminant import fit_discriminant, sums_of
+from heads.models.kinds.discriminant_calibration import default_calibration, fit_calibration
 from heads.selection.embedding import choose_key, embed
 from heads.selection.pool import Pool
 from heads.selection.queue import make_queue

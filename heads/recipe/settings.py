@@ -49,12 +49,10 @@ class HeadConfig(StrictModel):
     """One kind of head, trained once for each of its sources, or once for all of them side by side.
 
     Attributes:
-        kind: the architecture: `attention` and `recurrent` as published, `deviation` (see `heads.models.networks`),
-            `discriminant`, which is fitted in one step and takes few of the settings (see `heads.models.discriminant`),
-            `conv3d` and `lrcn`, which learn from pixels (see `heads.models.conv3d` and `heads.models.lrcn`),
-            `finetuned`, which tunes a network that was trained before (see `heads.models.finetuned`), `gru`, one
-            recurrent layer over the frames as they come (see `heads.models.gru`), or `conv1d`, which learns from sound
-            (see `heads.models.conv1d`).
+        kind: the architecture (see `heads.models.networks` and `heads.models.kinds`): `attention` and `recurrent` as
+            published, `deviation`, `discriminant`, which is fitted in one step and takes few of the settings, `conv3d`
+            and `lrcn`, which learn from pixels, `finetuned`, which tunes a network that was trained before, `gru`, one
+            recurrent layer over the frames as they come, or `conv1d`, which learns from sound.
         name: what the head is called, before the name of its source; its kind if not given.
         sources: `each` for every source in the store, or a list of them (`backbone` or `backbone+view`).
         without: sources that `each` leaves out.

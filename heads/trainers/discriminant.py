@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from heads.data.history import Epoch
 from heads.features.batches import ClipBatches, in_turn
 from heads.features.readers import columns_of_last_taps
-from heads.models.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
-from heads.models.discriminant_calibration import Calibration, clips_to_fit, default_calibration, fit_calibration
+from heads.models.kinds.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
+from heads.models.kinds.discriminant_calibration import Calibration, clips_to_fit, default_calibration, fit_calibration
 from heads.models.layers import signed_root
 from heads.models.networks import COMPETING, OUTPUT, HeadShape, build_head
 from heads.recipe import HeadConfig

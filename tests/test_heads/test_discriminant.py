@@ -20,9 +20,9 @@ from heads.evaluation.metrics import mean_log_loss
 from heads.explain.attribution import weigh_frames
 from heads.explain.scoring import heads_to_score, score_frames
 from heads.features.readers import ConcatenatedReader, columns_of_last_taps
-from heads.models import discriminant_calibration
-from heads.models.discriminant import Discriminant, add_sums, fit_discriminant, sums_of
-from heads.models.discriminant_calibration import fit_calibration
+from heads.models.kinds import discriminant_calibration
+from heads.models.kinds.discriminant import Discriminant, add_sums, fit_discriminant, sums_of
+from heads.models.kinds.discriminant_calibration import fit_calibration
 from heads.models.layers import Standardise, let_compete, signed_root
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory

@@ -29,7 +29,7 @@ from heads.explain.scoring import heads_to_score, score_frames, scores_over_time
 from heads.features.batches import ClipBatches
 from heads.features.drawn import DrawnFrames, chances_of_frames
 from heads.features.pictures import PictureReader
-from heads.models.finetuned import load_network, network_file, split
+from heads.models.kinds.finetuned import load_network, network_file, split
 from heads.models.networks import HeadShape, build_head
 from heads.models.trained_head import TrainedHead
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe

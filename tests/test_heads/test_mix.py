@@ -14,7 +14,7 @@ from heads.data.decisions import Decision, DecisionLog, Decisions, State, Why
 from heads.data.mix import stands_for
 from heads.data.reading.label_formats import read_labels
 from heads.errors import TrainError
-from heads.models.discriminant_calibration import fit_calibration
+from heads.models.kinds.discriminant_calibration import fit_calibration
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.trainers.sampler import BatchSampler

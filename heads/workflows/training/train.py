@@ -14,7 +14,7 @@ from heads.data.listener import Listener
 from heads.errors import StoppedError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.statistics_cache import row_keys
-from heads.models.finetuned import network_file
+from heads.models.kinds.finetuned import network_file
 from heads.recipe import Recipe
 from heads.run import CONFIG_VERSION, RunDirectory
 from heads.trainers.checkpoint import Checkpoint

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import layers
 
+from heads.models.kinds.pixels import relu_tail
 from heads.models.layers import Dropout
 from heads.models.networks import FRONT, POOLED, HeadShape, window_of
-from heads.models.pixels import relu_tail
 from heads.recipe import HeadConfig
 
 

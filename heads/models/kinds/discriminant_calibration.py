@@ -8,7 +8,7 @@ import scipy.special
 from numpy.typing import NDArray
 
 from heads.data.class_balance import initial_competition
-from heads.models.discriminant import Matrix
+from heads.models.kinds.discriminant import Matrix
 
 # A few dozen numbers are found: more clips would not tell them better.
 _MOST_CLIPS = 20_000

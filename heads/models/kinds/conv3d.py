@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import layers
 
+from heads.models.kinds.pixels import cropped_clip
 from heads.models.networks import FRONT
 from heads.models.pixel_layers import KeepFrames
-from heads.models.pixels import cropped_clip
 from heads.recipe import HeadConfig
 
 

@@ -1,0 +1,1 @@
+"""The network of each kind of head, as the table `heads.recipe.kinds` names it."""

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import assign_folds
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
 

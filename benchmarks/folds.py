@@ -14,7 +14,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.folds import assign_folds
+from heads.data.splitting.folds import assign_folds
 
 N_FOLDS = 5
 TABLES = [(n_clips, n_classes, seed) for seed in range(5) for n_clips in (300, 1000, 3000) for n_classes in (8, 24)]

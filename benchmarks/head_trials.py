@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import assign_clip_folds
+from heads.data.splitting.folds import Folds
+from heads.data.splitting.splits import assign_clip_folds
 from heads.evaluation.metrics import mean_log_loss
 from heads.models.seed_average import mean_of_logits
 from heads.recipe import DEFAULT_METADATA, load_recipe

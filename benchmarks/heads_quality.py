@@ -29,10 +29,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import assign_clip_folds
+from heads.data.splitting.folds import Folds
+from heads.data.splitting.splits import assign_clip_folds
 from heads.evaluation.metrics import average_precision, mean_log_loss
 from heads.features.statistics_cache import cached_statistics
 from heads.models.seed_average import mean_of_logits

@@ -84,9 +84,9 @@ def read_bytes() -> int:
 
 def one(root: Path, head: str, clips: int, epochs: int, project: int) -> dict[str, Any]:
     """Train one head in this process."""
-    from heads.data.folds import Folds
     from heads.data.labels import LabelTable
-    from heads.data.splits import NO_CLIPS
+    from heads.data.splitting.folds import Folds
+    from heads.data.splitting.splits import NO_CLIPS
     from heads.recipe import Recipe, builtin_recipe, load_recipe
     from heads.trainers.checkpoint import Checkpoint
     from heads.trainers.cross_validation import make_batches

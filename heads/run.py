@@ -32,10 +32,10 @@ import yaml
 from numpy.typing import NDArray
 
 from heads.data import frame_statistics
-from heads.data.folds import Folds
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions, read_written
+from heads.data.splitting.folds import Folds
 from heads.errors import PredictionError, RunError
 from store.digest import file_sha256
 from store.files import atomic_path, remove_abandoned, write_json, write_text
@@ -248,7 +248,7 @@ class RunDirectory:
         self._write_frame(self.folds_path, folds.to_frame(fingerprints))
 
     def write_balance(self, table: pd.DataFrame) -> None:
-        """Write how the folds spread the classes, as `heads.data.folds.balance_table` gives it."""
+        """Write how the folds spread the classes, as `heads.data.splitting.folds.balance_table` gives it."""
         self._write_frame(self.balance_path, table.reset_index())
 
     def read_balance(self) -> pd.DataFrame:

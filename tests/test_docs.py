@@ -231,7 +231,7 @@ def test_the_page_of_statuses_names_every_status_origin_and_exit_code() -> None:
         status.value for status in store.records.Status
     ]
     origins = page.partition("Column `origin`")[2]
-    code = (ROOT / "heads" / "workflows" / "predict.py").read_text(encoding="utf-8")
+    code = (ROOT / "heads" / "workflows" / "answers" / "predict.py").read_text(encoding="utf-8")
     told = re.findall(r'^    [A-Z_]+ = "([a-z ]+)"$', code, flags=re.MULTILINE)
     assert len(told) == 3
     assert re.findall(r"^\| `([\w ]+)` \|", origins, flags=re.MULTILINE) == told

@@ -19,10 +19,10 @@ from featurize.errors import WeightsError
 from featurize.runtime.extractor import tap_output
 from heads.blending.blend import Blend, blend_data
 from heads.blending.blenders import blenders_to_try, find_blender
-from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.reading.label_formats import read_labels
+from heads.data.splitting.folds import assign_folds
 from heads.errors import LabelError, PredictionError
 from heads.workflows.answers.output import write_predictions
 from heads.workflows.answers.predict import NewPredictions, Origin

@@ -16,7 +16,7 @@ from featurize.background.difference import Background, find_difference
 from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import Probe
 from featurize.decoding.formats import is_image
-from featurize.decoding.still import Still, low_resolution, read_image
+from featurize.decoding.pictures.still import Still, low_resolution, read_image
 from featurize.decoding.video import decode_video
 from featurize.detection.over_time import Detect, detect_over
 from featurize.motion.energy import NO_MOTION, Motion

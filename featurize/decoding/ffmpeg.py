@@ -17,7 +17,7 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from featurize.decoding.ppm import ppm_frames
+from featurize.decoding.pictures.ppm import ppm_frames
 from featurize.decoding.tracks import choose_track, packets_read, video_tracks
 from featurize.decoding.watchdog import FRAME_LINE, FrameWatch, open_log, run_to_its_end
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from featurize.background.key_picture import FEWEST_KEY_FRAMES, KEY_FRAMES, MOST_DECODED_PX
 from featurize.decoding.ffmpeg import AS_PPM, Probe, as_file, ffmpeg_command, probe
 from featurize.decoding.formats import is_image
-from featurize.decoding.ppm import ppm_frames_alike
+from featurize.decoding.pictures.ppm import ppm_frames_alike
+from featurize.decoding.pictures.still import low_resolution, read_image
 from featurize.decoding.scratch import scratch_space
-from featurize.decoding.still import low_resolution, read_image
 from featurize.decoding.timeline import is_known
 from featurize.decoding.video import LOW_FILTER, square_pixels
 from featurize.decoding.watchdog import run_to_its_end

@@ -15,7 +15,7 @@ from featurize.decoding.decoded import DecodedClip, no_frames
 from featurize.decoding.ffmpeg import AS_PPM, FrameStream, Probe, as_file, probe, stream_frames
 from featurize.decoding.joined import recordings_not_read
 from featurize.decoding.packets import WholeFrames, dropping, find_whole_frames, pays_to_drop
-from featurize.decoding.ppm import ppm_frames_alike
+from featurize.decoding.pictures.ppm import ppm_frames_alike
 from featurize.decoding.scratch import require_space, scratch_space
 from featurize.decoding.timeline import Length, filled_s, is_known, length_of, measure_length, unbroken_filter
 from featurize.detection.over_time import Detect, detect_over

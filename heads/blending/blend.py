@@ -14,11 +14,11 @@ from heads.blending.blenders.calibrated import Calibrated
 from heads.blending.blenders.cross_fit import Run, cross_fit_each
 from heads.blending.blenders.logits import mean_over_models, to_logits, to_probabilities
 from heads.blending.blenders.remembered import Fits, Remembered
-from heads.data.folds import Folds
 from heads.data.frame_statistics import FRAME_STATISTICS, layer_name
 from heads.data.labels import LabelTable
 from heads.data.nearby import Nearby, Window
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds
 from heads.errors import BlendError
 from store.ids import name_a_few
 

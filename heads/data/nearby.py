@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.events import place_of
+from heads.data.splitting.events import place_of
 
 BURST_S = 60.0
 _HOUR_S = 3600.0

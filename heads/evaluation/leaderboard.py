@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds
 
 PRIOR = "training prior"
 METRICS_VERSION = 4

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds
 from heads.errors import PredictionError
 
 EPS = 1e-5

@@ -111,7 +111,7 @@ def species_verdicts(metrics: Mapping[str, Any], balance: pd.DataFrame, n_folds:
 
     Args:
         metrics: of a blended run, as metrics.json holds them.
-        balance: how the run's folds spread the classes, as `heads.data.folds.balance_table` gives it.
+        balance: how the run's folds spread the classes, as `heads.data.splitting.folds.balance_table` gives it.
         n_folds: of the run.
         sites: whether the groups of the folds are sites.
     """

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.blending.blend import Blend
-from heads.data.folds import Folds, balance_table
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds, balance_table
 from heads.errors import RunError
 from heads.evaluation.leaderboard import GROUP_OF, METRICS_VERSION, PRIOR, leaderboard
 from heads.run import BLEND, RunDirectory

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from heads.data.class_names import means_blank
-from heads.data.events import place_of
 from heads.data.predictions import Predictions
+from heads.data.splitting.events import place_of
 from heads.errors import ReviewError
 from heads.workflows.timing import Timing
 from store import FeatureStore

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from heads.data.decisions import DecisionLog
-from heads.data.events import USUAL_GAP
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule
 from heads.data.predictions import Predictions
 from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.data.reading.sites import labels_and_sites, places_of
+from heads.data.splitting.events import USUAL_GAP
 from heads.data.tables import tidy
 from heads.errors import ReviewError
 from heads.review.collection import Collection, without_blank

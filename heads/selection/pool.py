@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.events import USUAL_GAP, find_events
 from heads.data.labels import BLANK
+from heads.data.splitting.events import USUAL_GAP, find_events
 from heads.errors import SelectionError
 
 LIKELY_BLANK = 0.5

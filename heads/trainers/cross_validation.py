@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.folds import Folds
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
-from heads.data.splits import NO_CLIPS, Unlabelled
+from heads.data.splitting.folds import Folds
+from heads.data.splitting.splits import NO_CLIPS, Unlabelled
 from heads.features.batches import ClipBatches
 from heads.features.metadata import MetadataTransform
 from heads.features.readers import Reader, ids_with_frames

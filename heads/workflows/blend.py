@@ -26,12 +26,12 @@ from heads.blending.selection import (
     select_leave_fold_out,
 )
 from heads.data.coarser import coarser_taxa
-from heads.data.events import folds_of_events, labels_of_events, predictions_of_events
-from heads.data.folds import Folds
 from heads.data.labels import BLANK, LabelTable
 from heads.data.nearby import nearby
 from heads.data.predictions import Predictions
 from heads.data.reading.class_table import read_class_table
+from heads.data.splitting.events import folds_of_events, labels_of_events, predictions_of_events
+from heads.data.splitting.folds import Folds
 from heads.errors import BlendError
 from heads.evaluation.blank_removal import blank_removal
 from heads.evaluation.leaderboard import METRICS_VERSION, leaderboard, prior_predictions

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
+from heads.data.splitting.folds import Folds
 from heads.errors import JoinError, TrainError
 from heads.features.readers import Reader, ids_with_frames
 from heads.trainers.members import plan_members

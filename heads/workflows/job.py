@@ -10,8 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.data.decisions import is_decision_log, read_decisions
-from heads.data.events import USUAL_GAP, find_events, past_and_future
-from heads.data.folds import Folds, balance_table, torn_clips
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule
 from heads.data.mix import stands_for
@@ -26,7 +24,9 @@ from heads.data.reading.capture_times import (
 from heads.data.reading.corrections import correct_labels
 from heads.data.reading.mapping import read_mapping
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import NO_CLIPS, Unlabelled, assign_clip_folds, find_copies, given_folds
+from heads.data.splitting.events import USUAL_GAP, find_events, past_and_future
+from heads.data.splitting.folds import Folds, balance_table, torn_clips
+from heads.data.splitting.splits import NO_CLIPS, Unlabelled, assign_clip_folds, find_copies, given_folds
 from heads.errors import LabelError, TrainError
 from heads.features.readers import Reader
 from heads.recipe import Recipe

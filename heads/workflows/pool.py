@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.data.decisions import Decisions, decide_labels, default_log, read_decisions
-from heads.data.duplicates import ImageSummary, copies_across
-from heads.data.events import USUAL_GAP
 from heads.data.labels import BLANK, LabelTable
 from heads.data.matching import IdRule
 from heads.data.predictions import Predictions
 from heads.data.reading.capture_times import NO_TIMES, TimeSource
+from heads.data.splitting.duplicates import ImageSummary, copies_across
+from heads.data.splitting.events import USUAL_GAP
 from heads.evaluation.collection import CollectionScore
 from heads.evaluation.review import classes_known
 from heads.run import BLEND, RunDirectory

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from heads.data.events import find_events
 from heads.data.matching import IdRule
 from heads.data.reading.capture_times import (
     NO_TIMES,
@@ -17,6 +16,7 @@ from heads.data.reading.capture_times import (
     parse_zone,
     times_of_files,
 )
+from heads.data.splitting.events import find_events
 from heads.errors import LabelError
 from heads.run import RunDirectory
 

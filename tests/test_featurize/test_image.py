@@ -14,7 +14,7 @@ from tiny_backbone import tiny_source
 
 from featurize.decoding.decode import decode
 from featurize.decoding.ffmpeg import parse_probe
-from featurize.decoding.still import read_image
+from featurize.decoding.pictures.still import read_image
 from featurize.pipeline.discover import survey
 from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan

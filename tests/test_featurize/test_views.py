@@ -15,7 +15,7 @@ from tiny_backbone import tiny_source
 
 from featurize.commands.progress import summary_facts
 from featurize.decoding.decode import decode
-from featurize.decoding.ppm import ppm_frames_alike
+from featurize.decoding.pictures.ppm import ppm_frames_alike
 from featurize.demo.scenes import write_video
 from featurize.errors import SourceError
 from featurize.motion import boxes, energy, stabilise

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.data.folds import assign_folds, balance_table
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import assign_folds, balance_table
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from heads.cli import app
-from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import assign_folds
 from heads.errors import PredictError, PredictionError
 from heads.run import RunDirectory
 from heads.workflows.answers.external import import_predictions

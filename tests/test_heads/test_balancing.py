@@ -9,8 +9,8 @@ import pytest
 from made_store import clip_ids, made_key, make_store, sites_of
 
 from heads.data.class_balance import exclusiveness, initial_competition, sample_weights, weighted_share
-from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
+from heads.data.splitting.folds import assign_folds
 from heads.recipe import HeadConfig
 from heads.trainers.cross_validation import cross_validate_head
 from heads.trainers.sampler import BatchSampler, learned_weights

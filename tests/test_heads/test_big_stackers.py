@@ -12,10 +12,10 @@ from heads.blending.blenders import boosted, find_blender, network
 from heads.blending.blenders.logits import to_logits, to_probabilities
 from heads.blending.blenders.order_statistics import order_statistics
 from heads.blending.blenders.registry import BLENDERS, blenders_to_try
-from heads.data.folds import Folds, assign_folds
 from heads.data.frame_statistics import FRAME_STATISTICS, to_predictions
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds, assign_folds
 from heads.errors import BlendError
 from heads.evaluation.leaderboard import prior_predictions
 from heads.evaluation.metrics import mean_log_loss

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from heads.blending.blend import Blend, blend_data
 from heads.blending.blenders import find_blender
 from heads.blending.blenders.registry import BLENDERS
-from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds, assign_folds
 from heads.errors import BlendError, RunError
 from heads.evaluation.leaderboard import prior_predictions
 from heads.evaluation.metrics import mean_log_loss

@@ -22,10 +22,10 @@ from heads.blending.blenders import (
 from heads.blending.blenders.calibrated import Calibrated
 from heads.blending.blenders.protocol import Stack
 from heads.blending.blenders.registry import BLENDERS
-from heads.data.folds import assign_folds
 from heads.data.frame_statistics import FRAME_STATISTICS, spread_over_frames
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import assign_folds
 from heads.report import render_report
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run

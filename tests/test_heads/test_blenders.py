@@ -24,9 +24,9 @@ from heads.blending.selection import (
     refine_leave_fold_out,
     select_leave_fold_out,
 )
-from heads.data.folds import Folds, assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds, assign_folds
 from heads.evaluation.leaderboard import prior_predictions
 from heads.evaluation.metrics import log_loss_per_class, mean_log_loss
 from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean

@@ -12,11 +12,11 @@ from made_store import clip_ids, make_store, sites_of
 from typer.testing import CliRunner
 
 from heads.cli import app
-from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.reading.formats.detector_results import SurestBox, read_boxes, read_results
 from heads.data.reading.mapping import ClassMapping
+from heads.data.splitting.folds import assign_folds
 from heads.errors import PredictionError
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from training import train_run
 
-from heads.data.folds import Folds
 from heads.data.frame_statistics import FRAME_STATISTICS
 from heads.data.labels import LabelTable
+from heads.data.splitting.folds import Folds
 from heads.evaluation.metrics import mean_log_loss
 from heads.explain.attribution import weigh_frames
 from heads.explain.scoring import heads_to_score, score_frames

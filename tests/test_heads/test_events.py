@@ -11,7 +11,10 @@ from made_store import made_key
 from typer.testing import CliRunner
 
 from heads.cli import app
-from heads.data.events import (
+from heads.data.labels import LabelTable
+from heads.data.predictions import Predictions, read_csv
+from heads.data.reading.capture_times import TimeSource, capture_times, on_one_clock, parse_time
+from heads.data.splitting.events import (
     FUTURE,
     PAST,
     find_events,
@@ -21,10 +24,7 @@ from heads.data.events import (
     past_and_future,
     predictions_of_events,
 )
-from heads.data.folds import Folds
-from heads.data.labels import LabelTable
-from heads.data.predictions import Predictions, read_csv
-from heads.data.reading.capture_times import TimeSource, capture_times, on_one_clock, parse_time
+from heads.data.splitting.folds import Folds
 from heads.errors import FoldError, LabelError
 from heads.report import write_report
 from heads.run import RunDirectory

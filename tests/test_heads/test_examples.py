@@ -5,7 +5,8 @@ from types import ModuleType
 
 import pytest
 
-from heads.data import folds, labels, predictions
+from heads.data import labels, predictions
+from heads.data.splitting import folds
 
 
 @pytest.mark.parametrize("module", [folds, labels, predictions], ids=lambda module: module.__name__)

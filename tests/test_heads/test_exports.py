@@ -21,13 +21,13 @@ from typer.testing import CliRunner, Result
 
 from heads.cli import app
 from heads.data.coarser import Coarser
-from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.reading.capture_times import parse_zone, times_of_files
 from heads.data.reading.class_table import Taxon, own_taxon, read_class_table
 from heads.data.reading.formats.detector_results import read_results
 from heads.data.reading.label_formats import read_labels
+from heads.data.splitting.folds import assign_folds
 from heads.errors import LabelError, PredictionError
 from heads.run import BLEND, RunDirectory
 from heads.workflows.answers.external import import_predictions

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.data.folds import balance_table
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import balance_table
 from heads.evaluation import verdicts
 from heads.evaluation.verdicts import Use, species_verdicts
 from heads.run import RunDirectory

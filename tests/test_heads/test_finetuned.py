@@ -19,10 +19,10 @@ import heads.trainers.checkpoint
 from heads.blending.blend import blend_data
 from heads.blending.blenders import find_blender
 from heads.data.class_balance import clip_weights, drawn_by_class
-from heads.data.folds import Folds, assign_folds
 from heads.data.frame_statistics import FRAME_STATISTICS
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
+from heads.data.splitting.folds import Folds, assign_folds
 from heads.errors import RecipeError, RunError
 from heads.evaluation.metrics import mean_log_loss
 from heads.explain.scoring import heads_to_score, score_frames, scores_over_time

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from heads.data.folds import Folds, assign_folds, balance_table
+from heads.data.splitting.folds import Folds, assign_folds, balance_table
 from heads.errors import FoldError
 from store.errors import UnknownClipError
 

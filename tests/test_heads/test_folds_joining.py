@@ -6,10 +6,10 @@ import pytest
 from made_store import clip_ids, make_store, sites_of
 from numpy.typing import NDArray
 
-from heads.data.duplicates import ImageSummary, copies_across, merge_duplicate_groups, surplus_copies
-from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
-from heads.data.splits import find_copies
+from heads.data.splitting.duplicates import ImageSummary, copies_across, merge_duplicate_groups, surplus_copies
+from heads.data.splitting.folds import assign_folds
+from heads.data.splitting.splits import find_copies
 from heads.errors import FoldError
 from heads.recipe import Recipe
 from heads.workflows.job import prepare_job

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds
 from heads.errors import PredictionError
 from heads.evaluation.metrics import (
     average_precision,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from heads.blending.blend import Blend, BlendData, blend_data
 from heads.blending.blenders import find_blender
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.nearby import WINDOWS, WINDOWS_APART, Nearby, Window, nearby
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds
 from heads.errors import BlendError
 from heads.evaluation.metrics import mean_log_loss
 

@@ -13,9 +13,9 @@ from pictured_store import add_pictures, draw_clip, encode, make_pictured_store,
 from training import blended_run, train_run
 
 import heads.trainers.checkpoint
-from heads.data.folds import assign_folds
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
+from heads.data.splitting.folds import assign_folds
 from heads.errors import RecipeError
 from heads.explain.scoring import heads_to_score
 from heads.features.pictures import PictureReader, decode_square, evenly_chosen

@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 import heads.trainers.checkpoint
 import heads.trainers.trainer
 from heads.cli import app
-from heads.data.folds import assign_folds
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
-from heads.data.splits import Unlabelled
+from heads.data.splitting.folds import assign_folds
+from heads.data.splitting.splits import Unlabelled
 from heads.errors import StoppedError
 from heads.recipe import Recipe
 from heads.run import RunDirectory

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from heads.cli import app
 from heads.data.decisions import Decision, DecisionLog, State, default_log
-from heads.data.folds import Folds, keep_folds, torn_clips
+from heads.data.splitting.folds import Folds, keep_folds, torn_clips
 from heads.errors import DecisionError, TrainError
 from heads.run import RunDirectory
 from heads.workflows.run_names import first_folder, next_folder

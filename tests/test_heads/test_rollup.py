@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from heads.cli import app
 from heads.data.coarser import Coarser, coarser_taxa
-from heads.data.folds import balance_table
 from heads.data.predictions import Predictions
 from heads.data.reading.class_table import read_class_table
+from heads.data.splitting.folds import balance_table
 from heads.errors import LabelError
 from heads.evaluation.rollup import rollup_thresholds, usable_taxa
 from heads.evaluation.verdicts import Say, Use, Verdict, what_to_say

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.folds import Folds
 from heads.errors import PredictionError, RunError
 from heads.recipe import HeadConfig, Recipe, load_recipe
 from heads.run import RunDirectory, can_name_file

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store
 
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
+from heads.data.splitting.folds import Folds
 from heads.recipe import HeadConfig
 from heads.trainers.cross_validation import cross_validate_head
 from heads.trainers.members import plan_members

@@ -9,9 +9,9 @@ from made_store import clip_facts, clip_ids, made_key, make_store, sites_of
 from training import blended_run
 
 import heads.trainers.checkpoint
-from heads.data.folds import assign_folds
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
+from heads.data.splitting.folds import assign_folds
 from heads.errors import RecipeError, UnweighedError
 from heads.explain.attribution import weigh_frames
 from heads.explain.scoring import heads_to_score

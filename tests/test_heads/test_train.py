@@ -17,9 +17,9 @@ from training import train_run
 from typer.testing import CliRunner
 
 from heads.cli import app
-from heads.data.folds import assign_folds
 from heads.data.labels import LabelTable
 from heads.data.predictions import read_csv
+from heads.data.splitting.folds import assign_folds
 from heads.errors import PredictError, PredictionError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.features.metadata import MetadataTransform

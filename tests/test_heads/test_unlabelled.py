@@ -13,7 +13,7 @@ from training import Told, train_run
 from heads.data.labels import LabelTable
 from heads.data.listener import LoggingListener
 from heads.data.reading.sites import labels_and_sites
-from heads.data.splits import assign_clip_folds
+from heads.data.splitting.splits import assign_clip_folds
 from heads.models.trained_head import TrainedHead
 from heads.recipe import Recipe
 from heads.run import RunDirectory

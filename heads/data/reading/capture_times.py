@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from heads.data.events import parse_gap
 from heads.data.matching import IdRule, match_clips
+from heads.data.splitting.events import parse_gap
 from heads.data.tables import TextTable, bare, is_empty, read_table, tidy
 from heads.errors import LabelError
 from store.ids import name_a_few

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.folds import Folds
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule, Matches, match_clips, require_fitting
 from heads.data.predictions import Predictions, read_csv
 from heads.data.reading.formats.detector_results import SurestBox, is_results, read_boxes, read_results
 from heads.data.reading.mapping import ClassMapping
+from heads.data.splitting.folds import Folds
 from heads.errors import PredictionError
 from heads.evaluation.metrics import average_precision, matching_values, mean_log_loss
 from heads.run import BLEND, BOX_COLUMNS, RunDirectory

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
-from heads.data.events import FUTURE
 from heads.data.listener import Listener
+from heads.data.splitting.events import FUTURE
 from heads.errors import TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.run import RunDirectory

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from featurize.decoding.ffmpeg import Probe, clean_text
-from featurize.decoding.jpeg import find_damage
-from featurize.decoding.png import find_png_damage
+from featurize.decoding.pictures.jpeg import find_damage
+from featurize.decoding.pictures.png import find_png_damage
 from featurize.motion.image_facts import LOW_WIDTH_PX
 
 # What Pillow is known to raise over damaged files: its readers trust what a file says of itself.

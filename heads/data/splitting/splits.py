@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.duplicates import ImageSummary, copies_across, join_groups, surplus_copies
-from heads.data.folds import Folds, assign_folds, keep_folds
 from heads.data.labels import LabelTable
+from heads.data.splitting.duplicates import ImageSummary, copies_across, join_groups, surplus_copies
+from heads.data.splitting.folds import Folds, assign_folds, keep_folds
 from heads.errors import FoldError
 from store.ids import name_a_few
 

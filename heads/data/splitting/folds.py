@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from heads.data.stratify import stratified_group_assignment
+from heads.data.splitting.stratify import stratified_group_assignment
 from heads.errors import FoldError
 from store.ids import name_a_few, require_known
 

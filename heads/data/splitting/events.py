@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heads.data.duplicates import ImageSummary, copies_across
-from heads.data.folds import Folds
 from heads.data.labels import BLANK, LabelTable
 from heads.data.predictions import Predictions
+from heads.data.splitting.duplicates import ImageSummary, copies_across
+from heads.data.splitting.folds import Folds
 from heads.errors import FoldError, LabelError
 
 Times = Mapping[str, datetime]

@@ -26,12 +26,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.readers import columns_of_last_taps
+from heads.data.features.statistics_cache import cached_statistics
 from heads.data.labels import BLANK
 from heads.data.mix import stands_for
 from heads.data.reading.sites import labels_and_sites
 from heads.evaluation.metrics import average_precision, mean_log_loss
-from heads.features.readers import columns_of_last_taps
-from heads.features.statistics_cache import cached_statistics
 from heads.models.kinds.discriminant import fit_discriminant, sums_of
 from heads.models.kinds.discriminant_calibration import default_calibration, fit_calibration
 from heads.selection.embedding import choose_key, embed

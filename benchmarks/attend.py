@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from heads.errors import UnweighedError
-from heads.explain.attribution import trained_heads, weigh_frames
+from heads.models.explain.attribution import trained_heads, weigh_frames
 from heads.models.trained_head import TrainedHead
 from heads.run import RunDirectory
 from store import FeatureKey, FeatureStore

@@ -25,10 +25,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from heads.data.features.statistics_cache import cached_statistics
 from heads.data.labels import LabelTable
 from heads.data.splitting.folds import assign_folds
 from heads.evaluation.metrics import mean_log_loss
-from heads.features.statistics_cache import cached_statistics
 from heads.recipe import builtin_recipe, load_recipe
 from heads.trainers.cross_validation import cross_validate_head
 from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status

@@ -29,12 +29,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from heads.data.features.statistics_cache import cached_statistics
 from heads.data.labels import LabelTable
 from heads.data.reading.sites import labels_and_sites
 from heads.data.splitting.folds import Folds
 from heads.data.splitting.splits import assign_clip_folds
 from heads.evaluation.metrics import average_precision, mean_log_loss
-from heads.features.statistics_cache import cached_statistics
 from heads.models.seed_average import mean_of_logits
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.trainers.cross_validation import cross_validate_head

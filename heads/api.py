@@ -24,8 +24,8 @@ from store import FeatureStore
 from store.console import native_chatter, stderr_console
 
 with native_chatter(shown=False):  # TensorFlow talks when it is imported
-    from heads.explain.attribution import trained_heads, weigh_frames
-    from heads.explain.scoring import heads_to_score, score_frames
+    from heads.models.explain.attribution import trained_heads, weigh_frames
+    from heads.models.explain.scoring import heads_to_score, score_frames
     from heads.report import compare_runs, write_report
     from heads.workflows.answers.external import import_predictions
     from heads.workflows.answers.predict import NewPredictions, predict_run

@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from heads.errors import UnweighedError
-from heads.explain.attribution import FrameWeights, trained_heads, weigh_frames
+from heads.models.explain.attribution import FrameWeights, trained_heads, weigh_frames
 from heads.run import RunDirectory
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console

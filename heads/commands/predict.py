@@ -11,7 +11,7 @@ from heads.data.reading.mapping import read_mapping
 from heads.data.reading.sites import places_of
 from heads.data.tables import TextTable
 from heads.errors import PredictionError
-from heads.explain.attribution import explaining_head, top_frames
+from heads.models.explain.attribution import explaining_head, top_frames
 from heads.run import RunDirectory
 from heads.workflows.answers.external import read_new
 from heads.workflows.answers.findings import findings

@@ -26,7 +26,7 @@ def report(
     run = RunDirectory(run_folder)
     if store_root is not None:
         with native_chatter(shown=verbose):
-            import heads.explain.attribution  # noqa: F401  the pictures ask the heads, and TensorFlow talks when it is imported
+            import heads.models.explain.attribution  # noqa: F401  the pictures ask the heads, and TensorFlow talks when it is imported
     store = None if store_root is None else FeatureStore.open(store_root)
     collection = None
     if store is not None:

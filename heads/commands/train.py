@@ -15,7 +15,7 @@ from heads.commands.tensorboard import EventFiles
 from heads.data.matching import parse_id_map
 from heads.data.reading.capture_times import NO_TIMES, TimeSource
 from heads.errors import EXIT_STOPPED, StoppedError
-from heads.explain.scoring import heads_to_score, score_frames
+from heads.models.explain.scoring import heads_to_score, score_frames
 from heads.recipe import Recipe, adapt, load_recipe
 from heads.run import RunDirectory
 from heads.workflows.job import TrainingJob, read_job, run_recipe

@@ -1,1 +1,1 @@
-"""Labels, sites, folds and predictions as tables."""
+"""Labels, sites, folds, predictions and what heads see of features, as tables and arrays."""

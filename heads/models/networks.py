@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from heads.features.batches import METADATA
+from heads.data.features.batches import METADATA
 from heads.models.layers import AttentionPooling, Competing, Dropout, Standardise, TapDropout, TimeWindow, TurnRound
 from heads.models.pixel_layers import MeanOverFrames
 from heads.recipe import HeadConfig

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from heads.features.readers import ConcatenatedReader, Reader, TapReader
+from heads.data.features.readers import ConcatenatedReader, Reader, TapReader
 from heads.recipe import HeadConfig
 from store import FeatureReader
 
@@ -14,7 +14,7 @@ def reader_for(config: HeadConfig, readers: Sequence[FeatureReader]) -> Reader:
         JoinError: these have not the same frames.
     """
     if config.traits.reads_pictures:
-        from heads.features.pictures import PictureReader  # which decodes them
+        from heads.data.features.pictures import PictureReader  # which decodes them
 
         return PictureReader(readers[0], config.clip_frames, config.clip_px)
     seen = [TapReader(reader, config.taps) for reader in readers] if config.taps else readers

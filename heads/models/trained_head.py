@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 import heads.models.layers
 import heads.models.pixel_layers
 import heads.models.sound_layers  # noqa: F401  saved models are made of them, and Keras knows them once they are imported
+from heads.data.features.batches import METADATA, ClipBatches, in_turn
+from heads.data.features.metadata import MetadataTransform
+from heads.data.features.prefetch import read_ahead
+from heads.data.features.readers import Reader
+from heads.data.features.statistics_cache import cached_statistics
 from heads.errors import PredictError
-from heads.features.batches import METADATA, ClipBatches, in_turn
-from heads.features.metadata import MetadataTransform
-from heads.features.prefetch import read_ahead
-from heads.features.readers import Reader
-from heads.features.statistics_cache import cached_statistics
 from heads.models.known_clips import known_clips
 from heads.models.missing_features import featurize_command
 from heads.models.reading import reader_for

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, Protocol
 
-from heads.features.statistics import StatisticName
+from heads.data.features.statistics import StatisticName
 
 GRADIENT = "heads.trainers.trainer:train_by_gradient"
 CLOSED_FORM = "heads.trainers.discriminant:fit_discriminants"

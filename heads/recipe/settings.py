@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from heads.data.class_names import read_class
-from heads.features.batches import PREDICT_CLIPS
-from heads.features.statistics import StatisticName
+from heads.data.features.batches import PREDICT_CLIPS
+from heads.data.features.statistics import StatisticName
 from heads.recipe.kinds import HEAD_KINDS, HeadKind
 from store.config import StrictModel, load_yaml, parse_settings
 from store.errors import ConfigError
@@ -61,7 +61,8 @@ class HeadConfig(StrictModel):
         taps: the taps of its sources that it sees, by name, in that order; all if none is named. `each` then means the
             sources that have them.
         classes: the classes that it tells apart; all of the labels if none is named.
-        statistics: statistics over time that the head sees, in which nothing is learned (`heads.features.statistics`).
+        statistics: statistics over time that the head sees, in which nothing is learned (see
+            `heads.data.features.statistics`).
         covariance_shrinkage: how far the covariance within classes is drawn towards that of independent columns of
             equal spread, under `discriminant`; 0 not at all, 1 all the way.
         queries: learned attention queries; 0 for a head that does not look at single frames (under `deviation`).

@@ -17,7 +17,7 @@ from heads.run import RunDirectory
 from store import FeatureStore
 
 if TYPE_CHECKING:
-    from heads.explain.scoring import ScoresOverTime
+    from heads.models.explain.scoring import ScoresOverTime
 
 FRAMES = 6
 MOST_BYTES = 2_600_000  # of pictures, as the page holds them; the page is to stay below 5 MB
@@ -180,7 +180,7 @@ class StripMaker:
     def _looked(self, clip_ids: Sequence[str]) -> dict[str, Line]:
         """Where the best head that can be asked looked, by clip."""
         from heads.errors import AttendError
-        from heads.explain.attribution import weigh_frames
+        from heads.models.explain.attribution import weigh_frames
 
         for head, seen in self._able(clip_ids):
             try:
@@ -195,7 +195,7 @@ class StripMaker:
 
     def _species(self, clip_ids: Sequence[str]) -> dict[str, tuple[Line, ...]]:
         """What the best head that can be asked says of single frames: the strongest species, by clip."""
-        from heads.explain.scoring import scores_over_time
+        from heads.models.explain.scoring import scores_over_time
 
         for head, seen in self._able(clip_ids):
             found = scores_over_time(self._run, self._store, head, seen)

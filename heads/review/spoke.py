@@ -72,8 +72,8 @@ class Speaker:
 def _weigh(run: RunDirectory, store: FeatureStore, clip_ids: Sequence[str]) -> dict[str, dict[float, float]]:
     """The weight of each time of some clips; clips without frames are left out."""
     with native_chatter(shown=False):
-        from heads.explain.attribution import explaining_head, weigh_frames
-    from heads.features.readers import ids_with_frames
+        from heads.models.explain.attribution import explaining_head, weigh_frames
+    from heads.data.features.readers import ids_with_frames
     from heads.models.trained_head import TrainedHead
 
     head = explaining_head(run)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.readers import columns_of_last_taps
+from heads.data.features.statistics_cache import cached_statistics
 from heads.errors import SelectionError
-from heads.features.readers import columns_of_last_taps
-from heads.features.statistics_cache import cached_statistics
 from store import FeatureReader, FeatureStore
 from store.cache import mark_used, prepare_cache
 from store.files import atomic_path

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heads.data.features.batches import ClipBatches
+from heads.data.features.metadata import MetadataTransform
+from heads.data.features.readers import Reader, ids_with_frames
+from heads.data.features.statistics_cache import cached_statistics
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splitting.folds import Folds
 from heads.data.splitting.splits import NO_CLIPS, Unlabelled
-from heads.features.batches import ClipBatches
-from heads.features.metadata import MetadataTransform
-from heads.features.readers import Reader, ids_with_frames
-from heads.features.statistics_cache import cached_statistics
 from heads.models.seed_average import average_models, mean_of_logits
 from heads.recipe import HeadConfig
 from heads.recipe.kinds import resolve

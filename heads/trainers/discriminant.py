@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.batches import ClipBatches, in_turn
+from heads.data.features.readers import columns_of_last_taps
 from heads.data.history import Epoch
-from heads.features.batches import ClipBatches, in_turn
-from heads.features.readers import columns_of_last_taps
 from heads.models.kinds.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
 from heads.models.kinds.discriminant_calibration import Calibration, clips_to_fit, default_calibration, fit_calibration
 from heads.models.layers import signed_root

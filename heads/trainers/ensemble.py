@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from heads.features.batches import METADATA, Batch, ClipBatches
-from heads.features.prefetch import read_ahead
+from heads.data.features.batches import METADATA, Batch, ClipBatches
+from heads.data.features.prefetch import read_ahead
 from heads.models.layers import AttentionPooling, attend_together
 from heads.models.networks import MASK, OUTPUT, POOLED, Head, HeadShape, build_head, frames_shape, front_inputs
 from heads.recipe import HeadConfig
@@ -38,7 +38,7 @@ class Stage(Enum):
 
 
 class Batches(Protocol):
-    """What gives batches of clips; see `heads.features.batches.ClipBatches`."""
+    """What gives batches of clips; see `heads.data.features.batches.ClipBatches`."""
 
     def batch(self, places: NDArray[np.int64], /) -> Batch: ...  # noqa: D102
 

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.class_balance import initial_competition, weighted_share
-from heads.features.moments import Moments, combine_moments, moments_by_fold
-from heads.features.statistics_cache import cached_statistics
+from heads.data.features.moments import Moments, combine_moments, moments_by_fold
+from heads.data.features.statistics_cache import cached_statistics
 from heads.models.networks import COMPETING, OUTPUT, frame_standardiser
 from heads.recipe import HeadConfig
 from heads.trainers.ensemble import FoldEnsemble

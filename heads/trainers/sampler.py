@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.class_balance import clip_weights
-from heads.features.batches import spread_batches
+from heads.data.features.batches import spread_batches
 from heads.recipe import HeadConfig
 
 # What a batch asks of the members: places of clips, weights (K, B) that are zero for clips that a member must not see,

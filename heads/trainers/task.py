@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.batches import ClipBatches
 from heads.data.history import Epoch
-from heads.features.batches import ClipBatches
 from heads.recipe import HeadConfig
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.members import FoldMember

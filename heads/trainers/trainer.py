@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.batches import in_turn
+from heads.data.features.drawn import DrawnFrames
 from heads.data.history import Epoch
 from heads.errors import StoppedError
-from heads.features.batches import in_turn
-from heads.features.drawn import DrawnFrames
 from heads.models.networks import HeadShape
 from heads.trainers.checkpoint import Checkpoint, stop_after_epoch
 from heads.trainers.ensemble import Batches, FoldEnsemble, Stage

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from heads.data.features.readers import Reader, ids_with_frames
 from heads.data.labels import LabelTable
 from heads.data.splitting.folds import Folds
 from heads.errors import JoinError, TrainError
-from heads.features.readers import Reader, ids_with_frames
 from heads.trainers.members import plan_members
 from heads.workflows.resolve import HeadSpec
 from store import FeatureReader, Status

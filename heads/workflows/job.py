@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.data.decisions import is_decision_log, read_decisions
+from heads.data.features.readers import Reader
 from heads.data.labels import LabelTable
 from heads.data.matching import IdRule
 from heads.data.mix import stands_for
@@ -28,7 +29,6 @@ from heads.data.splitting.events import USUAL_GAP, find_events, past_and_future
 from heads.data.splitting.folds import Folds, balance_table, torn_clips
 from heads.data.splitting.splits import NO_CLIPS, Unlabelled, assign_clip_folds, find_copies, given_folds
 from heads.errors import LabelError, TrainError
-from heads.features.readers import Reader
 from heads.recipe import Recipe
 from heads.run import RunDirectory
 from heads.trainers.members import most_learned

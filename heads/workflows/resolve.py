@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from heads.data.features.readers import Reader
 from heads.errors import RecipeError
-from heads.features.readers import Reader
 from heads.models.reading import reader_for
 from heads.recipe import EACH_SOURCE, HeadConfig, Recipe
 from heads.run import BLEND, can_name_file

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from heads.features.prefetch import read_ahead
+from heads.data.features.prefetch import read_ahead
 
 
 def test_items_come_in_order_and_no_more_than_asked_for_are_made() -> None:

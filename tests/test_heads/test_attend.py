@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from heads.cli import app
 from heads.errors import AttendError, UnweighedError
-from heads.explain.attribution import explaining_head, weigh_frames
+from heads.models.explain.attribution import explaining_head, weigh_frames
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.workflows.blend import blend_run

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from training import train_run
 
+from heads.data.features.readers import ConcatenatedReader, columns_of_last_taps
 from heads.data.frame_statistics import FRAME_STATISTICS
 from heads.data.labels import LabelTable
 from heads.data.splitting.folds import Folds
 from heads.evaluation.metrics import mean_log_loss
-from heads.explain.attribution import weigh_frames
-from heads.explain.scoring import heads_to_score, score_frames
-from heads.features.readers import ConcatenatedReader, columns_of_last_taps
+from heads.models.explain.attribution import weigh_frames
+from heads.models.explain.scoring import heads_to_score, score_frames
 from heads.models.kinds import discriminant_calibration
 from heads.models.kinds.discriminant import Discriminant, add_sums, fit_discriminant, sums_of
 from heads.models.kinds.discriminant_calibration import fit_calibration

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from heads.cli import app
 from heads.data.frame_statistics import FRAME_STATISTICS, ORDER
 from heads.errors import TrainError
-from heads.explain.scoring import heads_to_score, score_frames
+from heads.models.explain.scoring import heads_to_score, score_frames
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.workflows.answers.predict import Origin, predict_run

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from made_store import DIM, made_key, make_store
 
-from heads.features.batches import ClipBatches
-from heads.features.statistics_cache import cached_statistics
+from heads.data.features.batches import ClipBatches
+from heads.data.features.statistics_cache import cached_statistics
 from heads.models.networks import HeadShape, build_head
 from heads.recipe import HeadConfig
 from heads.trainers.checkpoint import Checkpoint

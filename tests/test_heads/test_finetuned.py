@@ -19,16 +19,16 @@ import heads.trainers.checkpoint
 from heads.blending.blend import blend_data
 from heads.blending.blenders import find_blender
 from heads.data.class_balance import clip_weights, drawn_by_class
+from heads.data.features.batches import ClipBatches
+from heads.data.features.drawn import DrawnFrames, chances_of_frames
+from heads.data.features.pictures import PictureReader
 from heads.data.frame_statistics import FRAME_STATISTICS
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.splitting.folds import Folds, assign_folds
 from heads.errors import RecipeError, RunError
 from heads.evaluation.metrics import mean_log_loss
-from heads.explain.scoring import heads_to_score, score_frames, scores_over_time
-from heads.features.batches import ClipBatches
-from heads.features.drawn import DrawnFrames, chances_of_frames
-from heads.features.pictures import PictureReader
+from heads.models.explain.scoring import heads_to_score, score_frames, scores_over_time
 from heads.models.kinds.finetuned import load_network, network_file, split
 from heads.models.networks import HeadShape, build_head
 from heads.models.trained_head import TrainedHead

@@ -19,15 +19,15 @@ from heads.blending.blenders import find_blender, network
 from heads.blending.blenders.boosted import XGBoost
 from heads.cli import app
 from heads.data import frame_statistics
+from heads.data.features.statistics import statistics_of
 from heads.data.frame_statistics import FRAME_STATISTICS, layer_name, spread_over_frames, to_predictions
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splitting.folds import assign_folds
 from heads.errors import BlendError, PredictionError
 from heads.evaluation.metrics import mean_log_loss
-from heads.explain.frame_scores import frame_statistic
-from heads.explain.scoring import scores_over_time
-from heads.features.statistics import statistics_of
+from heads.models.explain.frame_scores import frame_statistic
+from heads.models.explain.scoring import scores_over_time
 from heads.report.files import ClipFiles
 from heads.report.strips import StripMaker
 from heads.run import RunDirectory

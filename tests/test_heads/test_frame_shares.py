@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from heads.explain.gradients import answer_gradients, frame_shares
+from heads.models.explain.gradients import answer_gradients, frame_shares
 
 NOTHING = np.zeros(2, np.float32)
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from heads.cli import app
 from heads.errors import UnweighedError
-from heads.explain.attribution import explaining_head, weigh_frames
-from heads.explain.scoring import heads_to_score, score_frames
+from heads.models.explain.attribution import explaining_head, weigh_frames
+from heads.models.explain.scoring import heads_to_score, score_frames
 from heads.recipe import HeadConfig, Recipe, load_recipe
 from heads.recipe.kinds import HEAD_KINDS
 from heads.run import RunDirectory

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heads.features.metadata import MetadataTransform
+from heads.data.features.metadata import MetadataTransform
 from heads.recipe import DEFAULT_METADATA
 from store.config import parse_settings
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from made_store import DIM, made_key, make_store
 
-from heads.features.batches import ClipBatches
-from heads.features.statistics_cache import cached_statistics
+from heads.data.features.batches import ClipBatches
+from heads.data.features.statistics_cache import cached_statistics
 from heads.models.networks import HeadShape
 from heads.recipe import HeadConfig
 from heads.trainers.ensemble import FoldEnsemble

@@ -12,7 +12,7 @@ from heads.cli import app
 from heads.data.predictions import Predictions
 from heads.data.tables import TextTable
 from heads.errors import PredictionError
-from heads.explain.attribution import Moment
+from heads.models.explain.attribution import Moment
 from heads.workflows.answers import output
 from heads.workflows.answers.output import OUTPUT_FORMATS, Frames, read_template, require_writable, write_predictions
 from heads.workflows.answers.predict import NewPredictions, Origin

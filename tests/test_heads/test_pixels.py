@@ -13,13 +13,13 @@ from pictured_store import add_pictures, draw_clip, encode, make_pictured_store,
 from training import blended_run, train_run
 
 import heads.trainers.checkpoint
+from heads.data.features.pictures import PictureReader, decode_square, evenly_chosen
+from heads.data.features.readers import Reader
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.splitting.folds import assign_folds
 from heads.errors import RecipeError
-from heads.explain.scoring import heads_to_score
-from heads.features.pictures import PictureReader, decode_square, evenly_chosen
-from heads.features.readers import Reader
+from heads.models.explain.scoring import heads_to_score
 from heads.models.networks import HeadShape, build_head
 from heads.models.pixel_layers import CropClip, KeepFrames
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe

@@ -11,8 +11,8 @@ from pictured_store import add_pictures, make_pictured_store, pictured_key
 from training import train_run
 
 from heads.blending.blend import Blend
+from heads.data.features.readers import ConcatenatedReader
 from heads.errors import JoinError, RecipeError
-from heads.features.readers import ConcatenatedReader
 from heads.recipe import HeadConfig, Recipe, builtin_recipe, load_recipe
 from heads.run import RunDirectory
 from heads.selection.embedding import choose_key

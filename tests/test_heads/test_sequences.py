@@ -9,14 +9,14 @@ from made_store import clip_facts, clip_ids, made_key, make_store, sites_of
 from training import blended_run
 
 import heads.trainers.checkpoint
+from heads.data.features.readers import TapReader
+from heads.data.features.statistics_cache import cached_statistics
 from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.splitting.folds import assign_folds
 from heads.errors import RecipeError, UnweighedError
-from heads.explain.attribution import weigh_frames
-from heads.explain.scoring import heads_to_score
-from heads.features.readers import TapReader
-from heads.features.statistics_cache import cached_statistics
+from heads.models.explain.attribution import weigh_frames
+from heads.models.explain.scoring import heads_to_score
 from heads.models.layers import TimeWindow
 from heads.models.networks import FRONT, HeadShape, build_head
 from heads.models.reading import reader_for

@@ -15,8 +15,8 @@ from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.splitting.folds import assign_folds
 from heads.errors import RecipeError, UnweighedError
-from heads.explain.attribution import weigh_frames
-from heads.explain.scoring import heads_to_score
+from heads.models.explain.attribution import weigh_frames
+from heads.models.explain.scoring import heads_to_score
 from heads.models.networks import HeadShape, build_head
 from heads.models.sound_layers import CropSound, NormaliseHeard, SoundBlock
 from heads.recipe import HeadConfig, Recipe

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store
 
-from heads.features.moments import combine_moments, moments_by_fold
-from heads.features.readers import ConcatenatedReader
-from heads.features.statistics import statistics_of
-from heads.features.statistics_cache import cached_statistics
+from heads.data.features.moments import combine_moments, moments_by_fold
+from heads.data.features.readers import ConcatenatedReader
+from heads.data.features.statistics import statistics_of
+from heads.data.features.statistics_cache import cached_statistics
 from store import ClipFeatures, FeatureReader, FeatureStore, Status
 from store.cache import cached_files, remove_files, useless_files
 

@@ -17,13 +17,13 @@ from training import train_run
 from typer.testing import CliRunner
 
 from heads.cli import app
+from heads.data.features.metadata import MetadataTransform
+from heads.data.features.statistics_cache import cached_statistics
 from heads.data.labels import LabelTable
 from heads.data.predictions import read_csv
 from heads.data.splitting.folds import assign_folds
 from heads.errors import PredictError, PredictionError, TrainError
 from heads.evaluation.metrics import mean_log_loss
-from heads.features.metadata import MetadataTransform
-from heads.features.statistics_cache import cached_statistics
 from heads.recipe import HeadConfig, Recipe
 from heads.run import RunDirectory
 from heads.trainers.cross_validation import cross_validate_head

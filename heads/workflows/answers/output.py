@@ -21,7 +21,7 @@ from store.files import atomic_path
 from store.ids import name_a_few
 
 if TYPE_CHECKING:  # these load TensorFlow, which writing a table does not need
-    from heads.explain.attribution import Moment
+    from heads.models.explain.attribution import Moment
     from heads.workflows.answers.predict import NewPredictions
 
 _MOST_EXCEL_ROWS = 1_048_576  # with the header

@@ -13,13 +13,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from heads.blending.blend import Around, Blend
+from heads.data.features.readers import Reader, ids_with_frames
 from heads.data.frame_statistics import FRAME_STATISTICS, for_one_frame, to_predictions
 from heads.data.matching import match_clips
 from heads.data.nearby import nearby
 from heads.data.predictions import EVENT_COLUMN, ID_COLUMN, ORIGIN_COLUMN, STATUS_COLUMN, Predictions
 from heads.errors import PredictError
-from heads.explain.frame_scores import frame_spread
-from heads.features.readers import Reader, ids_with_frames
+from heads.models.explain.frame_scores import frame_spread
 from heads.models.known_clips import KnownClips, known_clips
 from heads.models.missing_features import featurize_command
 from heads.models.trained_head import TrainedHead, require_features

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.readers import ids_with_frames
 from heads.errors import TrainError
-from heads.features.readers import ids_with_frames
 from heads.models.trained_head import TrainedHead
 from heads.run import RunDirectory
 from heads.workflows.job import TrainingJob

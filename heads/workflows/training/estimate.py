@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import psutil
 
-from heads.features.batches import PREDICT_CLIPS, in_turn
-from heads.features.readers import Reader, ids_with_frames
+from heads.data.features.batches import PREDICT_CLIPS, in_turn
+from heads.data.features.readers import Reader, ids_with_frames
 from heads.recipe.kinds import resolve
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import make_batches

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from heads.data.features.statistics_cache import row_keys
 from heads.data.labels import LabelTable
 from heads.data.listener import Listener
 from heads.data.splitting.folds import balance_table
 from heads.errors import StoppedError, TrainError
 from heads.evaluation.metrics import mean_log_loss
-from heads.features.statistics_cache import row_keys
 from heads.models.kinds.finetuned import network_file
 from heads.recipe import Recipe
 from heads.run import CONFIG_VERSION, RunDirectory

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.features.batches import Batch, ClipBatches
-from heads.features.pictures import PictureReader
+from heads.data.features.batches import Batch, ClipBatches
+from heads.data.features.pictures import PictureReader
 
 _MIRRORED = 0.5  # of all pictures
 

@@ -20,7 +20,7 @@ _SHARE_OF_MEMORY = 0.25
 
 
 class PictureReader:
-    """The pictures of clips as squares of one size, in the place of features; see `heads.features.readers.Reader`.
+    """The pictures of clips as squares of one size, in the place of features; see `heads.data.features.readers.Reader`.
 
     Of a clip that has more pictures than are asked for, evenly spaced ones are taken; one that has fewer has them all,
     and `mask` says which these are: nothing stands in for frames that are not there. Pictures are decoded in threads.

@@ -7,9 +7,9 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.readers import ids_with_frames
 from heads.data.frame_statistics import FRAME_STATISTICS, for_one_frame, to_predictions
-from heads.explain.frame_scores import frame_probabilities, frame_spread
-from heads.features.readers import ids_with_frames
+from heads.models.explain.frame_scores import frame_probabilities, frame_spread
 from heads.models.trained_head import TrainedHead, head_settings
 from heads.run import RunDirectory
 from store import FeatureStore

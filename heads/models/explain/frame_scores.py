@@ -13,17 +13,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from heads.data.features.batches import METADATA, ClipBatches, in_turn
+from heads.data.features.prefetch import read_ahead
+from heads.data.features.statistics import statistics_of
 from heads.data.frame_statistics import FRAME_STATISTICS, spread_over_frames
-from heads.features.batches import METADATA, ClipBatches, in_turn
-from heads.features.prefetch import read_ahead
-from heads.features.statistics import statistics_of
 
 _CLIPS_AT_ONCE = 16
 _SMALLEST = 1e-6
 
 
 def frame_statistic(frames: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """A statistic of `heads.features.statistics` for each frame of a clip by itself, (T, D) from (T, D).
+    """A statistic of `heads.data.features.statistics` for each frame of a clip by itself, (T, D) from (T, D).
 
     `change`, `deviation` and `direction` of the clip are the largest of its frames'; the direction of a frame is as
     long as its part of the clip's, so that a frame in which nothing is stays short.

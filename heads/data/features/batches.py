@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.features.readers import Reader
+from heads.data.features.readers import Reader
 
 PREDICT_CLIPS = 64  # at a time, where models are asked
 Batch = dict[str, NDArray[Any]]

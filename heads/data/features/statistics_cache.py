@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.features.readers import Reader
-from heads.features.statistics import Statistics, compute_statistics
+from heads.data.features.readers import Reader
+from heads.data.features.statistics import Statistics, compute_statistics
 from store.cache import mark_used, prepare_cache
 from store.files import atomic_path
 

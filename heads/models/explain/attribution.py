@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.batches import METADATA, PREDICT_CLIPS, ClipBatches, in_turn
+from heads.data.features.readers import ids_with_frames
 from heads.errors import AttendError, UnweighedError
-from heads.explain.gradients import answer_gradients, frame_shares, has_frame_shares, traced_statistics
-from heads.features.batches import METADATA, PREDICT_CLIPS, ClipBatches, in_turn
-from heads.features.readers import ids_with_frames
+from heads.models.explain.gradients import answer_gradients, frame_shares, has_frame_shares, traced_statistics
 from heads.models.layers import AttentionPooling
 from heads.models.networks import ATTENTION, FRONT
 from heads.models.trained_head import TrainedHead, head_settings
@@ -28,7 +28,8 @@ class FrameWeights:
         clip_id: the clip.
         folds: the folds whose models were asked, and averaged: for a labelled clip the one that has not seen it.
         by: `attention`, the learned weights, mean over queries and seeds; or `contribution`, for a head that sees
-            statistics over time: the share of each frame in what speaks for the answer (see `heads.explain.gradients`).
+            statistics over time: the share of each frame in what speaks for the answer (see
+            `heads.models.explain.gradients`).
         times_s: (T,) time of each frame.
         weights: (T,) in sum 1.
         per_query: (Q, T) of each query, for `attention`; None for `contribution`.

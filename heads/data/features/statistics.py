@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.features.prefetch import read_ahead
-from heads.features.readers import Reader
+from heads.data.features.prefetch import read_ahead
+from heads.data.features.readers import Reader
 
 StatisticName = Literal["change", "deviation", "direction", "background", "mean", "spread", "event"]
 Statistics = dict[str, NDArray[np.float32]]

@@ -92,7 +92,7 @@ def choose_sampling(
         choose: of `--choose`.
         store: its folder, which need not be there; None to ask none.
         backbones: of `--backbone`. Of several samplings it is the one of what the store holds of these that counts;
-            for sound as a whole it does not matter which.
+            for sound as a whole it does not matter which, so that beside others it has no say.
 
     Raises:
         SettingsError: the store holds features of several samplings, none of which is usual, or of one that this
@@ -106,14 +106,15 @@ def choose_sampling(
     if store is None or not (store / "features").is_dir():
         return USUAL
     keys = FeatureStore.open(store).keys()
-    rows = [find_backbone(name) for name in backbones if not is_own(name)]
-    own = _by_sampling([key for key in keys if key.backbone in {row.name for row in rows}])
-    of_frames = [key for key in keys if key.backbone not in _OF_ALL_SOUND]
-    held = own if len(own) == 1 else _by_sampling(of_frames)
+    names = {word if is_own(word) else find_backbone(word).name for word in backbones}
+    seeing = names - _OF_ALL_SOUND
+    own = _by_sampling([key for key in keys if key.backbone in (seeing or names)])
+    of_frames = _by_sampling([key for key in keys if key.backbone not in _OF_ALL_SOUND])
+    held = own if len(own) == 1 or (own and not seeing) else of_frames
     usual = json.dumps(USUAL.to_json(), sort_keys=True)
     if len(held) > 1 and usual not in held:
-        if rows and len(rows) == len(backbones) and all(row.name in _OF_ALL_SOUND for row in rows):
-            return USUAL
+        if names and not seeing:
+            return sampling_of(next(iter(own.values()))) if own else USUAL
         told = " or ".join(dict.fromkeys(sampling_options(key.sampling) for key in held.values()))
         raise SettingsError(f"{store}: the store holds features of several samplings; say which is meant: {told}")
     return USUAL if usual in held or not held else sampling_of(next(iter(held.values())))

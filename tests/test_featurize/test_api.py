@@ -21,6 +21,7 @@ from featurize.commands.run import featurize_folder
 from featurize.demo.make import plan_demo
 from featurize.demo.scenes import draw_clip, write_video
 from featurize.errors import FeaturizeWarning, SettingsError, SourceError
+from featurize.pipeline.plan import Task
 from featurize.pipeline.progress_bar import progress_bar
 from featurize.pipeline.request import Request
 from store import FeatureStore, Status
@@ -203,6 +204,26 @@ def test_of_several_samplings_that_of_the_same_backbone_goes_on_and_sound_needs_
         featurize.run(clips, store, backbones="statistics", progress=False)
     with pytest.raises(SettingsError, match="say which is meant"):
         featurize.run(clips, store, backbones=["phash", "hashes"], progress=False)
+
+
+def test_sound_beside_others_goes_on_as_they_do_and_alone_as_any_sound_that_is_held(tmp_path: Path) -> None:
+    clips, store, heard = tmp_path / "clips", tmp_path / "store", tmp_path / "heard"
+    write_indexed_clip(clips / "a.mp4", 12, fps=4)
+    featurize.run(clips, store, backbones="phash", frames=2, progress=False)
+    featurize.run(clips, store, backbones="hashes", frames=3, progress=False)
+    featurize.run(clips, store, backbones="sound", progress=False)
+    with pytest.warns(FeaturizeWarning, match="the store holds sound already under other settings"):
+        planned = featurize.plan(clips, store, backbones=["phash", "sound"])
+    assert [made(task) for task in planned.tasks] == [["sound"]]
+    featurize.run(clips, heard, backbones="sound", frames=2, progress=False)
+    with pytest.warns(FeaturizeWarning, match="the store holds sound already under other settings"):
+        featurize.run(clips, heard, backbones="sound", frames=3, progress=False)
+    assert not featurize.plan(clips, heard, backbones="sound").tasks
+
+
+def made(task: Task) -> list[str]:
+    """The backbones that a clip is given to."""
+    return [source.backbone.name for source in task.sources]
 
 
 def test_where_no_clip_is_found_no_store_is_made(tmp_path: Path) -> None:

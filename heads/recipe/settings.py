@@ -318,12 +318,12 @@ def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool, epochs: int | 
 
 
 def _shortened(head: HeadConfig, epochs: int) -> HeadConfig:
-    if not head.takes_epochs or head.epochs <= epochs:
+    if not head.takes_epochs or max(head.epochs, head.pseudo_epochs) <= epochs:
         return head
-    share = epochs / head.epochs
+    share = min(1.0, epochs / head.epochs)
     return head.model_copy(
         update={
-            "epochs": epochs,
+            "epochs": min(head.epochs, epochs),
             "head_epochs": min(head.head_epochs, epochs),
             "pseudo_epochs": min(head.pseudo_epochs, epochs),
             "sgd_epochs": round(head.sgd_epochs * share),

@@ -83,6 +83,12 @@ def test_a_recipe_of_hours_is_tried_in_a_few_epochs_whose_last_stay_in_proportio
         adapt(recipe, seed=None, no_metadata=False, epochs=0)
 
 
+def test_further_epochs_on_clips_without_labels_are_shortened_too_where_the_others_are_few() -> None:
+    recipe = Recipe(heads=(HeadConfig(epochs=3, pseudo_epochs=20),))
+    (head,) = adapt(recipe, seed=None, no_metadata=False, epochs=4).heads
+    assert (head.epochs, head.pseudo_epochs) == (3, 4)
+
+
 def test_settings_that_do_not_fit_together_are_refused() -> None:
     with pytest.raises(ValueError, match="class_balance: what unlabelled clips show is not known"):
         HeadConfig(class_balance=0.5, pseudo_epochs=2)

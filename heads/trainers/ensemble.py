@@ -23,7 +23,7 @@ from heads.models.networks import MASK, OUTPUT, POOLED, Head, HeadShape, build_h
 from heads.recipe import HeadConfig
 from heads.recipe.kinds import resolve
 from heads.trainers.mixup import Mixup, mix
-from heads.trainers.optimizer import ExponentialMovingAverage, FusedAdamW, FusedNesterov
+from heads.trainers.optimizer import DECAY_EVERY, ExponentialMovingAverage, FusedAdamW, FusedNesterov
 from heads.trainers.sampler import BatchSpec, ensure_two_clips_each
 
 _SMALLEST = 1e-7
@@ -68,10 +68,16 @@ class FoldEnsemble:
         shape: sizes of input and output.
         seeds: (K) of initial weights and dropout.
         weight_decay: as a share of the step size; the recipe's if not given.
+        decay_every: every how many steps it is taken.
     """
 
     def __init__(
-        self, config: HeadConfig, shape: HeadShape, seeds: Sequence[int], weight_decay: float | None = None
+        self,
+        config: HeadConfig,
+        shape: HeadShape,
+        seeds: Sequence[int],
+        weight_decay: float | None = None,
+        decay_every: int = DECAY_EVERY,
     ) -> None:
         self._config = config
         self._shape = shape
@@ -83,7 +89,7 @@ class FoldEnsemble:
         self._weights = [each.value for _, each in owned]
         decayed = [each.name in ("kernel", "recurrent_kernel", "query") for _, each in owned]
         self.optimiser = FusedAdamW(
-            self._weights, decayed, config.weight_decay if weight_decay is None else weight_decay
+            self._weights, decayed, config.weight_decay if weight_decay is None else weight_decay, decay_every
         )
         owner = [place for place, _ in owned]
         self._taught = {Stage.USUAL: _Taught(weights=self._weights, owner=owner, optimiser=self.optimiser)}

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 _MOMENTUM = 0.9
-_DECAY_EVERY = 8
+DECAY_EVERY = 8
 
 
 class FusedAdamW:
@@ -15,20 +15,29 @@ class FusedAdamW:
 
     Keras' own optimizer computes the same numbers by a dozen operations, each a pass over memory; with tens of
     millions of weights that is most of a step. Weight decay, two passes more, is taken at every eighth step,
-    for all eight: of weights that hardly change in so many steps that takes off the same.
+    for all eight: of weights that hardly change in so many steps that takes off the same. A training of few steps asks
+    for it more often.
 
     Args:
         variables: the weights, as TensorFlow variables.
         decayed: for each of them, whether weight decay shrinks it.
         weight_decay: what is taken off a step, as a share of the step size.
+        decay_every: every how many steps it is taken.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", 2019; constants as in Keras.
     """
 
-    def __init__(self, variables: Sequence[Any], decayed: Sequence[bool], weight_decay: float) -> None:
+    def __init__(
+        self,
+        variables: Sequence[Any],
+        decayed: Sequence[bool],
+        weight_decay: float,
+        decay_every: int = DECAY_EVERY,
+    ) -> None:
         self._variables = list(variables)
         self._decayed = list(decayed)
         self._weight_decay = weight_decay
+        self._decay_every = decay_every
         self._first = [tf.Variable(tf.zeros_like(each), trainable=False) for each in variables]
         self._second = [tf.Variable(tf.zeros_like(each), trainable=False) for each in variables]
         self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -48,7 +57,7 @@ class FusedAdamW:
         steps = tf.cast(self._steps.assign_add(1), tf.float32)
         powers = tf.pow(_BETA_1, steps), tf.pow(_BETA_2, steps)
         if self._weight_decay and any(self._decayed):
-            tf.cond(self._steps % _DECAY_EVERY == 0, lambda: self._decay(rates), lambda: tf.constant(0))
+            tf.cond(self._steps % self._decay_every == 0, lambda: self._decay(rates), lambda: tf.constant(0))
         slots = zip(self._variables, self._first, self._second, gradients, rates, strict=True)
         for variable, first, second, gradient, rate in slots:
             tf.raw_ops.ResourceApplyAdam(
@@ -65,10 +74,10 @@ class FusedAdamW:
             )
 
     def _decay(self, rates: Sequence[Any]) -> Any:
-        """Take off what `_DECAY_EVERY` steps take off; gives a number, as a branch of a condition has to."""
+        """Take off what `decay_every` steps take off; gives a number, as a branch of a condition has to."""
         for variable, rate, decayed in zip(self._variables, rates, self._decayed, strict=True):
             if decayed:
-                variable.assign(variable * tf.pow(1.0 - rate * self._weight_decay, _DECAY_EVERY))
+                variable.assign(variable * tf.pow(1.0 - rate * self._weight_decay, self._decay_every))
         return tf.constant(0)
 
 

@@ -11,6 +11,7 @@ from heads.recipe import HeadConfig
 _FEWER_DROPPED = 0.2
 _FEWER_EPOCHS = 2 / 3
 _FEWEST_EPOCHS = 3
+_DECAYS = 24
 
 
 def learning_rates(config: HeadConfig, losses: Sequence[NDArray[np.float64]], members: int) -> NDArray[np.float64]:
@@ -65,6 +66,16 @@ def scale_length(config: HeadConfig, clips: int) -> HeadConfig:
 
 def decay_share(config: HeadConfig, clips: int) -> float:
     """Weight decay as a share of the step size, for members that learn from `clips` clips."""
-    steps = config.epochs * max(1, round(clips / config.batch_clips))
-    travelled = config.learning_rate * steps * (0.5 if config.schedule == "cosine" else 1.0)
+    travelled = config.learning_rate * _steps(config, clips) * (0.5 if config.schedule == "cosine" else 1.0)
     return config.weight_decay + config.shrinkage / travelled
+
+
+def decay_every(config: HeadConfig, clips: int, most: int) -> int:
+    """Every how many steps weight decay is taken, `most` of them at most: two dozen times in all, so that what is left
+    over at the end is little of it.
+    """
+    return min(most, max(1, _steps(config, clips) // _DECAYS))
+
+
+def _steps(config: HeadConfig, clips: int) -> int:
+    return config.epochs * max(1, round(clips / config.batch_clips))

@@ -16,9 +16,10 @@ from heads.models.networks import HeadShape
 from heads.trainers.checkpoint import Checkpoint, stop_after_epoch
 from heads.trainers.ensemble import Batches, FoldEnsemble, Stage
 from heads.trainers.initialise import adjust_for_prior_shift, initialise
+from heads.trainers.optimizer import DECAY_EVERY
 from heads.trainers.pseudo_labels import PseudoLabelDecision, decide
 from heads.trainers.sampler import BatchSampler
-from heads.trainers.schedule import decay_share, learning_rates, scale_dropout, scale_length
+from heads.trainers.schedule import decay_every, decay_share, learning_rates, scale_dropout, scale_length
 from heads.trainers.task import HeadTask, TrainedMembers
 
 _FRAMES = 1  # sets the drawing of frames apart from that of clips
@@ -68,7 +69,13 @@ class Trainer:
         config = scale_length(task.config, learned)
         self.task = task = replace(task, config=config)
         seeds = [member.seed for member in task.plan]
-        self.members = FoldEnsemble(scale_dropout(config, learned), shape, seeds, decay_share(config, learned))
+        self.members = FoldEnsemble(
+            scale_dropout(config, learned),
+            shape,
+            seeds,
+            decay_share(config, learned),
+            decay_every(config, learned, DECAY_EVERY),
+        )
         initialise(self.members, task)
         self.sampler = BatchSampler(
             config=config,

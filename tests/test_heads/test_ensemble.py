@@ -204,3 +204,19 @@ def test_shrinkage_is_what_decay_takes_off_however_many_steps_there_are() -> Non
             rate = learning_rates(config, [np.zeros(1)] * epoch, 1)[0]
             kept *= (1 - rate * decay) ** (clips // config.batch_clips)
         assert np.log(kept) == pytest.approx(-0.5, rel=0.15)
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 20])
+def test_short_trainings_shrink_weights_as_much_as_long_ones(tmp_path: Path, epochs: int) -> None:
+    """Steps without a gradient: what is left of the weights is what decay leaves."""
+    config = HeadConfig(**SMALL, kind="deviation", statistics=("mean",), queries=0, shrinkage=0.5, epochs=epochs)
+    examples, targets, fold = examples_of(tmp_path, config)
+    plan = plan_members(config, FOLDS, seed=4, judged=False)
+    task = HeadTask(config=config, plan=plan, examples=examples, targets=targets, fold=fold)
+    members = Trainer(task, Checkpoint(path=None)).members
+    weights = [each.value for head in members.heads for each in head.model.trainable_variables]
+    (kernel,) = (each for each in members.heads[0].model.trainable_variables if each.path.endswith("dense0/kernel"))
+    before = kernel.numpy()
+    for _ in range(epochs * most_learned(fold) // config.batch_clips):
+        members.optimiser.apply([tf.zeros_like(each) for each in weights], [config.learning_rate] * len(weights))
+    np.testing.assert_allclose(np.log(kernel.numpy() / before), -0.5, rtol=0.15)

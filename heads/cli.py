@@ -356,7 +356,8 @@ def retrain(
     """Train and blend a run again with what was decided since, clips in the folds they were in; say what changed."""
     from heads.workflows.training.ahead import load_ahead
 
-    load_ahead()
+    if (store / "features").is_dir() and (run_folder is None or run_folder.is_dir()):  # else there is nothing to train
+        load_ahead()
     with native_chatter(shown=verbose):
         from heads.commands import retrain as command_retrain
 

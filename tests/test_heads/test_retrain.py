@@ -1,6 +1,8 @@
 """Training again with decisions keeps every clip on its side, and says what changed."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,3 +152,23 @@ def test_new_groups_go_where_least_is_of_what_they_show() -> None:
 def test_a_new_clip_that_ties_folds_together_is_told() -> None:
     assert torn_clips(BEFORE, ["st", "st", "st", "st", "u"], ["a", "b", "c", "d", "e"]) == ["d"]
     assert torn_clips(BEFORE, ["s", "t", "s", "s", "u"], ["a", "b", "c", "d", "e"]) == []
+
+
+def test_a_command_that_finds_no_store_or_run_leaves_no_process_that_loads(folder: Path, tmp_path: Path) -> None:
+    """Such a process would hold the command's output open for seconds after its end."""
+    code = (
+        "import sys\n"
+        "from heads.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        "    from multiprocessing.forkserver import _forkserver\n"
+        "    print(_forkserver._forkserver_pid)\n"
+    )
+    nowhere, store = str(tmp_path / "nowhere"), str(folder / "store")
+    for words in (["--store", nowhere], ["--store", store, "--run", nowhere]):
+        command = [sys.executable, "-c", code, "retrain", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert done.stdout.split() == ["None"]

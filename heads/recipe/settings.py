@@ -300,7 +300,7 @@ def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool, epochs: int | 
         recipe: as it was written.
         seed: in place of the recipe's.
         no_metadata: no head is told facts about clips.
-        epochs: the most that a head is trained for, 1 or more; the last ones are steps with momentum in proportion.
+        epochs: the most that a head is trained for, 1 or more; its first and last ones of another kind are in proportion.
 
     Raises:
         ConfigError: the seed is out of range, or there are to be no epochs.
@@ -324,7 +324,7 @@ def _shortened(head: HeadConfig, epochs: int) -> HeadConfig:
     return head.model_copy(
         update={
             "epochs": min(head.epochs, epochs),
-            "head_epochs": min(head.head_epochs, epochs),
+            "head_epochs": min(head.head_epochs, max(1, round(head.head_epochs * share))),
             "pseudo_epochs": min(head.pseudo_epochs, epochs),
             "sgd_epochs": round(head.sgd_epochs * share),
         }

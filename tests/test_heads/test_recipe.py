@@ -73,11 +73,11 @@ def test_a_recipe_of_hours_is_tried_in_a_few_epochs_whose_last_stay_in_proportio
     short = adapt(recipe, seed=None, no_metadata=False, epochs=4)
     assert [(head.epochs, head.sgd_epochs, head.head_epochs) for head in short.heads[:3]] == [
         (4, 1, 0),
-        (4, 0, 3),
+        (4, 0, 2),
         (3, 0, 0),
     ]
     assert short.heads[2:] == recipe.heads[2:]
-    assert adapt(recipe, seed=None, no_metadata=False, epochs=2).heads[1].head_epochs == 2
+    assert adapt(recipe, seed=None, no_metadata=False, epochs=2).heads[1].head_epochs == 1
     assert parse_settings(short.model_dump(mode="json"), Recipe, "config.yaml") == short
     with pytest.raises(ConfigError, match=r"epochs=0: a head is trained for one epoch at least"):
         adapt(recipe, seed=None, no_metadata=False, epochs=0)

@@ -300,7 +300,8 @@ def adapt(recipe: Recipe, *, seed: int | None, no_metadata: bool, epochs: int | 
         recipe: as it was written.
         seed: in place of the recipe's.
         no_metadata: no head is told facts about clips.
-        epochs: the most that a head is trained for, 1 or more; its first and last ones of another kind are in proportion.
+        epochs: the most that a head is trained for, 1 or more; those at its beginning and end that are of another kind
+            are in proportion.
 
     Raises:
         ConfigError: the seed is out of range, or there are to be no epochs.

@@ -188,7 +188,7 @@ def test_rows_mean_clips_by_the_ends_of_paths(tmp_path: Path, table: Callable[[s
         ("filename,deployment\n ,1\n", "line 2: the column 'filename' is empty"),
         ("filename,deployment\na0.mp4,1\na0.mp4,2\n", "line 3: clip 'a0.mp4' stands already in line 2"),
         (
-            "filename,deployment\na0.mp4,1\ntrap0/a0.mp4,2\n",
+            "filename,deployment\na0.mp4,1\nFOLDER/a0.mp4,2\n",
             "lines 2 and 3: both mean clip 'a0.mp4', of deployment '1'",
         ),
         ("filename,deployment\nother card/a0.mp4,1\n", "none of its rows means one of the 11 clips"),
@@ -198,6 +198,7 @@ def test_rows_mean_clips_by_the_ends_of_paths(tmp_path: Path, table: Callable[[s
 def test_a_table_that_is_none_is_refused_before_a_store_is_made(
     trap: Path, tmp_path: Path, table: Callable[[str], Path], text: str, message: str
 ) -> None:
+    text = text.replace("FOLDER", trap.name)
     with pytest.raises(SitesError, match=message.replace("(", r"\(")):
         carry_out(
             request_for(trap, table(text)),

@@ -9,7 +9,7 @@ from made_store import clip_ids, made_key, make_store
 
 from heads.data.features.moments import combine_moments, moments_by_fold
 from heads.data.features.readers import ConcatenatedReader
-from heads.data.features.statistics import statistics_of
+from heads.data.features.statistics import StatisticName, compute_statistics, statistics_of
 from heads.data.features.statistics_cache import cached_statistics
 from store import ClipFeatures, FeatureReader, FeatureStore, Status
 from store.cache import cached_files, remove_files, useless_files
@@ -259,3 +259,48 @@ def test_the_event_is_the_mean_weighted_by_motion_energy(tmp_path: Path) -> None
     np.testing.assert_allclose(found[0], frames["rests.mp4"].mean(axis=0), atol=1e-3)
     np.testing.assert_allclose(found[1], frames["unknown.mp4"].mean(axis=0), atol=1e-3)
     np.testing.assert_allclose(found[2], frames["moves.mp4"][2] / 4 + frames["moves.mp4"][3] * 3 / 4, atol=1e-3)
+
+
+class Clips:
+    """A reader of clips that are in memory."""
+
+    def __init__(self, frames: list[np.ndarray], energies: list[np.ndarray | None]) -> None:
+        self.frames, self.energies, self.dim = frames, energies, frames[0].shape[1]
+
+    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        longest = max(len(self.frames[row]) for row in rows)
+        features = np.full((len(rows), longest, self.dim), 7, self.frames[0].dtype)
+        for own, row in zip(features, rows, strict=True):
+            own[: len(self.frames[row])] = self.frames[row]
+        return features, np.arange(longest) < np.array([[len(self.frames[row])] for row in rows])
+
+    def per_frame(self, name: str, row: int) -> np.ndarray | None:
+        assert name == "motion_energy"
+        return self.energies[row]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(
+    "names", [("background", "change", "deviation", "direction", "event"), tuple(BY_HAND), ("direction",), ("event",)]
+)
+def test_clips_that_are_pooled_together_get_the_bits_that_each_gets_alone(
+    names: tuple[StatisticName, ...], dtype: type[np.floating]
+) -> None:
+    rng = np.random.default_rng(5)
+    frames, energies = [], []
+    for clip in range(150):
+        length = 0 if clip == 40 else int(rng.integers(1, 20))
+        own = (rng.normal(size=(length, 203)) * rng.choice([1e-4, 1, 300])).astype(dtype)
+        own[:, ::9], own[: length // 2, ::11] = -0.0, 0.0
+        frames.append(own)
+        moving = rng.random(length).astype(np.float32) * (rng.random(length) < 0.5)
+        energies.append([None, np.zeros(length, np.float32), moving][int(rng.integers(3))])
+    rows = rng.permutation(150)
+    places = rng.permutation(150)[:140]
+    out = {name: np.full((150, 203), 5, np.float32) for name in names}
+    compute_statistics(out, Clips(frames, energies), rows, places)  # type: ignore[arg-type]
+    for place, row in enumerate(rows.tolist()):
+        alone = statistics_of(frames[row], names, energies[row]) if len(frames[row]) else {}
+        for name in names:
+            wanted = alone[name] if alone and place in places else np.full(203, 5, np.float32)
+            np.testing.assert_array_equal(out[name][place].view(np.int32), wanted.view(np.int32), name)

@@ -246,7 +246,7 @@ class Run:
         """Score every way to blend the heads' out-of-fold predictions, keep one, and return the leaderboard.
 
         Args:
-            method: blender to keep; the simplest that is as good as the best if None.
+            method: blender to keep; the one of the lowest nested log loss if None.
             add: CSV files of other models' out-of-fold predictions; NAME.csv becomes model NAME.
             also: blenders to score that are otherwise left out.
             precision: shares that thresholds of the report should keep of precision.

@@ -1,4 +1,4 @@
-"""`auto`: which blend to keep, by nested score, with a preference for the simpler of two that are hardly apart."""
+"""`auto`: which blend to keep, by nested score, and what choosing one costs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -59,8 +59,12 @@ def compare_blends(losses: Mapping[str, NDArray[np.float64]], groups: ArrayLike)
 
 
 def choose_blend(comparison: Sequence[Mapping[str, Any]]) -> str:
-    """The first, so the simplest, of the blends that are as good as the best one."""
-    return str(next(row["name"] for row in comparison if row["as_good"]))
+    """The blend of the lowest nested log loss; of equals the simplest.
+
+    To prefer simpler ones that are within a standard error of it scored worse: with few sites that is wide, and a
+    single model is simple.
+    """
+    return str(min(comparison, key=lambda row: float(row["mean_log_loss"]))["name"])
 
 
 def select_leave_fold_out(

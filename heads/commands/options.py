@@ -222,7 +222,7 @@ AddNew = Annotated[
     list[Path] | None,
     typer.Option("--add", help="CSV or JSON: what model NAME, added to the blend as NAME.csv, says of these clips."),
 ]
-Method = Annotated[str | None, typer.Option(help="Blender to keep.", show_default="the simplest as good as the best")]
+Method = Annotated[str | None, typer.Option(help="Blender to keep.", show_default="the lowest nested log loss")]
 Also = Annotated[
     list[str] | None, typer.Option(help="Blender to score too, such as network, or lightgbm on a large table.")
 ]

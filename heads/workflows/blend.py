@@ -62,8 +62,8 @@ def blend_run(
 
     Args:
         run: a run with at least one trained head.
-        method: name of the blender to keep; `auto`, or None, for the simplest of those whose nested log loss is within
-            one standard error of the best, followed by calibration if that lowers its nested log loss.
+        method: name of the blender to keep; `auto`, or None, for the one of the lowest nested log loss, followed by
+            calibration if that lowers it further.
         also: names of blenders to score that are otherwise left out.
         precision: shares, above 0 to 1, of which each species' thresholds should keep the precision.
         recall: shares of which they should keep the recall.

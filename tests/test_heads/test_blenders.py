@@ -199,7 +199,7 @@ def test_clustered_mean_by_hand() -> None:
     assert np.isnan(cluster_robust_mean(np.array([1.0, 2.0]), ["a", "a"]).standard_error)
 
 
-def test_of_blends_as_good_the_simplest_is_chosen() -> None:
+def test_the_lowest_loss_is_chosen_and_of_equals_the_simplest() -> None:
     labels = labels_of(300)
     rng = np.random.default_rng(8)
     base = seen_through_noise(labels, 0.8, 9)
@@ -207,8 +207,11 @@ def test_of_blends_as_good_the_simplest_is_chosen() -> None:
     groups = [f"s{row % 30}" for row in range(300)]
     blends = {"mean": as_predictions("mean", almost), "logistic": as_predictions("logistic", base)}
     rows = compare_blends(blend_losses(blends, labels), groups)
-    assert [row["name"] for row in rows] == ["mean", "logistic"]
-    assert choose_blend(rows) == "mean"
+    assert [(row["name"], row["as_good"]) for row in rows] == [("mean", True), ("logistic", True)]
+    assert choose_blend(rows) == ("mean" if rows[0]["behind"] == 0 else "logistic")
+    assert rows[0]["behind"] != rows[1]["behind"]
+    same = {name: as_predictions(name, base) for name in ("logistic", "mean")}
+    assert choose_blend(compare_blends(blend_losses(same, labels), groups)) == "mean"
     worse = {**blends, "mean": as_predictions("mean", 0.5 * base + 0.25)}
     rows = compare_blends(blend_losses(worse, labels), groups)
     assert choose_blend(rows) == "logistic"

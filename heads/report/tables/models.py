@@ -38,7 +38,7 @@ def comparison_table(facts: RunFacts) -> Table:
             ("What it does", "", "text"),
         ),
         rows=tuple(rows),
-        note="Unless told otherwise, the simplest of the blends that are equal to the best one is chosen.",
+        note="Unless told otherwise, the one of the lowest log loss is chosen.",
     )
 
 

@@ -12,6 +12,7 @@ from heads.data.predictions import Predictions
 from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean, group_numbers
 
 AUTO = "auto"
+_FEW_CLIPS = 200
 
 
 def blend_losses(
@@ -58,12 +59,17 @@ def compare_blends(losses: Mapping[str, NDArray[np.float64]], groups: ArrayLike)
     return rows
 
 
-def choose_blend(comparison: Sequence[Mapping[str, Any]]) -> str:
-    """The blend of the lowest nested log loss; of equals the simplest.
+def choose_blend(comparison: Sequence[Mapping[str, Any]], n_clips: int) -> str:
+    """The blend of the lowest nested log loss; of a few clips, the simplest of those that are as good.
 
-    To prefer simpler ones that are within a standard error of it scored worse: with few sites that is wide, and a
-    single model is simple.
+    With more clips that preference scores worse: over few sites a standard error is wide, and a single model simple.
+
+    Args:
+        comparison: as `compare_blends` gives it.
+        n_clips: how many clips there are in all, those of a fold that is left out among them.
     """
+    if n_clips < _FEW_CLIPS:
+        return str(next(row["name"] for row in comparison if row["as_good"]))
     return str(min(comparison, key=lambda row: float(row["mean_log_loss"]))["name"])
 
 
@@ -83,7 +89,8 @@ def select_leave_fold_out(
     unit, found = group_numbers(groups), {}
     for number in np.unique(fold).tolist():
         known = fold != number
-        found[number] = choose_blend(compare_blends({name: each[known] for name, each in losses.items()}, unit[known]))
+        rows = compare_blends({name: each[known] for name, each in losses.items()}, unit[known])
+        found[number] = choose_blend(rows, len(fold))
     return found
 
 

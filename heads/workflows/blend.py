@@ -62,7 +62,8 @@ def blend_run(
 
     Args:
         run: a run with at least one trained head.
-        method: name of the blender to keep; `auto`, or None, for the one of the lowest nested log loss, followed by
+        method: name of the blender to keep; `auto`, or None, for the one of the lowest nested log loss (of
+            fewer than 200 clips the simplest within a standard error of that), followed by
             calibration if that lowers it further.
         also: names of blenders to score that are otherwise left out.
         precision: shares, above 0 to 1, of which each species' thresholds should keep the precision.
@@ -151,7 +152,7 @@ def _choose(
 ) -> tuple[str, dict[int, str]]:
     """The blend to keep, and for each fold the one that would be kept without it; `blends` gains calibrated ones."""
     losses = blend_losses(blends, values, data.weights)
-    whole = choose_blend(compare_blends(losses, groups))
+    whole = choose_blend(compare_blends(losses, groups), len(data.ids))
     of_fold = select_leave_fold_out(losses, groups, data.fold)
     names = sorted({whole, *of_fold.values()})
     options = {name: (name,) if find_blender(name).is_calibrated else (name, name + SUFFIX) for name in names}

@@ -12,7 +12,7 @@ from heads.data.predictions import Predictions
 from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean, group_numbers
 
 AUTO = "auto"
-_FEW_CLIPS = 200
+FEW_CLIPS = 200
 
 
 def blend_losses(
@@ -68,7 +68,7 @@ def choose_blend(comparison: Sequence[Mapping[str, Any]], n_clips: int) -> str:
         comparison: as `compare_blends` gives it.
         n_clips: how many clips there are in all, those of a fold that is left out among them.
     """
-    if n_clips < _FEW_CLIPS:
+    if n_clips < FEW_CLIPS:
         return str(next(row["name"] for row in comparison if row["as_good"]))
     return str(min(comparison, key=lambda row: float(row["mean_log_loss"]))["name"])
 

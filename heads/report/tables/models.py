@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from heads.blending.blenders import known_blender
+from heads.blending.selection import FEW_CLIPS
 from heads.report.run_facts import RunFacts
 from heads.report.tables.cells import Cell, Column, Row, Table, change, columns, number, percent, text
 
@@ -38,8 +39,8 @@ def comparison_table(facts: RunFacts) -> Table:
             ("What it does", "", "text"),
         ),
         rows=tuple(rows),
-        note="Unless told otherwise, the one of the lowest log loss is chosen; of fewer than 200 clips, the simplest "
-        "that is equal to it.",
+        note=f"Unless told otherwise, the one of the lowest log loss is chosen; of fewer than {FEW_CLIPS} clips, "
+        "the simplest that is equal to it.",
     )
 
 

@@ -17,7 +17,7 @@ def ablate_models(
     models: Sequence[str],
     labels: NDArray[np.uint8],
     groups: ArrayLike,
-    logits: NDArray[np.float64] | None = None,
+    logits: NDArray[np.floating[Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """How much the mean of logits loses when a model is left out of it; nothing is fitted, so nothing can leak.
 
@@ -33,7 +33,7 @@ def ablate_models(
         (95 % interval with groups as the units; None if there is a single group).
     """
     logits = to_logits(stack) if logits is None else logits
-    total = logits.sum(axis=0)
+    total = logits.sum(axis=0, dtype=np.float64)
     with_all = clip_losses(labels, to_probabilities(total / len(stack)))
     unit, rows = group_numbers(groups), []
     for name, own in zip(models, logits, strict=True):

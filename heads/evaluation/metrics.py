@@ -1,7 +1,7 @@
 """Scores of out-of-fold predictions: the competition's log loss first, then what ecologists ask for."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +29,14 @@ def log_loss_per_class(labels: Labels, probabilities: Probabilities, eps: float 
     Returns:
         (C,) mean over clips, in nats.
     """
-    losses: NDArray[np.float64] = _losses(labels, probabilities, eps).mean(axis=0)
+    losses: NDArray[np.float64] = log_losses(labels, probabilities, eps).mean(axis=0)
     return losses
 
 
-def _losses(labels: Labels, probabilities: Probabilities, eps: float = EPS) -> NDArray[np.float64]:
+def log_losses(labels: Labels, probabilities: Probabilities, eps: float = EPS) -> NDArray[np.float64]:
     """(N, C) the binary log loss of each class in each clip."""
-    clipped = np.clip(probabilities, eps, 1 - eps)
-    losses = np.where(labels == 1, clipped, 1 - clipped)
+    losses = np.clip(probabilities, eps, 1 - eps)
+    np.subtract(1, losses, out=losses, where=labels != 1)
     np.log(losses, out=losses)
     return np.negative(losses, out=losses)
 
@@ -54,14 +54,26 @@ def average_precision(labels: Labels, probabilities: Probabilities) -> NDArray[n
     """
     scores = np.full(labels.shape[1], np.nan)
     for column in np.flatnonzero(labels.any(axis=0)):
-        # Numbers from 0 to 1 are in the order of their bits, of which the highest two are free: one is for the label.
-        bits = (probabilities[:, column] + 0.0).view(np.uint64)
-        rising = np.sort(bits << 1 | (labels[:, column] == 1))
-        falling, true = rising[::-1] >> 1, (rising[::-1] & 1).astype(np.uint8)
+        said, true = probabilities[:, column], labels[:, column]
+        counts = said >= said[true == 1].min()  # what is behind every clip that shows the class has no say
+        rising, shown = rising_with_labels(said[counts], true[counts])
+        falling, true = rising[::-1], shown[::-1]
         last = np.flatnonzero(np.r_[falling[1:] != falling[:-1], True])
         hits = np.cumsum(true, dtype=np.int64)[last]
         scores[column] = np.sum(np.diff(hits, prepend=0) * hits / (last + 1)) / hits[-1]
     return scores
+
+
+def rising_with_labels(
+    probabilities: NDArray[np.float64], labels: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """The (N,) probabilities of one class in rising order, and the label, 0 or 1, of each; equal ones by label.
+
+    Faster than `np.argsort`: numbers from 0 to 1 are in the order of their bits, of which the highest two are free, so
+    that one can hold the label.
+    """
+    rising = np.sort((probabilities + 0.0).view(np.uint64) << 1 | (labels == 1))
+    return (rising >> 1).view(np.float64), (rising & 1).astype(np.uint8)
 
 
 def f1_per_class(labels: Labels, probabilities: Probabilities, threshold: float = 0.5) -> NDArray[np.float64]:
@@ -77,14 +89,21 @@ def top_share(labels: Labels, probabilities: Probabilities, k: int) -> float:
 
     Of equally probable classes the one that comes first in the table counts as the more probable.
     """
+    return _share_below(_classes_ahead(labels, probabilities), k)
+
+
+def _classes_ahead(labels: Labels, probabilities: Probabilities) -> NDArray[np.int64]:
+    """For each labelled clip, how many classes are more probable than the most probable of its true ones."""
     rows = labels.any(axis=1)
-    if not rows.any():
-        return float("nan")
     true, said = labels[rows] == 1, probabilities[rows]
     first = np.argmax(np.where(true, said, -1.0), axis=1)[:, None]
     best = np.take_along_axis(said, first, axis=1)
     ahead = (said > best) | ((said == best) & (np.arange(said.shape[1]) < first))
-    return float((ahead.sum(axis=1) < k).mean())
+    return np.asarray(ahead.sum(axis=1), np.int64)
+
+
+def _share_below(ahead: NDArray[np.int64], k: int) -> float:
+    return float((ahead < k).mean()) if len(ahead) else float("nan")
 
 
 def reliability(labels: Labels, probabilities: Probabilities, n_bins: int = _ECE_BINS) -> list[dict[str, float]]:
@@ -93,11 +112,12 @@ def reliability(labels: Labels, probabilities: Probabilities, n_bins: int = _ECE
     Returns:
         A dict for each step that holds a prediction: `count`, `predicted` (mean probability), `observed` (share true).
     """
-    said, true = probabilities.ravel(), labels.ravel()
+    order: Literal["C", "F"] = "F" if probabilities.flags.f_contiguous else "C"  # as it lies in memory
+    said, true = probabilities.ravel(order), labels.ravel(order)
     step = np.minimum((said * n_bins).astype(np.int64), n_bins - 1)
     count = np.bincount(step, minlength=n_bins)
     predicted = np.bincount(step, weights=said, minlength=n_bins)
-    observed = np.bincount(step, weights=true, minlength=n_bins)
+    observed = np.bincount(step[true == 1], minlength=n_bins)
     return [
         {"count": int(count[b]), "predicted": predicted[b] / count[b], "observed": observed[b] / count[b]}
         for b in np.flatnonzero(count)
@@ -124,7 +144,7 @@ def evaluate(labels: LabelTable, predictions: Predictions, folds: Folds) -> dict
     values = matching_values(labels, predictions)
     probabilities = predictions.probabilities
     fold = folds.of(predictions.ids)
-    losses = _losses(values, probabilities)
+    losses = log_losses(values, probabilities)
     fold_losses = [
         float(losses[fold == number].mean(axis=0).mean()) if (fold == number).any() else None
         for number in range(folds.n_folds)
@@ -132,6 +152,7 @@ def evaluate(labels: LabelTable, predictions: Predictions, folds: Folds) -> dict
     loss_of_class = losses.mean(axis=0)
     del losses
     scores = _per_class(values, probabilities, predictions.classes, loss_of_class)
+    ahead = _classes_ahead(values, probabilities)
     aps = [row["ap"] for row in scores.values() if row["ap"] is not None]
     f1s = [row["f1"] for row in scores.values() if row["f1"] is not None]
     return {
@@ -141,8 +162,8 @@ def evaluate(labels: LabelTable, predictions: Predictions, folds: Folds) -> dict
         "mean_log_loss": float(loss_of_class.mean()),
         "map": float(np.mean(aps)) if aps else None,
         "macro_f1": float(np.mean(f1s)) if f1s else None,
-        "top_1": _number(top_share(values, probabilities, 1)),
-        "top_3": _number(top_share(values, probabilities, 3)),
+        "top_1": _number(_share_below(ahead, 1)),
+        "top_3": _number(_share_below(ahead, 3)),
         "ece": expected_calibration_error(values, probabilities),
         "fold_log_loss": fold_losses,
         "fold_spread": _spread([loss for loss in fold_losses if loss is not None]),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_EPS = 1e-5
+from heads.evaluation.metrics import EPS, log_losses
+
 SUSPICIOUS_NATS = 3.0  # a label twenty times less credible than those of its kind
 
 Labels = NDArray[np.uint8]
@@ -36,7 +37,7 @@ def loss_per_clip(labels: Labels, probabilities: Probabilities) -> NDArray[np.fl
     """(N,) the log loss of each clip, summed over classes, of (N, C) probabilities: high where the blend was sure and
     wrong.
     """
-    summed: NDArray[np.float64] = _losses(labels, probabilities).sum(axis=1)
+    summed: NDArray[np.float64] = log_losses(labels, probabilities).sum(axis=1)
     return summed
 
 
@@ -76,7 +77,7 @@ def suspect_labels(labels: Labels, probabilities: Probabilities, known: NDArray[
         known: (N, C) whether the models that were asked about the clip ever saw the class. A clip that is labelled with
             one that they did not see is left out: they could not but deny it.
     """
-    shown, losses = labels == 1, _losses(labels, probabilities)
+    shown, losses = labels == 1, log_losses(labels, probabilities)
     usual = np.zeros(labels.shape[1])
     for column in np.flatnonzero((shown & known).any(axis=0)):
         usual[column] = np.median(losses[shown[:, column] & known[:, column], column])
@@ -107,14 +108,7 @@ def classes_known(labels: Labels, fold: NDArray[np.int64]) -> NDArray[np.bool_]:
     return known
 
 
-def _losses(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
-    """(N, C) the log loss of each class in each clip."""
-    sure = np.clip(probabilities, _EPS, 1 - _EPS)
-    losses: NDArray[np.float64] = -np.log(np.where(labels == 1, sure, 1 - sure))
-    return losses
-
-
 def _entropy(probabilities: Probabilities) -> NDArray[np.float64]:
-    sure = np.clip(probabilities, _EPS, 1 - _EPS)
+    sure = np.clip(probabilities, EPS, 1 - EPS)
     nats: NDArray[np.float64] = -sure * np.log(sure) - (1 - sure) * np.log1p(-sure)
     return nats

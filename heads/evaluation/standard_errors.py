@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from heads.evaluation.metrics import EPS
+from heads.evaluation.metrics import log_losses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +18,7 @@ class MeanWithError:
 
 def clip_losses(labels: NDArray[np.uint8], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """The log loss of each clip, (N,), the mean over classes; their mean is the mean log loss."""
-    clipped = np.clip(probabilities, EPS, 1 - EPS)
-    losses: NDArray[np.float64] = -np.log(np.where(labels == 1, clipped, 1 - clipped)).mean(axis=1)
+    losses: NDArray[np.float64] = log_losses(labels, probabilities).mean(axis=1)
     return losses
 
 

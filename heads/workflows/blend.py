@@ -126,32 +126,40 @@ def blend_run(
         blends = _cross_fit(blenders.values(), data)
         any_blend = next(iter(blends.values()))
         values, groups = matching_values(labels, any_blend), group_numbers(folds.group_of(any_blend.ids))
-        of_fold: dict[int, str] = {}
+        losses, of_fold = blend_losses(blends, values, data.weights), dict[int, str]()
         if told is None:
-            chosen, of_fold = _choose(blends, data, values, groups)
+            chosen, of_fold = _choose(blends, losses, data, values, groups)
         else:
             chosen = told.name
         by_others = [predict_leave_fold_out(of_fold, blends, data.fold)] if of_fold else []
-        metrics = {
-            **_scores(oof, blends, by_others, labels, folds),
-            "chosen": chosen,
-            "chosen_without_fold": [{"fold": number, "blend": name} for number, name in of_fold.items()],
-            "comparison": compare_blends(blend_losses(blends, values, data.weights), groups),
-            "contributions": _contributions(oof, any_blend, values, groups, data),
-            "blank_removal": _blank_removal(blends[chosen], values, data.fold, groups),
-            "thresholds": _thresholds(blends[chosen], values, data.fold, groups, precision, recall),
-            "events": _event_scores(blends[chosen], labels, folds, run.read_events()),
-        }
+        with ThreadPoolExecutor(_THREADS) as threads:
+            contributions = threads.submit(_contributions, oof, any_blend, values, groups, data)
+            fitted = threads.submit(data.fit, find_blender(chosen))
+            metrics = {
+                **_scores(oof, blends, by_others, labels, folds, threads),
+                "chosen": chosen,
+                "chosen_without_fold": [{"fold": number, "blend": name} for number, name in of_fold.items()],
+                "comparison": compare_blends(losses, groups),
+                "contributions": contributions.result(),
+                "blank_removal": _blank_removal(blends[chosen], values, data.fold, groups),
+                "thresholds": _thresholds(blends[chosen], values, data.fold, groups, precision, recall, threads),
+                "events": _event_scores(blends[chosen], labels, folds, run.read_events()),
+            }
         metrics["rollup"] = _rollup(run, blends[chosen], values, folds, metrics, rollup)
-        run.write_blended(blends[chosen], data.fit(find_blender(chosen)).to_json(), metrics)
+        run.write_blended(blends[chosen], fitted.result().to_json(), metrics)
     return leaderboard(metrics)
 
 
 def _choose(
-    blends: dict[str, Predictions], data: BlendData, values: NDArray[np.uint8], groups: NDArray[np.int64]
+    blends: dict[str, Predictions],
+    losses: dict[str, NDArray[np.float64]],
+    data: BlendData,
+    values: NDArray[np.uint8],
+    groups: NDArray[np.int64],
 ) -> tuple[str, dict[int, str]]:
-    """The blend to keep, and for each fold the one that would be kept without it; `blends` gains calibrated ones."""
-    losses = blend_losses(blends, values, data.weights)
+    """The blend to keep, and for each fold the one that would be kept without it; `blends` and their `losses` gain
+    calibrated ones.
+    """
     whole = choose_blend(compare_blends(losses, groups), len(data.ids))
     of_fold = select_leave_fold_out(losses, groups, data.fold)
     names = sorted({whole, *of_fold.values()})
@@ -166,8 +174,8 @@ def _choose(
 
 
 def _cross_fit(blenders: Iterable[Blender], data: BlendData) -> dict[str, Predictions]:
-    """The nested predictions of each blender, by name; those that fit most are begun first."""
-    slowest_first = sorted(blenders, key=lambda blender: -blender.complexity)
+    """The nested predictions of each blender, by name; those that fit most, calibrations above all, are begun first."""
+    slowest_first = sorted(blenders, key=lambda blender: (not blender.is_calibrated, -blender.complexity))
     with ThreadPoolExecutor(_THREADS) as threads:
         made = data.cross_fit_each(slowest_first, threads.map)
     return {each.model: each for each in reversed(made)}
@@ -179,13 +187,13 @@ def _scores(
     by_others: Sequence[Predictions],
     labels: LabelTable,
     folds: Folds,
+    threads: ThreadPoolExecutor,
 ) -> dict[str, Any]:
     """The scores of every head and blend, of choosing one, and of the baseline, as metrics.json holds them."""
     prior = prior_predictions(labels, folds, oof[0].ids)
     kinds = {"heads": oof, "blends": [*blends.values()], "choice": by_others, "baselines": [prior]}
-    with ThreadPoolExecutor(_THREADS) as threads:
-        scored = threads.map(lambda each: evaluate(labels, each, folds), chain(*kinds.values()))
-        found = {kind: {each.model: next(scored) for each in several} for kind, several in kinds.items()}
+    scored = threads.map(lambda each: evaluate(labels, each, folds), chain(*kinds.values()))
+    found = {kind: {each.model: next(scored) for each in several} for kind, several in kinds.items()}
     return {"version": METRICS_VERSION, **found}
 
 
@@ -204,7 +212,8 @@ def _contributions(
         return None
     models = [each.model for each in full]
     rows = [data.models.index(name) for name in models]
-    stack, logits = (each if len(rows) == len(each) else each[rows] for each in (data.stack, data.logits))
+    every = len(rows) == len(data.models)
+    stack, logits = (data.stack, data.logits) if every else (data.stack[rows], data.logits[rows])
     return {
         "models": models,
         "left_out": ablate_models(stack, models, values, groups, logits),
@@ -279,6 +288,7 @@ def _thresholds(
     group: NDArray[np.int64],
     precision: Sequence[float],
     recall: Sequence[float],
+    threads: ThreadPoolExecutor,
 ) -> dict[str, list[dict[str, Any]]]:
     """For each species the thresholds for each wanted precision, then for each wanted recall."""
     aims = [*(("precision", share) for share in precision), *(("recall", share) for share in recall)]
@@ -288,5 +298,4 @@ def _thresholds(
         said, shown = blend.probabilities[:, column], values[:, column] == 1
         return [asdict(each) for each in species_thresholds(said, shown, fold, group, aims, draws)]
 
-    with ThreadPoolExecutor(_THREADS) as threads:
-        return dict(zip(blend.classes, threads.map(of_species, range(len(blend.classes))), strict=True))
+    return dict(zip(blend.classes, threads.map(of_species, range(len(blend.classes))), strict=True))

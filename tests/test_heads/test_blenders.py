@@ -172,6 +172,39 @@ def test_a_start_on_few_clips_ends_where_a_start_from_nothing_does(monkeypatch: 
     assert cold[1, 3] == 0
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_classes_fitted_side_by_side_end_where_each_ends_alone(weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random((400, 7)) < np.geomspace(0.5, 0.02, 7)).astype(np.uint8)
+    logits = 3.0 * labels - 2 + rng.normal(0, 2, (4, *labels.shape))
+    logits[1, :, :2], logits[:, :, 5] = np.nan, np.nan
+    weights = rng.random(400) * 2 if weighted else None
+    monkeypatch.setattr(logistic, "_NUMBERS_AT_ONCE", 3 * 5 * 400)  # three classes at a time
+    together = fit_departures(logits, labels, 3.0, weights=weights)
+    for column in range(7):
+        known = ~np.isnan(logits[:, 0, column])
+        inputs = np.concatenate([np.ones((1, 400)), logits[known, :, column]])
+        base = logits[known, :, column].mean(axis=0) if known.any() else np.zeros(400)
+        alone = logistic.newton(inputs.T, base, labels[:, column].astype(float), 3.0, weights=weights)
+        np.testing.assert_allclose(together[column, np.r_[True, known]], alone, atol=1e-6)
+        assert not together[column, 1:][~known].any()
+
+
+def test_the_best_model_without_each_fold_is_the_one_that_the_other_folds_pick() -> None:
+    labels = labels_of(300)
+    fold = folds_for(labels)
+    stack = np.stack([seen_through_noise(labels, 1.0, seed) for seed in range(4)])
+    for model in range(3):  # each fails at one fold, so that without that fold it is the best
+        stack[model, fold == model] = 1 - stack[model, fold == model]
+    stack[3] = 0.5
+    best = find_blender("best_single")
+    found = best.fit_without_each_fold(stack, labels, fold)
+    assert found is not None
+    for number in range(3):
+        left = fold != number
+        assert found[number] == best.fit(stack[:, left], labels[left], fold[left]) == {"model": number}
+
+
 def test_a_blender_that_fits_nothing_needs_no_folds() -> None:
     labels = labels_of(50)
     stack, fold = np.random.default_rng(17).random((3, *labels.shape)), folds_for(labels)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from heads.blending.blenders.logistic import newton
 from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities
+from heads.evaluation.metrics import rising_with_labels
 
 _MOST_CLIPS = 20_000
 _FEWEST_POSITIVES = 50
@@ -110,9 +111,8 @@ class Limits:
 
     def fit(self, probabilities: Probabilities, labels: Labels) -> dict[str, Any]:
         """Find `low` and `high`, (C) each: of the limits up to 0.02 those with the lowest log loss."""
-        low = [_lower_limit(said, true) for said, true in zip(probabilities.T, labels.T, strict=True)]
-        high = [1 - _lower_limit(1 - said, 1 - true) for said, true in zip(probabilities.T, labels.T, strict=True)]
-        return {"low": low, "high": high}
+        limits = [_limits(said, true) for said, true in zip(probabilities.T, labels.T, strict=True)]
+        return {"low": [low for low, _ in limits], "high": [high for _, high in limits]}
 
     def apply(self, probabilities: Probabilities, parameters: Mapping[str, Any]) -> Probabilities:
         """Clip."""
@@ -181,12 +181,16 @@ def _evidence(probabilities: Probabilities, blank: int) -> NDArray[np.float64]:
     return np.stack([absent[:, blank], absent.sum(axis=1) - absent[:, blank]], axis=1)
 
 
-def _lower_limit(said: NDArray[np.float64], true: NDArray[np.uint8]) -> float:
-    order = np.argsort(said)
-    sorted_said = np.clip(said[order], 1e-6, 1 - 1e-6)
-    losses = np.r_[0.0, np.cumsum(-np.log(np.where(true[order] == 1, sorted_said, 1 - sorted_said)))]
-    hits = np.r_[0, np.cumsum(true[order], dtype=np.int64)]
+def _limits(said: NDArray[np.float64], true: NDArray[np.uint8]) -> tuple[float, float]:
+    """The lower and the upper limit of (N,) probabilities that make them most likely."""
+    rising, shown = rising_with_labels(np.clip(said, 1e-6, 1 - 1e-6), true)
+    return _lower_limit(rising, shown), 1 - _lower_limit(1 - rising[::-1], 1 - shown[::-1])
+
+
+def _lower_limit(rising: NDArray[np.float64], shown: NDArray[np.uint8]) -> float:
+    losses = np.r_[0.0, np.cumsum(-np.log(np.where(shown == 1, rising, 1 - rising)))]
+    hits = np.r_[0, np.cumsum(shown, dtype=np.int64)]
     limits = np.r_[1e-6, np.geomspace(1e-5, _MOST_LIMIT, 24)]
-    below = np.searchsorted(sorted_said, limits)
+    below = np.searchsorted(rising, limits)
     change = -hits[below] * np.log(limits) - (below - hits[below]) * np.log1p(-limits) - losses[below]
     return float(limits[change.argmin()])

@@ -1,5 +1,6 @@
 """What a blender says of clips that it was not fitted on."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -40,19 +41,36 @@ def cross_fit_each(
 
     `run` does what `map` does, perhaps several at a time.
     """
-    found = [
-        np.full(labels.shape, np.nan) if each.complexity else each.predict(stack, each.fit(stack, labels, fold))
-        for each in blenders
-    ]
-    fitted = [place for place, each in enumerate(blenders) if each.complexity]
+    found, fitted = [], []
+    for place, each in enumerate(blenders):
+        if not each.complexity:
+            found.append(each.predict(stack, each.fit(stack, labels, fold)))
+            continue
+        found.append(np.full(labels.shape, np.nan))
+        at_once = each.fit_without_each_fold(stack, labels, fold)
+        if at_once is None:
+            fitted.append(place)
+        for number, parameters in (at_once or {}).items():
+            scored = fold == number
+            found[place][scored] = each.predict(of_clips(stack, scored), parameters)
+    begun: deque[tuple[NDArray[np.bool_], Iterable[NDArray[np.float64]]]] = deque()
+
+    def collect() -> None:
+        scored, answers = begun.popleft()
+        for place, said in zip(fitted, answers, strict=True):
+            found[place][scored] = said
+
     for number in np.unique(fold) if fitted else ():
         scored = fold == number
-        learned, asked = of_clips(stack, ~scored), of_clips(stack, scored)
         own = None if weights is None else weights[~scored]
-
-        answer = partial(_answer, learned, labels[~scored], fold[~scored], own, asked)
-        for place, said in zip(fitted, run(answer, [blenders[place] for place in fitted]), strict=True):
-            found[place][scored] = said
+        answer = partial(
+            _answer, of_clips(stack, ~scored), labels[~scored], fold[~scored], own, of_clips(stack, scored)
+        )
+        begun.append((scored, run(answer, [blenders[place] for place in fitted])))
+        if len(begun) > 1:  # the clips of a fold are picked out while blenders are fitted for the one before
+            collect()
+    while begun:
+        collect()
     return found
 
 

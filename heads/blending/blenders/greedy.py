@@ -16,7 +16,7 @@ from heads.blending.blenders.protocol import Stack
 _ROUNDS = 30
 _PATIENCE = 4
 _GAIN = 1e-7
-_BLOCK = 8192
+_BLOCK = 32768
 _FACTORS = 4
 
 
@@ -40,7 +40,7 @@ class EnsembleSelection(OfLogits):
     ) -> dict[str, Any]:
         """Find the weights: `weights` is (M, C), columns sum to 1 (a class no picked model knows has zeros)."""
         known = ~np.isnan(logits[:, 0, :])
-        own = logits.transpose(2, 0, 1).astype(np.float32, order="C")
+        own = logits.transpose(2, 0, 1).astype(np.float32, order="C", copy=not known.all())
         own[~known.T] = 0.0
         return self._select(own, labels, known)
 

@@ -6,25 +6,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Scale = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Numbers = NDArray[np.floating[Any]]
+Scale = Callable[[Numbers], Numbers]
 
-_EPS = 1e-6
+EPS = 1e-6
 # Numbers at a time, which the processor's cache holds: large tables go through memory once.
 _AT_ONCE = 2**16
 
 
-def to_logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+def to_logits(probabilities: Numbers) -> NDArray[np.float64]:
     """log(p / (1 - p)) of probabilities clipped to [1e-6, 1 - 1e-6], so that no single model can be infinitely sure."""
-    odds = np.clip(probabilities, _EPS, 1 - _EPS)
+    odds: NDArray[np.float64] = np.clip(probabilities, EPS, 1 - EPS, dtype=np.float64)
     for some in _parts(odds):
         some /= 1 - some
         np.log(some, out=some)
     return odds
 
 
-def to_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def to_probabilities(logits: Numbers) -> NDArray[np.float64]:
     """1 / (1 + exp(-logit)), without overflow."""
-    odds = np.clip(logits, -50.0, 50.0)
+    odds: NDArray[np.float64] = np.clip(logits, -50.0, 50.0, dtype=np.float64)
     for some in _parts(odds):
         np.negative(some, out=some)
         np.exp(some, out=some)
@@ -43,20 +44,20 @@ def _parts(numbers: NDArray[Any]) -> Iterator[NDArray[Any]]:
         yield flat[start : start + _AT_ONCE]
 
 
-def of_clips(stack: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+def of_clips(stack: Numbers, chosen: NDArray[np.bool_]) -> Numbers:
     """Some clips of (M, N, C), in the same order in memory."""
     by_class = stack.transpose(2, 0, 1)
     if not by_class.flags.c_contiguous:
         return stack[:, chosen]
-    found: NDArray[np.float64] = by_class.take(np.flatnonzero(chosen), axis=2).transpose(1, 2, 0)
+    found: Numbers = by_class.take(np.flatnonzero(chosen), axis=2).transpose(1, 2, 0)
     return found
 
 
-def _as_it_is(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+def _as_it_is(numbers: Numbers) -> Numbers:
     return numbers
 
 
-def mean_over_models(stack: NDArray[np.float64], of: Scale = _as_it_is) -> NDArray[np.float64]:
+def mean_over_models(stack: Numbers, of: Scale = _as_it_is) -> NDArray[np.float64]:
     """The mean of (M, N, C) over the models that are not NaN, (N, C); NaN where all are.
 
     `of` is done to one model after the other, so that all of them need not be held twice.
@@ -70,20 +71,21 @@ def mean_over_models(stack: NDArray[np.float64], of: Scale = _as_it_is) -> NDArr
     return mean
 
 
-def weighted_sum(
-    stack: NDArray[np.float64], weights: NDArray[np.float64], of: Scale = _as_it_is
-) -> NDArray[np.float64]:
+def weighted_sum(stack: Numbers, weights: NDArray[np.float64], of: Scale = _as_it_is) -> NDArray[np.float64]:
     """`of` (M, N, C) times weights (M, C), summed over models, (N, C); a model that is NaN for a class counts as 0."""
-    total: NDArray[np.float64] = np.zeros_like(stack[0])
+    total = np.zeros_like(stack[0], dtype=np.float64)
+    part = np.empty_like(total)
     for own, weight in zip(stack, weights, strict=True):
-        part = of(own) * weight
-        part[:, np.isnan(own[:1]).any(axis=0)] = 0.0
+        np.multiply(of(own), weight, out=part)
+        lacking = np.isnan(own[:1]).any(axis=0)
+        if lacking.any():
+            part[:, lacking] = 0.0
         total += part
     return total
 
 
 def losses_of_logits(
-    logits: NDArray[np.float64] | NDArray[np.float32],
+    logits: Numbers,
     labels: NDArray[np.uint8] | NDArray[np.float64],
     weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:

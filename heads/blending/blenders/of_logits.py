@@ -61,6 +61,12 @@ class Wrapped(Blender):
         """The parameters of the other blender."""
         return self.fit_weighted(stack, labels, fold, None)
 
+    def fit_without_each_fold(
+        self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]
+    ) -> dict[int, dict[str, Any]] | None:
+        """What the other blender finds."""
+        return self.blender.fit_without_each_fold(stack, labels, fold)
+
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """What the other blender predicts."""
         return self.blender.predict(stack, parameters)

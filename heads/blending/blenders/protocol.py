@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from heads.data.nearby import Window
 
-Stack = NDArray[np.float64]  # (M, N, C): probability of class c on clip n by model m; NaN if the model lacks the class
+Stack = NDArray[
+    np.floating[Any]
+]  # (M, N, C): probability of class c on clip n by model m; NaN if the model lacks the class
 FRAMES = "+frames"  # ends the name of a blender that also takes scores of single frames
 FRAMES_TOO = ", and of their scores of single frames"  # ends what it says about itself
 Cost = Literal["fast", "small tables", "asked"]
@@ -63,6 +65,12 @@ class Blender(ABC):
         Other blenders take all clips alike.
         """
         return self.fit(stack, labels, fold)
+
+    def fit_without_each_fold(
+        self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]
+    ) -> dict[int, dict[str, Any]] | None:
+        """For each fold what `fit` finds without its clips, where that is less work all at once; else None."""
+        return None
 
     @abstractmethod
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blenders.logits import losses_of_logits, mean_over_models, to_logits, to_probabilities
+from heads.blending.blenders.logits import EPS, mean_over_models, to_probabilities
 from heads.blending.blenders.of_logits import OfLogits
 from heads.blending.blenders.protocol import Blender, Stack
+from heads.evaluation.metrics import log_losses
 
 
 class _Even(Blender):
@@ -66,12 +67,28 @@ class BestSingle(Blender):
 
     def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
         """Pick the model."""
-        losses = np.array([losses_of_logits(to_logits(own), labels) for own in stack])
-        known = np.isfinite(losses).sum(axis=1)
-        mean = np.where(known == known.max(), np.nan_to_num(losses).sum(axis=1), np.inf)
-        return {"model": int(np.argmin(mean))}
+        return _pick(np.array([log_losses(labels, own, EPS).sum(axis=0) for own in stack]))
+
+    def fit_without_each_fold(
+        self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]
+    ) -> dict[int, dict[str, Any]]:
+        """The pick without each fold, of losses that are taken once."""
+        folds = np.unique(fold).tolist()
+        sums = np.empty((len(folds), len(stack), labels.shape[1]))
+        for model, own in enumerate(stack):
+            losses = log_losses(labels, own, EPS)
+            for place, number in enumerate(folds):
+                sums[place, model] = losses[fold == number].sum(axis=0)
+        return {number: _pick(np.delete(sums, place, axis=0).sum(axis=0)) for place, number in enumerate(folds)}
 
     def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
         """The model's probabilities; for a class it lacks, the mean of the others."""
         chosen = stack[parameters["model"]]
         return np.where(np.isnan(chosen), mean_over_models(stack), chosen)
+
+
+def _pick(losses: NDArray[np.float64]) -> dict[str, Any]:
+    """The model of the lowest of (M, C) losses, NaN where a model lacks a class."""
+    known = np.isfinite(losses).sum(axis=1)
+    total = np.where(known == known.max(), np.nan_to_num(losses).sum(axis=1), np.inf)
+    return {"model": int(np.argmin(total))}

@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -207,8 +207,9 @@ def _openvino_runner(read: Callable[[], Any], kept: CompiledNetworks | None, pre
 def convert(extractor: "keras.Model") -> Any:
     """A Keras model as one of OpenVINO's, for pictures of any size that it takes.
 
-    Weights are inputs of the graph until it is OpenVINO's: a graph that holds them as variables, as Keras exports it,
-    is searched for each of its nodes (64 s instead of 6 for NASNet-Large, to the same bits).
+    Weights are inputs of TensorFlow's graph, and constants of the one that OpenVINO is shown: a graph that holds them
+    as variables, as Keras exports it, is searched for each of its nodes (64 s instead of 6 for NASNet-Large, to the
+    same bits), and of inputs each would be compared with every other.
     """
     import keras
     import tensorflow as tf
@@ -221,20 +222,34 @@ def convert(extractor: "keras.Model") -> Any:
 
     wanted = [tf.TensorSpec(each.shape, each.dtype) for each in (extractor.input, *variables)]
     traced = tf.function(features, autograph=False).get_concrete_function(*wanted)
-    model = import_openvino().convert_model(traced.graph)
-    weights = {tensor.name: each for tensor, each in zip(traced.inputs[1:], variables, strict=False)}
-    for parameter in model.get_parameters():
-        if parameter.get_friendly_name() in weights:
-            _fix(model, parameter, weights[parameter.get_friendly_name()].numpy())
+    weights = {tensor.op.name: each for tensor, each in zip(traced.inputs[1:], variables, strict=False)}
+    model = import_openvino().convert_model(_graph_with_constants(traced.graph, weights))
     return _only_features(model, extractor.output.shape[-1])
 
 
-def _fix(model: Any, parameter: Any, value: NDArray[Any]) -> None:
-    """Make an input of a model of OpenVINO's a constant."""
-    from openvino import opset13
+def _graph_with_constants(graph: Any, weights: "Mapping[str, keras.Variable]") -> Any:
+    """A graph of TensorFlow's as OpenVINO reads it, operation by operation, with those inputs that are weights as
+    constants; a weight is copied when it is read.
+    """
+    from openvino import OVAny, Tensor
+    from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
+    from openvino.frontend.tensorflow.node_decoder import TFGraphNodeDecoder
 
-    parameter.output(0).replace(opset13.constant(value, shared_memory=True).output(0))
-    model.remove_parameter(parameter)
+    class Weight(TFGraphNodeDecoder):  # type: ignore[misc]
+        def get_op_type(self) -> str:
+            return "Const"
+
+        def get_attribute(self, name: str) -> Any:
+            if name != "value":
+                return super().get_attribute(name)
+            return OVAny(Tensor(weights[self.get_op_name()].numpy()))
+
+    operations = GraphIteratorTFGraph(graph, share_weights=True)
+    operations.m_decoders = [
+        Weight(each.m_operation, share_weights=True, inner_graph=False) if each.get_op_name() in weights else each
+        for each in operations.m_decoders
+    ]
+    return operations
 
 
 def _only_features(model: Any, dim: int) -> Any:

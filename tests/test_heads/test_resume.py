@@ -59,9 +59,14 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
     table = LabelTable(ids=ids[:60], classes=("a", "b"), values=labels)
 
     def train(
-        checkpoint: Checkpoint | None = None, die_after: int = 0, stopping: threading.Event | None = None
+        checkpoint: Checkpoint | None = None,
+        die_after: int = 0,
+        stopping: threading.Event | None = None,
+        learned: list[int] | None = None,
     ) -> CrossValidatedHead:
         def report(epoch: Epoch) -> None:
+            if learned is not None:
+                learned.append(epoch.number)
             if die_after and epoch.number > die_after:
                 raise _KilledError
 
@@ -95,8 +100,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(
     state = tmp_path / "state.npz"
     with pytest.raises(_KilledError):
         train(Checkpoint(path=state), die_after=died_after)
-    again = Checkpoint(path=state)
-    rest = train(again)
+    learned: list[int] = []
+    rest = train(Checkpoint(path=state), learned=learned)
+    assert learned == list(range(died_after + 1, 7))
     assert [epoch.number for epoch in rest.epochs] == [1, 2, 3, 4, 5, 6]
     assert [epoch.losses for epoch in rest.epochs] == [epoch.losses for epoch in whole.epochs]
     np.testing.assert_array_equal(rest.predictions.probabilities, whole.predictions.probabilities)

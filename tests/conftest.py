@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from hypothesis import settings
 # On a busy machine an example can take any time; tests that mean a time say so themselves.
 settings.register_profile("trapline", deadline=None)
 settings.load_profile("trapline")
+# Networks and graphs are made of very many objects that stay: garbage is looked for less often than every 700 of them.
+gc.set_threshold(20_000, 5, 5)
 
 _REAL_DATA = Path(os.environ.get("TRAPLINE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -26,6 +29,12 @@ def real_data() -> Path:
     if not (_REAL_DATA / "README.md").is_file():
         pytest.skip(f"no real clips at {_REAL_DATA}; set TRAPLINE_DATA to their folder")
     return _REAL_DATA
+
+
+def pytest_collection_finish() -> None:
+    """No garbage is looked for in what was imported: libraries of a million objects, which stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -73,15 +73,26 @@ def test_together_as_alone(tmp_path: Path, kind: str) -> None:
     initial = [head.model.get_weights() for head in members.heads]
     rates = np.full(FOLDS, config.learning_rate)
     losses = [members.train_epoch(examples, sampler.batches(epoch), rates).tolist() for epoch in range(EPOCHS)]
+    alone = build_head(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2)).model
+    loss_of = keras.losses.BinaryCrossentropy()
+    seen_by = {name: tf.TensorSpec(each.shape, each.dtype) for name, each in alone.input.items()}
+
+    @tf.function(autograph=False, input_signature=[seen_by, tf.TensorSpec((None, 2), tf.float32)])
+    def step_of(inputs: Any, wanted: Any) -> tuple[Any, list[Any]]:
+        with tf.GradientTape() as tape:
+            loss = loss_of(wanted, alone(inputs, training=True))
+        return loss, tape.gradient(loss, [each.value for each in alone.trainable_variables])
+
     for member in range(FOLDS):
         keras.utils.set_random_seed(4 + member)
-        alone = build_head(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2)).model
-        alone.set_weights(initial[member])
+        drawn = build_head(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2)).model
+        drawn.set_weights(initial[member])
+        for variable, other in zip(alone.variables, drawn.variables, strict=True):  # states of dropout among them
+            variable.assign(other)
         optimiser = keras.optimizers.Adam(config.learning_rate)
         spared = ("bias", "gamma", "beta", "log_temperature", "strength")
         decayed = [each for each in alone.trainable_variables if each.name not in spared]
         steps = 0
-        loss_of = keras.losses.BinaryCrossentropy()
         for epoch in range(EPOCHS):
             total = clips = 0.0
             for places, seen, _ in sampler.batches(epoch):
@@ -90,9 +101,7 @@ def test_together_as_alone(tmp_path: Path, kind: str) -> None:
                 inputs = {name: (each[member] if name == "metadata" else each)[rows] for name, each in batch.items()}
                 if config.sees_frames:
                     inputs["features"] = inputs["features"].astype(np.float32)
-                with tf.GradientTape() as tape:
-                    loss = loss_of(targets[own], alone(inputs, training=True))
-                gradients = tape.gradient(loss, [each.value for each in alone.trainable_variables])
+                loss, gradients = step_of(inputs, targets[own])
                 steps += 1
                 for weight in decayed if steps % 8 == 0 else ():
                     weight.assign(weight * (1 - config.learning_rate * config.weight_decay) ** 8)

@@ -77,12 +77,12 @@ def test_together_as_alone(tmp_path: Path, kind: str) -> None:
     loss_of = keras.losses.BinaryCrossentropy()
     seen_by = {name: tf.TensorSpec(each.shape, each.dtype) for name, each in alone.input.items()}
 
-    @tf.function(autograph=False, input_signature=[seen_by, tf.TensorSpec((None, 2), tf.float32)])
-    def step_of(inputs: Any, wanted: Any) -> tuple[Any, list[Any]]:
+    def step(inputs: Any, wanted: Any) -> tuple[Any, list[Any]]:
         with tf.GradientTape() as tape:
             loss = loss_of(wanted, alone(inputs, training=True))
         return loss, tape.gradient(loss, [each.value for each in alone.trainable_variables])
 
+    step_of = tf.function(step, autograph=False, input_signature=[seen_by, tf.TensorSpec((None, 2), tf.float32)])
     for member in range(FOLDS):
         keras.utils.set_random_seed(4 + member)
         drawn = build_head(config, HeadShape(dim=DIM, n_metadata=2, n_classes=2)).model

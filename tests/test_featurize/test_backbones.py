@@ -1,5 +1,6 @@
 """What every network of the registry promises, held against the network itself, without pretrained weights."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -142,7 +143,10 @@ def plain(name: str, side_px: int | None) -> Plain:
         asked.update(fname=fname, origin=origin, digest=settings["file_hash"], folder=settings["cache_subdir"])
         return fname
 
+    # A network of which only that is looked at needs no numbers.
+    drawn = contextlib.nullcontext() if name in CUTS else keras.StatelessScope(initialize_variables=False)
     with (
+        drawn,
         patch("keras.src.utils.file_utils.get_file", get_file),
         patch("keras.Model.load_weights", lambda network, path: asked.update(loaded=path)),
     ):

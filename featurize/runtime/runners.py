@@ -223,13 +223,24 @@ def convert(extractor: "keras.Model") -> Any:
     wanted = [tf.TensorSpec(each.shape, each.dtype) for each in (extractor.input, *variables)]
     traced = tf.function(features, autograph=False).get_concrete_function(*wanted)
     weights = {tensor.op.name: each for tensor, each in zip(traced.inputs[1:], variables, strict=False)}
-    model = import_openvino().convert_model(_graph_with_constants(traced.graph, weights))
+    try:
+        model = import_openvino().convert_model(_graph_with_constants(traced.graph, weights))
+    except (ImportError, AttributeError, TypeError):  # OpenVINO of another version reads graphs in another way
+        model = import_openvino().convert_model(traced.graph)
+        for parameter in model.get_parameters():
+            if (name := parameter.get_friendly_name().removesuffix(":0")) in weights:
+                _fix(model, parameter, weights[name].numpy())
     return _only_features(model, extractor.output.shape[-1])
 
 
 def _graph_with_constants(graph: Any, weights: "Mapping[str, keras.Variable]") -> Any:
     """A graph of TensorFlow's as OpenVINO reads it, operation by operation, with those inputs that are weights as
     constants; a weight is copied when it is read.
+
+    What it is made of is not part of OpenVINO's documented interface.
+
+    Raises:
+        ImportError, AttributeError, TypeError: this version of OpenVINO has none of it, or another form.
     """
     from openvino import OVAny, Tensor
     from openvino.frontend.tensorflow.graph_iterator import GraphIteratorTFGraph
@@ -250,6 +261,14 @@ def _graph_with_constants(graph: Any, weights: "Mapping[str, keras.Variable]") -
         for each in operations.m_decoders
     ]
     return operations
+
+
+def _fix(model: Any, parameter: Any, value: NDArray[Any]) -> None:
+    """Make an input of a model of OpenVINO's a constant."""
+    from openvino import opset13
+
+    parameter.output(0).replace(opset13.constant(value, shared_memory=True).output(0))
+    model.remove_parameter(parameter)
 
 
 def _only_features(model: Any, dim: int) -> Any:

@@ -16,6 +16,7 @@ from tiny_backbone import tiny_backbone
 from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, Weights
 from featurize.errors import SettingsError
+from featurize.runtime import runners
 from featurize.runtime.compiled import CompiledNetworks, cache_folder, most_bytes, trim
 from featurize.runtime.extractor import build_extractor
 from featurize.runtime.runners import make_kept_runner, make_runner
@@ -153,6 +154,20 @@ def test_the_limit_is_the_user_s_and_0_keeps_nothing(tmp_path: Path, monkeypatch
 def test_where_nothing_can_be_kept_networks_run_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert make_kept_runner(build, kept(tmp_path / "file" / "below"))(PIXELS).any()
+
+
+def test_an_openvino_that_reads_graphs_in_another_way_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    extractor = build()
+    usual = make_runner(extractor, "openvino")(PIXELS)
+    asked = []
+
+    def in_another_way(*_: object) -> object:
+        asked.append(True)
+        raise ImportError("cannot import name 'GraphIteratorTFGraph'")
+
+    monkeypatch.setattr(runners, "_graph_with_constants", in_another_way)
+    assert make_runner(extractor, "openvino")(PIXELS).tobytes() == usual.tobytes()
+    assert asked
 
 
 _FEATURIZE = """

@@ -24,6 +24,7 @@ _BLANK_SHARE = 0.4
 _INFRARED_SHARE = 0.4
 _TWO_SPECIES_SHARE = 0.15
 _SEED = 2026
+_QUICKLY = ("-threads", "1", "-preset", "veryfast")  # clips of a few frames, several at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,7 @@ def _suffix(number: int) -> str:
 def _write_clip(folder: Path, clip: DemoClip) -> None:
     path = folder / clip.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(path, draw_clip(clip.scene, frames=_FRAMES, width=_WIDTH, height=_HEIGHT), fps=_FPS)
+    write_video(path, draw_clip(clip.scene, frames=_FRAMES, width=_WIDTH, height=_HEIGHT), fps=_FPS, arguments=_QUICKLY)
 
 
 def _damage(folder: Path, planned: Sequence[DemoClip]) -> list[str]:

@@ -13,7 +13,9 @@ _CAPABILITIES: dict[Precision, str] = {"f32": "FP32", "bf16": "BF16", "int8": "I
 
 
 def precisions_here() -> tuple[Precision, ...]:
-    """The precisions that the processor of this machine has instructions for."""
+    """The precisions that the processor of this machine has instructions for; f32 without OpenVINO."""
+    if importlib.util.find_spec("openvino") is None:
+        return ("f32",)
     capabilities = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return tuple(precision for precision, name in _CAPABILITIES.items() if name in capabilities)
 

@@ -62,6 +62,34 @@ def test_drawn_clips_are_drawn_once(called: list[list[str]], tmp_path: Path, mon
     assert Path(recipe).is_file()
 
 
+@pytest.mark.parametrize(
+    ("here", "begun", "said"),
+    [
+        (("f32", "bf16"), None, ["--precision", "bf16"]),
+        (("f32", "bf16"), "efficientnet_lite0-whole-bf16-2b95de5f38e0", ["--precision", "bf16"]),
+        (("f32", "bf16"), "efficientnet_lite0-whole-7abea354ba44", []),
+        (("f32",), None, []),
+    ],
+)
+def test_drawn_clips_are_seen_in_bf16_where_the_processor_has_it_unless_they_were_begun_otherwise(
+    here: tuple[str, ...],
+    begun: str | None,
+    said: list[str],
+    called: list[list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("featurize.runtime.precision.precisions_here", lambda: here)
+    (tmp_path / "labels.csv").touch()  # the clips are drawn
+    if begun is not None:
+        (tmp_path / "store" / "features" / begun).mkdir(parents=True)
+    run_demo(tmp_path, clips=None, labels=None, sites=None)
+    assert called[0][-2:] == (said or ["--view", "motion"])
+    called.clear()
+    run_demo(tmp_path, clips=Path("mine"), labels=Path("l.csv"), sites=None)
+    assert "--precision" not in called[0]
+
+
 def test_the_demo_ends_where_a_command_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trapline.demo.subprocess.run", lambda command, **_: subprocess.CompletedProcess(command, 1))
     with pytest.raises(SystemExit) as ended:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.features.batches import ClipBatches, in_turn
-from heads.data.features.mapped import give_back
 from heads.data.features.readers import columns_of_last_taps
 from heads.data.history import Epoch
 from heads.models.kinds.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
@@ -127,7 +126,6 @@ class _Values:
 
     def _roots(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         beside = np.concatenate([each[places][:, self._of_one] for each in self._statistics], axis=1)
-        give_back(*self._statistics)
         return np.asarray(keras.ops.convert_to_numpy(signed_root(beside)))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.features.mapped import give_back
 from heads.data.features.readers import Reader
 
 PREDICT_CLIPS = 64  # at a time, where models are asked
@@ -43,7 +42,6 @@ class ClipBatches:
         frames are seen, each statistic (B, D), and `metadata` (K, B, M) if M > 0.
         """
         batch: Batch = {name: values[places] for name, values in self.statistics.items()}
-        give_back(*self.statistics.values())
         if self.sees_frames:
             batch["features"], batch["mask"] = self.reader.batch(self.rows[places])
         if self.metadata.shape[2]:

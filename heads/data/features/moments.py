@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.features.mapped import give_back
-
 _CLIPS_AT_ONCE = 1024
 Values = NDArray[np.float32]
 
@@ -50,7 +48,6 @@ def moments_by_fold(
         for number in np.unique(fold[part]).tolist():
             here = fold[part] == number
             found[number] = combine_moments([found[number], _moments(chunk[here], weights[part][here])])
-        give_back(values)
     return found
 
 

@@ -19,7 +19,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.features.mapped import give_back
 from heads.data.features.prefetch import read_ahead
 from heads.data.features.readers import Reader
 
@@ -70,7 +69,6 @@ def compute_statistics(out: Statistics, reader: Reader, rows: NDArray[np.int64],
                 waiting.append(pool.submit(some_alike, *given))
             while len(waiting) > 2 * _AHEAD or (waiting and waiting[0].done()):
                 waiting.popleft().result()
-            give_back(*out.values())
         for each in waiting:
             each.result()
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.data.features.mapped import give_back
 from heads.data.features.readers import Reader
 from heads.data.features.statistics import Statistics, compute_statistics
 from store.cache import mark_used, prepare_cache
@@ -119,7 +118,6 @@ def _copy_rows(
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = slice(start, start + _ROWS_AT_ONCE)
         out[rows[some]] = kept[places[some]]
-        give_back(out, kept)
 
 
 def _writable(reader: Reader) -> bool:

@@ -112,8 +112,8 @@ def list_remote(root: Remote) -> Listed:
         return _pages(root, files, top) if root.is_http else _below(root, top)
     except UnreachableError as error:
         raise SourceError(
-            f"{root}: cannot be listed: {error}; check the address, and that this machine has access, and run the same "
-            "command again"
+            f"{root}: cannot be listed: {error}; check the address, and that this machine has access ({root.access}), "
+            "and run the same command again"
         ) from None
 
 

@@ -18,6 +18,7 @@ _HTTP = frozenset({"http", "https"})
 _LOCAL = frozenset({"file", "local"})
 _SFTP = frozenset({"sftp", "ssh"})
 _S3 = frozenset({"s3", "s3a"})
+_GOOGLE = frozenset({"gs", "gcs"})
 _REVIVING = threading.Lock()
 
 
@@ -54,6 +55,22 @@ class Remote:
         """Whether it is spoken to by HTTP, where folders are pages that link to files."""
         return self.scheme in _HTTP
 
+    @property
+    def access(self) -> str:
+        """What gives access to it: where credentials are looked for."""
+        if self.scheme in _GOOGLE:
+            return (
+                "by `gcloud auth application-default login`, or a key file that the variable "
+                "GOOGLE_APPLICATION_CREDENTIALS names"
+            )
+        if self.scheme in _S3:
+            return "by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        if self.scheme in _SFTP:
+            return "by an SSH agent, and the server in ~/.ssh/known_hosts"
+        return (
+            "by user and password in the URL, or ~/.netrc" if self.is_http else "as the library of the protocol has it"
+        )
+
     def connect(self) -> tuple[Any, str]:
         """The file system behind the URL, which fsspec keeps, and the path there.
 
@@ -69,6 +86,10 @@ class Remote:
         if self.scheme not in fsspec.available_protocols():
             raise SettingsError(f"{self}: the protocol {self.scheme}:// is unknown, expected s3, gs, https or sftp")
         try:
+            if self.scheme in _GOOGLE:
+                from featurize.remote.google_buckets import GoogleBuckets
+
+                return GoogleBuckets(**self._options()), str(GoogleBuckets._strip_protocol(self.url))
             files, path = fsspec.core.url_to_fs(self.url, **self._options())
         except ImportError as error:
             raise _lacking(self) from error
@@ -85,10 +106,14 @@ class Remote:
             files.ftp.get_channel().settimeout(self.silence_s)
 
     def _options(self) -> dict[str, Any]:
-        if self.is_http:
+        if self.is_http or self.scheme in _GOOGLE:
             import aiohttp
 
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=self.silence_s)
+            if self.scheme in _GOOGLE:
+                # A listing that is kept would be searched from its start for each clip, and be as old as the run.
+                told = {"requests_timeout": timeout, "use_listings_cache": False}
+                return {**told, "session_kwargs": {"trust_env": True}}
             headers = {"Accept-Encoding": "identity"}  # so that lengths are those of the files
             return {"client_kwargs": {"timeout": timeout, "trust_env": True, "headers": headers}}
         if self.scheme in _S3:

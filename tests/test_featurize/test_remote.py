@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google_server import google_served, put_object, write_key_file
 from indexed_clips import write_indexed_clip
 from remote_servers import Served, served
 from typer.testing import CliRunner
@@ -25,6 +26,7 @@ from featurize.pipeline.extract import extract
 from featurize.pipeline.plan import make_plan
 from featurize.remote import scratch as scratch_module
 from featurize.remote import transfer
+from featurize.remote.google_buckets import GoogleBuckets
 from featurize.remote.root import Remote, bare, places
 from featurize.remote.scratch import Scratch
 from store import FeatureStore
@@ -240,6 +242,123 @@ def test_s3_is_listed_page_by_page_and_read_with_its_keys_from_the_environment(
         assert (clip.clip_id, clip.place) == ("00.mp4", "s3://bucket/season one/a/00.mp4")
         with pytest.raises(SourceError, match="s3://bucket/other: cannot be listed: there is no such file"):
             survey(places(["s3://bucket/other"]))
+
+
+@pytest.fixture
+def google(local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    (tmp_path / "buckets").mkdir()
+    shutil.copytree(local, tmp_path / "buckets/bucket/season one")
+    GoogleBuckets.clear_instance_cache()  # which holds credentials
+    with google_served(tmp_path / "buckets") as server:
+        monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+        for name, value in {
+            "STORAGE_EMULATOR_HOST": server.url,
+            "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
+            "NO_GCE_CHECK": "true",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def test_google_buckets_are_listed_page_by_page_and_read_with_a_key_file_through_faults(
+    google: Served, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google.password = "tops3cret"
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_key_file(tmp_path / "key.json", google)))
+    google.faults = {"00.mp4": "cut", "03.mp4": "503"}
+    facts = command("gs://bucket/season one", tmp_path / "S")
+    assert (facts["done"], facts["passed_over"]) == (6, {".txt": 1})
+    assert_as_local(tmp_path / "S", local)
+    assert left_in_scratch(tmp_path) == []
+    assert google.tries["03.mp4"] >= 3
+    table = FeatureStore.open(tmp_path / "S").clips()
+    assert table.loc["a/00.mp4", "path"] == "gs://bucket/season one/a/00.mp4"
+    assert abs(int(table.loc["a/00.mp4", "mtime_ns"]) / 1e9 - time.time()) < 600
+    tries = google.tries.total()
+    assert command("gs://bucket/season one/", tmp_path / "S")["skipped"] == 6
+    assert google.tries.total() == tries
+    (clip,) = survey(places(["gs://bucket/season one/a/00.mp4"])).clips
+    assert (clip.clip_id, clip.place) == ("00.mp4", "gs://bucket/season one/a/00.mp4")
+    for missing in ("gs://bucket/other", "gs://bucket/season", "gs://nosuch/season one"):
+        with pytest.raises(SourceError, match=f"{missing}: cannot be listed: there is no such file"):
+            survey(places([missing]))
+
+
+def test_public_google_buckets_are_read_without_credentials_and_clips_from_a_list(
+    google: Served, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("a/00.mp4\ngs://bucket/season one/b/c/with a space.mp4\nb/gone.mp4\n")
+    facts = command("gs://bucket/season one", tmp_path / "S", "--clips-from", str(listed), code=3)
+    assert facts["done"] == 2
+    assert facts["failures"] == [
+        {"clip_id": "b/gone.mp4", "reason": "the file cannot be fetched: there is no such file"}
+    ]
+
+
+def test_what_google_refuses_is_asked_for_once_and_the_sentence_says_how_access_is_given(
+    google: Served, local: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    google.faults = {"00.mp4": "refused", "01.mp4": "503"}
+    google.times = 10**6
+    facts = command("gs://bucket/season one", tmp_path / "S", code=3)
+    reasons = {each["clip_id"]: each["reason"] for each in facts["failures"]}
+    assert reasons == {
+        "a/00.mp4": "the file cannot be fetched: access is refused",
+        "a/01.mp4": "the file cannot be fetched: the server answers 503, 6 times",
+    }
+    assert google.tries["00.mp4"] <= 2  # the line at the start may have looked at it, too
+    google.password = "tops3cret"
+    with pytest.raises(SourceError, match=r"access is refused; .*GOOGLE_APPLICATION_CREDENTIALS"):
+        survey(places(["gs://bucket/season one"]))
+    assert "gcsfs" not in {record.name for record in caplog.records}
+    assert "Traceback" not in capfd.readouterr().err
+    google.password, google.faults = None, {}
+    assert command("gs://bucket/season one", tmp_path / "S")["done"] == 2
+    assert_as_local(tmp_path / "S", local)
+
+
+def test_an_object_that_is_replaced_while_it_is_fetched_is_not_mixed_with_what_came_before(
+    google: Served, local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (local / "a/00.mp4").read_bytes()
+    monkeypatch.setattr(transfer, "_PIECE_BYTES", len(content) // 4)
+    (clip,) = survey(places(["gs://bucket/season one/a/00.mp4"])).clips
+    assert clip.remote is not None
+    google.faults, google.times = {"00.mp4": "cut"}, 0
+    original = transfer._FileSink.write
+
+    def note(sink: Any, piece: bytes) -> None:
+        original(sink, piece)
+        google.times = google.tries["00.mp4"] + 1 if google.tries["00.mp4"] == 2 else google.times
+
+    monkeypatch.setattr(transfer._FileSink, "write", note)
+    with clip.remote.on_disk() as path:
+        assert path.read_bytes() == content
+    assert google.tries["00.mp4"] == 6  # five pieces, one of them twice
+    google.times, google.tries["00.mp4"] = 0, 0
+
+    def replace(sink: Any, piece: bytes) -> None:
+        original(sink, piece)
+        if google.tries["00.mp4"] == 2:
+            put_object(google, "bucket", "season one/a/00.mp4", content[::-1])
+
+    monkeypatch.setattr(transfer._FileSink, "write", replace)
+    with pytest.raises(transfer.UnreachableError, match="there is no such file"), clip.remote.on_disk():
+        pass
+    with clip.remote.on_disk() as path:
+        assert path.read_bytes() == content[::-1]
+
+
+def test_a_silent_google_server_is_given_up_and_asked_again(google: Served) -> None:
+    google.faults, google.times = {"00.mp4": "silent"}, 10**6
+    root = Remote(url="gs://bucket/season one/a", scratch=Scratch(), silence_s=0.2, tries=2)
+    clip = survey([root]).clips[0]
+    assert clip.remote is not None
+    begun = time.monotonic()
+    with pytest.raises(transfer.UnreachableError, match=r"the server is silent for 0\.2 s, 2 times"), clip.on_disk():
+        pass
+    assert time.monotonic() - begun < 10
 
 
 def test_the_room_for_fetched_clips_is_never_exceeded(server: Served, local: Path) -> None:

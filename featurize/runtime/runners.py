@@ -227,9 +227,9 @@ def convert(extractor: "keras.Model") -> Any:
         model = import_openvino().convert_model(_graph_with_constants(traced.graph, weights))
     except (ImportError, AttributeError, TypeError):  # OpenVINO of another version reads graphs in another way
         model = import_openvino().convert_model(traced.graph)
-        for parameter in model.get_parameters():
-            if (name := parameter.get_friendly_name().removesuffix(":0")) in weights:
-                _fix(model, parameter, weights[name].numpy())
+    for parameter in model.get_parameters():  # the pixels alone, but of another version
+        if (name := parameter.get_friendly_name().removesuffix(":0")) in weights:
+            _fix(model, parameter, weights[name].numpy())
     return _only_features(model, extractor.output.shape[-1])
 
 

@@ -84,26 +84,20 @@ def f1_per_class(labels: Labels, probabilities: Probabilities, threshold: float 
     return np.where(true.any(axis=0), scores, np.nan)
 
 
-def top_share(labels: Labels, probabilities: Probabilities, k: int) -> float:
-    """The share of labelled clips with a true class among the `k` most probable; NaN if no clip has a label.
+def top_shares(labels: Labels, probabilities: Probabilities, *ks: int) -> list[float]:
+    """For each of `ks`, the share of labelled clips with a true class among that many most probable ones.
 
-    Of equally probable classes the one that comes first in the table counts as the more probable.
+    Of equally probable classes the one that comes first in the table counts as the more probable. NaN if no clip has a
+    label.
     """
-    return _share_below(_classes_ahead(labels, probabilities), k)
-
-
-def _classes_ahead(labels: Labels, probabilities: Probabilities) -> NDArray[np.int64]:
-    """For each labelled clip, how many classes are more probable than the most probable of its true ones."""
     rows = labels.any(axis=1)
+    if not rows.any():
+        return [float("nan")] * len(ks)
     true, said = labels[rows] == 1, probabilities[rows]
     first = np.argmax(np.where(true, said, -1.0), axis=1)[:, None]
     best = np.take_along_axis(said, first, axis=1)
-    ahead = (said > best) | ((said == best) & (np.arange(said.shape[1]) < first))
-    return np.asarray(ahead.sum(axis=1), np.int64)
-
-
-def _share_below(ahead: NDArray[np.int64], k: int) -> float:
-    return float((ahead < k).mean()) if len(ahead) else float("nan")
+    ahead = ((said > best) | ((said == best) & (np.arange(said.shape[1]) < first))).sum(axis=1)
+    return [float((ahead < k).mean()) for k in ks]
 
 
 def reliability(labels: Labels, probabilities: Probabilities, n_bins: int = _ECE_BINS) -> list[dict[str, float]]:
@@ -152,7 +146,7 @@ def evaluate(labels: LabelTable, predictions: Predictions, folds: Folds) -> dict
     loss_of_class = losses.mean(axis=0)
     del losses
     scores = _per_class(values, probabilities, predictions.classes, loss_of_class)
-    ahead = _classes_ahead(values, probabilities)
+    top_1, top_3 = top_shares(values, probabilities, 1, 3)
     aps = [row["ap"] for row in scores.values() if row["ap"] is not None]
     f1s = [row["f1"] for row in scores.values() if row["f1"] is not None]
     return {
@@ -162,8 +156,8 @@ def evaluate(labels: LabelTable, predictions: Predictions, folds: Folds) -> dict
         "mean_log_loss": float(loss_of_class.mean()),
         "map": float(np.mean(aps)) if aps else None,
         "macro_f1": float(np.mean(f1s)) if f1s else None,
-        "top_1": _number(_share_below(ahead, 1)),
-        "top_3": _number(_share_below(ahead, 3)),
+        "top_1": _number(top_1),
+        "top_3": _number(top_3),
         "ece": expected_calibration_error(values, probabilities),
         "fold_log_loss": fold_losses,
         "fold_spread": _spread([loss for loss in fold_losses if loss is not None]),

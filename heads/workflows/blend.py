@@ -177,8 +177,9 @@ def _cross_fit(blenders: Iterable[Blender], data: BlendData) -> dict[str, Predic
     """The nested predictions of each blender, by name; those that fit most, calibrations above all, are begun first."""
     slowest_first = sorted(blenders, key=lambda blender: (not blender.is_calibrated, -blender.complexity))
     with ThreadPoolExecutor(_THREADS) as threads:
-        made = data.cross_fit_each(slowest_first, threads.map)
-    return {each.model: each for each in reversed(made)}
+        made = {each.model: each for each in data.cross_fit_each(slowest_first, threads.map)}
+    by_complexity = sorted(slowest_first, key=lambda blender: blender.complexity)
+    return {blender.name: made[blender.name] for blender in by_complexity}
 
 
 def _scores(

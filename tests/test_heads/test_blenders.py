@@ -1,5 +1,8 @@
 """The blenders that fit something, and the choice among them."""
 
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -9,11 +12,11 @@ from numpy.typing import NDArray
 from heads.blending.blend import blend_data
 from heads.blending.blenders import find_blender, logistic
 from heads.blending.blenders.calibrated import cool, fit_temperature
-from heads.blending.blenders.cross_fit import cross_fit
+from heads.blending.blenders.cross_fit import cross_fit, cross_fit_each
 from heads.blending.blenders.greedy import EnsembleSelection
 from heads.blending.blenders.logistic import fit_departures
 from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities
-from heads.blending.blenders.protocol import Stack
+from heads.blending.blenders.protocol import Blender, Stack
 from heads.blending.blenders.registry import BLENDERS
 from heads.blending.selection import (
     AUTO,
@@ -27,6 +30,7 @@ from heads.blending.selection import (
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splitting.folds import Folds, assign_folds
+from heads.errors import BlendError
 from heads.evaluation.leaderboard import prior_predictions
 from heads.evaluation.metrics import log_loss_per_class, mean_log_loss
 from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
@@ -197,12 +201,47 @@ def test_the_best_model_without_each_fold_is_the_one_that_the_other_folds_pick()
     for model in range(3):  # each fails at one fold, so that without that fold it is the best
         stack[model, fold == model] = 1 - stack[model, fold == model]
     stack[3] = 0.5
+    stack[3, :, 0] = np.nan  # that model lacks a class, and is not to be picked
     best = find_blender("best_single")
     found = best.fit_without_each_fold(stack, labels, fold)
     assert found is not None
     for number in range(3):
         left = fold != number
         assert found[number] == best.fit(stack[:, left], labels[left], fold[left]) == {"model": number}
+
+
+class Slow(Blender):
+    """Counts how often it is fitted."""
+
+    name, about, complexity = "slow", "", 1
+
+    def __init__(self) -> None:
+        self.fits = 0
+
+    def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
+        self.fits += 1
+        time.sleep(0.05)
+        return {}
+
+    def predict(self, stack: Stack, parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+        return np.zeros(stack.shape[1:])
+
+
+class Failing(Slow):
+    def fit(self, stack: Stack, labels: NDArray[np.uint8], fold: NDArray[np.int64]) -> dict[str, Any]:
+        raise BlendError("it has failed")
+
+
+def test_where_a_blender_fails_the_others_are_not_waited_for() -> None:
+    labels, slow = labels_of(200), Slow()
+    blenders = [Failing(), *[slow] * 20]
+    with pytest.raises(BlendError, match="it has failed"), ThreadPoolExecutor(1) as threads:
+        cross_fit_each(blenders, np.full((2, *labels.shape), 0.5), labels, np.arange(200) % 5, run=threads.map)
+    assert slow.fits < 10
+
+
+def test_a_model_that_tells_nothing_has_no_temperature() -> None:
+    assert fit_temperature(np.full((50, 3), 0.5), labels_of(50)[:, :3]) == 1.0
 
 
 def test_a_blender_that_fits_nothing_needs_no_folds() -> None:

@@ -18,7 +18,7 @@ from heads.evaluation.metrics import (
     f1_per_class,
     log_loss_per_class,
     reliability,
-    top_share,
+    top_shares,
 )
 from store.errors import UnknownClipError
 
@@ -56,14 +56,16 @@ def test_average_precision_agrees_with_scikit_learn_also_on_ties(seed: int, step
 
 
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 4))
-def test_top_share_agrees_with_sorting(seed: int, k: int) -> None:
+def test_top_shares_agree_with_sorting(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     labels = (rng.random((30, 5)) < 0.3).astype(np.uint8)
     labels[0] = 1
     probabilities = rng.integers(0, 4, (30, 5)) / 3
     strongest = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     rows = labels.any(axis=1)
-    assert top_share(labels, probabilities, k) == np.take_along_axis(labels, strongest, axis=1).any(axis=1)[rows].mean()
+    assert top_shares(labels, probabilities, k) == [
+        np.take_along_axis(labels, strongest, axis=1).any(axis=1)[rows].mean()
+    ]
 
 
 def test_classes_without_positives_have_no_precision() -> None:
@@ -76,10 +78,9 @@ def test_f1_by_hand() -> None:
     assert f1_per_class(Y, P) == pytest.approx([2 / 3, 2 / 3])
 
 
-def test_top_share_by_hand() -> None:
-    assert top_share(Y, P, 1) == pytest.approx(2 / 3)
-    assert top_share(Y, P, 2) == 1.0
-    assert math.isnan(top_share(np.zeros((1, 2), np.uint8), np.zeros((1, 2)), 1))
+def test_top_shares_by_hand() -> None:
+    assert top_shares(Y, P, 1, 2) == [pytest.approx(2 / 3), 1.0]
+    assert math.isnan(top_shares(np.zeros((1, 2), np.uint8), np.zeros((1, 2)), 1)[0])
 
 
 def test_calibration_by_hand() -> None:

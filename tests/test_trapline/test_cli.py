@@ -63,16 +63,18 @@ def test_drawn_clips_are_drawn_once(called: list[list[str]], tmp_path: Path, mon
 
 
 @pytest.mark.parametrize(
-    ("here", "begun", "said"),
+    ("here", "gpu", "begun", "said"),
     [
-        (("f32", "bf16"), None, ["--precision", "bf16"]),
-        (("f32", "bf16"), "efficientnet_lite0-whole-bf16-2b95de5f38e0", ["--precision", "bf16"]),
-        (("f32", "bf16"), "efficientnet_lite0-whole-7abea354ba44", []),
-        (("f32",), None, []),
+        (("f32", "bf16"), False, None, ["--precision", "bf16"]),
+        (("f32", "bf16"), False, "efficientnet_lite0-whole-bf16-2b95de5f38e0", ["--precision", "bf16"]),
+        (("f32", "bf16"), False, "efficientnet_lite0-whole-7abea354ba44", []),
+        (("f32", "bf16"), True, None, []),
+        (("f32",), False, None, []),
     ],
 )
 def test_drawn_clips_are_seen_in_bf16_where_the_processor_has_it_unless_they_were_begun_otherwise(
     here: tuple[str, ...],
+    gpu: bool,
     begun: str | None,
     said: list[str],
     called: list[list[str]],
@@ -80,6 +82,7 @@ def test_drawn_clips_are_seen_in_bf16_where_the_processor_has_it_unless_they_wer
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("featurize.runtime.precision.precisions_here", lambda: here)
+    monkeypatch.setattr("featurize.runtime.runners.has_gpu", lambda: gpu)
     (tmp_path / "labels.csv").touch()  # the clips are drawn
     if begun is not None:
         (tmp_path / "store" / "features" / begun).mkdir(parents=True)

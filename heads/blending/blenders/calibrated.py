@@ -96,6 +96,8 @@ def fit_temperature(
     every = max(1, -(-len(labels) // _MOST_CLIPS))
     logits = to_logits(probabilities[::every]).ravel()
     counts = None if weights is None else np.repeat(weights[::every], labels.shape[1])
+    if not logits.any():  # it tells nothing
+        return 1.0
     truth = labels[::every].ravel().astype(np.float64)
     departure = newton(logits[:, None], logits, truth, strength=0.0, weights=counts)
     slope = 1.0 + float(departure[0])

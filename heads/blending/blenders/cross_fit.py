@@ -1,7 +1,7 @@
 """What a blender says of clips that it was not fitted on."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from heads.blending.blenders.logits import of_clips
 from heads.blending.blenders.protocol import Blender, Stack
 
 Run = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
+_MOST_AHEAD = 2**28  # bytes of a stack of which two folds may be at work at once, each with a copy of its clips
 
 
 def cross_fit(
@@ -60,17 +61,22 @@ def cross_fit_each(
         for place, said in zip(fitted, answers, strict=True):
             found[place][scored] = said
 
-    for number in np.unique(fold) if fitted else ():
-        scored = fold == number
-        own = None if weights is None else weights[~scored]
-        answer = partial(
-            _answer, of_clips(stack, ~scored), labels[~scored], fold[~scored], own, of_clips(stack, scored)
-        )
-        begun.append((scored, run(answer, [blenders[place] for place in fitted])))
-        if len(begun) > 1:  # the clips of a fold are picked out while blenders are fitted for the one before
+    try:
+        for number in np.unique(fold) if fitted else ():
+            scored = fold == number
+            own = None if weights is None else weights[~scored]
+            answer = partial(
+                _answer, of_clips(stack, ~scored), labels[~scored], fold[~scored], own, of_clips(stack, scored)
+            )
+            begun.append((scored, run(answer, [blenders[place] for place in fitted])))
+            if len(begun) > 1 or stack.nbytes > _MOST_AHEAD:
+                collect()
+        while begun:
             collect()
-    while begun:
-        collect()
+    finally:
+        for _, answers in begun:  # one failed: what waits behind it is not begun
+            if isinstance(answers, Generator):
+                answers.close()
     return found
 
 

@@ -98,21 +98,22 @@ def fit_departures(
     `start` is where to look for them first. Without it, on a large table, they are first fitted to 10,000 of its clips:
     what is left to do on all of them is a step or two.
     """
-    every = len(labels) // _CLIPS_TO_START
-    if every <= 1:
+    if len(labels) <= _CLIPS_TO_START:
         return _fit_side_by_side(logits, labels, strength, start, weights)
-    if start is None:
+    every = len(labels) // _CLIPS_TO_START
+    if start is None and every > 1:
         few = np.arange(len(labels)) % every == 0
         fewer = None if weights is None else weights[few]
         start = _fit_side_by_side(of_clips(logits, few), labels[few], strength / every, None, fewer)
-    departures, space = np.zeros(start.shape), np.ones((1 + len(logits), len(labels)))
+    departures, space = np.zeros((labels.shape[1], 1 + len(logits))), np.ones((1 + len(logits), len(labels)))
     for column in range(labels.shape[1]):
         known = ~np.isnan(logits[:, 0, column])
         own = np.r_[True, known]
         inputs = space[: own.sum()]
         inputs[1:] = logits[:, :, column] if known.all() else logits[known, :, column]
         base, truth = inputs[1:].mean(axis=0) if known.any() else np.zeros(len(labels)), labels[:, column].astype(float)
-        departures[column, own] = newton(inputs.T, base, truth, strength, start[column, own], weights=weights)
+        first = None if start is None else start[column, own]
+        departures[column, own] = newton(inputs.T, base, truth, strength, first, weights=weights)
     return departures
 
 
@@ -179,7 +180,7 @@ def newton(
         if after >= loss:
             break
         fitted, logits, loss = fitted - size * step, logits - size * moved, after
-        if size * float(gradient @ step) < _SMALL_GAIN * len(labels):
+        if float(gradient @ step) < _SMALL_GAIN * len(labels):
             break
     return fitted
 
@@ -192,7 +193,10 @@ def _newton_side_by_side(
     start: NDArray[np.float64] | None,
     weights: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
-    """What `newton` finds for each of C classes, (C, K), of inputs (C, K, N), base and labels (C, N)."""
+    """What `newton` finds for each of C classes, (C, K), of inputs (C, K, N), base and labels (C, N).
+
+    Of many clips `newton` is quicker, which takes them in blocks that the cache holds.
+    """
 
     def loss_of(logits: NDArray[np.float64], departures: NDArray[np.float64]) -> NDArray[np.float64]:
         summed: NDArray[np.float64] = losses_of_logits(logits.T, labels.T, weights) * logits.shape[1]
@@ -225,7 +229,7 @@ def _newton_side_by_side(
             size[too_far] /= 2
         better = after < loss
         fitted = np.where(better[:, None], fitted - size * step, fitted)
-        going = better & (size[:, 0] * (gradient * step).sum(axis=1) >= _SMALL_GAIN * labels.shape[1])
+        going = better & ((gradient * step).sum(axis=1) >= _SMALL_GAIN * labels.shape[1])
         found[place] = fitted
         if not going.any():
             break

@@ -4,6 +4,7 @@ Whoever calibrates a blend, and scores that, asks for the blend of all folds but
 them, again and again: of five folds 36 fits are asked for, 16 of which differ.
 """
 
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from heads.blending.blenders.of_logits import Wrapped
 from heads.blending.blenders.protocol import Blender, Stack
 
-Fits = dict[tuple[str, bool, tuple[int, ...]], dict[str, Any]]
+Fits = dict[tuple[str, bool, tuple[int, ...]], Future[dict[str, Any]]]
 
 
 class Remembered(Wrapped):
@@ -27,6 +28,12 @@ class Remembered(Wrapped):
     ) -> dict[str, Any]:
         """The parameters, where clips count as (N,) `weights` say."""
         key = self.name, weights is not None, tuple(np.unique(fold).tolist())
-        if key not in self._fits:
-            self._fits[key] = self.blender.fit_weighted(stack, labels, fold, weights)
-        return self._fits[key]
+        own: Future[dict[str, Any]] = Future()
+        kept = self._fits.setdefault(key, own)
+        if kept is own:  # another thread that asks for it waits
+            try:
+                own.set_result(self.blender.fit_weighted(stack, labels, fold, weights))
+            except BaseException as error:
+                own.set_exception(error)
+                raise
+        return kept.result()

@@ -1,8 +1,9 @@
 """What a blender says of clips that it was not fitted on."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -61,26 +62,27 @@ def cross_fit_each(
         for place, said in zip(fitted, answers, strict=True):
             found[place][scored] = said
 
+    failed = Event()
     try:
         for number in np.unique(fold) if fitted else ():
             scored = fold == number
             own = None if weights is None else weights[~scored]
             answer = partial(
-                _answer, of_clips(stack, ~scored), labels[~scored], fold[~scored], own, of_clips(stack, scored)
+                _answer, failed, of_clips(stack, ~scored), labels[~scored], fold[~scored], own, of_clips(stack, scored)
             )
             begun.append((scored, run(answer, [blenders[place] for place in fitted])))
             if len(begun) > 1 or stack.nbytes > _MOST_AHEAD:
                 collect()
         while begun:
             collect()
-    finally:
-        for _, answers in begun:  # one failed: what waits behind it is not begun
-            if isinstance(answers, Generator):
-                answers.close()
+    except BaseException:
+        failed.set()
+        raise
     return found
 
 
 def _answer(
+    failed: Event,
     learned: Stack,
     labels: NDArray[np.uint8],
     fold: NDArray[np.int64],
@@ -88,4 +90,6 @@ def _answer(
     asked: Stack,
     blender: Blender,
 ) -> NDArray[np.float64]:
+    if failed.is_set():  # nobody waits for it any more
+        return np.empty(0)
     return blender.predict(asked, blender.fit_weighted(learned, labels, fold, weights))

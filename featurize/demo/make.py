@@ -1,7 +1,8 @@
 """Makes the demo's clips: `python -m featurize.demo FOLDER`.
 
 A few hundred short drawn clips of several sites, by day and under infrared light: blanks, one species, two species, on
-screen for part of the clip. Each site has a species mix of its own. A few files are damaged on purpose.
+screen, and to be heard, for part of the clip. Each site has a species mix of its own. A few files are damaged on
+purpose.
 """
 
 import csv
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featurize.demo.scenes import BLANK, SPECIES, Scene, Visit, draw_clip, write_video
+from featurize.demo.scenes import BLANK, SPECIES, Scene, Visit, draw_clip, sound_of, write_video
 
 _CLIPS = 240
 _SITES = 10
@@ -100,7 +101,8 @@ def _suffix(number: int) -> str:
 def _write_clip(folder: Path, clip: DemoClip) -> None:
     path = folder / clip.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(path, draw_clip(clip.scene, frames=_FRAMES, width=_WIDTH, height=_HEIGHT), fps=_FPS, arguments=_QUICKLY)
+    frames = draw_clip(clip.scene, frames=_FRAMES, width=_WIDTH, height=_HEIGHT)
+    write_video(path, frames, fps=_FPS, arguments=_QUICKLY, sound=sound_of(clip.scene, _FRAMES / _FPS))
 
 
 def _damage(folder: Path, planned: Sequence[DemoClip]) -> list[str]:

@@ -15,6 +15,8 @@ from featurize.decoding.ffmpeg import as_file, ffmpeg_binary
 
 SPECIES = ("antelope", "pig", "bird")
 BLANK = "blank"
+_VOICES = {"antelope": 700, "pig": 250, "bird": 3000}  # Hz
+_SOUND_HZ = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +83,27 @@ def draw_clip(scene: Scene, *, frames: int, width: int, height: int) -> Iterator
         yield _light(pixels, scene.infrared, rng)
 
 
-def write_video(path: Path, frames: Iterator[NDArray[np.uint8]], *, fps: float, arguments: Sequence[str] = ()) -> None:
+def sound_of(scene: Scene, seconds: float) -> str:
+    """What a clip sounds like, as a formula of ffmpeg's: the voice of each animal that is on screen, above a hiss."""
+    hiss = f"0.02*(random({scene.seed % 10})-0.5)"
+    voices = [
+        f"0.2*sin(2*PI*{_VOICES[visit.species]}*t)*between(t,{visit.start * seconds:.3f},{visit.stop * seconds:.3f})"
+        for visit in scene.visits
+    ]
+    return "+".join([hiss, *voices])
+
+
+def write_video(
+    path: Path, frames: Iterator[NDArray[np.uint8]], *, fps: float, arguments: Sequence[str] = (), sound: str = ""
+) -> None:
     """Encode `frames` (H, W, 3) uint8 into the video at `path`; its suffix decides the container.
+
+    Args:
+        path: where it goes.
+        frames: what it shows.
+        fps: frames a second.
+        arguments: further ones of ffmpeg's, for what is written.
+        sound: a formula of ffmpeg's for its sound; none without one.
 
     Raises:
         OSError: ffmpeg refused.
@@ -90,8 +111,10 @@ def write_video(path: Path, frames: Iterator[NDArray[np.uint8]], *, fps: float, 
     first = next(frames)
     height, width = first.shape[:2]
     command = [ffmpeg_binary(), "-hide_banner", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"]
-    command += ["-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0", "-pix_fmt", "yuv420p"]
-    command += [*arguments, as_file(path)]
+    command += ["-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0"]
+    if sound:
+        command += ["-f", "lavfi", "-i", f"aevalsrc='{sound}':s={_SOUND_HZ}", "-shortest"]
+    command += ["-pix_fmt", "yuv420p", *arguments, as_file(path)]
     content = b"".join(frame.tobytes() for frame in (first, *frames))
     done = subprocess.run(command, input=content, capture_output=True, check=False)
     if done.returncode:

@@ -108,14 +108,14 @@ def write_video(
     Raises:
         OSError: ffmpeg refused.
     """
-    first = next(frames)
-    height, width = first.shape[:2]
+    shown = list(frames)
+    height, width = shown[0].shape[:2]
     command = [ffmpeg_binary(), "-hide_banner", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"]
     command += ["-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0"]
     if sound:
-        command += ["-f", "lavfi", "-i", f"aevalsrc='{sound}':s={_SOUND_HZ}", "-shortest"]
+        command += ["-f", "lavfi", "-i", f"aevalsrc='{sound}':s={_SOUND_HZ}:d={len(shown) / fps}"]
     command += ["-pix_fmt", "yuv420p", *arguments, as_file(path)]
-    content = b"".join(frame.tobytes() for frame in (first, *frames))
+    content = b"".join(frame.tobytes() for frame in shown)
     done = subprocess.run(command, input=content, capture_output=True, check=False)
     if done.returncode:
         raise OSError(f"{path}: ffmpeg could not write it: {done.stderr.decode(errors='replace').strip()}")

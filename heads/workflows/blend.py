@@ -62,9 +62,8 @@ def blend_run(
 
     Args:
         run: a run with at least one trained head.
-        method: name of the blender to keep; `auto`, or None, for the one of the lowest nested log loss (of
-            fewer than 200 clips the simplest within a standard error of that), followed by
-            calibration if that lowers it further.
+        method: name of the blender to keep; `auto`, or None, for the one of the lowest nested log loss (of fewer than
+            200 clips the simplest within a standard error of that), followed by calibration if that lowers it further.
         also: names of blenders to score that are otherwise left out.
         precision: shares, above 0 to 1, of which each species' thresholds should keep the precision.
         recall: shares of which they should keep the recall.

@@ -1,12 +1,11 @@
 """A server of this machine that speaks as Google's buckets do, by the emulator, with keys, pages and faults."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from gcp_storage_emulator.handlers.buckets import create_bucket
 from gcp_storage_emulator.server import RequestHandler
 from gcp_storage_emulator.storage import Storage
-from remote_servers import Served
+from remote_servers import Served, running
 
 
 @contextmanager
@@ -29,22 +28,12 @@ def google_served(folder: Path) -> Iterator[Served]:
     class Handler(_GoogleHandler):
         told = what
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, storage))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    what.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with running(what, partial(Handler, storage)):
         for bucket in folder.iterdir():
             create_bucket(bucket.name, storage)
             for path in filter(Path.is_file, bucket.rglob("*")):
                 put_object(what, bucket.name, path.relative_to(bucket).as_posix(), path.read_bytes())
         yield what
-    finally:
-        what.silent.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def put_object(server: Served, bucket: str, key: str, content: bytes) -> None:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from hashlib import md5
@@ -52,13 +52,20 @@ def served(folder: Path, *, as_s3: bool = False) -> Iterator[Served]:
     class Handler(_S3Handler if as_s3 else _Handler):  # type: ignore[misc]
         told = what
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with running(what, Handler):
+        yield what
+
+
+@contextmanager
+def running(what: Served, handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[None]:
+    """Let `handler` answer at the address that `what` is given, for as long as this is entered."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     what.url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield what
+        yield
     finally:
         what.silent.set()
         server.shutdown()

@@ -94,7 +94,7 @@ def _losses_after(
     """The loss of the classes in `columns`, (M, len(columns)), if model m were picked next.
 
     `logits` are (C, M, N), 0 where a model does not know the class; `right` is each model's logits summed over the
-    clips that show the class, (M, C). Clips are taken in blocks that fit the processor's cache.
+    clips that show the class, (M, C). Clips are taken in blocks, so that what is made of them stays small.
     """
     used = (picks * known)[:, columns]
     weight = used.astype(np.float32)

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from heads.data.nearby import Window
 
-Stack = NDArray[
-    np.floating[Any]
-]  # (M, N, C): probability of class c on clip n by model m; NaN if the model lacks the class
+# (M, N, C): probability of class c on clip n by model m, or its logit; NaN if the model lacks the class.
+Stack = NDArray[np.floating[Any]]
 FRAMES = "+frames"  # ends the name of a blender that also takes scores of single frames
 FRAMES_TOO = ", and of their scores of single frames"  # ends what it says about itself
 Cost = Literal["fast", "small tables", "asked"]

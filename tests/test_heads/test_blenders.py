@@ -16,6 +16,7 @@ from heads.blending.blenders.cross_fit import cross_fit, cross_fit_each
 from heads.blending.blenders.greedy import EnsembleSelection
 from heads.blending.blenders.logistic import fit_departures
 from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities
+from heads.blending.blenders.newton import newton
 from heads.blending.blenders.protocol import Blender, Stack
 from heads.blending.blenders.registry import BLENDERS
 from heads.blending.selection import (
@@ -183,13 +184,14 @@ def test_classes_fitted_side_by_side_end_where_each_ends_alone(weighted: bool, m
     logits = 3.0 * labels - 2 + rng.normal(0, 2, (4, *labels.shape))
     logits[1, :, :2], logits[:, :, 5] = np.nan, np.nan
     weights = rng.random(400) * 2 if weighted else None
-    monkeypatch.setattr(logistic, "_NUMBERS_AT_ONCE", 3 * 5 * 400)  # three classes at a time
+    monkeypatch.setattr(logistic, "AT_ONCE", 3 * 5 * 400)  # three classes at a time
     together = fit_departures(logits, labels, 3.0, weights=weights)
     for column in range(7):
         known = ~np.isnan(logits[:, 0, column])
-        inputs = np.concatenate([np.ones((1, 400)), logits[known, :, column]])
-        base = logits[known, :, column].mean(axis=0) if known.any() else np.zeros(400)
-        alone = logistic.newton(inputs.T, base, labels[:, column].astype(float), 3.0, weights=weights)
+        own = logits[known][:, :, column]
+        inputs = np.concatenate([np.ones((1, 400)), own])[None]
+        base = own.mean(axis=0)[None] if known.any() else np.zeros((1, 400))
+        alone = newton(inputs, base, labels[None, :, column], 3.0, weights=weights)[0]
         np.testing.assert_allclose(together[column, np.r_[True, known]], alone, atol=1e-6)
         assert not together[column, 1:][~known].any()
 

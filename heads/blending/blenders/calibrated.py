@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from heads.blending.blenders.calibration_steps import apply_steps, fit_steps
 from heads.blending.blenders.cross_fit import cross_fit
-from heads.blending.blenders.logistic import LogisticStacking, newton
+from heads.blending.blenders.logistic import LogisticStacking
 from heads.blending.blenders.logits import to_logits, to_probabilities
+from heads.blending.blenders.newton import newton
 from heads.blending.blenders.protocol import Blender, Stack
 
 SUFFIX = "+calibrated"
@@ -98,9 +99,8 @@ def fit_temperature(
     counts = None if weights is None else np.repeat(weights[::every], labels.shape[1])
     if not logits.any():  # it tells nothing
         return 1.0
-    truth = labels[::every].ravel().astype(np.float64)
-    departure = newton(logits[:, None], logits, truth, strength=0.0, weights=counts)
-    slope = 1.0 + float(departure[0])
+    departure = newton(logits[None, None], logits[None], labels[::every].ravel()[None], strength=0.0, weights=counts)
+    slope = 1.0 + float(departure[0, 0])
     return 1.0 / slope if slope > 0 else 1.0
 
 

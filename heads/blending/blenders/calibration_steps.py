@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blenders.logistic import newton
 from heads.blending.blenders.logits import losses_of_logits, to_logits, to_probabilities
+from heads.blending.blenders.newton import newton
 from heads.evaluation.metrics import rising_with_labels
 
 _MOST_CLIPS = 20_000
@@ -86,11 +86,10 @@ class Reconcile:
             return {"blank": None, "down": 0.0, "up": 0.0}
         logits, weights = to_logits(probabilities), _evidence(probabilities, blank)
         species = np.delete(np.arange(labels.shape[1]), blank)
-        truth = labels.astype(np.float64)
-        asked = np.repeat(weights[:, :1], len(species), axis=1).reshape(-1, 1)
-        down = newton(asked, logits[:, species].ravel(), truth[:, species].ravel(), _WARY)
-        up = newton(weights[:, 1:], logits[:, blank], truth[:, blank], _WARY)
-        return {"blank": blank, "down": max(float(down[0]), 0.0), "up": max(float(up[0]), 0.0)}
+        asked = np.repeat(weights[:, 0], len(species))
+        down = newton(asked[None, None], logits[:, species].reshape(1, -1), labels[:, species].reshape(1, -1), _WARY)
+        up = newton(weights[None, :, 1:].transpose(0, 2, 1), logits[None, :, blank], labels[None, :, blank], _WARY)
+        return {"blank": blank, "down": max(float(down[0, 0]), 0.0), "up": max(float(up[0, 0]), 0.0)}
 
     def apply(self, probabilities: Probabilities, parameters: Mapping[str, Any]) -> Probabilities:
         """Weigh."""

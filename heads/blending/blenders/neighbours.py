@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.blending.blenders.logistic import LogisticStacking, newton
+from heads.blending.blenders.logistic import LogisticStacking
 from heads.blending.blenders.logits import losses_of_logits, mean_over_models, to_logits, to_probabilities
+from heads.blending.blenders.newton import newton
 from heads.blending.blenders.protocol import Blender, Stack
 from heads.data.nearby import WINDOWS, WINDOWS_APART, Window
 
@@ -120,15 +121,15 @@ def _fit(
     if strength is None or not clips:
         return departures
     known = np.flatnonzero(~np.isnan(base).any(axis=0))
-    truth = labels.astype(np.float64)
     counts = None if weights is None else np.repeat(weights, len(known))
-    together = apart[:, :, known].reshape(windows, -1).T
-    shared = newton(together, base[:, known].ravel(), truth[:, known].ravel(), strength, weights=counts)
-    for column in known:
-        inputs = np.stack([np.ones(clips), base[:, column], *apart[:, :, column]], axis=1)
-        start = base[:, column] + shared @ apart[:, :, column]
-        departures[column] = newton(inputs, start, truth[:, column], strength, weights=weights)
-        departures[column, 2:] += shared
+    own, around, truth = base[:, known], apart[:, :, known], labels[:, known]
+    shared = newton(around.reshape(1, windows, -1), own.reshape(1, -1), truth.reshape(1, -1), strength, weights=counts)[
+        0
+    ]
+    start = own + np.einsum("w,wnc->nc", shared, around)
+    inputs = np.concatenate([own[None], around]).transpose(2, 0, 1)
+    departures[known] = newton(inputs, start.T, truth.T, strength, offset=True, weights=weights)
+    departures[known, 2:] += shared
     return departures
 
 

@@ -62,7 +62,7 @@ def read_collection(store: FeatureStore, labels_path: Path, sites: Path, view: s
     for key in keys:
         reader = store.reader(key)
         values = cached_statistics(reader, reader.index_of(labels.ids), ["event"])["event"]
-        seen.append(directions(np.asarray(values)[:, columns_of_last_taps(reader)]))
+        seen.append(directions(values[:][:, columns_of_last_taps(reader)]))
     embedding = embed(store.reader(choose_key(store)), labels.known_sites)
     place = {clip_id: row for row, clip_id in enumerate(embedding.ids)}
     rows = np.array([place[clip_id] for clip_id in labels.ids])

@@ -86,7 +86,8 @@ def measure(root: Path, clips: int, recipes: list[str]) -> dict[str, object]:
     losses, seconds = {"best": mean_log_loss(values, chances)}, {}
     prior = np.stack([values[fold != number].mean(axis=0) for number in range(5)])[fold]
     losses["prior"] = mean_log_loss(values, prior)
-    seen, linear = cached_statistics(reader, reader.index_of(ids), ("deviation",))["deviation"], np.zeros(values.shape)
+    seen = cached_statistics(reader, reader.index_of(ids), ("deviation",))["deviation"][:]
+    linear = np.zeros(values.shape)
     for number in range(5):
         for column in range(CLASSES):
             model = make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=1000))

@@ -51,7 +51,7 @@ LOGISTIC = {"(i) logistic, mean": "mean", LOGISTIC_DEVIATION: "deviation"}
 def logistic(reader: FeatureReader, labels: LabelTable, folds: Folds, statistic: str) -> Found:
     """Out-of-fold probabilities (N, C) from the last tap; a class without examples to learn from gets its share."""
     tap = reader.key.tap_columns[-1]
-    seen = cached_statistics(reader, reader.index_of(labels.ids), (statistic,))[statistic][:, tap.start : tap.stop]
+    seen = cached_statistics(reader, reader.index_of(labels.ids), (statistic,))[statistic][:][:, tap.start : tap.stop]
     found, fold = np.zeros(labels.values.shape), folds.of(labels.ids)
     for number in range(folds.n_folds):
         learned, scored = fold != number, fold == number

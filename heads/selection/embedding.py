@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.features.readers import columns_of_last_taps
+from heads.data.features.rows import Rows
 from heads.data.features.statistics_cache import cached_statistics
 from heads.errors import SelectionError
 from store import FeatureReader, FeatureStore
@@ -100,7 +101,7 @@ def embed(reader: FeatureReader, sites: Mapping[str, str]) -> Embedding:
 
 
 def whiten(
-    values: NDArray[np.float32],
+    values: Rows,
     columns: NDArray[np.bool_],
     seen: NDArray[np.bool_],
     sites: Sequence[str],
@@ -137,7 +138,7 @@ def whiten(
 
 
 def _means(
-    values: NDArray[np.float32],
+    values: Rows,
     columns: NDArray[np.bool_],
     rows: NDArray[np.int64],
     site: NDArray[np.int64],
@@ -156,7 +157,7 @@ def _means(
 
 
 def _chunks(
-    values: NDArray[np.float32], columns: NDArray[np.bool_], rows: NDArray[np.int64]
+    values: Rows, columns: NDArray[np.bool_], rows: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], Matrix]]:
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = rows[start : start + _ROWS_AT_ONCE]

@@ -71,7 +71,7 @@ def _clip_moments(task: HeadTask) -> dict[str, list[Moments]]:
     if not task.config.traits.standardises:
         return {}
     return {
-        name: moments_by_fold(task.examples.statistics[name][: len(task.fold)], task.fold, task.n_folds)
+        name: moments_by_fold(task.examples.statistics[name], task.fold, task.n_folds)
         for name in task.config.statistics
     }
 
@@ -87,9 +87,8 @@ def _frame_moments(task: HeadTask) -> list[Moments]:
     rows = examples.rows[: len(fold)]
     found = cached_statistics(examples.reader, rows, ("mean", "spread"))
     mean, spread, lengths = found["mean"], found["spread"], examples.reader.lengths[rows]
-    if "background" in task.config.traits.front_statistics:
-        mean = mean - examples.statistics["background"][: len(fold)]
-    between = moments_by_fold(mean, fold, n_folds, counts=lengths)
+    minus = examples.statistics["background"] if "background" in task.config.traits.front_statistics else None
+    between = moments_by_fold(mean, fold, n_folds, counts=lengths, minus=minus)
     within = moments_by_fold(spread, fold, n_folds, counts=lengths)
     return [
         Moments(count=own.count, mean=own.mean, squares=own.squares + each.squares + each.count * each.mean**2)

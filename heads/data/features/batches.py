@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.features.readers import Reader
+from heads.data.features.rows import Rows
 
 PREDICT_CLIPS = 64  # at a time, where models are asked
 Batch = dict[str, NDArray[Any]]
@@ -28,7 +29,7 @@ class ClipBatches:
 
     reader: Reader
     rows: NDArray[np.int64]
-    statistics: dict[str, NDArray[np.float32]]
+    statistics: dict[str, Rows]
     metadata: NDArray[np.float32]
     sees_frames: bool
     at_once: int = PREDICT_CLIPS

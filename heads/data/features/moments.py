@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.rows import Rows, Values
+
 _CLIPS_AT_ONCE = 1024
-Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,20 +32,27 @@ class Moments:
 
 
 def moments_by_fold(
-    values: Values, fold: NDArray[np.int64], n_folds: int, *, counts: NDArray[np.int64] | None = None
+    values: Rows,
+    fold: NDArray[np.int64],
+    n_folds: int,
+    *,
+    counts: NDArray[np.int64] | None = None,
+    minus: Rows | None = None,
 ) -> list[Moments]:
     """The moments of the clips of each fold.
 
     Args:
-        values: (N, D).
+        values: (N, D), or more rows.
         fold: (N,) 0 to K - 1.
         n_folds: K.
         counts: (N,) how often each row counts; once if not given.
+        minus: (N, D), or more rows, what is taken from each; nothing if not given.
     """
-    weights = np.ones(len(values)) if counts is None else counts.astype(np.float64)
+    weights = np.ones(len(fold)) if counts is None else counts.astype(np.float64)
     found = [_nothing(values.shape[1]) for _ in range(n_folds)]
-    for start in range(0, len(values), _CLIPS_AT_ONCE):
-        chunk, part = values[start : start + _CLIPS_AT_ONCE], slice(start, start + _CLIPS_AT_ONCE)
+    for start in range(0, len(fold), _CLIPS_AT_ONCE):
+        part = slice(start, min(start + _CLIPS_AT_ONCE, len(fold)))
+        chunk = values[part] if minus is None else values[part] - minus[part]
         for number in np.unique(fold[part]).tolist():
             here = fold[part] == number
             found[number] = combine_moments([found[number], _moments(chunk[here], weights[part][here])])

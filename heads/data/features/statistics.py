@@ -11,7 +11,7 @@ and what rises above it is mostly the animal.
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from heads.data.features.prefetch import read_ahead
 from heads.data.features.readers import Reader
+from heads.data.features.rows import ChangeableRows
 
 StatisticName = Literal["change", "deviation", "direction", "background", "mean", "spread", "event"]
 Statistics = dict[str, NDArray[np.float32]]
@@ -32,7 +33,9 @@ _MOST_COMPARED = 16  # frames; beyond, sorting columns is quicker
 _ORDERED = frozenset({"change", "deviation", "direction", "background"})
 
 
-def compute_statistics(out: Statistics, reader: Reader, rows: NDArray[np.int64], places: NDArray[np.int64]) -> None:
+def compute_statistics(
+    out: Mapping[str, ChangeableRows], reader: Reader, rows: NDArray[np.int64], places: NDArray[np.int64]
+) -> None:
     """Compute statistics of some clips, in one pass over their frames, several at a time while the next are read.
 
     Args:

@@ -9,7 +9,7 @@ deleted at any time. Files beside the folders are of an earlier Trapline; what t
 import hashlib
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.data.features.readers import Reader
-from heads.data.features.statistics import Statistics, compute_statistics
+from heads.data.features.rows import ChangeableRows, Rows, RowsOfFile, load_rows
+from heads.data.features.statistics import compute_statistics
 from store.cache import mark_used, prepare_cache
 from store.files import atomic_path
 
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 Marks = NDArray[np.uint8]
 
 
-def cached_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str]) -> Statistics:
+def cached_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[str]) -> dict[str, Rows]:
     """Statistics of clips over their frames; those that are not remembered are computed in one pass over the frames.
 
     Args:
@@ -39,12 +40,12 @@ def cached_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[s
         names: which statistics.
 
     Returns:
-        (N, D) float32 for each name, mapped from a file where the store can be written to, unless the clips are few.
+        (N, D) float32 for each name, read from a file where the store can be written to, unless the clips are few.
     """
     marks = row_keys(reader, rows)
     digest = hashlib.sha256(marks.tobytes()).hexdigest()[:32]
     paths = {name: reader.cache / f"{name}-{digest}.npy" for name in names}
-    found = {name: values for name in names if (values := _mapped_if_there(paths[name])) is not None}
+    found = {name: values for name in names if (values := _rows_if_there(paths[name])) is not None}
     missing = [name for name in names if name not in found]
     if missing and len(rows) >= _FEWEST_REMEMBERED and _writable(reader):
         with atomic_path(reader.cache / f"{digest}{_MARKS}") as temporary, temporary.open("wb") as file:
@@ -54,9 +55,9 @@ def cached_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[s
             (len(rows), reader.dim),
             lambda written: _fill(dict(zip(missing, written, strict=True)), reader, rows, marks),
         )
-        found |= {name: _mapped(paths[name]) for name in missing}
+        found |= {name: load_rows(paths[name]) for name in missing}
     elif missing:
-        made = {name: np.zeros((len(rows), reader.dim), np.float32) for name in missing}
+        made: dict[str, NDArray[np.float32]] = {name: np.zeros((len(rows), reader.dim), np.float32) for name in missing}
         _fill(made, reader, rows, marks)
         found |= made
     for path in (*paths.values(), reader.cache / f"{digest}{_MARKS}"):
@@ -75,7 +76,7 @@ def row_keys(reader: Reader, rows: NDArray[np.int64]) -> Marks:
     return out
 
 
-def _fill(out: Statistics, reader: Reader, rows: NDArray[np.int64], marks: Marks) -> None:
+def _fill(out: Mapping[str, ChangeableRows], reader: Reader, rows: NDArray[np.int64], marks: Marks) -> None:
     """Put statistics into `out`: copied where all of them are remembered, computed elsewhere."""
     known = np.ones(len(rows), bool)
     for name, values in out.items():
@@ -83,7 +84,7 @@ def _fill(out: Statistics, reader: Reader, rows: NDArray[np.int64], marks: Marks
     compute_statistics(out, reader, rows, np.flatnonzero(~known))
 
 
-def _recall(out: NDArray[np.float32], folders: Sequence[Path], name: str, marks: Marks) -> NDArray[np.bool_]:
+def _recall(out: ChangeableRows, folders: Sequence[Path], name: str, marks: Marks) -> NDArray[np.bool_]:
     """Copy what files of other clips know of a statistic into `out` (N, D); (N,) which rows that were."""
     known = np.zeros(len(marks), bool)
     for path in (path for folder in folders for path in sorted(folder.glob(f"{name}-*.npy"))):
@@ -95,7 +96,7 @@ def _recall(out: NDArray[np.float32], folders: Sequence[Path], name: str, marks:
             places = _places_of(marks[unknown], others)
             rows, places = unknown[places >= 0], places[places >= 0]
             if len(rows):
-                _copy_rows(out, rows, _mapped(path), places)
+                _copy_rows(out, rows, load_rows(path), places)
         except (OSError, ValueError, EOFError):
             continue  # deleted by somebody: it is a cache
         known[rows] = True
@@ -112,9 +113,7 @@ def _places_of(wanted: Marks, marks: Marks) -> NDArray[np.int64]:
     return np.where((marks.view(np.uint64)[nearest] == wanted.view(np.uint64)).all(axis=1), nearest, -1)
 
 
-def _copy_rows(
-    out: NDArray[np.float32], rows: NDArray[np.int64], kept: NDArray[np.float32], places: NDArray[np.int64]
-) -> None:
+def _copy_rows(out: ChangeableRows, rows: NDArray[np.int64], kept: Rows, places: NDArray[np.int64]) -> None:
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = slice(start, start + _ROWS_AT_ONCE)
         out[rows[some]] = kept[places[some]]
@@ -130,23 +129,20 @@ def _writable(reader: Reader) -> bool:
         return False
 
 
-def _write_files(
-    paths: Sequence[Path], shape: tuple[int, int], fill: Callable[[list[NDArray[np.float32]]], None]
-) -> None:
+def _write_files(paths: Sequence[Path], shape: tuple[int, int], fill: Callable[[list[RowsOfFile]], None]) -> None:
     """Write arrays of zeros, which `fill` then fills, to `paths`: whole or not at all."""
     with ExitStack() as stack:
-        temporary = [stack.enter_context(atomic_path(path)) for path in paths]
-        fill([np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape) for path in temporary])
-        # Nothing maps them any more: not every system renames a file that is mapped.
+        written = []
+        for path in paths:
+            temporary = stack.enter_context(atomic_path(path))
+            np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+            written.append(RowsOfFile(temporary, writable=True))
+            stack.callback(written[-1].close)  # not every system renames a file that is open
+        fill(written)
 
 
-def _mapped(path: Path) -> NDArray[np.float32]:
-    mapped: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped
-
-
-def _mapped_if_there(path: Path) -> NDArray[np.float32] | None:
+def _rows_if_there(path: Path) -> Rows | None:
     try:
-        return _mapped(path)
+        return load_rows(path)
     except (OSError, ValueError, EOFError):
         return None

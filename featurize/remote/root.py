@@ -64,7 +64,7 @@ class Remote:
                 "GOOGLE_APPLICATION_CREDENTIALS names"
             )
         if self.scheme in _S3:
-            return "by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            return "by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true for public ones"
         if self.scheme in _SFTP:
             return "by an SSH agent, and the server in ~/.ssh/known_hosts"
         return (

@@ -18,6 +18,11 @@ _LONGEST_PAUSE_S = 60.0
 _REFUSED = frozenset({401, 403, 407})
 _NOT_THERE = frozenset({404, 410})
 _ONCE_MORE = frozenset({408, 425, 429})  # beside those of 500 and above
+_STRANGERS = {  # errors of libraries that trying again does not mend
+    "NoCredentialsError": "no credentials are found",
+    "AuthenticationException": "access is refused",
+    "UnknownHostKeyError": "the server's key stands in no file of known hosts",
+}
 
 
 class UnreachableError(Exception):
@@ -205,8 +210,7 @@ def _require_hope(error: Exception, root: Remote) -> None:
     status = _status(error)
     passing = status is None or status >= 500 or status in _ONCE_MORE
     hopeless = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError)
-    named = type(error).__name__ in ("NoCredentialsError", "UnknownHostKeyError", "AuthenticationException")
-    if hopeless or named or not passing:
+    if hopeless or type(error).__name__ in _STRANGERS or not passing:
         raise UnreachableError(_said_of(error, root)) from None
 
 
@@ -221,6 +225,8 @@ def _said_of(error: Exception, root: Remote) -> str:
         return f"the server answers {status}"
     if isinstance(error, _BrokenOffError):
         return str(error)
+    if type(error).__name__ in _STRANGERS:
+        return _STRANGERS[type(error).__name__]
     if "timeout" in type(error).__name__.lower():
         return f"the server is silent for {root.silence_s:g} s"
     return f"the connection fails ({type(error).__name__})"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import s3fs
 from google_server import google_served, put_object, write_key_file
 from indexed_clips import write_indexed_clip
 from remote_servers import Served, served
@@ -247,6 +248,12 @@ def test_s3_is_listed_page_by_page_and_read_with_its_keys_from_the_environment(
         assert (clip.clip_id, clip.place) == ("00.mp4", "s3://bucket/season one/a/00.mp4")
         with pytest.raises(SourceError, match="s3://bucket/other: cannot be listed: there is no such file"):
             survey(places(["s3://bucket/other"]))
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+        s3fs.S3FileSystem.clear_instance_cache()
+        with pytest.raises(SourceError, match=r"no credentials are found; .*AWS_PROFILE; FSSPEC_S3_ANON=true"):
+            survey(places(["s3://bucket/season one"]))
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from heads.blending.blenders.logits import Numbers
 AT_ONCE = 2**18  # numbers of inputs that are in work at a time: the processor's cache holds them
 _STEPS = 40
 _SMALLEST_STEP = 1e-5  # of the way that a step would go
-_SMALL_GAIN = 1e-9  # nats a clip; what would follow is of the order of its square
+_SMALL_GAIN = 1e-12  # nats a clip
+_FAST = 0.01  # of the gain of the step before: as long as the next one is less, the curvature will do
 _MOST = 500.0  # exp of it is still a number
 
 
@@ -42,17 +43,19 @@ def newton(
     fitted = np.zeros((len(inputs), width)) if start is None else np.array(start, np.float64)
     loss, gradient, spread = _gradient(inputs, base, signs, fitted, strength, weights)
     curvature = _curvature(inputs, spread, width, strength)
-    done, is_new = np.zeros(len(fitted), bool), True
+    done, is_new, before = np.zeros(len(fitted), bool), True, np.full(len(fitted), np.inf)
     for _ in range(_STEPS):
         step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
-        near = ~done & ((gradient * step).sum(axis=1) < _SMALL_GAIN * base.shape[1])
+        gain = (gradient * step).sum(axis=1)
+        near = ~done & (gain < _SMALL_GAIN * base.shape[1])
         fitted[near] -= step[near]
         done |= near
         if done.all():
             break
-        if not is_new:  # near the end that of the step before does as well
+        if not is_new and (gain > _FAST * before)[~done].any():
             curvature, is_new = _curvature(inputs, spread, width, strength), True
             continue
+        before = gain
         size = np.where(done, 0.0, 1.0)[:, None]
         while True:
             after, gradient, spread = _gradient(inputs, base, signs, fitted - size * step, strength, weights)

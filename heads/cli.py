@@ -58,6 +58,7 @@ from heads.commands.options import (
     Package,
     Packed,
     PackedOut,
+    PackedStore,
     PictureStore,
     Port,
     Precision,
@@ -492,12 +493,18 @@ def export(
 
 
 @app.command()
-def pack(run_folder: ExportRun, out: PackedOut, classes: ClassTable = None, as_json: Json = False) -> None:
+def pack(
+    run_folder: ExportRun,
+    out: PackedOut,
+    classes: ClassTable = None,
+    store: PackedStore = None,
+    as_json: Json = False,
+) -> None:
     """Write what prediction needs of a blended run into one file, without anything of the clips it learned from."""
     with native_chatter(shown=False):
         from heads.commands import packing
 
-    packing.pack(run_folder, out, classes=classes, as_json=as_json)
+    packing.pack(run_folder, out, classes=classes, store_root=store, as_json=as_json)
 
 
 @app.command()

@@ -90,7 +90,9 @@ def requests_for(run: Path, request: Request) -> list[Request]:
     by_sampling: dict[Sampling, list[FeatureKey]] = {}
     for key in keys_of_run(run):
         by_sampling.setdefault(sampling_of(key), []).append(key)
-    return [replace(request, sampling=sampling, keys=tuple(keys)) for sampling, keys in by_sampling.items()]
+    return [
+        replace(request, sampling=sampling, keys=tuple(keys), brought_by=run) for sampling, keys in by_sampling.items()
+    ]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ store holds it, and whatever comes later (new clips, a run that continues, other
 import contextlib
 import hashlib
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,6 +30,7 @@ from featurize.views.registry import DEFAULT_VIEW
 from featurize.views.sampling import Sampling
 from store.digest import settings_digest
 from store.errors import StoreWriteError
+from store.format.network_file import FOLDER as NETWORKS
 from store.format.network_file import add_network, choose_network, chosen_network, find_network
 
 # Changes when networks are quantised in another way: then new stores get other networks.
@@ -47,6 +49,7 @@ def quantised_sources(
     network_of: Callable[[FeatureSource], Any],
     *,
     workers: int,
+    brought_by: Path | None = None,
     on_calibrate: Callable[[FeatureSource], None] = lambda _: None,
 ) -> list[FeatureSource]:
     """The sources, those in int8 with the network that stands for theirs, which is made if there is none yet.
@@ -57,19 +60,21 @@ def quantised_sources(
         folders: where quantised networks are looked for, one after the other; in the last one they are made.
         network_of: gives a source's network in f32, as OpenVINO's.
         workers: decoding threads.
+        brought_by: a run's folder, or a packed model, that may bring networks along.
         on_calibrate: called before a network is quantised, which takes from seconds to minutes.
 
     Raises:
         SettingsError: NNCF is not installed.
         SourceError: none of the clips can be decoded.
-        WeightsError: the network that stands for a source is neither in the folders nor in the user's cache.
+        WeightsError: the network that stands for a source is neither in the folders nor in the user's cache, and
+            nothing brings it along.
         StoreWriteError: the disk refused.
     """
     found: dict[tuple[str, Weights | None], Weights] = {}
 
     def meant(source: FeatureSource) -> Weights:
         if source.quantised is not None:
-            return require_network(source.backbone.name, source.quantised.sha256, folders)
+            return require_network(source.backbone.name, source.quantised.sha256, folders, brought_by)
         order = _order(source)
         sha256 = next(filter(None, (chosen_network(folder, order) for folder in folders)), None)
         if sha256 is None:
@@ -90,8 +95,9 @@ def quantised_sources(
     return complete
 
 
-def require_network(name: str, sha256: str, folders: Sequence[Path]) -> Weights:
-    """The quantised network of a digest in one of some folders; of the user's cache a copy is put into the last one.
+def require_network(name: str, sha256: str, folders: Sequence[Path], brought_by: Path | None = None) -> Weights:
+    """The quantised network of a digest in one of some folders; of one that a run or a packed model brings, or that is
+    in the user's cache, a copy is put into the last one.
 
     Raises:
         WeightsError: it is nowhere.
@@ -99,15 +105,36 @@ def require_network(name: str, sha256: str, folders: Sequence[Path]) -> Weights:
     path = next(filter(None, (find_network(folder, sha256) for folder in folders)), None)
     if path is None:
         folder = folders[-1]
+        content = _brought(brought_by, sha256)
         cached = find_network(cache_folder(), sha256)
-        if cached is None:
+        if content is not None:
+            add_network(folder, _name(name), lambda target: _write(target, content))
+        elif cached is not None:
+            add_network(folder, _name(name), partial(shutil.copyfile, cached))
+        else:
             raise WeightsError(
                 f"{name}: the network that was quantised for these features is not in {folder}; copy the file whose "
-                f"name ends in -{sha256[:12]}.zip from the folder `networks` of the store that they were made in"
+                f"name ends in -{sha256[:12]}.zip from the folder `networks` of the store that they were made in, or "
+                "have the model packed with `heads pack --store`"
             )
-        add_network(folder, _name(name), partial(shutil.copyfile, cached))
         path = find_network(folder, sha256)
     return Weights(path=path, sha256=sha256)
+
+
+def _brought(place: Path | None, sha256: str) -> bytes | None:
+    """The network of a digest that a run's folder or a packed model brings along; None if it brings none."""
+    if place is None:
+        return None
+    files = (zipfile.Path(place) if place.is_file() else place) / NETWORKS
+    for file in files.iterdir() if files.is_dir() else ():
+        content = file.read_bytes()
+        if hashlib.sha256(content).hexdigest() == sha256:
+            return content
+    return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def _order(source: FeatureSource) -> str:

@@ -60,6 +60,7 @@ class Request:
         clips_per_part: clips after which a part is committed.
         precision: what networks compute in.
         store_precision: what their features are stored as: float16, or int8, rounded to a byte each.
+        brought_by: a run's folder, or a packed model, that may bring quantised networks along.
         work_runner: who carries the plan out, a name of `WORK_RUNNERS`.
         runner_settings: what else that runner is told, by name; it is told too where warnings go, as `on_warning`.
         verbose: whether the network libraries may print.
@@ -87,6 +88,7 @@ class Request:
     clips_per_part: int = 256
     precision: Precision = FULL
     store_precision: str = HALVES
+    brought_by: Path | None = None
     work_runner: str = IN_PROCESS
     runner_settings: Mapping[str, Any] = field(default_factory=dict)
     verbose: bool = False
@@ -225,8 +227,15 @@ def _quantised(
 
     if not folders:
         raise SettingsError("there is no store yet to keep a quantised network in; make it before the plan")
-    threads = request.workers or os.cpu_count() or 1
-    return quantised_sources(sources, found.clips, folders, full_network, workers=threads, on_calibrate=on_calibrate)
+    return quantised_sources(
+        sources,
+        found.clips,
+        folders,
+        full_network,
+        brought_by=request.brought_by,
+        workers=request.workers or os.cpu_count() or 1,
+        on_calibrate=on_calibrate,
+    )
 
 
 def _network_folders(store: FeatureStore | None, scratch: Path | None = None) -> list[Path]:

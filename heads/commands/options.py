@@ -394,6 +394,15 @@ Threshold = Annotated[
 RunOrPacked = Annotated[Path, typer.Option("--run", help="Folder of the run, or a file that `heads pack` made of one.")]
 Packed = Annotated[Path, typer.Argument(metavar="FILE", help="File that `heads pack` made.")]
 PackedOut = Annotated[Path, typer.Argument(metavar="FILE", help="File to write; its name ends in .trapline.")]
+PackedStore = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="Feature store that the run was trained on: networks that were quantised for it go along, and with them "
+        "the names of the clips that they were fitted to.",
+        show_default="none go along",
+    ),
+]
 UnpackedOut = Annotated[
     Path | None, typer.Option("--out", help="New folder to unpack it into.", show_default="only say what it is")
 ]

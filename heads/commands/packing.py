@@ -4,15 +4,25 @@ from dataclasses import asdict
 from pathlib import Path
 
 from heads.run import RunDirectory
-from heads.workflows.answers.packing import PackedModel, read_packed, unpack
+from heads.workflows.answers.packing import PackedModel, quantised_networks, read_packed, unpack
 from heads.workflows.answers.packing import pack as pack_run
-from store.console import print_json
+from store import FeatureStore
+from store.console import print_json, stderr_console
+from store.format.network_file import FOLDER as NETWORKS
 from store.ids import counted, name_a_few
 
 
-def pack(run_folder: Path, out: Path, *, classes: Path | None, as_json: bool) -> None:
+def pack(run_folder: Path, out: Path, *, classes: Path | None, store_root: Path | None, as_json: bool) -> None:
     """Write a run as one file, and say what is in it."""
-    model = pack_run(RunDirectory(run_folder), out, classes=classes)
+    run = RunDirectory(run_folder)
+    model = pack_run(run, out, classes=classes, store=None if store_root is None else FeatureStore.open(store_root))
+    left = [] if store_root is not None else quantised_networks(run)
+    if left:
+        stderr_console().print(
+            f"warning: {out.name} reads features of {counted(len(left), 'quantised network')}, which it does not bring "
+            "along; pack with --store STORE, the store that the run was trained on",
+            style="bold red",
+        )
     if as_json:
         print_json({"out": str(out), "bytes": out.stat().st_size, **_told(model)})
         return
@@ -43,6 +53,9 @@ def _show(model: PackedModel) -> None:
     print(
         f"out of fold: log loss {loss:.4f}" + ("" if precision is None else f", mean average precision {precision:.3f}")
     )
+    brought = [name for name in model.files if name.startswith(f"{NETWORKS}/")]
+    if brought:
+        print(f"brings {name_a_few([Path(name).name for name in brought])}, quantised for the clips it learned from")
     for source in model.sources:
         sampling = ", ".join(
             f"{name}={value}" for name, value in source["sampling"].items() if name in ("fps", "frames")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,21 @@ def test_a_run_gets_its_own_quantised_network_or_a_sentence(clips: Path, tmp_pat
     shutil.rmtree(tmp_path / "cache")
     with pytest.raises(WeightsError, match=rf"copy the file whose name ends in -{key.quantised[:12]}\.zip"):
         run(asked, tmp_path / "elsewhere")
+    (network,) = (tmp_path / "next" / "networks").iterdir()
+    packed = tmp_path / "model.trapline"
+    for place, content in (("heads", b""), ("networks", network.read_bytes()[:-1]), ("networks", network.read_bytes())):
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr(f"{place}/{network.name}", content)
+        if content != network.read_bytes():
+            with pytest.raises(WeightsError, match=r"have the model packed with `heads pack --store`"):
+                run(replace(asked, brought_by=packed), tmp_path / "elsewhere")
+    assert run(replace(asked, brought_by=packed), tmp_path / "elsewhere") == (1, [])
+    assert keys(tmp_path / "elsewhere") == {"int8": key}
+    packed.unlink()
+    write_indexed_clip(tmp_path / "new" / "10.mp4", 30, fps=2)
+    assert run(asked, tmp_path / "elsewhere") == (1, [])  # the store keeps it
+    shutil.copytree(tmp_path / "next" / "networks", tmp_path / "unpacked" / "networks")
+    assert run(replace(asked, brought_by=tmp_path / "unpacked"), tmp_path / "another") == (2, [])
 
 
 def test_a_damaged_network_is_told_and_set_aside_and_never_run(clips: Path, tmp_path: Path) -> None:

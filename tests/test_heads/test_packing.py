@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from hashlib import sha256
@@ -26,6 +27,7 @@ from heads.workflows.answers.packing import opened_run, pack, read_packed, unpac
 from heads.workflows.answers.predict import Origin, predict_run
 from heads.workflows.blend import blend_run
 from store import FeatureStore
+from store.format.network_file import add_network, network_folder
 
 pytestmark = pytest.mark.slow
 
@@ -147,6 +149,33 @@ def test_what_was_unpacked_predicts_and_does_nothing_else(folder: Path, tmp_path
         pack(RunDirectory(folder / "run"), tmp_path / "m.zip")
 
 
+def test_quantised_networks_go_along_if_the_store_is_named(folder: Path, tmp_path: Path) -> None:
+    run, store = RunDirectory(tmp_path / "run"), FeatureStore.open(folder / "store")
+    shutil.copytree(folder / "run", run.path)
+    made = add_network(
+        network_folder(tmp_path / "other"), "made-int8", lambda path: path.write_bytes(b"8 bits") and None
+    )
+    for path in run.path.glob("heads/*/head.json"):
+        facts = json.loads(path.read_text())
+        facts["sources"] = [source | {"precision": "int8", "quantised": made} for source in facts["sources"]]
+        path.write_text(json.dumps(facts))
+    out = tmp_path / "m.trapline"
+    with pytest.raises(RunError, match=rf"networks: has no file whose name ends in -{made[:12]}\.zip"):
+        pack(run, out, store=store)
+    assert not out.exists()
+    alone = CliRunner().invoke(app, ["pack", str(run.path), str(out)])
+    assert alone.exit_code == 0
+    assert "reads features of 1 quantised network, which it does not bring along" in " ".join(alone.stderr.split())
+    shutil.copytree(folder / "store", tmp_path / "store")
+    shutil.copytree(tmp_path / "other" / "networks", tmp_path / "store" / "networks")
+    told = CliRunner().invoke(app, ["pack", str(run.path), str(out), "--store", str(tmp_path / "store")])
+    assert told.exit_code == 0
+    assert f"brings 'made-int8-{made[:12]}.zip'" in told.output
+    assert told.stderr == ""
+    with opened_run(out) as opened:
+        assert (opened.path / "networks" / f"made-int8-{made[:12]}.zip").read_bytes() == b"8 bits"
+
+
 def rewritten(source: Path, target: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
     """A packed model whose files were changed by somebody who also mended its list."""
     with zipfile.ZipFile(source) as archive:
@@ -220,6 +249,8 @@ def call_a_function(config: dict[str, Any], file: h5py.File) -> None:
         (put("/tmp/outside.csv"), "which belongs into no packed model"),
         (put("heads/a/b/fold0.keras"), "which belongs into no packed model"),
         (put("heads/..\\..\\x/head.json"), "which belongs into no packed model"),
+        (put("networks/a/b.zip"), "which belongs into no packed model"),
+        (put("networks/network.py"), "which belongs into no packed model"),
         (put("sitecustomize.py"), "which belongs into no packed model"),
         (put("heads/attention-made/fold0.keras", b"not a zip"), "it cannot be read"),
     ],

@@ -2,7 +2,8 @@
 
 A packed model is a zip of a run whose tables of clips have no rows, with a list of every file's digest. Of what was
 learned from, it keeps the digests of the clips' files and the fold of each, so that they get no fitted answers
-elsewhere either. It is data only: what it may hold is checked before anything of it is opened.
+elsewhere either. Networks that were quantised for the store go along in `networks`, from where `featurize --for` takes
+them. It is data only: what it may hold is checked before anything of it is opened.
 """
 
 import io
@@ -10,7 +11,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
@@ -24,7 +25,10 @@ from heads.data.reading.class_table import read_class_table
 from heads.errors import RunError
 from heads.models.trusted import require_plain_model
 from heads.run import BLEND, PACKED, RunDirectory
+from store import FeatureStore
 from store.files import atomic_path
+from store.format.network_file import FOLDER as NETWORKS
+from store.format.network_file import find_network, network_folder
 from store.key import FULL_PRECISION, FeatureKey
 
 SUFFIX = ".trapline"
@@ -68,17 +72,21 @@ class PackedModel:
     files: Mapping[str, str]
 
 
-def pack(run: RunDirectory, out: Path, *, classes: Path | None = None) -> PackedModel:
+def pack(
+    run: RunDirectory, out: Path, *, classes: Path | None = None, store: FeatureStore | None = None
+) -> PackedModel:
     """Write what prediction needs of a blended run into one file; the same run gives the same bytes.
 
     Args:
         run: blended.
         out: the file, new or to be replaced; its name ends in `.trapline`.
         classes: a table of what classes are called elsewhere, which exports then use; the run's own if None.
+        store: holds the quantised networks that the run's features were made by, if any were, to be packed along.
 
     Raises:
         LabelError: the table is not what it should be.
-        RunError: the run is not blended, or its blend uses a model from outside, or the name is another.
+        RunError: the run is not blended, or its blend uses a model from outside, or the name is another; the store
+            lacks a network.
     """
     if out.suffix != SUFFIX or out.is_dir():
         raise RunError(f"{out}: a packed model is a file whose name ends in {SUFFIX}; name it so")
@@ -99,6 +107,7 @@ def pack(run: RunDirectory, out: Path, *, classes: Path | None = None) -> Packed
         )
     if classes is not None:
         read_class_table(classes, blend["classes"])
+    networks = [] if store is None else _networks(store, quantised_networks(run))
     with tempfile.TemporaryDirectory() as scratch:
         bare = RunDirectory(Path(scratch))
         for name in blend["models"]:
@@ -127,6 +136,7 @@ def pack(run: RunDirectory, out: Path, *, classes: Path | None = None) -> Packed
             for path in sorted(bare.path.rglob("*"))
             if path.is_file()
         }
+    files |= {f"{NETWORKS}/{path.name}": path.read_bytes() for path in networks}
     for name, content in files.items():
         if name.endswith(".keras"):
             require_plain_model(content, name)
@@ -148,6 +158,30 @@ def pack(run: RunDirectory, out: Path, *, classes: Path | None = None) -> Packed
         for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), content)
     return model
+
+
+def quantised_networks(run: RunDirectory) -> list[str]:
+    """The sha256 of each quantised network that made features which the heads of a run's blend read."""
+    found = (key.quantised for key in _keys(run, run.read_blend()["models"]))
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _networks(store: FeatureStore, digests: Sequence[str]) -> list[Path]:
+    """The files of some quantised networks in a store.
+
+    Raises:
+        RunError: it lacks one.
+    """
+    folder, paths = network_folder(store.root), []
+    for digest in digests:
+        path = find_network(folder, digest)
+        if path is None:
+            raise RunError(
+                f"{folder}: has no file whose name ends in -{digest[:12]}.zip, the network that made features of this "
+                "run; name the store that it was trained on"
+            )
+        paths.append(path)
+    return paths
 
 
 def read_packed(path: Path) -> PackedModel:
@@ -240,18 +274,20 @@ def _require_place(path: Path, name: str) -> None:
         and (parts[2] == "head.json" or (parts[2].startswith("fold") and parts[2].endswith(".keras")))
     )
     table = len(parts) == 2 and parts[0] == "oof" and name.endswith(".csv")
-    if not plain or not (known or table):
+    network = len(parts) == 2 and parts[0] == NETWORKS and name.endswith(".zip")
+    if not plain or not (known or table or network):
         raise RunError(f"{path.name}: not opened, since it holds '{name}', which belongs into no packed model")
 
 
-def _sources(run: RunDirectory, models: list[str]) -> Iterator[dict[str, Any]]:
-    """The features that some heads read, each once."""
-    keys = {}
-    for name in models:
-        for spec in run.read_head(name)["sources"]:
-            key = FeatureKey.from_json(spec)
-            keys[key.digest] = key
-    for key in keys.values():
+def _keys(run: RunDirectory, models: Sequence[str]) -> list[FeatureKey]:
+    """The keys of the features that some heads read, each once."""
+    keys = [FeatureKey.from_json(spec) for name in models for spec in run.read_head(name)["sources"]]
+    return list({key.digest: key for key in keys}.values())
+
+
+def _sources(run: RunDirectory, models: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What a packed model says of the features that some heads read."""
+    for key in _keys(run, models):
         yield {
             "features": key.source,
             "sampling": dict(key.sampling),

@@ -22,6 +22,7 @@ from heads.errors import PredictError
 from heads.models.known_clips import known_clips
 from heads.models.missing_features import featurize_command
 from heads.models.reading import reader_for
+from heads.models.shared_trace import SharedTrace
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
 from store import FeatureStore
@@ -144,21 +145,22 @@ def predict_models(models: Sequence[keras.Model], examples: ClipBatches) -> NDAr
     """The probabilities (K, N, C) that each of some models gives the examples; clips are read once for all.
 
     Args:
-        models: (K) models that take the same inputs, each with its own row of the examples' metadata.
+        models: (K) models of one architecture, each with its own row of the examples' metadata.
         examples: the clips.
     """
     places = list(in_turn(len(examples), examples.at_once))
-    predict = tf.function(lambda inputs: _predict(models, inputs), autograph=False, reduce_retracing=True)
+    trace = SharedTrace(models, training=False)
+    predict = tf.function(lambda inputs: _predict(trace, inputs), autograph=False, reduce_retracing=True)
     parts = [predict(inputs).numpy() for inputs in read_ahead(examples.batch(some) for some in places)]
     nothing = np.zeros((len(models), 0, models[0].output_shape[-1]))
     return np.concatenate([nothing, *parts], axis=1).astype(np.float64)
 
 
-def _predict(models: Sequence[keras.Model], inputs: dict[str, Any]) -> Any:
+def _predict(trace: SharedTrace, inputs: dict[str, Any]) -> Any:
     if "features" in inputs:
         inputs = {**inputs, "features": tf.cast(inputs["features"], tf.float32)}
     outputs = []
-    for number, model in enumerate(models):
+    for number in range(len(trace)):
         own = {name: each[number] if name == METADATA else each for name, each in inputs.items()}
-        outputs.append(model(own, training=False))
+        outputs.append(trace(number, own))
     return tf.stack(outputs)

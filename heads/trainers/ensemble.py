@@ -20,6 +20,7 @@ from heads.data.features.batches import METADATA, Batch, ClipBatches
 from heads.data.features.prefetch import read_ahead
 from heads.models.layers import AttentionPooling, attend_together
 from heads.models.networks import MASK, OUTPUT, POOLED, Head, HeadShape, build_head, frames_shape, front_inputs
+from heads.models.shared_trace import SharedTrace
 from heads.recipe import HeadConfig
 from heads.recipe.kinds import resolve
 from heads.trainers.mixup import Mixup, mix
@@ -100,6 +101,11 @@ class FoldEnsemble:
             self._taught[Stage.HEAD] = self._outputs_alone()
         self._average = ExponentialMovingAverage(self._weights, config.averaging)
         self._mixer = Mixup(config.mixup, list(seeds)) if config.mixup else None
+        fronts = [head.front for head in self.heads if head.front is not None]
+        self._fronts, self._tails = (
+            {training: SharedTrace(each, training=training) for training in (True, False)}
+            for each in (fronts, [head.tail for head in self.heads])
+        )
         self._steps: dict[Stage, Callable[..., Any]] = {}
         self._guess: Callable[..., Any] | None = None
 
@@ -241,7 +247,8 @@ class FoldEnsemble:
                 means.append(summed / tf.maximum(total, _SMALLEST))
                 sums.append((summed, total))
             everything = tf.add_n(means)
-        taught.optimiser.apply(tape.gradient(everything, taught.weights), [rates[owner] for owner in taught.owner])
+        steps = tf.unstack(rates)
+        taught.optimiser.apply(tape.gradient(everything, taught.weights), [steps[owner] for owner in taught.owner])
         self._average.follow()
         return tf.transpose(tf.stack(sums))
 
@@ -266,7 +273,7 @@ class FoldEnsemble:
             inputs = {**inputs, "features": tf.cast(inputs["features"], tf.float32)}
         pooled = self._pool(inputs, rows, training=training, alike=alike)
         outputs = []
-        for member, (head, own) in enumerate(zip(self.heads, rows, strict=True)):
+        for member, own in enumerate(rows):
             given: dict[str, Any] = {name: tf.gather(inputs[name], own) for name in self._config.statistics}
             if METADATA in inputs:
                 given[METADATA] = tf.gather(inputs[METADATA][member], own)
@@ -276,7 +283,7 @@ class FoldEnsemble:
                 given[MASK] = tf.gather(inputs[MASK], own)
             if pairs:
                 given = {name: mix(each, *pairs[member]) for name, each in given.items()}
-            outputs.append(head.tail(given, training=training))
+            outputs.append(self._tails[training](member, given))
         return outputs
 
     def _pool(self, inputs: Any, rows: Sequence[Any], *, training: bool, alike: bool) -> list[Any]:
@@ -288,8 +295,8 @@ class FoldEnsemble:
         names = front_inputs(self._config)
         if not all(isinstance(front, AttentionPooling) for front in fronts):
             return [
-                front([tf.gather(inputs[name], own) for name in names], training=training)
-                for front, own in zip(fronts, rows, strict=True)
+                self._fronts[training](member, [tf.gather(inputs[name], own) for name in names])
+                for member, own in enumerate(rows)
             ]
         if not fronts:
             return []

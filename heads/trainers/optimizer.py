@@ -58,6 +58,7 @@ class FusedAdamW:
         powers = tf.pow(_BETA_1, steps), tf.pow(_BETA_2, steps)
         if self._weight_decay and any(self._decayed):
             tf.cond(self._steps % self._decay_every == 0, lambda: self._decay(rates), lambda: tf.constant(0))
+        beta_1, beta_2, epsilon = (tf.constant(each) for each in (_BETA_1, _BETA_2, _EPSILON))
         slots = zip(self._variables, self._first, self._second, gradients, rates, strict=True)
         for variable, first, second, gradient, rate in slots:
             tf.raw_ops.ResourceApplyAdam(
@@ -67,9 +68,9 @@ class FusedAdamW:
                 beta1_power=powers[0],
                 beta2_power=powers[1],
                 lr=rate,
-                beta1=_BETA_1,
-                beta2=_BETA_2,
-                epsilon=_EPSILON,
+                beta1=beta_1,
+                beta2=beta_2,
+                epsilon=epsilon,
                 grad=gradient,
             )
 
@@ -101,9 +102,10 @@ class FusedNesterov:
 
     def apply(self, gradients: Sequence[Any], rates: Sequence[Any]) -> None:
         """One step; `rates` is the step size for each variable."""
+        momentum = tf.constant(_MOMENTUM)
         for variable, speed, gradient, rate in zip(self._variables, self._speeds, gradients, rates, strict=True):
             tf.raw_ops.ResourceApplyKerasMomentum(
-                var=variable.handle, accum=speed.handle, lr=rate, grad=gradient, momentum=_MOMENTUM, use_nesterov=True
+                var=variable.handle, accum=speed.handle, lr=rate, grad=gradient, momentum=momentum, use_nesterov=True
             )
 
 
@@ -140,9 +142,9 @@ class ExponentialMovingAverage:
         if not self._kept:
             return
         steps = tf.cast(self._steps.assign_add(1), tf.float32)
-        kept = tf.minimum(self._kept, steps / (steps + 9.0))
+        forgotten = 1.0 - tf.minimum(self._kept, steps / (steps + 9.0))
         for average, variable in zip(self._average, self._variables, strict=True):
-            average.assign_sub((1.0 - kept) * (average - variable))
+            average.assign_sub(forgotten * (average - variable))
 
     def swap(self) -> None:
         """Exchange the weights and their average; a second call takes that back."""

@@ -17,6 +17,7 @@ from heads.data.features.batches import METADATA, ClipBatches, in_turn
 from heads.data.features.prefetch import read_ahead
 from heads.data.features.statistics import statistics_of
 from heads.data.frame_statistics import FRAME_STATISTICS, spread_over_frames
+from heads.models.shared_trace import SharedTrace
 
 _CLIPS_AT_ONCE = 16
 _SMALLEST = 1e-6
@@ -102,12 +103,14 @@ def _any_number_of_frames(models: Sequence[tuple[int, keras.Model]], inputs: dic
         shape = [*each.shape]
         shape[1 if name == METADATA else 0] = None
         signature[name] = tf.TensorSpec(shape, each.dtype)
-    return tf.function(lambda given: _predict(models, given), autograph=False, input_signature=[signature])
+    trace = SharedTrace([model for _, model in models], training=False)
+    folds = [fold for fold, _ in models]
+    return tf.function(lambda given: _predict(trace, folds, given), autograph=False, input_signature=[signature])
 
 
-def _predict(models: Sequence[tuple[int, keras.Model]], inputs: dict[str, Any]) -> Any:
+def _predict(trace: SharedTrace, folds: Sequence[int], inputs: dict[str, Any]) -> Any:
     outputs = []
-    for member, model in models:
-        own = {name: each[member] if name == METADATA else each for name, each in inputs.items()}
-        outputs.append(model(own, training=False))
+    for number, fold in enumerate(folds):
+        own = {name: each[fold] if name == METADATA else each for name, each in inputs.items()}
+        outputs.append(trace(number, own))
     return tf.stack(outputs)

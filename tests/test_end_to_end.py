@@ -73,7 +73,7 @@ def test_from_clips_to_report_and_predictions(folder: Path) -> None:
     store, run, labels = folder / "store", folder / "run", folder / "labels.csv"
     backbones = ["--backbone", "efficientnet_lite0", "--backbone", "efficientnet_lite1"]
     done = json.loads(
-        command("featurize", folder / "clips", *backbones, "--store", store, "--fps", 2, "--json", code=3)
+        command("featurize", folder / "clips", *backbones, "--store", store, "--fps", 1, "--json", code=3)
     )
     assert (done["done"], done["failed"]) == (59, 1)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from heads.blending.blenders import find_blender
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splitting.folds import assign_folds, balance_table
@@ -70,7 +71,9 @@ def made_runs(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
         n_sites: int = 20,
         sites: bool = True,
         narrow_head: bool = False,
+        blenders: tuple[str, ...] | None = None,
     ) -> RunDirectory:
+        """A run, blended by all blenders, or by some where how well they do is not the point."""
         rng = np.random.default_rng(0)
         run = RunDirectory(tmp_path_factory.mktemp("made") / "Taï 2026")
         labels = made_up_labels(n_clips, classes, n_sites, rng)
@@ -93,7 +96,11 @@ def made_runs(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
             )
         run.write_clips(bad_clips())
         run.write_config({"seed": 0, "folds": 5, "heads": [{"name": "attention", "queries": 4}]})
-        blend_run(run, most_clips_for_trees=0)
+        with pytest.MonkeyPatch.context() as patch:
+            if blenders is not None:
+                tried = {name: find_blender(name) for name in blenders}
+                patch.setattr("heads.workflows.blend.blenders_to_try", lambda *_, **__: (tried, []))
+            blend_run(run, most_clips_for_trees=0)
         return run
 
     return build

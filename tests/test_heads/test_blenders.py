@@ -318,6 +318,11 @@ def test_a_temperature_is_never_negative() -> None:
     assert fit_temperature(np.where(labels == 1, 0.1, 0.9), labels) == 1.0
 
 
+def test_a_few_clips_that_are_told_apart_do_not_make_all_others_sure() -> None:
+    labels = np.eye(2, dtype=np.uint8)[np.arange(58) % 2]
+    assert fit_temperature(np.where(labels == 1, 0.55, 0.45), labels) == 0.05
+
+
 def test_calibration_mends_a_blend_that_is_too_sure_and_one_biased_class() -> None:
     labels = labels_of(3000)
     fitted, folds = table(labels)

@@ -20,6 +20,7 @@ from heads.blending.blenders.protocol import Blender, Stack
 
 SUFFIX = "+calibrated"
 _MOST_CLIPS = 20_000
+_STEEPEST = 20.0
 
 
 class Calibrated(Blender):
@@ -92,7 +93,8 @@ def fit_temperature(
 ) -> float:
     """The number to divide all logits by that makes the (N, C) labels most likely; 1 if there is no such number.
 
-    Of large tables 20,000 clips are enough for one number.
+    Where logits tell the labels of a few clips apart without an error, the lower the better: it is 0.05 at least. Of
+    large tables 20,000 clips are enough for one number.
     """
     every = max(1, -(-len(labels) // _MOST_CLIPS))
     logits = to_logits(probabilities[::every]).ravel()
@@ -101,7 +103,7 @@ def fit_temperature(
         return 1.0
     departure = newton(logits[None, None], logits[None], labels[::every].ravel()[None], strength=0.0, weights=counts)
     slope = 1.0 + float(departure[0, 0])
-    return 1.0 / slope if slope > 0 else 1.0
+    return 1.0 / min(slope, _STEEPEST) if slope > 0 else 1.0
 
 
 def cool(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -18,9 +18,15 @@ _LONGEST_PAUSE_S = 60.0
 _REFUSED = frozenset({401, 403, 407})
 _NOT_THERE = frozenset({404, 410})
 _ONCE_MORE = frozenset({408, 425, 429})  # beside those of 500 and above
-_STRANGERS = {  # errors of libraries that trying again does not mend
+_HOPELESS = {  # errors of libraries, and what comes from them, that trying again does not mend
     "NoCredentialsError": "no credentials are found",
+    "PartialCredentialsError": "credentials are not whole",
+    "ProfileNotFound": "there is no such profile of credentials",
+    "SSOTokenLoadError": "the login has run out",
+    "TokenRetrievalError": "the login has run out",
+    "PasswordRequiredException": "the SSH key is locked by a password; unlock it by an SSH agent",
     "AuthenticationException": "access is refused",
+    "BadHostKeyException": "the server's key is not the one in the file of known hosts",
     "UnknownHostKeyError": "the server's key stands in no file of known hosts",
 }
 
@@ -210,7 +216,7 @@ def _require_hope(error: Exception, root: Remote) -> None:
     status = _status(error)
     passing = status is None or status >= 500 or status in _ONCE_MORE
     hopeless = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError)
-    if hopeless or type(error).__name__ in _STRANGERS or not passing:
+    if hopeless or _hopeless(error) or not passing:
         raise UnreachableError(_said_of(error, root)) from None
 
 
@@ -225,11 +231,18 @@ def _said_of(error: Exception, root: Remote) -> str:
         return f"the server answers {status}"
     if isinstance(error, _BrokenOffError):
         return str(error)
-    if type(error).__name__ in _STRANGERS:
-        return _STRANGERS[type(error).__name__]
+    if said := _hopeless(error):
+        return said
     if "timeout" in type(error).__name__.lower():
         return f"the server is silent for {root.silence_s:g} s"
     return f"the connection fails ({type(error).__name__})"
+
+
+def _hopeless(error: Exception) -> str:
+    """What is said of an error that trying again does not mend; "" of any other."""
+    if type(error).__name__ == "SSHException" and "authentication methods" in str(error):  # neither key nor password
+        return _HOPELESS["AuthenticationException"]
+    return next((_HOPELESS[each.__name__] for each in type(error).__mro__ if each.__name__ in _HOPELESS), "")
 
 
 def _cause(error: Exception) -> Exception:

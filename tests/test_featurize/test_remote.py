@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.exceptions
 import pytest
 import s3fs
 from google_server import google_served, put_object, write_key_file
@@ -30,6 +31,7 @@ from featurize.remote import transfer
 from featurize.remote.google_buckets import GoogleBuckets
 from featurize.remote.root import Remote, bare, places
 from featurize.remote.scratch import Scratch
+from featurize.remote.transfer import UnreachableError, persist
 from store import FeatureStore
 from store.errors import StoreNotFoundError
 
@@ -254,6 +256,36 @@ def test_s3_is_listed_page_by_page_and_read_with_its_keys_from_the_environment(
         s3fs.S3FileSystem.clear_instance_cache()
         with pytest.raises(SourceError, match=r"no credentials are found; .*AWS_PROFILE; FSSPEC_S3_ANON=true"):
             survey(places(["s3://bucket/season one"]))
+
+
+def of_paramiko(*names: str) -> type[Exception]:
+    """A class of errors under a library's name, which is not installed for tests; the last name is its base."""
+    found: type[Exception] = Exception
+    for name in reversed(names):
+        found = type(name, (found,), {})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (of_paramiko("BadAuthenticationType", "AuthenticationException")("no"), "access is refused"),
+        (of_paramiko("PasswordRequiredException", "AuthenticationException")("locked"), "the SSH key is locked"),
+        (of_paramiko("SSHException")("No authentication methods available"), "access is refused"),
+        (botocore.exceptions.PartialCredentialsError(provider="env", cred_var="x"), "credentials are not whole"),
+        (botocore.exceptions.ProfileNotFound(profile="x"), "there is no such profile"),
+    ],
+)
+def test_what_trying_again_does_not_mend_is_tried_once(error: Exception, said: str) -> None:
+    tries = []
+
+    def fail() -> None:
+        tries.append(1)
+        raise error
+
+    with pytest.raises(UnreachableError, match=said):
+        persist(fail, Remote(url="sftp://host/clips", scratch=Scratch(), first_pause_s=0.0))
+    assert len(tries) == 1
 
 
 @pytest.fixture

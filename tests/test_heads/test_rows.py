@@ -1,3 +1,4 @@
+import os
 import threading
 from pathlib import Path
 
@@ -66,6 +67,22 @@ def test_threads_do_not_mix_up_each_others_rows(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_does_not_move_the_place_at_which_its_parent_reads(path: Path) -> None:
+    table = RowsOfFile(path)
+
+    def wrong() -> int:
+        rng = np.random.default_rng(os.getpid())
+        return sum(not np.array_equal(table[some], TABLE[some]) for some in rng.integers(0, 50, (2000, 3)))
+
+    child = os.fork()
+    if not child:
+        os._exit(min(wrong(), 100))
+    own = wrong()
+    assert (own, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) == (0, 0)
 
 
 def test_a_file_that_is_cut_short_is_said(path: Path) -> None:

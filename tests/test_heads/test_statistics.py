@@ -1,3 +1,4 @@
+import errno
 import os
 import time
 from dataclasses import replace
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 from made_store import clip_ids, made_key, make_store
 
+from heads.data.features import statistics_cache
 from heads.data.features.moments import combine_moments, moments_by_fold
 from heads.data.features.readers import ConcatenatedReader
+from heads.data.features.rows import RowsOfFile
 from heads.data.features.statistics import StatisticName, compute_statistics, statistics_of
 from heads.data.features.statistics_cache import cached_statistics
 from store import ClipFeatures, FeatureReader, FeatureStore, Status
@@ -132,6 +135,26 @@ def test_a_file_that_was_torn_is_written_anew(tmp_path: Path) -> None:
     for _ in range(2):
         np.testing.assert_array_equal(cached_statistics(reader, np.arange(100), ("mean",))["mean"], before)
     np.testing.assert_array_equal(np.load(path), before)
+
+
+@pytest.mark.parametrize("what", ["a full disk", "a file that is gone"])
+def test_what_cannot_be_kept_stays_in_memory(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = make_store(tmp_path, np.ones((150, 2), np.uint8)).reader(made_key())
+    expected = cached_statistics(reader, np.arange(100), ("mean",))["mean"]
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if what == "a full disk":
+        monkeypatch.setattr(RowsOfFile, "__setitem__", fail)
+    else:
+        monkeypatch.setattr(statistics_cache, "load_rows", fail)
+    found = cached_statistics(reader, np.arange(110), ("mean", "spread"))
+    np.testing.assert_array_equal(found["mean"][:100], expected)
+    assert "and stay in memory: " in caplog.text
+    assert not [path for path in reader.cache.iterdir() if "tmp" in path.name]
 
 
 def test_what_is_remembered_cannot_be_changed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Rows of tables that may be too large for memory: read from a file when they are asked for."""
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -59,7 +60,7 @@ class RowsOfFile:
         self._offset, self._row_bytes = table.offset, table.shape[1] * table.itemsize
         self._path, self._places, self._lock = path, np.arange(len(table)), threading.Lock()
         self._file = path.open("r+b" if writable else "rb", buffering=0)
-        if hasattr(os, "posix_fadvise"):  # so that the system does not read on behind each row
+        if sys.platform == "linux":  # so that the system does not read on behind each row
             os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
         self.close = weakref.finalize(self, self._file.close)
 
@@ -72,7 +73,7 @@ class RowsOfFile:
         places = self._places[some]
         found = np.empty((len(places), self.shape[1]), np.float32)
         for start, end, place in _runs(places):
-            self._move(found[start:end].data.cast("B"), place, self._file.readinto)
+            self._move(found[start:end].data.cast("B"), place, self._read)
         return found
 
     def __setitem__(self, some: slice | NDArray[np.int64], values: Values, /) -> None:
@@ -80,21 +81,40 @@ class RowsOfFile:
         places = self._places[some]
         given = np.ascontiguousarray(np.broadcast_to(values, (len(places), self.shape[1])), np.float32)
         for start, end, place in _runs(places):
-            self._move(given[start:end].data.cast("B"), place, self._file.write)
+            self._move(given[start:end].data.cast("B"), place, self._write)
 
-    def _move(self, block: memoryview, place: int, move: Callable[[memoryview], int | None]) -> None:
+    def _move(self, block: memoryview, place: int, move: Callable[[memoryview, int], int]) -> None:
         """Read or write a block that begins with the row at `place`; the system may move less than it is asked for.
 
         Raises:
             OSError: the file ends before the block does, or the disk is full.
         """
-        with self._lock:
-            self._file.seek(self._offset + place * self._row_bytes)
-            while block:
-                moved = move(block)
-                if not moved:
-                    raise OSError(f"{self._path}: is shorter than it was; start again")
-                block = block[moved:]
+        offset = self._offset + place * self._row_bytes
+        while block:
+            moved = move(block, offset)
+            if not moved:
+                raise OSError(f"{self._path}: is shorter than it was; start again")
+            block, offset = block[moved:], offset + moved
+
+    if sys.platform == "win32":
+
+        def _read(self, block: memoryview, offset: int) -> int:
+            with self._lock:
+                self._file.seek(offset)
+                return self._file.readinto(block) or 0
+
+        def _write(self, block: memoryview, offset: int) -> int:
+            with self._lock:
+                self._file.seek(offset)
+                return self._file.write(block) or 0
+
+    else:  # without a place in the file that threads, or a process and its fork, would share
+
+        def _read(self, block: memoryview, offset: int) -> int:
+            return os.preadv(self._file.fileno(), [block], offset)
+
+        def _write(self, block: memoryview, offset: int) -> int:
+            return os.pwrite(self._file.fileno(), block, offset)
 
 
 def load_rows(path: Path) -> Rows:

@@ -48,15 +48,19 @@ def cached_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[s
     found = {name: values for name in names if (values := _rows_if_there(paths[name])) is not None}
     missing = [name for name in names if name not in found]
     if missing and len(rows) >= _FEWEST_REMEMBERED and _writable(reader):
-        with atomic_path(reader.cache / f"{digest}{_MARKS}") as temporary, temporary.open("wb") as file:
-            np.save(file, marks)
-        _write_files(
-            [paths[name] for name in missing],
-            (len(rows), reader.dim),
-            lambda written: _fill(dict(zip(missing, written, strict=True)), reader, rows, marks),
-        )
-        found |= {name: load_rows(paths[name]) for name in missing}
-    elif missing:
+        try:
+            with atomic_path(reader.cache / f"{digest}{_MARKS}") as temporary, temporary.open("wb") as file:
+                np.save(file, marks)
+            _write_files(
+                [paths[name] for name in missing],
+                (len(rows), reader.dim),
+                lambda written: _fill(dict(zip(missing, written, strict=True)), reader, rows, marks),
+            )
+            found |= {name: load_rows(paths[name]) for name in missing}
+        except OSError as error:  # the disk is full, or somebody deletes what is there
+            _log.warning("statistics cannot be kept in %s, and stay in memory: %s", reader.cache, error)
+    missing = [name for name in names if name not in found]
+    if missing:
         made: dict[str, NDArray[np.float32]] = {name: np.zeros((len(rows), reader.dim), np.float32) for name in missing}
         _fill(made, reader, rows, marks)
         found |= made

@@ -45,6 +45,7 @@ def run(
     limit: int | None = None,
     retry_failed: bool = False,
     relink: bool | None = None,
+    replace: bool = False,
     runtime: RuntimeName = "auto",
     device: DeviceName = "auto",
     precision: Precision = FULL,
@@ -90,6 +91,7 @@ def run(
         retry_failed: do clips again that failed before or broke part way.
         relink: first recognise clips that only moved, by their content; False computes them again under their new
             names, None stops where they did.
+        replace: whether clips of another place and content may take the place of stored ones of the same names.
         runtime: what runs the networks: "auto" is OpenVINO on a CPU, TensorFlow on a GPU.
         device: where they run: "auto" is a GPU that TensorFlow sees, or the CPU; or "cpu", or "gpu".
         precision: what networks compute in: "f32", "bf16" where the processor has it, "f16" on a GPU, or "int8", for
@@ -130,6 +132,7 @@ def run(
         limit=limit,
         retry_failed=retry_failed,
         relink=relink,
+        replace=replace,
         runtime=runtime,
         device=device,
         precision=precision,

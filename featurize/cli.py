@@ -273,6 +273,15 @@ Relink = Annotated[
         rich_help_panel=_WORK,
     ),
 ]
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace",
+        help="Clips of another folder or memory card take the place of stored ones of the same names.",
+        show_default="stop where contents differ",
+        rich_help_panel=_WORK,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what would be done and what it costs; keep nothing.", rich_help_panel=_INSTEAD),
@@ -328,6 +337,7 @@ def featurize(
     clips_per_part: ClipsPerPart = 256,
     retry_failed: RetryFailed = False,
     relink: Relink = None,
+    replace: Replace = False,
     dry_run: DryRun = False,
     preview: Preview = None,
     triage: Triage = False,
@@ -462,6 +472,7 @@ def featurize(
         retry_failed=retry_failed,
         clips_per_part=clips_per_part,
         relink=relink,
+        replace=replace,
         work_runner=IN_PROCESS if ray is None else RAY,
         runner_settings={} if ray is None else {"address": ray, "cpus": ray_cpus, "insecure": ray_insecure},
         verbose=verbose,

@@ -54,6 +54,7 @@ class Plan:
         done: how decoding went of each clip that has everything already, by clip id.
         left: ids of clips that lack something and are left for another time.
         touched: clips whose size or time is not the one in the clip table although their content is.
+        replaced: clips whose content is not what the store knows under their ids.
         unreached: (clip id, reason) of each clip that the store knows and that cannot be read now.
         unlisted: (folder, reason) of each folder whose clips, if it has any, could not be found.
         passed_over: how many files beside the clips are none, by suffix.
@@ -67,6 +68,7 @@ class Plan:
     done: Mapping[str, Status] = field(default_factory=dict)
     left: tuple[str, ...] = ()
     touched: tuple[Clip, ...] = ()
+    replaced: tuple[Clip, ...] = ()
     unreached: tuple[tuple[str, str], ...] = ()
     unlisted: tuple[tuple[str, str], ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
@@ -169,6 +171,8 @@ def make_plan(
     unreached = [clip_id for clip_id, fingerprint in fingerprints.items() if not fingerprint and clip_id in known]
     for clip_id in unreached:
         del fingerprints[clip_id]
+    before = zip(clips, stored, strict=True)
+    replaced = [clip for clip, content in before if content and fingerprints.get(clip.clip_id, content) != content]
     lacking: dict[str, list[FeatureSource]] = {}
     for source in wanted:
         for clip_id in store.missing(source.key(sampling), fingerprints, retry_failed=retry_failed):
@@ -191,6 +195,7 @@ def make_plan(
         sampling=sampling,
         done=done,
         touched=tuple(clip for clip in touched if clip.clip_id not in lacking),
+        replaced=tuple(replaced),
         unreached=tuple((clip_id, UNREACHED) for clip_id in unreached),
         named=tuple(clips),
     )

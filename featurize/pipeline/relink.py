@@ -1,4 +1,6 @@
-"""Recognises clips that only moved, were renamed or touched, by their content, so that they are not computed again."""
+"""Recognises clips that only moved, were renamed or touched, by their content, so that they are not computed again, and
+other clips under names that the store knows, so that these do not take their place unseen.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +9,7 @@ from typing import Any
 from featurize.errors import SourceError
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.estimate import spread
-from featurize.pipeline.plan import fingerprint_or_blank
+from featurize.pipeline.plan import Plan, fingerprint_or_blank
 from store import ClipFacts, FeatureStore, Status
 from store.errors import StoreNotFoundError
 from store.key import FeatureKey
@@ -44,6 +46,34 @@ def require_unmoved(clips: Sequence[Clip], store: FeatureStore) -> None:
         f"{store.root}: {about} of the {len(unseen)} clips that are new to the store are stored ones under another "
         f"name ('{moved[0][0]}' is '{moved[0][1]}' now): name the folder that was named then, or add --relink, which "
         "gives what is stored the new names, or --no-relink, which computes all of them again"
+    )
+
+
+def require_same_clips(plan: Plan, store: FeatureStore) -> None:
+    """Stop before clips of another folder, or of another memory card, take the place of those that the store knows by
+    the same names. A few clips that were changed where they are do.
+
+    Raises:
+        SourceError: a clip is at another place than the stored one of its name, and has other contents; or more than
+            half of the clips that the store knows have, and more than one.
+    """
+    if not plan.replaced:
+        return
+    table = store.clips()
+    known = table.loc[[clip.clip_id for clip in plan.named if clip.clip_id in table.index]]
+    rows = {str(row.Index): row for row in known.itertuples() if row.status != Status.FAILED}
+    others = [clip for clip in plan.replaced if clip.clip_id in rows]
+    elsewhere = [clip for clip in others if rows[clip.clip_id].path != clip.place]
+    stopped = elsewhere or (others if len(others) > max(1, len(rows) / 2) else [])
+    if not stopped:
+        return
+    first, count = stopped[0], len(stopped)
+    are = "clip has the name of another one" if count == 1 else "clips have the names of other ones"
+    raise SourceError(
+        f"{store.root}: {count} {are} that the store knows, and other contents ('{first.clip_id}' at "
+        f"{first.place} is not what was at {rows[first.clip_id].path}): put each memory card into a folder of its own "
+        "and name the folder above them, or use another store; or add --replace, by which they take the place of the "
+        "stored ones"
     )
 
 

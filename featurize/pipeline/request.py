@@ -16,7 +16,7 @@ from featurize.pipeline.for_run import sources_of
 from featurize.pipeline.networks import full_network, require_detector, require_settings
 from featurize.pipeline.places.deployments import require_comparing, told_deployments
 from featurize.pipeline.plan import Plan, make_plan
-from featurize.pipeline.relink import relink, require_unmoved
+from featurize.pipeline.relink import relink, require_same_clips, require_unmoved
 from featurize.pipeline.source import FeatureSource, make_source
 from featurize.pipeline.summary import Progress, Summary
 from featurize.pipeline.work import IN_PROCESS, find_work_runner
@@ -54,6 +54,7 @@ class Request:
         shard: (index from 0, count) of the share of the clips to do, None for all.
         retry_failed: whether clips that failed before or broke part way are done again.
         relink: whether clips that only moved are recognised by their content first; None stops where they did.
+        replace: whether clips of another place and content may take the place of stored ones of the same names.
         runtime: what runs the networks.
         device: where they run.
         workers: decoding threads, None for as many as processors.
@@ -82,6 +83,7 @@ class Request:
     shard: tuple[int, int] | None = None
     retry_failed: bool = False
     relink: bool | None = None
+    replace: bool = False
     runtime: RuntimeName = "auto"
     device: DeviceName = "auto"
     workers: int | None = None
@@ -323,6 +325,8 @@ def _make_plan(
     deployments: Mapping[str, str],
 ) -> Plan:
     plan = make_plan(found.clips, sources, request.sampling, store, retry_failed=request.retry_failed)
+    if store is not None and not request.replace:
+        require_same_clips(plan, store)
     plan = replace(plan, unlisted=found.unlisted, passed_over=found.passed_over, deployments=deployments)
     if request.shard is not None:
         plan = plan.share(*request.shard)

@@ -1,9 +1,11 @@
 """featurize as a notebook or a script calls it."""
 
 import io
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -144,6 +146,36 @@ def test_clips_that_moved_are_not_computed_again_unasked(moved: Path, tmp_path: 
     assert [store.reader(key).ids for key in store.keys()] == [["a.mp4", "b.mp4", "c.mp4"]] * 2
     done = featurize.run(moved, tmp_path / "store", backbones="phash", relink=False, progress=False)
     assert (done.done, done.skipped) == (3, 0)
+
+
+def test_another_card_does_not_take_the_place_of_the_first_one(tmp_path: Path) -> None:
+    for number, card in enumerate(("card 1", "card 2", "card 3")):
+        for clip in range(3):
+            write_indexed_clip(tmp_path / card / f"IMG_000{clip}.mp4", 6 + clip + 4 * number, fps=2)
+    store = tmp_path / "store"
+    run = partial(featurize.run, store=store, backbones="phash", progress=False)
+    assert run(tmp_path / "card 1").done == 3
+    known = FeatureStore.open(store).clips()["fingerprint"].to_dict()
+    said = r"3 clips have the names of other ones .*'IMG_0000.mp4' at .*card 2.* is not what was at .*card 1.*--replace"
+    with pytest.raises(SourceError, match=said):
+        run(tmp_path / "card 2")
+    with pytest.raises(SourceError, match=said):
+        featurize.plan(tmp_path / "card 2", store, backbones="phash")
+    # The same place, where another card is now.
+    shutil.rmtree(tmp_path / "card 1")
+    shutil.copytree(tmp_path / "card 2", tmp_path / "card 1")
+    with pytest.raises(SourceError, match="3 clips have the names of other ones"):
+        run(tmp_path / "card 1")
+    assert FeatureStore.open(store).clips()["fingerprint"].to_dict() == known
+    assert run(tmp_path / "card 2", replace=True).done == 3
+    assert not set(FeatureStore.open(store).clips()["fingerprint"]) & set(known.values())
+    # One of three that was changed where it is; one that is elsewhere.
+    shutil.copy(tmp_path / "card 3" / "IMG_0000.mp4", tmp_path / "card 2" / "IMG_0000.mp4")
+    assert run(tmp_path / "card 2").done == 1
+    shutil.copytree(tmp_path / "card 2", tmp_path / "elsewhere")
+    shutil.copy(tmp_path / "card 3" / "IMG_0002.mp4", tmp_path / "elsewhere" / "IMG_0002.mp4")
+    with pytest.raises(SourceError, match="1 clip has the name of another one"):
+        run(tmp_path / "elsewhere")
 
 
 def test_relinking_gives_the_new_names_to_all_that_is_stored(moved: Path, tmp_path: Path) -> None:

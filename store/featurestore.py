@@ -78,7 +78,7 @@ class FeatureStore:
         """The store at `root`; with `create`, an empty one is made if there is none.
 
         Raises:
-            StoreNotFoundError: there is no store there, and `create` is not set.
+            StoreNotFoundError: there is no store there, and `create` is not set; or there is a file.
         """
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(root)) and not Path(root).exists():
             raise StoreNotFoundError(
@@ -86,6 +86,10 @@ class FeatureStore:
                 "folder (clips may lie behind a URL), and copy or `store merge` the store from there"
             )
         root = Path(root)
+        if root.is_file():
+            raise StoreNotFoundError(
+                f"{root}: is a file, and a store is a folder; name a new folder, or one of a store"
+            )
         if create:
             make_folder(root / "features")
             make_folder(root / "clips")

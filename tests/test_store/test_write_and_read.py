@@ -212,3 +212,10 @@ def test_an_unused_writer_makes_an_empty_reader(store: FeatureStore, key: Featur
     assert (reader.ids, reader.lengths.tolist(), len(reader)) == ([], [], 0)
     assert reader.batch([])[0].shape == (0, 0, 8)
     assert store.info(key).clips == 0
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_file_is_no_store(tmp_path: Path, create: bool) -> None:
+    (tmp_path / "labels.csv").touch()
+    with pytest.raises(StoreNotFoundError, match=r"labels\.csv: is a file, and a store is a folder"):
+        FeatureStore.open(tmp_path / "labels.csv", create=create)

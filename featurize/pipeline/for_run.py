@@ -15,6 +15,7 @@ from featurize.backbones.timm_export import TIMM
 from featurize.backbones.weights import Weights, choose_weights
 from featurize.errors import SettingsError, SourceError, WeightsError
 from featurize.pipeline.source import FeatureSource, make_source
+from featurize.views.registry import has_contrast
 from featurize.views.sampling import MAX_FRAMES, USUAL, USUAL_FPS, Sampling, sampling_options
 from store import FeatureStore
 from store.errors import CorruptPartError
@@ -181,6 +182,7 @@ def _source_of(key: FeatureKey, backbone: Backbone, weights: Weights) -> Feature
         backbone,
         weights,
         str(key.view["name"]),
+        contrast=has_contrast(key.view),
         input_px=key.input_px,
         resize=rule,
         precision=_precision(key),

@@ -7,7 +7,7 @@ from featurize.backbones.spec import Backbone
 from featurize.backbones.weights import RANDOM_WEIGHTS, Weights
 from featurize.errors import SettingsError
 from featurize.views.crops import ViewSpec
-from featurize.views.registry import DEFAULT_VIEW, view_settings
+from featurize.views.registry import DEFAULT_VIEW, find_view, view_settings
 from featurize.views.resize import DEFAULT_RULE, SQUARE_RULES, Canvas
 from featurize.views.sampling import Sampling
 from store.key import HALVES, FeatureKey
@@ -21,6 +21,7 @@ class FeatureSource:
         backbone: a row of the registry.
         canvas: the size in which it sees frames.
         view: what part of a frame it sees.
+        contrast: whether the view's squares are brought nearer to a usual contrast.
         weights: its weights.
         precision: what it computes in.
         quantised: the file of the quantised network, where `precision` is int8; None until it is known which one.
@@ -30,6 +31,7 @@ class FeatureSource:
     backbone: Backbone
     canvas: Canvas
     view: str = DEFAULT_VIEW
+    contrast: bool = False
     weights: Weights = RANDOM_WEIGHTS
     precision: Precision = FULL
     quantised: Weights | None = None
@@ -38,7 +40,7 @@ class FeatureSource:
     @property
     def view_spec(self) -> ViewSpec:
         """What it is shown of a clip, and in what size."""
-        return ViewSpec(canvas=self.canvas, view=self.view)
+        return ViewSpec(canvas=self.canvas, view=self.view, contrast=self.contrast)
 
     def key(self, sampling: Sampling) -> FeatureKey:
         """The feature key of this source under a sampling.
@@ -57,7 +59,7 @@ class FeatureSource:
             input_px=self.canvas.px,
             resize=self.canvas.settings,
             preprocessing=self.backbone.preprocessing.name,
-            view=view_settings(self.view),
+            view=view_settings(self.view, contrast=self.contrast),
             sampling=sampling.to_json(),
             dtype=self.stored,
             precision=self.precision,
@@ -70,6 +72,7 @@ def make_source(
     weights: Weights,
     view: str = DEFAULT_VIEW,
     *,
+    contrast: bool = False,
     input_px: int | None = None,
     resize: str | None = None,
     precision: Precision = FULL,
@@ -81,6 +84,8 @@ def make_source(
         backbone: its row.
         weights: its weights.
         view: what part of a frame it sees.
+        contrast: whether squares are brought nearer to a usual contrast, where that is the view's way; rules, which
+            look at brightness themselves or keep pictures, see them as they are.
         input_px: nominal side of its input; the registry's if None.
         resize: how frames are brought to that size; if None, the default rule, or squashing for a network that takes
             nothing but squares.
@@ -94,7 +99,7 @@ def make_source(
         view, input_px, resize = DEFAULT_VIEW, None, None  # It sees no picture.
     if not backbone.is_network:
         precision, stored = FULL, HALVES
-    view_settings(view)
+    find_view(view)
     rule = resize or (DEFAULT_RULE if backbone.any_shape else SQUARE_RULES[0])
     if rule == DEFAULT_RULE and not backbone.any_shape:
         raise SettingsError(
@@ -105,6 +110,7 @@ def make_source(
         backbone=backbone,
         canvas=Canvas(px=input_px or backbone.input_px, rule=rule),
         view=view,
+        contrast=contrast and find_view(view).evens_contrast and backbone.is_network,
         weights=weights,
         precision=precision,
         stored=stored,

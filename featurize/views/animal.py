@@ -19,6 +19,7 @@ class AnimalSquares:
     crops: bool = True
     needs_whole_clip: bool = True
     needs_background: bool = True
+    evens_contrast: bool = True
     needs_detector: str = ""
 
     def settings(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from featurize.motion.boxes import WHOLE_FRAME, Box
 from featurize.motion.energy import NO_MOTION, Motion
 from featurize.motion.keyframes import choose_by_motion
+from featurize.views.contrast import even_out
 from featurize.views.registry import DEFAULT_VIEW, find_view
 from featurize.views.resize import Canvas
 from featurize.views.spool import FrameSpool
@@ -23,10 +24,12 @@ class ViewSpec:
     Attributes:
         canvas: the size in which it sees a frame or a part of one.
         view: name of the view, which says what part that is.
+        contrast: whether parts, but not whole frames, are brought nearer to a usual contrast.
     """
 
     canvas: Canvas
     view: str = DEFAULT_VIEW
+    contrast: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +119,7 @@ class CropMaker:
             self._spool.close()
 
     def _crop(self, frame: NDArray[np.uint8], spec: ViewSpec, boxes: Sequence[Box]) -> None:
-        self._crops[spec].append([spec.canvas.fit(_cut(frame, box)) for box in boxes])
+        self._crops[spec].append([_seen(frame, box, spec) for box in boxes])
 
 
 def _crops_of(
@@ -145,6 +148,12 @@ def group_by_size(pixels: Sequence[NDArray[np.uint8]]) -> tuple[tuple[NDArray[np
     for place, crop in enumerate(pixels):
         places.setdefault(crop.shape, []).append(place)
     return tuple((np.array(found), np.stack([pixels[place] for place in found])) for found in places.values())
+
+
+def _seen(frame: NDArray[np.uint8], box: Box, spec: ViewSpec) -> NDArray[np.uint8]:
+    """What a network is shown of the part of `frame` (H, W, 3) in `box`."""
+    crop = spec.canvas.fit(_cut(frame, box))
+    return even_out(crop) if spec.contrast and not box.covers_frame else crop
 
 
 def _cut(frame: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:

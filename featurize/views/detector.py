@@ -20,6 +20,7 @@ class DetectorSquares:
     crops: bool = True
     needs_whole_clip: bool = True
     needs_background: bool = True
+    evens_contrast: bool = False
     needs_detector: str = "megadetector_lite"
     weights_sha256: str = "31f8690fc62f9d0756f1e8c09b0b02e5ade106173ed0a30743d47c004f88f4e0"
     input_px: int = 640

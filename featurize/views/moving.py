@@ -16,6 +16,7 @@ class MovingSquares:
     crops: bool = True
     needs_whole_clip: bool = True
     needs_background: bool = False
+    evens_contrast: bool = False
     needs_detector: str = ""
 
     def settings(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The views that Trapline knows, in one table; a new view is a row."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from featurize.errors import SettingsError
@@ -26,10 +27,24 @@ def find_view(name: str) -> View:
     return VIEWS[name]
 
 
-def view_settings(name: str) -> dict[str, Any]:
+def view_settings(name: str, *, contrast: bool = False) -> dict[str, Any]:
     """The view called `name` as it stands in a feature key.
+
+    Args:
+        name: of the view.
+        contrast: whether its squares are brought nearer to a usual contrast; it does not stand in keys if not.
 
     Raises:
         SettingsError: there is none of that name.
     """
-    return {"name": name, **find_view(name).settings()}
+    settings = {"name": name, **find_view(name).settings()}
+    if contrast:
+        from featurize.views.contrast import contrast_settings
+
+        settings |= contrast_settings()
+    return settings
+
+
+def has_contrast(settings: Mapping[str, Any]) -> bool:
+    """Whether squares were brought nearer to a usual contrast, by a view as it stands in a feature key."""
+    return "contrast.share" in settings

@@ -42,6 +42,14 @@ class View(Protocol):
         ...
 
     @property
+    def evens_contrast(self) -> bool:
+        """Whether networks see its squares, other than the whole frame, in a more usual contrast.
+
+        Features of the view are made without where keys ask for that: those of before it could be had.
+        """
+        ...
+
+    @property
     def needs_detector(self) -> str:
         """The detector that is asked about a clip's frames, "" for none; what it found stands in `Motion.detected`."""
         ...

@@ -16,6 +16,7 @@ class WholeFrames:
     crops: bool = False
     needs_whole_clip: bool = False
     needs_background: bool = False
+    evens_contrast: bool = False
     needs_detector: str = ""
 
     def settings(self) -> dict[str, Any]:

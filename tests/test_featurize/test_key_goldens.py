@@ -98,6 +98,12 @@ ANIMAL_VIEW = {
     "difference.power": 0.7,
     "difference.most_inside": 0.5,
 }
+CONTRAST = {
+    "contrast.mean": 115.0,
+    "contrast.spread": 58.0,
+    "contrast.share": 0.5,
+    "contrast.gain_range": [0.2, 5.0],
+}
 DETECTOR_VIEW = {
     **ANIMAL_VIEW,
     "name": "detector",
@@ -132,8 +138,10 @@ def alike(found: object, expected: object) -> bool:
     return json.dumps(found, sort_keys=True) == json.dumps(expected, sort_keys=True)
 
 
-def key_of(backbone: Backbone, view: str = "whole", sampling: Sampling = EACH_SECOND) -> FeatureKey:
-    return make_source(backbone, GIVEN, view).key(sampling)
+def key_of(
+    backbone: Backbone, view: str = "whole", sampling: Sampling = EACH_SECOND, *, contrast: bool = False
+) -> FeatureKey:
+    return make_source(backbone, GIVEN, view, contrast=contrast).key(sampling)
 
 
 def test_what_decides_about_motion_stands_in_keys_under_these_words_with_these_values() -> None:
@@ -156,6 +164,14 @@ def test_what_decides_about_animals_stands_in_keys_under_these_words_with_these_
         settings_digest(view_settings("animal")) == "c3eb9b501d4da320e41f7dd4d2b81f8e936689b15cb95576bc6da24195a89225"
     )
     assert settings_digest(background_settings()) == "2bffac933ab8e497a8b8c41819c2afba9d0f915bf3a4c73e884694bb0c071cad"
+
+
+def test_what_decides_about_contrast_stands_in_keys_beside_that_and_not_at_all_in_those_of_before() -> None:
+    assert alike(view_settings("animal", contrast=True), {**ANIMAL_VIEW, **CONTRAST})
+    assert (
+        settings_digest(view_settings("animal", contrast=True))
+        == "2218778fa931e45c783b8e796a983eebf9fd822ca20997fddc7bfd5aef10503e"
+    )
 
 
 def test_what_decides_about_a_detector_stands_in_keys_under_these_words_with_these_values() -> None:
@@ -185,6 +201,12 @@ def test_the_key_of_a_network_is_the_same_for_ever(view: str, sampling: Sampling
     key = key_of(find_backbone("efficientnet_lite0"), view, sampling)
     assert key.digest == digest
     assert key.folder == f"efficientnet_lite0-{view}-{digest[:12]}"
+
+
+def test_the_key_of_squares_in_contrast_is_the_same_for_ever() -> None:
+    key = key_of(find_backbone("efficientnet_lite0"), "animal", contrast=True)
+    assert key.digest == "3631a0f594463c4742397579e359d94aecb400c705b181555bb0b09d62da75dd"
+    assert key.folder == f"efficientnet_lite0-animal-{key.digest[:12]}"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ class LeftPart:
     crops: bool = True
     needs_whole_clip: bool = False
     needs_background: bool = False
+    evens_contrast: bool = False
     needs_detector: str = ""
 
     def settings(self) -> dict[str, Any]:

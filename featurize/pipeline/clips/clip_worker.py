@@ -226,7 +226,9 @@ def weights_here(backbone: Backbone, wanted: Weights) -> Weights:
 
 def require_weights(sources: Sequence[FeatureSource]) -> None:
     """Raise WeightsError unless this machine has the weights of all sources and of the detectors that views ask."""
-    for source in dict.fromkeys(replace(each, view=sources[0].view, quantised=None) for each in sources):
+    for source in dict.fromkeys(
+        replace(each, view=sources[0].view, contrast=False, quantised=None) for each in sources
+    ):
         if source.precision != "int8":
             weights_here(source.backbone, source.weights)
     for name in dict.fromkeys(find_view(source.view).needs_detector for source in sources):

@@ -19,6 +19,7 @@ from featurize.pipeline.clips.prefetch import decode_clip
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.places.backgrounds import NO_BACKGROUNDS, Backgrounds
 from featurize.pipeline.plan import fingerprint_or_blank
+from featurize.views.contrast import even_out
 from featurize.views.crops import ViewSpec
 from featurize.views.moving import MovingSquares
 from featurize.views.registry import find_view
@@ -48,6 +49,7 @@ def write_previews(
     folder: Path,
     *,
     view: str = "motion",
+    contrast: bool = False,
     backgrounds: Backgrounds = NO_BACKGROUNDS,
     detect: Detect | None = None,
     workers: int,
@@ -60,6 +62,7 @@ def write_previews(
         sampling: the frames that featurize would take; the 15 most telling of them are shown.
         folder: made if it is missing.
         view: name of the view.
+        contrast: whether its squares are shown in the contrast in which networks see them, where that is its way.
         backgrounds: what clips are seen against, if the view compares them.
         detect: the detector that the view asks, if it asks one.
         workers: decoding threads.
@@ -73,7 +76,9 @@ def write_previews(
     """
     failures: list[tuple[str, str]] = []
     with ThreadPoolExecutor(workers) as pool:
-        written = pool.map(lambda clip: _write_one(clip, sampling, folder, find_view(view), backgrounds, detect), clips)
+        written = pool.map(
+            lambda clip: _write_one(clip, sampling, folder, find_view(view), contrast, backgrounds, detect), clips
+        )
         for clip, (failure, said) in zip(clips, written, strict=True):
             if failure:
                 failures.append((clip.clip_id, failure))
@@ -82,7 +87,13 @@ def write_previews(
 
 
 def _write_one(
-    clip: Clip, sampling: Sampling, folder: Path, view: View, backgrounds: Backgrounds, detect: Detect | None
+    clip: Clip,
+    sampling: Sampling,
+    folder: Path,
+    view: View,
+    contrast: bool,
+    backgrounds: Backgrounds,
+    detect: Detect | None,
 ) -> tuple[str, str]:
     """Write the sheet of one clip: why it failed, "" if it did not, and what it shows."""
     spec = ViewSpec(canvas=Canvas(px=_TILE_PX))
@@ -95,7 +106,8 @@ def _write_one(
     ((_, pixels),) = decoded.crops[spec].by_size
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet(clip.clip_id, decoded, pixels, view, background).save(path, quality=88)
+        sheet = contact_sheet(clip.clip_id, decoded, pixels, view, background, contrast=contrast)
+        sheet.save(path, quality=88)
     except OSError as error:
         raise SourceError(
             f"{path}: the contact sheet cannot be written ({error.strerror or error}); give --preview another folder"
@@ -109,6 +121,8 @@ def contact_sheet(
     pixels: NDArray[np.uint8],
     view: View = _MOTION,
     background: Background | None = None,
+    *,
+    contrast: bool = False,
 ) -> Image.Image:
     """The sheet of one clip.
 
@@ -118,6 +132,8 @@ def contact_sheet(
         pixels: (T, H, W, 3) uint8, its whole frames.
         view: whose boxes are drawn.
         background: what it is seen against; it is shown, and what differs from it, behind the frames.
+        contrast: whether what is in the boxes is shown in the contrast in which networks see it, if that is the view's
+            way; it is told by the pixels here, which may be fewer than those that networks see.
     """
     nearest = decoded.motion.nearest(decoded.times_s)
     shown = choose_by_motion(decoded.motion.energy_at(decoded.times_s), _FRAMES)
@@ -133,8 +149,9 @@ def contact_sheet(
     aspect = width / height
     for place, index in enumerate(shown):
         x, y = _corner(place, columns, (width, height))
-        sheet.paste(Image.fromarray(pixels[index]), (x, y))
         boxes = view.boxes(decoded.motion, int(nearest[index]), aspect)
+        tile = _evened(pixels[index], boxes) if contrast and view.evens_contrast else pixels[index]
+        sheet.paste(Image.fromarray(tile), (x, y))
         _draw_boxes(draw, boxes, (x, y), (width, height))
         draw.text((x + 4, y + height + 1), _caption(decoded.times_s[index], boxes), _INK, font)
     for place, (caption, tile) in enumerate(behind, start=len(shown)):
@@ -143,6 +160,16 @@ def contact_sheet(
         draw.text((x + 4, y + height + 1), caption, _INK, font)
     _draw_curve(draw, decoded, decoded.times_s[shown], sheet.height - _CURVE_PX, sheet.width)
     return sheet
+
+
+def _evened(frame: NDArray[np.uint8], boxes: Sequence[Box]) -> NDArray[np.uint8]:
+    """`frame` (H, W, 3) with what is in `boxes`, but not all of it, in the contrast in which networks see it."""
+    seen = frame.copy()
+    for box in boxes:
+        if not box.covers_frame:
+            left, top, right, bottom = box.pixels(frame.shape[1], frame.shape[0])
+            seen[top:bottom, left:right] = even_out(np.ascontiguousarray(frame[top:bottom, left:right]))
+    return seen
 
 
 def _corner(place: int, columns: int, size: tuple[int, int]) -> tuple[int, int]:

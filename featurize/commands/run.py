@@ -21,7 +21,7 @@ from featurize.commands.progress import (
 from featurize.pipeline.discover import survey
 from featurize.pipeline.estimate import estimate_cost, spread
 from featurize.pipeline.extract import extract
-from featurize.pipeline.for_run import keys_of_run, sampling_of
+from featurize.pipeline.for_run import choose_contrast, keys_of_run, sampling_of
 from featurize.pipeline.glance import preview
 from featurize.pipeline.networks import detector_of
 from featurize.pipeline.places.backgrounds import NO_BACKGROUNDS, glimpse_backgrounds
@@ -133,17 +133,18 @@ def write_previews(
     """Write a contact sheet per clip into `folder`, saying what each shows, and return how much was not to be had.
 
     The boxes are those of the last of `views` that shows parts of frames, of the motion view if there is none; what
-    clips are seen against is the store's word where it has one; `sites` may say of which deployment they are.
+    clips are seen against, and in which contrast, is the store's word where it has one; `sites` may say of which
+    deployment they are.
     """
     console = stderr_console()
     found = survey(videos)
     clips = found.clips[:limit]
     threads = workers or os.cpu_count() or 1
     view = next((name for name in reversed(views) if find_view(name).crops), "motion")
+    known = existing_store(store) if store else None
     backgrounds = NO_BACKGROUNDS
     require_comparing(sites, [view])
     if find_view(view).needs_background:
-        known = existing_store(store) if store else None
         deployments = told_deployments(sites, found.clips, known, print_warning)
         backgrounds = glimpse_backgrounds(found.clips, known, workers=threads, deployments=deployments)
     failures = preview.write_previews(
@@ -151,6 +152,7 @@ def write_previews(
         sampling,
         folder,
         view=view,
+        contrast=choose_contrast(view, "", known),
         backgrounds=backgrounds,
         detect=detector_of([view], "auto"),
         workers=threads,

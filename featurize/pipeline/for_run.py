@@ -23,6 +23,8 @@ from store.key import FeatureKey, distinguish
 
 # What they give is the same whichever frames are sampled.
 _OF_ALL_SOUND = frozenset(row.name for row in BACKBONES.values() if row.kind == "waveform")
+# They see squares as they are in any store.
+_RULES = frozenset(row.name for row in BACKBONES.values() if not row.is_network)
 
 
 def keys_of_run(run: Path) -> list[FeatureKey]:
@@ -119,6 +121,23 @@ def choose_sampling(
         told = " or ".join(dict.fromkeys(sampling_options(key.sampling) for key in held.values()))
         raise SettingsError(f"{store}: the store holds features of several samplings; say which is meant: {told}")
     return USUAL if usual in held or not held else sampling_of(next(iter(held.values())))
+
+
+def choose_contrast(view: str, backbone: str, store: FeatureStore | None) -> bool:
+    """Whether squares are to be brought nearer to a usual contrast, where that is the view's way.
+
+    They are, unless all features of the view that a store holds are without: those of the backbone or, where it holds
+    none of that, of any. So what was begun is gone on with, and one name means one thing in a store.
+
+    Args:
+        view: its name.
+        backbone: its name.
+        store: None if there is none yet.
+    """
+    keys = store.keys() if store is not None else []
+    held = [key for key in keys if key.view["name"] == view and key.backbone not in _RULES]
+    own = [key for key in held if key.backbone == backbone]
+    return not held or any(has_contrast(key.view) for key in own or held)
 
 
 def _by_sampling(keys: Sequence[FeatureKey]) -> dict[str, FeatureKey]:

@@ -12,7 +12,7 @@ from featurize.backbones.runner import FULL, DeviceName, Precision, RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.errors import SettingsError
 from featurize.pipeline.discover import Found, survey
-from featurize.pipeline.for_run import sources_of
+from featurize.pipeline.for_run import choose_contrast, sources_of
 from featurize.pipeline.networks import full_network, require_detector, require_settings
 from featurize.pipeline.places.deployments import require_comparing, told_deployments
 from featurize.pipeline.plan import Plan, make_plan
@@ -116,7 +116,7 @@ def plan_request(
     Raises:
         TraplineError: a name, a setting or a folder that does not exist; weights that are not to be had.
     """
-    sources = _find_sources(request, on_warning)
+    sources = _find_sources(request, store, on_warning)
     found = _find_clips(request, store)
     deployments = told_deployments(request.sites, found.clips, store, on_warning)
     sources = _quantised(request, found, sources, _network_folders(store, scratch), on_calibrate)
@@ -155,7 +155,7 @@ def carry_out(
             f"{elsewhere[0]}: clips behind a URL are fetched by the process that decodes them, and not by workers of "
             f"{request.work_runner}; leave that out, and share clips out by --shard I/N if one machine is not enough"
         )
-    sources = _find_sources(request, on_warning)
+    sources = _find_sources(request, existing_store(store), on_warning)
     found = _find_clips(request, existing_store(store))
     deployments = told_deployments(request.sites, found.clips, existing_store(store), on_warning)
     opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
@@ -249,7 +249,9 @@ def _find_clips(request: Request, store: FeatureStore | None) -> Found:
     return survey(request.videos, (lambda: store.clips().index) if store else tuple)
 
 
-def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[FeatureSource]:
+def _find_sources(
+    request: Request, store: FeatureStore | None, on_warning: Callable[[str], None]
+) -> list[FeatureSource]:
     if request.keys:
         if any(loads_a_model(key.backbone) for key in request.keys):
             import_networks(verbose=request.verbose)
@@ -278,6 +280,7 @@ def _find_sources(request: Request, on_warning: Callable[[str], None]) -> list[F
             backbone,
             weights[backbone.name],
             view,
+            contrast=choose_contrast(view, backbone.name, store),
             input_px=request.input_px,
             resize=request.resize,
             precision=request.precision,

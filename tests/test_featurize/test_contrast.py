@@ -9,22 +9,27 @@ import numpy as np
 import pytest
 from moving import FPS, HEIGHT, WIDTH, as_pixels, clip, walk
 from numpy.typing import NDArray
+from PIL import Image
 from tiny_backbone import tiny_backbone
 
+from featurize import api
 from featurize.backbones.registry import BACKBONES
 from featurize.backbones.weights import locate_weights
+from featurize.commands.run import write_previews
 from featurize.decoding.decode import decode
 from featurize.demo.scenes import write_video
 from featurize.errors import SettingsError
 from featurize.motion.boxes import WHOLE_FRAME
-from featurize.pipeline.for_run import sources_of
+from featurize.pipeline.for_run import choose_contrast, sources_of
+from featurize.pipeline.request import Request, carry_out
 from featurize.pipeline.source import make_source
 from featurize.views.contrast import contrast_settings, even_out
 from featurize.views.crops import Crops, ViewSpec
 from featurize.views.registry import VIEWS, has_contrast
 from featurize.views.resize import Canvas
 from featurize.views.sampling import Sampling
-from store import FeatureKey
+from store import FeatureKey, FeatureStore
+from store.maintenance.sweep import forget_backgrounds
 
 SAMPLING = Sampling(fps=2)
 
@@ -145,3 +150,72 @@ def test_a_key_of_before_and_one_of_now_are_both_made_as_they_say() -> None:
     other = replace(new, view={**new.view, "contrast.spread": 60.0})
     with pytest.raises(SettingsError, match=r"does not have \(contrast.spread=60; here contrast.spread=58\)"):
         sources_of([other], [], [], offline=True)
+
+
+def filled(root: Path, *keys: FeatureKey) -> FeatureStore:
+    store = FeatureStore.open(root, create=True)
+    for key in keys:
+        with store.writer(key):
+            pass
+    return store
+
+
+def featurized(videos: Path, store: FeatureStore | Path, *backbones: str, **changes: object) -> list[str]:
+    """What was warned of."""
+    said: list[str] = []
+    asked = Request(videos=[videos], backbones=backbones, sampling=SAMPLING, views=["animal"], offline=True)
+    carry_out(replace(asked, **changes), store, watch=api._nothing, on_warning=said.append)  # type: ignore[arg-type]
+    return said
+
+
+def keys_in(root: Path) -> set[str]:
+    return {key.digest for key in FeatureStore.open(root).keys()}
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_a_store_goes_on_as_it_was_begun(trap: Path, tmp_path: Path) -> None:
+    old, new = key_of(contrast=False), key_of(contrast=True)
+    assert not featurized(trap, tmp_path / "new", "tiny")
+    assert keys_in(tmp_path / "new") == {new.digest}
+    assert not featurized(trap, tmp_path / "old", "tiny", keys=[old])
+    assert keys_in(tmp_path / "old") == {old.digest}
+    assert not featurized(trap, tmp_path / "old", "tiny", "other")
+    assert keys_in(tmp_path / "old") == {old.digest, key_of(backbone="other", contrast=False).digest}
+    forget_backgrounds(FeatureStore.open(tmp_path / "old"))
+    assert not featurized(trap, tmp_path / "old", "tiny")
+    assert keys_in(tmp_path / "old") == {new.digest}
+    rows = [FeatureStore.open(tmp_path / name).reader(new).row(0).features for name in ("new", "old")]
+    np.testing.assert_array_equal(*rows)
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_of_two_kinds_in_a_store_that_of_the_backbone_counts_and_then_the_new_one(tmp_path: Path) -> None:
+    old, new = (key_of(contrast=contrast) for contrast in (False, True))
+    other = key_of(backbone="other", contrast=True)
+    assert choose_contrast("animal", "tiny", None)
+    for keys, expected in [
+        ((), True),
+        ((key_of("motion", contrast=False), key_of("whole", contrast=False)), True),
+        ((old,), False),
+        ((new,), True),
+        ((old, new), True),
+        ((old, other), False),
+        ((key_of(backbone="phash", contrast=False),), True),  # `--triage` has made it
+    ]:
+        store = filled(tmp_path / str(len(list(tmp_path.iterdir()))), *keys)
+        assert choose_contrast("animal", "tiny", store) is expected
+    assert choose_contrast("animal", "third", filled(tmp_path / "last", old, other))
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_a_sheet_shows_squares_as_networks_see_them(trap: Path, tmp_path: Path) -> None:
+    """With too few other clips the boxes are those of what moves, so that nothing but the contrast differs."""
+    begun = filled(tmp_path / "store", key_of(contrast=False)).root
+    for name, view, store in (("plain", "motion", None), ("new", "animal", None), ("as before", "animal", begun)):
+        folder = tmp_path / name
+        write_previews([trap], SAMPLING, folder, views=[view], store=store, workers=1, limit=1, as_json=True)
+    sheets = {name: (tmp_path / name / "0.mp4.jpg").read_bytes() for name in ("plain", "new", "as before")}
+    assert sheets["as before"] == sheets["plain"]
+    with Image.open(tmp_path / "new/0.mp4.jpg") as new, Image.open(tmp_path / "plain/0.mp4.jpg") as plain:
+        apart = np.abs(np.asarray(new).astype(int) - np.asarray(plain)).max(axis=2) > 20
+    assert 0.001 < apart.mean() < 0.2

@@ -1,5 +1,6 @@
 """How many blank clips can be dropped unseen, for how many clips with animals lost on the way."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from heads.evaluation.standard_errors import group_numbers
 ACCEPTED_LOSSES = (0.01, 0.05, 0.10)
 _RESAMPLES = 400
 _INTERVAL = (2.5, 97.5)
+_CHANCE = 0.05  # of a bound that does not hold
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +113,16 @@ def blank_removal(
             )
         )
     return removals
+
+
+def fewest_animals(accepted: float) -> int:
+    """How many clips with an animal it takes to measure a loss of this share: as many as make it one clip."""
+    return math.ceil(1 / accepted - 1e-9)
+
+
+def none_lost_allows(animals: int) -> float:
+    """The true share of animal clips that may yet be lost where none of so many was: the 95 % bound, from 0 to 1."""
+    return 1.0 - float(_CHANCE ** (1 / animals))
 
 
 def _honest(

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heads.blending.blend import Blend
-from heads.data.labels import LabelTable
+from heads.data.labels import BLANK, LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splitting.folds import Folds, balance_table
 from heads.errors import RunError
@@ -104,6 +104,11 @@ class RunFacts:
     def values(self) -> NDArray[np.uint8]:
         """The labels as the blend's columns stand, (N, C)."""
         return self.labels.values[:, [self.labels.classes.index(name) for name in self.blend.classes]]
+
+    @property
+    def animals(self) -> int:
+        """How many of the scored clips are not blank."""
+        return int((self.values[:, self.blend.classes.index(BLANK)] == 0).sum())
 
 
 def read_run(run: RunDirectory) -> RunFacts:

@@ -6,6 +6,7 @@ import numpy as np
 
 from heads.blending.selection import AUTO
 from heads.data.labels import BLANK
+from heads.evaluation.blank_removal import fewest_animals, none_lost_allows
 from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
 from heads.evaluation.verdicts import Use, Verdict
 from heads.report.run_facts import RunFacts
@@ -27,18 +28,36 @@ def blanks(facts: RunFacts) -> list[str]:
     if not useful:
         return ["No blank clip can be dropped unseen without losing more than one animal clip in ten."]
     first, where = useful[0], "sites" if facts.has_sites else "clips"
+    few = _few_animals(facts, first["accepted"])
+    lost = "none" if few else _percent(first["accepted"])
     return [
-        f"If {_percent(first['accepted'])} of the clips with an animal may be lost, {_percent(first['dropped'])} of "
+        f"If {lost} of the clips with an animal may be lost, {_percent(first['dropped'])} of "
         f"the blank ones can be dropped unseen (95 % interval {_percent(first['low'])} to {_percent(first['high'])}): "
         f"those with a probability of “{BLANK}” of {first['threshold']:.3f} or more. With that threshold set on other "
         f"{where}, {_percent(first['honest_dropped'])} of the blanks and {_percent(first['honest_lost'])} of the "
         "animals went.",
+        *few,
         *(
             f"At a loss of {_percent(row['accepted'])} of the animals it is {_percent(row['dropped'])} "
             f"({_percent(row['low'])} to {_percent(row['high'])}), from {row['threshold']:.3f} on."
             for row, before in zip(useful[1:], useful, strict=False)
             if row["dropped"] > before["dropped"]
         ),
+    ]
+
+
+def _few_animals(facts: RunFacts, accepted: float) -> list[str]:
+    """That too few animal clips are known to measure a loss of this share, which would be less than one; else nothing.
+
+    At such a share the threshold is the one that loses none of the known clips.
+    """
+    known, needed = facts.animals, fewest_animals(accepted)
+    if known >= needed:
+        return []
+    return [
+        f"Only {counted(known, 'clip')} with an animal {'is' if known == 1 else 'are'} known, too few to measure a "
+        f"loss of {_percent(accepted)}, which takes {needed:,}: none lost of {known:,} still allows a true loss of up "
+        f"to {_percent(none_lost_allows(known))} (95 % bound)."
     ]
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from heads.evaluation.blank_removal import blank_removal, removal_curve
+from heads.evaluation.blank_removal import blank_removal, fewest_animals, none_lost_allows, removal_curve
 
 BLANK = np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.3])
 IS_BLANK = np.array([True, True, False, True, False, False])
@@ -56,3 +56,10 @@ def test_sites_as_units_widen_the_interval() -> None:
     by_site = blank_removal(blank, is_blank, site % 4, [str(number) for number in site])[1]
     by_clip = blank_removal(blank, is_blank, site % 4, [str(row) for row in range(1200)])[1]
     assert by_site.high - by_site.low > 1.3 * (by_clip.high - by_clip.low)
+
+
+def test_few_animals_that_none_is_lost_of_still_allow_a_loss() -> None:
+    assert [fewest_animals(share) for share in (0.01, 0.05, 0.10, 0.03)] == [100, 20, 10, 34]
+    for animals in (1, 24, 299):
+        assert (1 - none_lost_allows(animals)) ** animals == pytest.approx(0.05)
+    assert none_lost_allows(24) == pytest.approx(0.117, abs=5e-4)

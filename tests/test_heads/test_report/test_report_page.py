@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,9 +22,10 @@ from heads.report import render_report
 from heads.report.clips import clip_listings
 from heads.report.figures.small_multiples import species_reliability
 from heads.report.run_facts import read_run
+from heads.report.summary import blanks
 from heads.report.tables.confusion import confusion_table
 from heads.report.tables.decisions import light_table
-from heads.report.tables.models import comparison_table, contribution_tables
+from heads.report.tables.models import comparison_table, contribution_tables, removal_table
 from heads.report.tables.run import pseudo_labels_table
 from heads.report.tables.scores import leaderboard_table, thresholds_table
 from heads.run import RunDirectory
@@ -106,6 +108,29 @@ def test_it_begins_with_what_can_be_decided(make_run: MakeRun) -> None:
     assert len(found) == len(run.read_labels().classes) - 1
     for each in found:
         assert (each.use is Use.TOO_FEW) == (each.clips < FEWEST_CLIPS or (each.sites or 0) < 5)
+
+
+def test_a_loss_that_so_few_animals_cannot_show_is_not_claimed(made_runs: MakeRun) -> None:
+    few = read_run(made_runs(n_clips=60, blenders=("mean",)))
+    many = read_run(made_runs(n_clips=600))
+    assert 10 < few.animals < 100 < many.animals
+    rows = [{**few.metrics["blank_removal"][0], "threshold": 0.2, "dropped": 1.0}]
+    short, enough = (replace(facts, metrics={**facts.metrics, "blank_removal": rows}) for facts in (few, many))
+    [first, why] = blanks(short)
+    assert first.startswith("If none of the clips with an animal may be lost, 100 % of the blank ones can be dropped")
+    allows = f"{100 * (1 - 0.05 ** (1 / few.animals)):.1f}"
+    assert why == (
+        f"Only {few.animals} clips with an animal are known, too few to measure a loss of 1 %, which takes 100: none "
+        f"lost of {few.animals} still allows a true loss of up to {allows.removesuffix('.0')} % (95 % bound)."
+    )
+    [first] = blanks(enough)
+    assert first.startswith("If 1 % of the clips with an animal may be lost, 100 % of the blank ones can be dropped")
+    table, plain = removal_table(short), removal_table(enough)
+    assert table is not None
+    assert "too few to measure a loss of 1 % (which takes 100)" in table.note
+    assert f"of up to {allows} % (95 % bound)" in table.note
+    assert plain is not None
+    assert plain.note == ""
 
 
 def test_day_and_infrared_stand_apart(make_run: MakeRun) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from heads.blending.selection import AUTO
+from heads.blending.selection import AUTO, FEW_CLIPS
 from heads.data.labels import BLANK
 from heads.evaluation.blank_removal import fewest_animals, none_lost_allows
 from heads.evaluation.standard_errors import clip_losses, cluster_robust_mean
@@ -94,16 +94,27 @@ def best_model(facts: RunFacts) -> list[str]:
 
 
 def _choosing(facts: RunFacts) -> list[str]:
-    """What having chosen the blend by the scores that are shown may flatter by."""
+    """How the blend was chosen, and what having chosen it by the scores that are shown may flatter by."""
     choice = facts.metrics["choice"].get(AUTO)
     if choice is None:
         return []
     chosen, blind = facts.chosen["mean_log_loss"], choice["mean_log_loss"]
     flatters = "" if blind > chosen else ", so choosing flatters nothing"
     return [
-        f"It was chosen for that score; chosen anew for each fold without a look at that fold, it is {blind:.4f}"
+        f"{_chosen_for(facts)}; chosen anew for each fold without a look at that fold, its log loss is {blind:.4f}"
         f"{flatters}."
     ]
+
+
+def _chosen_for(facts: RunFacts) -> str:
+    """What the blend was chosen for: its score, or of few clips that it is the simplest of those that are as good."""
+    best = min(facts.metrics["comparison"], key=lambda row: float(row["mean_log_loss"]))
+    if len(facts.blend.ids) >= FEW_CLIPS or best["name"] == facts.metrics["chosen"]:
+        return "It was chosen for that score"
+    return (
+        f"“{best['name']}” scores {best['mean_log_loss']:.4f}, but of fewer than {FEW_CLIPS} clips the simplest blend "
+        "within one standard error of the best is chosen"
+    )
 
 
 def _against_single(facts: RunFacts) -> str:

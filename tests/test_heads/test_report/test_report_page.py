@@ -22,7 +22,7 @@ from heads.report import render_report
 from heads.report.clips import clip_listings
 from heads.report.figures.small_multiples import species_reliability
 from heads.report.run_facts import read_run
-from heads.report.summary import blanks
+from heads.report.summary import best_model, blanks
 from heads.report.tables.confusion import confusion_table
 from heads.report.tables.decisions import light_table
 from heads.report.tables.models import comparison_table, contribution_tables, removal_table
@@ -247,9 +247,23 @@ def test_the_blend_is_weighed_against_the_best_single_model(make_run: MakeRun) -
 def test_it_says_what_choosing_a_blend_flatters_by(make_run: MakeRun) -> None:
     run = make_run()
     blind = run.read_metrics()["choice"]["auto"]["mean_log_loss"]
-    assert f"chosen anew for each fold without a look at that fold, it is {blind:.4f}" in render_report(run).html
+    assert (
+        f"chosen anew for each fold without a look at that fold, its log loss is {blind:.4f}" in render_report(run).html
+    )
     blend_run(run, "mean", most_clips_for_trees=0)
     assert "chosen anew" not in render_report(run).html
+
+
+def test_it_says_that_the_simplest_of_few_clips_was_not_chosen_for_its_score(made_runs: MakeRun) -> None:
+    few, many = read_run(made_runs(n_clips=120)), read_run(made_runs())
+    comparison = few.metrics["comparison"]
+    best = min(comparison, key=lambda row: row["mean_log_loss"])
+    other = next(row for row in comparison if row["name"] != best["name"])
+    for facts, chosen, is_for_score in ((few, other, False), (few, best, True), (many, other, True)):
+        said = " ".join(best_model(replace(facts, metrics={**facts.metrics, "chosen": chosen["name"]})))
+        assert ("It was chosen for that score; chosen anew" in said) is is_for_score
+        named = f"“{best['name']}” scores {best['mean_log_loss']:.4f}, but of fewer than 200 clips the simplest blend"
+        assert (named in said) is not is_for_score
 
 
 def test_greedy_weights_stand_beside_what_each_model_adds(make_run: MakeRun) -> None:

@@ -500,7 +500,7 @@ def pack(
     store: PackedStore = None,
     as_json: Json = False,
 ) -> None:
-    """Write what prediction needs of a blended run into one file, without anything of the clips it learned from."""
+    """Write what prediction needs of a blended run into one file: no label, and no clip's name but with --store."""
     with native_chatter(shown=False):
         from heads.commands import packing
 

@@ -165,13 +165,25 @@ def test_quantised_networks_go_along_if_the_store_is_named(folder: Path, tmp_pat
     assert not out.exists()
     alone = CliRunner().invoke(app, ["pack", str(run.path), str(out)])
     assert alone.exit_code == 0
-    assert "reads features of 1 quantised network, which it does not bring along" in " ".join(alone.stderr.split())
+    lacks = "reads features of 1 quantised network, which it does not bring along"
+    assert lacks in alone.stderr
+    assert "reads made (fps=1.0, 64 px, weights random, int8)" in alone.stdout
+    for words in (["--info"], ["--json"], ["--out", str(tmp_path / "unpacked")]):
+        said = CliRunner().invoke(app, ["unpack", str(out), *words])
+        assert said.exit_code == 0
+        assert lacks in said.stderr
+    assert "int8" in said.stdout
     shutil.copytree(folder / "store", tmp_path / "store")
     shutil.copytree(tmp_path / "other" / "networks", tmp_path / "store" / "networks")
     told = CliRunner().invoke(app, ["pack", str(run.path), str(out), "--store", str(tmp_path / "store")])
     assert told.exit_code == 0
-    assert f"brings 'made-int8-{made[:12]}.zip'" in told.output
+    names = "with the names (paths) of the clips that quantising was fitted to"
+    brings = f"brings 'made-int8-{made[:12]}.zip', quantised, {names}"
+    assert brings in told.output
     assert told.stderr == ""
+    whole = CliRunner().invoke(app, ["unpack", str(out), "--info"])
+    assert brings in whole.output
+    assert whole.stderr == ""
     with opened_run(out) as opened:
         assert (opened.path / "networks" / f"made-int8-{made[:12]}.zip").read_bytes() == b"8 bits"
 

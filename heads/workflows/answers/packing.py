@@ -71,6 +71,12 @@ class PackedModel:
     scores: dict[str, Any]
     files: Mapping[str, str]
 
+    @property
+    def missing_networks(self) -> list[str]:
+        """The sha256 of each quantised network that its features need and that it does not bring along."""
+        needed = dict.fromkeys(source["quantised"] for source in self.sources if source.get("quantised"))
+        return [digest for digest in needed if digest not in self.files.values()]
+
 
 def pack(
     run: RunDirectory, out: Path, *, classes: Path | None = None, store: FeatureStore | None = None

@@ -378,12 +378,9 @@ class RunDirectory:
                 f"{self.path}: is a packed model, which predicts, and has nothing of the clips that it learned from; "
                 "name the run that it was made of"
             )
-        names = self.head_names()
-        if not names:
-            self._require_folder()
-            raise RunError(f"{self.path}: no head is trained here; run `{_TRAIN.format(run=self.path)}` first")
+        self._require_head()
         with ThreadPoolExecutor(_READERS) as threads:
-            return list(threads.map(self.read_oof, names))
+            return list(threads.map(self.read_oof, self.head_names()))
 
     def write_frames(self, name: str, layers: Sequence[Predictions]) -> None:
         """Write how a head's out-of-fold scores of single frames are spread over each clip."""
@@ -473,7 +470,13 @@ class RunDirectory:
         return list(self._json(path, _TRAIN)["heads"]) if path.is_file() else []
 
     def read_blend(self) -> dict[str, Any]:
-        """The chosen blend."""
+        """The chosen blend.
+
+        Raises:
+            RunError: there is none, or no head yet that could be blended.
+        """
+        if not self.blend_path.is_file():
+            self._require_head()
         blend = self._json(self.blend_path, _BLEND)
         self.read_metrics()
         return blend
@@ -515,6 +518,11 @@ class RunDirectory:
         own = (self.config_path, self.labels_path, self.path / "oof", self.path / "heads")
         if any(self.path.iterdir()) and not any(path.exists() for path in own):
             raise RunError(f"{self.path}: is no run, expected its config.yaml; name a folder that `heads train` made")
+
+    def _require_head(self) -> None:
+        if not self.head_names():
+            self._require_folder()
+            raise RunError(f"{self.path}: no head is trained here; run `{_TRAIN.format(run=self.path)}` first")
 
     def _require(self, path: Path, command: str) -> None:
         if path.is_file():

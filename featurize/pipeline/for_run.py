@@ -39,7 +39,13 @@ def keys_of_run(run: Path) -> list[FeatureKey]:
         raise SourceError(
             f"{run}: is no packed model ({error}); name a run's folder, or what `heads pack` made"
         ) from error
+    unfinished = (
+        f"{run}: training has not finished a head here, so it cannot be told what they read; let `heads train --run "
+        f"{run} ...` come to an end first"
+    )
     if not (place / "heads").is_dir():
+        if (place / "config.yaml").is_file() and not (place / "added").is_dir():
+            raise SourceError(unfinished)
         raise SourceError(f"{run}: there is no run here, expected its folder `heads`; name the run's folder with --for")
     try:
         blend = place / "blend.json"
@@ -57,6 +63,8 @@ def keys_of_run(run: Path) -> list[FeatureKey]:
         raise SourceError(
             f"{run}: cannot be read as a run ({error}); name the folder that `heads train` made"
         ) from error
+    if not heads and not (place / "added").is_dir():
+        raise SourceError(unfinished)
     if not keys:
         raise SourceError(f"{run}: no head of this run was trained on features, so there is nothing to make for it")
     return list({key.digest: key for key in keys}.values())

@@ -1,6 +1,7 @@
 """New clips for an old run: what it reads is made of them, whatever that was."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ import featurize.cli
 import heads.cli
 from featurize.errors import SettingsError, SourceError, WeightsError
 from featurize.pipeline.for_run import keys_of_run
+from heads.errors import RunError
 from store import FeatureStore
 
 RECIPE = "folds: 2\nheads: [{kind: discriminant, metadata: []}]\n"
@@ -97,6 +99,24 @@ def test_what_cannot_be_made_here_is_said(
     with pytest.raises(error, match=said):
         call(featurize.cli.app, trained / "clips", "--for", run, "--store", tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+def test_a_run_whose_training_was_stopped_is_not_said_to_be_of_no_features(trained: Path, tmp_path: Path) -> None:
+    run, store = tmp_path / "run", trained / "store"
+    run.mkdir()
+    for name in ("config.yaml", "labels.csv", "folds.csv"):
+        shutil.copyfile(trained / "run" / name, run / name)
+    with pytest.raises(SourceError, match=r"training has not finished a head here.* let `heads train --run .* come to"):
+        keys_of_run(run)
+    (run / "heads" / "discriminant-phash").mkdir(parents=True)
+    with pytest.raises(SourceError, match="training has not finished a head here"):
+        keys_of_run(run)
+    for more in ((), ("--explain",)):
+        with pytest.raises(RunError, match=r"no head is trained here; run `heads train --run .*` first"):
+            call(heads.cli.app, "predict", "--run", run, "--store", store, "--out", tmp_path / "p.csv", *more)
+    (run / "added" / "theirs").mkdir(parents=True)
+    with pytest.raises(SourceError, match="no head of this run was trained on features"):
+        keys_of_run(run)
 
 
 def test_a_folder_that_is_no_run_is_said(trained: Path, tmp_path: Path) -> None:

@@ -111,8 +111,8 @@ def explaining_head(run: RunDirectory) -> str:
     Raises:
         UnweighedError: there is none.
     """
-    heads = run.read_metrics()["heads"]
-    trained: list[str] = [name for name in run.read_blend()["models"] if not run.is_added(name)]
+    blend, heads = run.read_blend(), run.read_metrics()["heads"]
+    trained: list[str] = [name for name in blend["models"] if not run.is_added(name)]
     for name in sorted(trained, key=lambda name: (-len(heads[name]["classes"]), heads[name]["mean_log_loss"])):
         if can_weigh(head_settings(run, name)):
             return name

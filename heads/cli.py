@@ -285,7 +285,11 @@ def blend(
         print_json(rows)
         return
     print_leaderboard(rows)
-    stderr_console().print(f"next: heads report --run {run_folder} --store STORE", highlight=False, soft_wrap=True)
+    stderr_console().print(
+        f"next: heads report --run {run_folder} --store STORE, where STORE is the path of the store it was trained on",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()

@@ -4,10 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 from heads.blending.blend import Blend, blend_data
 from heads.blending.blenders import find_blender
 from heads.blending.blenders.registry import BLENDERS
+from heads.cli import app
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splitting.folds import Folds, assign_folds
@@ -219,6 +221,16 @@ def test_wanted_precisions_and_recalls_are_the_users(tmp_path: Path) -> None:
     assert aims == {(("precision", 0.7), ("recall", 0.6), ("recall", 0.99))}
     with pytest.raises(BlendError, match=r"a wanted precision or recall of 80 is no share"):
         blend_run(run, "mean", precision=(80,), most_clips_for_trees=0)
+
+
+def test_what_comes_next_says_what_it_cannot_know(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    done = CliRunner().invoke(app, ["blend", "--run", str(run.path), "--method", "mean"])
+    assert done.exit_code == 0, done.output
+    following = (
+        f"next: heads report --run {run.path} --store STORE, where STORE is the path of the store it was trained"
+    )
+    assert following in done.stderr
 
 
 def test_blend_run_needs_heads(tmp_path: Path) -> None:

@@ -118,17 +118,16 @@ def print_previews(facts: dict[str, Any]) -> None:
 
 def _print_done(console: Console, facts: dict[str, Any]) -> None:
     console.print(
-        f"{facts['done']} clips done ({facts['ok']} ok, {facts['short']} short, {facts['partial']} partial), "
-        f"{facts['failed']} failed, {facts['skipped']} done before{_left_by_limit(facts)}; {facts['frames']} frames in "
-        f"{human_seconds(facts['seconds'])} ({facts['clips_per_s']:.2f} clips/s, {facts['frames_per_s']:.0f} frames/s, "
-        f"{facts['share_waiting_for_decode']:.0%} waiting for decode)",
+        f"{counted(facts['done'], 'clip')} done ({facts['ok']} ok, {facts['short']} short, {facts['partial']} partial),"
+        f" {facts['failed']} failed, {facts['skipped']} done before{_left_by_limit(facts)}; {facts['frames']} frames "
+        f"in {human_seconds(facts['seconds'])} ({facts['clips_per_s']:.2f} clips/s, {facts['frames_per_s']:.0f} "
+        f"frames/s, {facts['share_waiting_for_decode']:.0%} waiting for decode)",
         soft_wrap=True,
     )
     for view, clips in facts["seen_whole_by"].items():
-        what = "clip" if clips == 1 else "clips"
         console.print(
-            f"the {view} view showed whole frames of {clips} {what} in which it found nothing to cut out, as in most "
-            "blank ones (`--preview` shows what it finds)",
+            f"the {view} view showed whole frames of {counted(clips, 'clip')} in which it found nothing to cut out, "
+            "as in most blank ones (`--preview` shows what it finds)",
             soft_wrap=True,
         )
     if facts["short"]:
@@ -139,15 +138,20 @@ def _print_done(console: Console, facts: dict[str, Any]) -> None:
         )
     if facts["without_background"]:
         console.print(
-            f"{facts['without_background']} clips have too few others of the same framing to be compared with; of them "
-            "the animal view sees what the motion view does",
+            f"{counted(facts['without_background'], 'clip')} {_has(facts['without_background'])} too few others of the "
+            "same framing to be compared with; there the animal view sees what the motion view does",
             soft_wrap=True,
         )
     if facts["without_sound"]:
         console.print(
-            f"{facts['without_sound']} clips have no sound that could be decoded; their rows of sound say why",
+            f"{counted(facts['without_sound'], 'clip')} {_has(facts['without_sound'])} no sound that could be decoded; "
+            "rows of sound say why",
             soft_wrap=True,
         )
+
+
+def _has(clips: int) -> str:
+    return "has" if clips == 1 else "have"
 
 
 def _print_reasons(console: Console, title: str, rows: Sequence[dict[str, str]]) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 from featurize.commands.progress import summary_facts
 from featurize.commands.run import print_progress, print_warning
-from featurize.pipeline.glance.triage import counted, judge, triage_request, triage_views, write_verdicts
+from featurize.pipeline.glance.triage import judge, triage_request, triage_views, verdict_counts, write_verdicts
 from featurize.pipeline.request import carry_out
 from featurize.remote.root import Remote
 from featurize.views.registry import find_view
 from store import FeatureStore
 from store.console import print_json, stderr_console, stdout_console
+from store.ids import counted
 
 
 def write_triage(
@@ -61,7 +62,7 @@ def write_triage(
         "store": done["store"],
         "detector": any(find_view(view).needs_detector for view in views),
         "clips": len(judged),
-        **{name.replace(" ", "_"): count for name, count in counted(judged).items()},
+        **{name.replace(" ", "_"): count for name, count in verdict_counts(judged).items()},
         "failures": failed,
         **{name: done[name] for name in ("without_background", "left", "unreached", "unlisted", "seconds")},
     }
@@ -72,14 +73,14 @@ def write_triage(
 def _print(facts: dict[str, Any]) -> None:
     console = stdout_console()
     console.print(
-        f"{facts['clips']} clips: {facts['blank']} blank, {facts['animal']} with an animal, {facts['cannot_say']} of "
-        f"which that cannot be said, {facts['failed']} failed; written to {facts['out']}",
+        f"{counted(facts['clips'], 'clip')}: {facts['blank']} blank, {facts['animal']} with an animal, "
+        f"{facts['cannot_say']} of which that cannot be said, {facts['failed']} failed; written to {facts['out']}",
         soft_wrap=True,
     )
     if facts["without_background"]:
         console.print(
-            f"{facts['without_background']} clips have too few others of the same framing to be compared with: an "
-            "animal that rests all through them is seen by the detector only",
+            f"{counted(facts['without_background'], 'clip')} had too few others of the same framing to be compared "
+            "with: an animal that rests all through one is seen by the detector only",
             soft_wrap=True,
         )
     for each in facts["failures"]:

@@ -17,7 +17,7 @@ from heads.report.tables.collection import collection_sentences
 from heads.run import RunDirectory
 from heads.selection.doubt import FEWEST_LABELLED, SpeciesDoubt, species_doubt
 from heads.selection.pool import Pool
-from heads.selection.progress import Progress, expected, progress
+from heads.selection.progress import Progress, Richness, expected, progress
 from heads.selection.queue import STRATEGIES, make_queue
 from heads.selection.queued import QueuedClip
 from heads.selection.sample import collection_score
@@ -111,6 +111,15 @@ def queue_table(pool: Pool, chosen: Sequence[QueuedClip]) -> pd.DataFrame:
     )
 
 
+def richness_sentence(many: Richness) -> str:
+    """How many species were found, and how many there may be if anything points to more."""
+    interval = f"{many.low:.0f} to {many.high:.0f}"
+    more = f"there may be {many.estimate:.0f} ({interval})"
+    if interval == f"{many.found} to {many.found}":
+        more = "nothing points to more"
+    return f"{many.found} species found in the {many.units} sites, weeks or clips looked into; {more}"
+
+
 def _as_plain(
     chosen: Sequence[QueuedClip], pool: Pool, state: Progress, doubts: Sequence[SpeciesDoubt]
 ) -> dict[str, Any]:
@@ -162,11 +171,7 @@ def _sentences(chosen: Sequence[QueuedClip], pool: Pool, state: Progress, doubts
         lately = ", ".join(f"{name} {number}" for name, number in state.found_lately.items() if number)
         found.append(f"found by the last {state.last} decisions: {lately or 'nothing'}")
     if state.richness is not None:
-        many = state.richness
-        found.append(
-            f"{many.found} species found in the {many.units} sites, weeks or clips looked into; "
-            f"there may be {many.estimate:.0f} ({many.low:.0f} to {many.high:.0f})"
-        )
+        found.append(richness_sentence(state.richness))
     if state.curve:
         last = state.curve[-1]
         found.append(

@@ -18,7 +18,7 @@ import pandas as pd
 from heads.data.class_names import means_blank
 from heads.data.labels import BLANK, LabelTable
 from heads.errors import DecisionError
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 from store.portable import open_to_append, sync_folder
 
 RANDOM = "random"
@@ -497,9 +497,10 @@ def _sites(labels: LabelTable, added: Sequence[str], sites: Mapping[str, str], o
         return None
     lacking = [clip_id for clip_id in added if clip_id not in sites]
     if lacking:
+        have = "was decided has" if len(lacking) == 1 else "were decided have"
         raise DecisionError(
-            f"{origin}: {len(lacking)} clips that were decided have no site: {name_a_few(lacking)}; add them to the "
-            "table of sites"
+            f"{origin}: {counted(len(lacking), 'clip')} that {have} no site: {name_a_few(lacking)}; add them to "
+            "the table of sites"
         )
     return (*labels.sites, *(sites[clip_id] for clip_id in added))
 
@@ -512,11 +513,15 @@ def _said(
     gone: Sequence[str],
     fresh: Sequence[str],
 ) -> list[str]:
-    notes = [f"{origin}: {changed} labels corrected, {len(added)} clips added, {len(unsure)} left out as unsure"]
+    notes = [
+        f"{origin}: {counted(changed, 'label')} corrected, {counted(len(added), 'clip')} added, {len(unsure)} left out "
+        "as unsure"
+    ]
     if fresh:
         notes.append(
             f"{origin}: {name_a_few(fresh)}: new classes, which clips that nobody decided again are taken not to show"
         )
     if gone:
-        notes.append(f"{origin}: {len(gone)} clips that were decided are not in the store: {name_a_few(gone)}")
+        are = "was decided is" if len(gone) == 1 else "were decided are"
+        notes.append(f"{origin}: {counted(len(gone), 'clip')} that {are} not in the store: {name_a_few(gone)}")
     return notes

@@ -171,6 +171,11 @@ def test_the_outcome_says_how_many_clips_had_too_few_others(
     assert facts["without_background"] == 3
     print_summary(facts)
     assert "3 clips have too few others of the same framing" in " ".join(capsys.readouterr().out.split())
+    print_summary(facts | {"done": 1, "without_background": 1, "without_sound": 1, "seen_whole_by": {"animal": 1}})
+    said = " ".join(capsys.readouterr().out.split())
+    for each in ("1 clip done (", "1 clip has too few others", "1 clip has no sound", "whole frames of 1 clip in"):
+        assert each in said
+    assert "1 clips" not in said
     _, motion = featurized(trap, tmp_path / "other", "motion")
     assert motion.uncompared == 0
     assert not (tmp_path / "other/backgrounds").exists()

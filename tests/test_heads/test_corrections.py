@@ -31,21 +31,21 @@ def test_the_later_of_two_tables_wins(tmp_path: Path) -> None:
     assert labels.sites == LABELS.sites
     assert notes == [
         "1.csv: 2 labels corrected; 0 rows are not filled in",
-        "2.csv: 1 labels corrected; 0 rows are not filled in",
+        "2.csv: 1 label corrected; 0 rows are not filled in",
     ]
 
 
 def test_a_label_that_was_right_is_not_counted(tmp_path: Path) -> None:
     labels, notes = correct_labels(LABELS, [table(tmp_path, "filename,correct\na.mp4,blank\nb.mp4,\n")])
     assert (labels.values == LABELS.values).all()
-    assert notes == ["checked.csv: 0 labels corrected; 1 rows are not filled in"]
+    assert notes == ["checked.csv: 0 labels corrected; 1 row is not filled in"]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("filename,label\na.mp4,hog\n", "checked.csv: there is no column 'correct', found 'filename', 'label'"),
-        ("filename,correct\nz.mp4,hog\n", "1 clips have no label to correct in labels.csv: 'z.mp4'; add them there"),
+        ("filename,correct\nz.mp4,hog\n", "1 clip has no label to correct in labels.csv: 'z.mp4'; add them there"),
         ("filename,correct\na.mp4,hogg\n", r"line 2, clip 'a.mp4': 'hogg' is no class of labels.csv; .*mean 'hog'\?"),
         ('filename,correct\na.mp4,"hog; "\n', "'' is no class of labels.csv; there are 'blank', 'hog', 'größe'"),
         ("filename,correct\na.mp4,hog\na.mp4,blank\n", "line 3: clip 'a.mp4' stands already in line 2"),

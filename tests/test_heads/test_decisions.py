@@ -286,9 +286,9 @@ def test_labels_with_decisions_in_place_of_them_and_beside_them() -> None:
     assert (labels.ids, labels.classes) == (("a.mp4", "b.mp4", "d.mp4"), ("blank", "hog", "lion"))
     assert labels.values.tolist() == [[0, 1, 1], [0, 1, 0], [1, 0, 0]]
     assert notes == [
-        "log.jsonl: 1 labels corrected, 1 clips added, 1 left out as unsure",
+        "log.jsonl: 1 label corrected, 1 clip added, 1 left out as unsure",
         "log.jsonl: 'lion': new classes, which clips that nobody decided again are taken not to show",
-        "log.jsonl: 1 clips that were decided are not in the store: 'f.mp4'",
+        "log.jsonl: 1 clip that was decided is not in the store: 'f.mp4'",
     ]
 
 
@@ -297,7 +297,7 @@ def test_a_clip_that_was_decided_needs_a_site_where_labels_have_them() -> None:
     decisions = Decisions(log=(said("d.mp4", "hog"),))
     kept, _ = decide_labels(labels, decisions, "log.jsonl", ["d.mp4"], {"d.mp4": "t"})
     assert kept.sites == ("s", "s", "s", "t")
-    with pytest.raises(DecisionError, match=r"log.jsonl: 1 clips that were decided have no site: 'd.mp4'"):
+    with pytest.raises(DecisionError, match=r"log.jsonl: 1 clip that was decided has no site: 'd.mp4'"):
         decide_labels(labels, decisions, "log.jsonl", ["d.mp4"], {})
 
 
@@ -307,7 +307,7 @@ def test_a_log_takes_the_place_of_a_table_of_corrections(tmp_path: Path) -> None
     table.write_text("filename,correct\nd.mp4,blank\n")
     labels, _ = correct_labels(LABELS, [log.path, table], known=["d.mp4"])
     assert labels.values.tolist() == [[0, 1], [0, 1], [0, 1], [1, 0]]
-    with pytest.raises(LabelError, match="have no label to correct"):
+    with pytest.raises(LabelError, match="1 clip has no label to correct"):
         correct_labels(LABELS, [table, log.path], known=["d.mp4"])
 
 

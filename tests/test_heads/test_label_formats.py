@@ -94,7 +94,7 @@ def test_a_camtrap_dp_package_keeps_blank_unknown_and_unclassified_apart(tmp_pat
     )
     for told in (
         *("1 sound files", "1 observations of camera setup or calibration", "1 observations by a machine"),
-        *("1 observations that are unclassified", "1 clips that show something unknown", "3 clips without a label"),
+        *("1 observations that are unclassified", "1 clip that shows something unknown", "3 clips without a label"),
     ):
         assert told in note
 
@@ -153,9 +153,7 @@ def test_a_package_is_read_out_of_a_folder_a_descriptor_and_a_zip_alike(tmp_path
 
 def test_blank_beside_an_animal_names_the_clip(tmp_path: Path) -> None:
     rows = [PACKAGE[0], {"mediaID": "m0", "observationType": "blank"}]
-    with pytest.raises(
-        LabelError, match=r"^package: 1 clips are labelled 'blank' and a species at once: 'clips/0.mp4'"
-    ):
+    with pytest.raises(LabelError, match=r"^package: 1 clip is labelled 'blank' and a species at once: 'clips/0.mp4'"):
         read_labels(write_package(tmp_path / "package", rows))
 
 
@@ -222,7 +220,7 @@ def test_coco_camera_traps_has_locations_and_corrupt_files_that_are_not_blank(tm
     assert shown(found) == {"s1/a.mp4": {"red deer"}, "s1/b.mp4": {"blank"}}
     assert found.sites == {"s1/a.mp4": "7", "s1/b.mp4": "7", "s2/d.mp4": "8"}
     assert found.notes == (
-        "cct.json: read as COCO Camera Traps: 2 clips with labels; left out: 1 corrupt files, 1 clips without a label",
+        "cct.json: read as COCO Camera Traps: 2 clips with labels; left out: 1 corrupt files, 1 clip without a label",
     )
 
 
@@ -284,7 +282,7 @@ def test_a_table_of_timelapse_takes_the_column_of_species_and_says_so(tmp_path: 
     assert shown(found) == TIMELAPSE_SHOWN
     assert found.notes == (
         "ImageData.csv: read as Timelapse's CSV, column 'Species': 2 clips with labels; left out: 1 files that are "
-        "marked to be deleted, 1 clips that show something unknown, 1 clips without a label",
+        "marked to be deleted, 1 clip that shows something unknown, 1 clip without a label",
     )
 
 
@@ -335,7 +333,7 @@ def test_a_record_table_of_camtrapr_has_stations_and_folders(tmp_path: Path) -> 
     assert shown(found) == {"C:/raw/S1/a.avi": {"PBE", "VTA"}, "C:/raw/S2/a.avi": {"blank"}}
     assert found.labels.sites == ("S1", "S2")
     assert found.notes == (
-        "records.csv: read as a record table of camtrapR: 2 clips with labels; left out: 1 clips that show something "
+        "records.csv: read as a record table of camtrapR: 2 clips with labels; left out: 1 clip that shows something "
         "unknown",
     )
 
@@ -464,7 +462,7 @@ def test_a_mapping_renames_joins_splits_and_leaves_out(tmp_path: Path, long: boo
     )
     found = read_labels(path, mapping)
     assert shown(found) == {"a": {"fox"}, "b": {"fox"}, "c": {"fox", "hare"}, "d": {"blank"}, "d2": {"blank"}}
-    assert "1 clips are left out for it" in found.notes[-1] or "1 clips are left out" in " ".join(found.notes)
+    assert "which leaves out 1 clip" in " ".join(found.notes)
 
 
 def test_a_name_that_a_mapping_lacks_and_a_name_of_two_meanings_are_refused(tmp_path: Path) -> None:

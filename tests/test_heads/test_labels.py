@@ -79,7 +79,7 @@ def test_sites_file_takes_precedence_and_may_hold_more_clips(tmp_path: Path) -> 
         ("filename,hog\na,nan\n", r"clip 'a': 'hog' is 'nan'"),
         ("filename,hog\na,1\nb,0\na,1\n", r"line 4: clip 'a' stands already in line 2"),
         ("filename,hog,lion\na,0,0\n", r"no clip shows 'hog', 'lion'; a class needs at least one positive"),
-        ("filename,blank,hog\na,1,1\nb,1,0\n", r"1 clips are labelled 'blank' and a species at once: 'a'"),
+        ("filename,blank,hog\na,1,1\nb,1,0\n", r"1 clip is labelled 'blank' and a species at once: 'a'"),
         ("filename,hog\n", r"the table is empty"),
         ("", r"the table is empty"),
         (
@@ -192,7 +192,7 @@ def test_a_format_is_added_by_its_row_in_the_table_alone(tmp_path: Path, monkeyp
     given = write(tmp_path, "filename,site\na,s1\nc,s2\n", "sites.csv")
     assert labels_and_sites(path, [], sites=given, site_pattern=None).sites == {"a": "s1", "c": "s2"}
     path.write_text(json.dumps([{"clip": "a", "camera": "k1", "animals": ["hog", "blank"]}]))
-    with pytest.raises(LabelError, match=r"cards.json: 1 clips are labelled 'blank' and a species at once: 'a'"):
+    with pytest.raises(LabelError, match=r"cards.json: 1 clip is labelled 'blank' and a species at once: 'a'"):
         load_labels(path)
     with pytest.raises(LabelError, match=r"labels are read from .*, or a \.json of clip, camera and animals$"):
         load_labels(write(tmp_path, "", "labels.txt"))

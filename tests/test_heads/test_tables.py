@@ -111,7 +111,7 @@ def test_words_for_blank_are_recognised_and_said(tmp_path: Path, word: str) -> N
     wide = read_labels(write(tmp_path, f"filename,hog,{word}\na,0,1\nb,1,0\n"))
     assert set(wide.labels.classes) == {"hog", "blank"}
     assert wide.labels.only(["blank"]).values.tolist() == [[1], [0]]
-    with pytest.raises(LabelError, match=rf"1 clips are labelled '{word}' and a species at once: 'a'"):
+    with pytest.raises(LabelError, match=rf"1 clip is labelled '{word}' and a species at once: 'a'"):
         read_labels(write(tmp_path, f"filename,label\na,{word}\na,hog\n"))
 
 

@@ -123,7 +123,7 @@ def write_verdicts(path: Path, judged: Sequence[Judged]) -> None:
         ) from error
 
 
-def counted(judged: Sequence[Judged]) -> dict[str, int]:
+def verdict_counts(judged: Sequence[Judged]) -> dict[str, int]:
     """How many clips there are per verdict; those that failed stand apart."""
     found = Counter("failed" if each.status is Status.FAILED else each.verdict for each in judged)
     return {name: found[name] for name in ("blank", "animal", CANNOT_SAY, "failed")}

@@ -13,7 +13,7 @@ from heads.data.labels import LabelTable
 from heads.data.matching import IdRule, match_clips
 from heads.data.tables import TextTable, quoted, read_table, tidy
 from heads.errors import LabelError
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 CORRECT = "correct"
 BETWEEN = ";"
@@ -74,7 +74,8 @@ def _correct(labels: LabelTable, table: TextTable, rules: Sequence[IdRule]) -> t
     strangers = [clip_id for _, clip_id, _ in filled if clip_id not in row_of]
     if strangers:
         raise LabelError(
-            f"{table.name}: {len(strangers)} clips have no label to correct in {labels.origin}: "
+            f"{table.name}: {counted(len(strangers), 'clip')} {'has' if len(strangers) == 1 else 'have'} no label to "
+            f"correct in {labels.origin}: "
             f"{name_a_few(strangers)}; add them there"
         )
     values, kept, changed = labels.values.copy(), np.ones(len(labels.ids), bool), 0
@@ -89,8 +90,12 @@ def _correct(labels: LabelTable, table: TextTable, rules: Sequence[IdRule]) -> t
     corrected = replace(labels, values=values).select(
         [name for name, keep in zip(labels.ids, kept, strict=True) if keep]
     )
-    out = "" if kept.all() else f", {int((~kept).sum())} clips left out"
-    note = f"{table.name}: {changed} labels corrected{out}; {len(ids) - len(filled)} rows are not filled in"
+    out = "" if kept.all() else f", {counted(int((~kept).sum()), 'clip')} left out"
+    empty = len(ids) - len(filled)
+    note = (
+        f"{table.name}: {counted(changed, 'label')} corrected{out}; {counted(empty, 'row')} "
+        f"{'is' if empty == 1 else 'are'} not filled in"
+    )
     return corrected, [*matches.notes, note]
 
 

@@ -19,7 +19,7 @@ from heads.data.reading.formats.zamba_cloud import ZambaCloud
 from heads.data.reading.mapping import ClassMapping
 from heads.data.tables import ID_COLUMNS, TextTable, find_id_column, quoted, read_header, read_table, tidy
 from heads.errors import LabelError
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 _RESERVED = frozenset({*ID_COLUMNS, "fold", "status", "origin"})
 _CELLS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "0,0": 0, "1,0": 1}  # with decimal commas too
@@ -253,8 +253,8 @@ def _require_blank_alone(labels: LabelTable, written: Sequence[str]) -> None:
     wrong = [labels.ids[row] for row in np.flatnonzero(blank & (labels.values.sum(axis=1) > 1))]
     if wrong:
         called = " or ".join(f"'{name}'" for name in written)
+        are = "is" if len(wrong) == 1 else "are"
         raise LabelError(
-            f"{labels.origin}: {len(wrong)} clips are labelled {called} and a species at once: "
-            f"{name_a_few(wrong)}; "
-            f"a blank clip shows nothing, remove one of the labels"
+            f"{labels.origin}: {counted(len(wrong), 'clip')} {are} labelled {called} and a species at once: "
+            f"{name_a_few(wrong)}; a blank clip shows nothing, remove one of the labels"
         )

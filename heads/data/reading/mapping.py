@@ -14,7 +14,7 @@ from heads.data.reading.formats.collected import means_unknown
 from heads.data.tables import quoted, read_table, tidy
 from heads.errors import LabelError
 from store.files import write_text
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 THEIRS, CLASS, COLUMN, CLIPS = "theirs", "class", "column", "clips"
 BETWEEN = ";"
@@ -75,7 +75,7 @@ class ClassMapping:
                 f"{self.name}: no clip of {labels.origin} is left with a label; fill in the column {CLASS}"
             )
         renamed = sum(some != (name,) for name, some in known.items())
-        out = f", {int(lost.sum())} clips are left out for it" if lost.any() else ""
+        out = f", which leaves out {counted(int(lost.sum()), 'clip')}" if lost.any() else ""
         note = f"{self.name}: {renamed} of {len(known)} names of {labels.origin} mean another class{out}"
         mapped = replace(labels, classes=tuple(classes), values=values).select(kept)
         return replace(found, labels=mapped, notes=(*found.notes, note))

@@ -174,7 +174,7 @@ def test_a_list_that_is_filled_in_corrects_the_labels(make_run: MakeRun, tmp_pat
     assert [name for name, shown in zip(labels.classes, row, strict=True) if shown] == ["duiker", "human"]
     others = [clip_id for clip_id in labels.ids if clip_id != first]
     assert (labels.select(others).values == facts.labels.select(others).values).all()
-    assert notes == [f"worst.csv: 1 labels corrected, 1 clips left out; {len(frame) - 2} rows are not filled in"]
+    assert notes == [f"worst.csv: 1 label corrected, 1 clip left out; {len(frame) - 2} rows are not filled in"]
 
 
 def test_names_are_escaped(make_run: MakeRun) -> None:

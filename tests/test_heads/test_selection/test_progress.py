@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from pools import pool_of, pool_saying
 
+from heads.commands.queue import richness_sentence
 from heads.data.decisions import Decision, Decisions, State, Why
-from heads.selection.progress import chao2, expected, progress
+from heads.selection.progress import Richness, chao2, expected, progress
 from heads.selection.queue import make_queue
 
 
@@ -60,6 +61,14 @@ def test_chao_tells_unseen_species_from_those_seen_once_and_twice():
     assert once.estimate == pytest.approx(3 + 0.9 * 2 * 1 / 2)
     everywhere = chao2(np.ones((4, 3), bool))
     assert (everywhere.estimate, everywhere.low, everywhere.high) == (3, 3, 3)
+
+
+def test_an_interval_of_one_number_is_not_told():
+    sure = Richness(found=4, estimate=4.0, low=4.0, high=4.2, units=9)
+    assert richness_sentence(sure) == (
+        "4 species found in the 9 sites, weeks or clips looked into; nothing points to more"
+    )
+    assert richness_sentence(replace(sure, estimate=4.6, high=8.1)).endswith("; there may be 5 (4 to 8)")
 
 
 def test_species_are_counted_by_site():

@@ -104,8 +104,10 @@ class Collected:
         unsure = len(self.unsure - self.shown.keys())
         without = len(self.seen.keys() - self.shown.keys()) - unsure
         reasons = [f"{count} {reason}" for reason, count in self.left_out.items() if count]
-        reasons += [f"{unsure} clips that show something unknown"] * bool(unsure)
-        reasons += [f"{without} clips without a label"] * bool(without)
+        reasons += [f"{counted(unsure, 'clip')} that {'shows' if unsure == 1 else 'show'} something unknown"] * bool(
+            unsure
+        )
+        reasons += [f"{counted(without, 'clip')} without a label"] * bool(without)
         told = f"; left out: {', '.join(reasons)}" if reasons else ""
         if not self.shown:
             raise LabelError(

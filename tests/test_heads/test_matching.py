@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heads.data.matching import match_clips, parse_id_map, require_fitting
+from heads.data.matching import match_clips, parse_id_map, require_fitting, unknown_clips
 from heads.data.reading.sites import labels_and_sites
 from heads.errors import LabelError, TrainError
 from store.errors import UnknownClipError
@@ -163,6 +163,30 @@ def test_labels_are_checked_before_sites_and_an_id_of_each_side_is_shown(tmp_pat
     rules = parse_id_map(["x1/=site 01/", "x2/=site 02/"])
     found = labels_and_sites(labels, CLIPS, sites=sites, site_pattern=None, id_map=rules, allow_missing=False)
     assert (found.labels.ids, found.labels.sites) == ((CLIPS[0], CLIPS[2]), ("s0", "s0"))
+
+
+@pytest.mark.parametrize(
+    ("unknown", "clips", "shown"),
+    [
+        (["184748facd.mp4"], ["site_00/16d08b8fec.mp4", "site_00/0a93be1d7c.mp4"], None),
+        (["clips/a.mp4"], ["clips/z.mp4"], None),
+        (
+            ["184748facd.mp4", "16D08B8FEC.avi"],
+            ["site_00/16d08b8fec.mp4"],
+            ("16D08B8FEC.avi", "site_00/16d08b8fec.mp4"),
+        ),
+        (["x/IMG_0001.avi"], ["s1/IMG-0001.avi", "s2/other.avi"], ("x/IMG_0001.avi", "s1/IMG-0001.avi")),
+        (["s2/IMG_1.avi"], ["s1/deep/IMG_1.avi", "s2/b/IMG_1.avi"], ("s2/IMG_1.avi", "s2/b/IMG_1.avi")),
+        (["a.mp4"], [], None),
+    ],
+)
+def test_an_unknown_id_stands_beside_a_clip_only_if_they_look_alike(
+    unknown: list[str], clips: list[str], shown: tuple[str, str] | None
+) -> None:
+    said = str(unknown_clips("t.csv", unknown, clips, "name others", "the store"))
+    assert (" beside " in said) is (shown is not None)
+    if shown is not None:
+        assert f"('{shown[0]}' beside '{shown[1]}' of the store)" in said
 
 
 def test_labels_and_sites_are_matched_each_in_its_own_way(tmp_path: Path) -> None:

@@ -152,9 +152,7 @@ def test_a_template_with_a_row_twice_is_blamed_itself(tmp_path: Path) -> None:
     template = read_template(write(tmp_path, "filename,hog\na.mp4,\nA.MP4,\n"))
     with pytest.raises(LabelError, match=r"^t.csv, line 3: clip 'a.mp4' stands already in line 2"):
         clips_of_template(template, ["a.mp4"])
-    with pytest.raises(
-        UnknownClipError, match=r"^t.csv: 1 clip id is unknown: 'b' \('b' beside 'a.mp4' of the store\)"
-    ):
+    with pytest.raises(UnknownClipError, match=r"^t.csv: 1 clip id is unknown: 'b'; "):
         clips_of_template(read_template(write(tmp_path, "filename,hog\nb,\n")), ["a.mp4"])
 
 

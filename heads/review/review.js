@@ -253,7 +253,7 @@ function drawClip() {
   const current = clip();
   $("name").textContent = current ? current.id : "";
   $("facts").textContent = current ? [current.site, current.time].filter(Boolean).join(" · ") : "";
-  $("why").textContent = current ? `${current.why.random ? "By chance: " : ""}${current.why.reason}` : "";
+  $("why").textContent = current ? current.why.reason : "";
   $("standing").textContent = current ? standing(current) : "";
   const own = current && book(current.key);
   const problem = current ? own.problem : state.queue === "" ? "" : "No clips are left in this queue. Choose another one above.";

@@ -278,6 +278,13 @@ def test_frames_are_gone_through_and_a_film_is_made_where_the_browser_cannot_pla
     page.wait("!document.getElementById('canvas').hidden")
 
 
+def test_that_chance_drew_a_clip_is_said_once(page: Browser) -> None:
+    page.look("document.getElementById('queue').value = 'random'")
+    page.look("document.getElementById('queue').dispatchEvent(new Event('change'))")
+    page.wait("document.getElementById('why').textContent.startsWith('drawn by chance: every clip')")
+    assert "loud" not in page.look("document.body.innerText").lower()  # films are shown without sound
+
+
 def test_one_key_is_enough_if_one_wants_and_esc_lets_go(page: Browser, folder: Path) -> None:
     page.press("1")
     page.press("Escape")

@@ -143,7 +143,7 @@ class Book {
     return there.length ? there.reduce((best, each) => (Math.abs(each - place) < Math.abs(best - place) ? each : best)) : -1;
   }
 
-  get loudest() {
+  get foremost() {
     const moments = this.facts?.moments ?? [];
     return moments.reduce((best, each, place) => (this.weight(each, place) > this.weight(moments[best], best) ? place : best), 0);
   }
@@ -194,7 +194,7 @@ async function drawFrame() {
   const moment = own.facts.moments[place];
   drawPicture(picture, state.boxes ? moment.boxes : []);
   const where = `${moment.t.toFixed(1)} s, frame ${place + 1} of ${own.facts.moments.length}`;
-  $("moment").textContent = where + (place === own.loudest ? " · counts most" : "");
+  $("moment").textContent = where + (place === own.foremost ? " · counts most" : "");
   page.canvas.setAttribute("aria-label", `${current.id} at ${where}`);
   page.scrub.value = place;
   page.scrub.setAttribute("aria-valuetext", where);
@@ -244,7 +244,7 @@ function drawMotion(own, place) {
   const step = width / moments.length;
   weights.forEach((each, number) => {
     const high = Math.max(2 * ratio, (each / most) * height);
-    pen.fillStyle = style.getPropertyValue(number === place ? "--accent" : number === own.loudest ? "--second" : "--rule");
+    pen.fillStyle = style.getPropertyValue(number === place ? "--accent" : number === own.foremost ? "--second" : "--rule");
     pen.fillRect(number * step, height - high, Math.max(1, step - ratio), high);
   });
 }
@@ -797,7 +797,7 @@ const KEYS = {
   ArrowUp: () => step(-1),
   ArrowDown: () => step(1),
   " ": () => play(!state.playing),
-  ".": () => { play(false); state.frame = book(clip().key).loudest; drawFrame(); },
+  ".": () => { play(false); state.frame = book(clip().key).foremost; drawFrame(); },
   m: () => { state.boxes = !state.boxes; remember("boxes", state.boxes ? "yes" : "no"); press("boxes", state.boxes); drawFrame(); },
   f: () => film(!state.filming),
   e: () => $("event").disabled || widen("event"),
@@ -849,7 +849,7 @@ addEventListener("keydown", (event) => {
 
 const CLICKS = {
   confirm: KEYS.Enter, blank: KEYS.b, unsure: KEYS.u, skip: KEYS.s, back: KEYS.ArrowLeft, on: KEYS.ArrowRight, undo: KEYS.z,
-  redo: KEYS.y, play: KEYS[" "], loudest: KEYS["."], boxes: KEYS.m, "film-open": KEYS.f, event: KEYS.e, alike: KEYS.l,
+  redo: KEYS.y, play: KEYS[" "], foremost: KEYS["."], boxes: KEYS.m, "film-open": KEYS.f, event: KEYS.e, alike: KEYS.l,
   "keys-open": KEYS["?"], "progress-open": openProgress,
   "retrain-open": openRetrain, "retrain-start": startRetrain,
 };

@@ -152,7 +152,7 @@ def write_previews(
         sampling,
         folder,
         view=view,
-        contrast=choose_contrast(view, "", known),
+        contrast=choose_contrast(view, "", known.keys() if known else ()),
         backgrounds=backgrounds,
         detect=detector_of([view], "auto"),
         workers=threads,

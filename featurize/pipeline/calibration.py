@@ -108,7 +108,7 @@ def require_network(name: str, sha256: str, folders: Sequence[Path], brought_by:
         content = _brought(brought_by, sha256)
         cached = find_network(cache_folder(), sha256)
         if content is not None:
-            add_network(folder, _name(name), lambda target: _write(target, content))
+            add_network(folder, _name(name), lambda target: target.write_bytes(content))
         elif cached is not None:
             add_network(folder, _name(name), partial(shutil.copyfile, cached))
         else:
@@ -131,10 +131,6 @@ def _brought(place: Path | None, sha256: str) -> bytes | None:
         if hashlib.sha256(content).hexdigest() == sha256:
             return content
     return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def _order(source: FeatureSource) -> str:

@@ -131,7 +131,7 @@ def choose_sampling(
     return USUAL if usual in held or not held else sampling_of(next(iter(held.values())))
 
 
-def choose_contrast(view: str, backbone: str, store: FeatureStore | None) -> bool:
+def choose_contrast(view: str, backbone: str, keys: Sequence[FeatureKey]) -> bool:
     """Whether squares are to be brought nearer to a usual contrast, where that is the view's way.
 
     They are, unless all features of the view that a store holds are without: those of the backbone or, where it holds
@@ -140,9 +140,8 @@ def choose_contrast(view: str, backbone: str, store: FeatureStore | None) -> boo
     Args:
         view: its name.
         backbone: its name.
-        store: None if there is none yet.
+        keys: of all that the store holds; none if there is none yet.
     """
-    keys = store.keys() if store is not None else []
     held = [key for key in keys if key.view["name"] == view and key.backbone not in _RULES]
     own = [key for key in held if key.backbone == backbone]
     return not held or any(has_contrast(key.view) for key in own or held)

@@ -60,18 +60,18 @@ def require_same_clips(plan: Plan, store: FeatureStore) -> None:
     if not plan.replaced:
         return
     table = store.clips()
-    known = table.loc[[clip.clip_id for clip in plan.named if clip.clip_id in table.index]]
-    rows = {str(row.Index): row for row in known.itertuples() if row.status != Status.FAILED}
-    others = [clip for clip in plan.replaced if clip.clip_id in rows]
-    elsewhere = [clip for clip in others if rows[clip.clip_id].path != clip.place]
-    stopped = elsewhere or (others if len(others) > max(1, len(rows) / 2) else [])
+    known = table.index.isin([clip.clip_id for clip in plan.named]) & (table["status"] != Status.FAILED)
+    places = table.loc[known, "path"]
+    others = [clip for clip in plan.replaced if clip.clip_id in places.index]
+    elsewhere = [clip for clip in others if places[clip.clip_id] != clip.place]
+    stopped = elsewhere or (others if len(others) > max(1, len(places) / 2) else [])
     if not stopped:
         return
     first, count = stopped[0], len(stopped)
     are = "clip has the name of another one" if count == 1 else "clips have the names of other ones"
     raise SourceError(
         f"{store.root}: {count} {are} that the store knows, and other contents ('{first.clip_id}' at "
-        f"{first.place} is not what was at {rows[first.clip_id].path}): put each memory card into a folder of its own "
+        f"{first.place} is not what was at {places[first.clip_id]}): put each memory card into a folder of its own "
         "and name the folder above them, or use another store; or add --replace, by which they take the place of the "
         "stored ones"
     )

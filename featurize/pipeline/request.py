@@ -155,9 +155,10 @@ def carry_out(
             f"{elsewhere[0]}: clips behind a URL are fetched by the process that decodes them, and not by workers of "
             f"{request.work_runner}; leave that out, and share clips out by --shard I/N if one machine is not enough"
         )
-    sources = _find_sources(request, existing_store(store), on_warning)
-    found = _find_clips(request, existing_store(store))
-    deployments = told_deployments(request.sites, found.clips, existing_store(store), on_warning)
+    known = existing_store(store)
+    sources = _find_sources(request, known, on_warning)
+    found = _find_clips(request, known)
+    deployments = told_deployments(request.sites, found.clips, known, on_warning)
     opened = store if isinstance(store, FeatureStore) else FeatureStore.open(store, create=True)
     if request.relink:
         on_moved(relink(found.clips, opened.keys(), opened))
@@ -275,12 +276,13 @@ def _find_sources(
     untrained = [name for name, found in weights.items() if found == RANDOM_WEIGHTS]
     if untrained:
         on_warning(f"{', '.join(untrained)} untrained (--weights random): the features mean nothing")
+    held = store.keys() if store is not None else ()
     found = (
         make_source(
             backbone,
             weights[backbone.name],
             view,
-            contrast=choose_contrast(view, backbone.name, store),
+            contrast=choose_contrast(view, backbone.name, held),
             input_px=request.input_px,
             resize=request.resize,
             precision=request.precision,

@@ -83,7 +83,7 @@ def require_whole(path: Path) -> None:
         )
 
 
-def add_network(folder: Path, name: str, write: Callable[[Path], None]) -> str:
+def add_network(folder: Path, name: str, write: Callable[[Path], object]) -> str:
     """Keep a network that `write` writes to the path it is given: its sha256. Nothing changes if it is there already.
 
     Raises:

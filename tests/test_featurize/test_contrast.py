@@ -192,7 +192,7 @@ def test_a_store_goes_on_as_it_was_begun(trap: Path, tmp_path: Path) -> None:
 def test_of_two_kinds_in_a_store_that_of_the_backbone_counts_and_then_the_new_one(tmp_path: Path) -> None:
     old, new = (key_of(contrast=contrast) for contrast in (False, True))
     other = key_of(backbone="other", contrast=True)
-    assert choose_contrast("animal", "tiny", None)
+    assert choose_contrast("animal", "tiny", ())
     for keys, expected in [
         ((), True),
         ((key_of("motion", contrast=False), key_of("whole", contrast=False)), True),
@@ -203,8 +203,8 @@ def test_of_two_kinds_in_a_store_that_of_the_backbone_counts_and_then_the_new_on
         ((key_of(backbone="phash", contrast=False),), True),  # `--triage` has made it
     ]:
         store = filled(tmp_path / str(len(list(tmp_path.iterdir()))), *keys)
-        assert choose_contrast("animal", "tiny", store) is expected
-    assert choose_contrast("animal", "third", filled(tmp_path / "last", old, other))
+        assert choose_contrast("animal", "tiny", store.keys()) is expected
+    assert choose_contrast("animal", "third", filled(tmp_path / "last", old, other).keys())
 
 
 @pytest.mark.usefixtures("_tiny")

@@ -123,9 +123,9 @@ def _fit(
     known = np.flatnonzero(~np.isnan(base).any(axis=0))
     counts = None if weights is None else np.repeat(weights, len(known))
     own, around, truth = base[:, known], apart[:, :, known], labels[:, known]
-    shared = newton(around.reshape(1, windows, -1), own.reshape(1, -1), truth.reshape(1, -1), strength, weights=counts)[
-        0
-    ]
+    (shared,) = newton(
+        around.reshape(1, windows, -1), own.reshape(1, -1), truth.reshape(1, -1), strength, weights=counts
+    )
     start = own + np.einsum("w,wnc->nc", shared, around)
     inputs = np.concatenate([own[None], around]).transpose(2, 0, 1)
     departures[known] = newton(inputs, start.T, truth.T, strength, offset=True, weights=weights)

@@ -113,7 +113,8 @@ def pack(
         )
     if classes is not None:
         read_class_table(classes, blend["classes"])
-    networks = [] if store is None else _networks(store, quantised_networks(run))
+    keys = _keys(run, blend["models"])
+    networks = [] if store is None else _networks(store, keys)
     with tempfile.TemporaryDirectory() as scratch:
         bare = RunDirectory(Path(scratch))
         for name in blend["models"]:
@@ -153,7 +154,7 @@ def pack(
         classes=tuple(blend["classes"]),
         blend=str(metrics["chosen"]),
         heads=tuple(blend["models"]),
-        sources=tuple(_sources(run, blend["models"])),
+        sources=tuple(_sources(keys)),
         learned_from=len(labels.ids),
         scores={name: scores[name] for name in ("mean_log_loss", "map")},
         files={name: sha256(content).hexdigest() for name, content in files.items()},
@@ -166,20 +167,14 @@ def pack(
     return model
 
 
-def quantised_networks(run: RunDirectory) -> list[str]:
-    """The sha256 of each quantised network that made features which the heads of a run's blend read."""
-    found = (key.quantised for key in _keys(run, run.read_blend()["models"]))
-    return list(dict.fromkeys(filter(None, found)))
-
-
-def _networks(store: FeatureStore, digests: Sequence[str]) -> list[Path]:
-    """The files of some quantised networks in a store.
+def _networks(store: FeatureStore, keys: Sequence[FeatureKey]) -> list[Path]:
+    """The files of the quantised networks in a store that made the features of some keys.
 
     Raises:
         RunError: it lacks one.
     """
     folder, paths = network_folder(store.root), []
-    for digest in digests:
+    for digest in dict.fromkeys(key.quantised for key in keys if key.quantised):
         path = find_network(folder, digest)
         if path is None:
             raise RunError(
@@ -291,9 +286,9 @@ def _keys(run: RunDirectory, models: Sequence[str]) -> list[FeatureKey]:
     return list({key.digest: key for key in keys}.values())
 
 
-def _sources(run: RunDirectory, models: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """What a packed model says of the features that some heads read."""
-    for key in _keys(run, models):
+def _sources(keys: Sequence[FeatureKey]) -> Iterator[dict[str, Any]]:
+    """What a packed model says of the features of some keys."""
+    for key in keys:
         yield {
             "features": key.source,
             "sampling": dict(key.sampling),

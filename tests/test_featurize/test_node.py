@@ -1,5 +1,6 @@
 """What machines are compared by before they work on one store, and what is refused."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import openvino
+import openvino.opset13
 import pytest
 from indexed_clips import write_indexed_clip
 from ray_toys import toy_source
@@ -189,6 +192,18 @@ def test_networks_take_as_many_threads_as_they_are_told(monkeypatch: pytest.Monk
     monkeypatch.setenv("TRAPLINE_THREADS", "all")
     with pytest.raises(SettingsError, match="TRAPLINE_THREADS=all: expected a number of threads"):
         compile_settings("f32")
+
+
+def test_networks_of_two_processes_do_not_share_a_processor() -> None:
+    core, ops = openvino.Core(), openvino.opset13
+    picture = ops.parameter([1, 8], np.float32)
+    network = openvino.Model([ops.relu(picture)], [picture])
+    made = core.compile_model(network, "CPU", compile_settings("f32"))
+    stream = io.BytesIO()
+    made.export_model(stream)
+    loaded = core.import_model(io.BytesIO(stream.getvalue()), "CPU", compile_settings("f32"))
+    assert not made.get_property("ENABLE_CPU_PINNING")
+    assert not loaded.get_property("ENABLE_CPU_PINNING")
 
 
 def test_a_cluster_is_joined_with_a_token_only(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

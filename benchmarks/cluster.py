@@ -1,13 +1,14 @@
-"""What two workers of Ray cost beside two processes that do a share each, on this machine.
+"""What two workers of Ray cost beside two processes that do a half each, on this machine.
 
-    python -m benchmarks.cluster CLIPS --backbone efficientnet_lite0 --count 16 --more 48
+    python -m benchmarks.cluster CLIPS --backbone efficientnet_lite0 --count 16 --more 144
 
-Both are `featurize` commands: `--shard 1/2` and `--shard 2/2` with one decoding thread each into one store, and `--ray
-local` with two workers. Each is run over `count` clips and over `more`, in turn; what they differ by is the cost of a
-clip once everything has started, and the rest is the cost of starting. Prints one JSON line: seconds of processor time,
-summed over all processes (Ray's own too, each looked at every 0.2 s), and seconds that passed. `ratio_processor_s` and
-`ratio_seconds` are Ray's cost a clip over that of two processes; other programs on the machine disturb the first less.
-CLIPS is a folder; its clips are linked under new names as often as it takes.
+Both are `featurize` commands: two with one decoding thread each, which do the same number of the same clips into one
+store, and one with `--ray local` and two workers. Each is run over `count` clips and over `more`, in turn; what they
+differ by is the cost of a clip once everything has started, and the rest is the cost of starting. Prints one JSON line:
+seconds of processor time, summed over all processes (Ray's own too, each looked at every 0.2 s), and seconds that
+passed. `ratio_processor_s` and `ratio_seconds` are Ray's cost a clip over that of two processes; other programs on the
+machine disturb the first less. CLIPS is a folder; its clips are linked under new names as often as it takes, and both
+numbers are to be multiples of twice as many as it has, so that the halves are alike.
 """
 
 import argparse
@@ -27,13 +28,16 @@ from benchmarks.featurize import linked_clips
 from featurize.runtime.threads import thread_variables
 
 LOOK_EVERY_S = 0.2
-WAYS = ("shards", "ray")
-# What these have waited for is counted by itself already.
+WAYS = ("processes", "ray")
+# What these wait for is looked at while it runs.
 RAYS_OWN = ("raylet", "gcs_server")
 
 
-def measured(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> tuple[float, float]:
-    """Processor seconds of some commands that run side by side, with all that they start, and seconds that pass."""
+def measured(commands: Sequence[Sequence[str]], environment: dict[str, str], *, ray: bool) -> tuple[float, float]:
+    """Processor seconds of some commands that run side by side, with all that they start, and seconds that pass.
+
+    Decoders are counted by whoever has waited for them: many live shorter than it takes to look again.
+    """
     begun = time.monotonic()
     running = [psutil.Popen(command, env=environment, stderr=subprocess.DEVNULL) for command in commands]
     spent: dict[tuple[int, float], float] = {}
@@ -45,10 +49,12 @@ def measured(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> 
                 continue
             for each in family:
                 try:
-                    times = each.cpu_times()
+                    name, times = each.name(), each.cpu_times()
+                    if name.startswith("ffmpeg"):
+                        continue
                     used = times.user + times.system
-                    if each.name() not in RAYS_OWN:
-                        used += waited_for(each, times)
+                    if name not in RAYS_OWN and not (ray and each is root):
+                        used += times.children_user + times.children_system
                     spent[each.pid, each.create_time()] = used
                 except psutil.NoSuchProcess:
                     continue
@@ -59,22 +65,14 @@ def measured(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> 
     return sum(spent.values()), time.monotonic() - begun
 
 
-def waited_for(process: psutil.Process, times: object) -> float:
-    """Processor seconds of the decoders that a process has waited for."""
-    if any(" ".join(child.cmdline()[:1]).endswith("raylet") for child in process.children()):
-        return 0.0  # the driver: what it starts is looked at while it runs
-    return float(getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0))
-
-
 def commands_of(way: str, clips: Path, store: Path, backbones: Sequence[str], view: str) -> list[list[str]]:
     start = "from featurize.cli import main; main()"
-    common = [sys.executable, "-c", start, str(clips), "--store", str(store), "--offline"]
+    how = ["--store", str(store), "--offline", "--view", view, "--frames", "8"]
     for name in backbones:
-        common += ["--backbone", name]
-    common += ["--view", view, "--frames", "8"]
+        how += ["--backbone", name]
     if way == "ray":
-        return [[*common, "--ray", "local"]]
-    return [[*common, "--workers", "1", "--shard", f"{index}/2"] for index in (1, 2)]
+        return [[sys.executable, "-c", start, str(clips), *how, "--ray", "local"]]
+    return [[sys.executable, "-c", start, str(half), *how, "--workers", "1"] for half in sorted(clips.iterdir())]
 
 
 def main() -> None:
@@ -83,7 +81,7 @@ def main() -> None:
     parser.add_argument("--backbone", action="append")
     parser.add_argument("--view", default="whole")
     parser.add_argument("--count", type=int, default=16)
-    parser.add_argument("--more", type=int, default=48)
+    parser.add_argument("--more", type=int, default=144)
     parser.add_argument("--rounds", type=int, default=1)
     asked = parser.parse_args()
     backbones = asked.backbone or ["efficientnet_lite0"]
@@ -91,15 +89,16 @@ def main() -> None:
     found: dict[str, list[tuple[float, float]]] = {f"{way} {size}": [] for way in WAYS for size in ("few", "many")}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        linked_clips(asked.clips, root / "few", asked.count)
-        linked_clips(asked.clips, root / "many", asked.more)
-        measured(commands_of("shards", root / "few", root / "warm", backbones, asked.view), environment)
+        for size, count in (("few", asked.count), ("many", asked.more)):
+            for half in (0, 1):
+                linked_clips(asked.clips, root / size / str(half), count // 2, first=half * count // 2)
+        measured(commands_of("processes", root / "few", root / "warm", backbones, asked.view), environment, ray=False)
         for number in range(asked.rounds):
             for size in ("few", "many"):
                 for way in WAYS:
                     store = root / f"{way}-{size}-{number}"
                     commands = commands_of(way, root / size, store, backbones, asked.view)
-                    found[f"{way} {size}"].append(measured(commands, environment))
+                    found[f"{way} {size}"].append(measured(commands, environment, ray=way == "ray"))
                     print(way, size, found[f"{way} {size}"][-1], file=sys.stderr)
     middle = {
         name: tuple(statistics.median(run[part] for run in runs) for part in (0, 1)) for name, runs in found.items()
@@ -114,8 +113,8 @@ def main() -> None:
         "seconds": {name: round(values[1], 2) for name, values in middle.items()},
         "processor_s_a_clip": {way: round(values[0], 4) for way, values in a_clip.items()},
         "seconds_a_clip": {way: round(values[1], 4) for way, values in a_clip.items()},
-        "ratio_processor_s": round(a_clip["ray"][0] / a_clip["shards"][0], 3),
-        "ratio_seconds": round(a_clip["ray"][1] / a_clip["shards"][1], 3),
+        "ratio_processor_s": round(a_clip["ray"][0] / a_clip["processes"][0], 3),
+        "ratio_seconds": round(a_clip["ray"][1] / a_clip["processes"][1], 3),
     }
     print(json.dumps(told))
 

@@ -49,13 +49,13 @@ BARE_SECONDS = 8.0
 RUNTIMES: tuple[Literal["openvino", "tensorflow"], ...] = ("openvino", "tensorflow")
 
 
-def linked_clips(folder: Path, into: Path, count: int) -> list[Clip]:
-    """`count` clips: those of `folder`, in turn, under names of their own."""
+def linked_clips(folder: Path, into: Path, count: int, first: int = 0) -> list[Clip]:
+    """`count` clips: those of `folder`, in turn, under names of their own, which are numbers from `first` on."""
     found = [clip for clip in survey([folder]).clips if clip.size_bytes > 0]
-    into.mkdir()
+    into.mkdir(parents=True)
     for number in range(count):
         source = found[number % len(found)].path
-        (into / f"{number:04d}{source.suffix}").symlink_to(source.absolute())
+        (into / f"{first + number:04d}{source.suffix}").symlink_to(source.absolute())
     return list(survey([into]).clips)
 
 

@@ -54,6 +54,8 @@ def joined(address: str, *, insecure: bool) -> Iterator[Any]:
         return
     settings: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
+        # Processes that wait for tasks nobody here has: ours have an environment of their own.
+        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
         settings |= {"include_dashboard": False, "object_store_memory": _OBJECTS_BYTES}
     try:
         ray.init(**settings)

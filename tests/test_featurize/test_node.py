@@ -19,8 +19,10 @@ import featurize
 from featurize.backbones.registry import find_backbone
 from featurize.backbones.weights import Weights, locate_weights
 from featurize.cli import app
-from featurize.errors import SettingsError, WeightsError
+from featurize.errors import MachineError, SettingsError, WeightsError
 from featurize.pipeline.clips.clip_worker import Assignment, ClipWorker, WorkOrder, failed_outcome, weights_here
+from featurize.pipeline.clips.lanes import FrameLane
+from featurize.pipeline.clips.prefetch import DecodedTask
 from featurize.pipeline.cluster.node import NodeFacts, describe_node
 from featurize.pipeline.cluster.ray_cluster import Node, compare_nodes
 from featurize.pipeline.discover import survey
@@ -142,6 +144,21 @@ def test_a_worker_gives_clips_once_their_batch_is_full_and_the_rest_at_the_end(t
     ]
     assert [len(each) for each in came] != [1] * 5
     assert sorted(sum(came, [each.account.clip_id for each in worker.finish()])) == [f"{n}.mp4" for n in range(5)]
+
+
+def test_a_worker_whose_networks_break_says_so_at_the_latest_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(lane: FrameLane, decoded: DecodedTask) -> None:
+        raise MachineError("no memory is left")
+
+    write_indexed_clip(tmp_path / "clips" / "a.mp4", 5, fps=2)
+    (clip,) = survey([tmp_path / "clips"]).clips
+    worker = ClipWorker(ORDER)
+    worker.start()
+    monkeypatch.setattr(FrameLane, "push", broken)
+    with pytest.raises(MachineError, match="no memory is left"):
+        worker.take_alone(Assignment(clip=clip, sources=(0, 1), known=False))
 
 
 def test_a_clip_that_is_sent_twice_comes_whole(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ It knows nothing of how it is reached. It opens no store; whoever sends it clips
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from store import ClipFeatures, Status
 
 # Pictures of a rare size wait for others to fill a batch: so many clips may, then batches go as they are.
 _MOST_WAITING = 16
+_DECODED_AHEAD = 2  # clips a decoder that wait for the networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ class _Open:
 
 
 class ClipWorker:
-    """Does one clip after the other; several threads may call `take` at once, which decode side by side.
+    """Does one clip after the other, decoding some while another goes through the networks; threads may call `take`.
 
     Networks see batches that cross clips, so that a clip may come out of a later call than the one that took it in.
     """
@@ -105,8 +107,12 @@ class ClipWorker:
     def __init__(self, order: WorkOrder) -> None:
         self._order = order
         self._lock = threading.Lock()
+        self._decoders = threading.Semaphore(order.threads)
+        self._room = threading.Semaphore(order.threads * _DECODED_AHEAD)
+        self._networks = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._open: dict[str, _Open] = {}
         self._finished: list[Outcome] = []
+        self._broken: Exception | None = None
         self._sources: tuple[FeatureSource, ...] = ()
         self._lanes: dict[FeatureSource, Lane] = {}
         self._places: dict[FeatureSource, int] = {}
@@ -126,33 +132,50 @@ class ClipWorker:
         self._detect = detector_of((source.view for source in self._sources), order.runtime)
 
     def take(self, assignment: Assignment) -> list[Outcome]:
-        """Decode a clip and send it to the networks, and give the clips that are complete now."""
+        """Decode a clip and have it sent to the networks, and give the clips that are complete now.
+
+        Raises:
+            Exception: the networks broke, over this clip or one that was taken before.
+        """
         task = Task(
             clip=assignment.clip,
             sources=tuple(self._sources[place] for place in assignment.sources),
             known=assignment.known,
         )
-        decoded = decode_task(task, self._order.sampling, assignment.backgrounds, self._detect)
-        with self._lock:
-            account = account_of(decoded)
-            if account.unreached:
-                return [*self._given(), Outcome(account=account, rows=())]
-            self._open[account.clip_id] = _Open(account, len(task.sources))
-            for source in task.sources:
-                self._lanes[source].push(decoded)
-            if len(self._open) > _MOST_WAITING:
-                self._flush()
-            return self._given()
+        with self._decoders:
+            decoded = decode_task(task, self._order.sampling, assignment.backgrounds, self._detect)
+        account = account_of(decoded)
+        if account.unreached:
+            return [*self._given(), Outcome(account=account, rows=())]
+        self._room.acquire()
+        self._networks.submit(self._push, account, decoded)
+        return self._given()
 
     def finish(self) -> list[Outcome]:
-        """Give the clips that wait for a full batch, in batches that are not."""
-        with self._lock:
-            self._flush()
-            return self._given()
+        """Give all clips that were taken; those that wait for a full batch go in batches that are not.
+
+        Raises:
+            Exception: the networks broke.
+        """
+        self._networks.submit(self._flush).result()
+        return self._given()
 
     def take_alone(self, assignment: Assignment) -> list[Outcome]:
         """Do a clip from beginning to end."""
         return [*self.take(assignment), *self.finish()]
+
+    def _push(self, account: Account, decoded: DecodedTask) -> None:
+        """Send a clip through the networks, as far as batches are full."""
+        try:
+            self._open[account.clip_id] = _Open(account, len(decoded.task.sources))
+            for source in decoded.task.sources:
+                self._lanes[source].push(decoded)
+            if len(self._open) > _MOST_WAITING:
+                self._flush()
+        except Exception as error:  # noqa: BLE001  raised by the next call
+            self._broken = error
+        finally:
+            self._room.release()
 
     def _add(self, source: FeatureSource, row: ClipFeatures) -> None:
         clip = self._open.get(row.clip_id)
@@ -161,14 +184,18 @@ class ClipWorker:
         clip.rows[self._places[source]] = row
         if len(clip.rows) == clip.lacking:
             del self._open[row.clip_id]
-            self._finished.append(Outcome(account=clip.account, rows=tuple(clip.rows.items())))
+            with self._lock:
+                self._finished.append(Outcome(account=clip.account, rows=tuple(clip.rows.items())))
 
     def _flush(self) -> None:
         for lane in self._lanes.values():
             lane.finish()
 
     def _given(self) -> list[Outcome]:
-        finished, self._finished = self._finished, []
+        if self._broken is not None:
+            raise self._broken
+        with self._lock:
+            finished, self._finished = self._finished, []
         return finished
 
 

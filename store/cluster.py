@@ -54,8 +54,9 @@ def joined(address: str, *, insecure: bool) -> Iterator[Any]:
         return
     settings: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
-        # Processes that wait for tasks nobody here has: ours have an environment of their own.
+        # No processes that wait for tasks nobody has (ours have an environment of their own), no figures nobody reads.
         os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+        os.environ.setdefault("RAY_enable_metrics_collection", "0")
         settings |= {"include_dashboard": False, "object_store_memory": _OBJECTS_BYTES}
     try:
         ray.init(**settings)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from heads.data.coarser import Coarser
 from heads.data.labels import BLANK
+from heads.evaluation.blank_removal import fewest_animals
 
 # The 95 % interval of a share of 0.9 among so many clips is 13 points to either side: fewer say hardly anything.
 FEWEST_CLIPS = 20
@@ -16,6 +17,7 @@ SLACK = 0.05  # what a precision may fall below the one that was aimed at, where
 _LEAST_PRECISION = 0.75  # that the interval must lie above
 _LEAST_RECALL = 0.5
 _ACCEPTED_LOSS = 0.01  # of the animal clips, where a clip is surely blank
+_MOST_LOST = 0.02  # of them, where the threshold was not set
 
 
 class Use(StrEnum):
@@ -208,10 +210,22 @@ def what_to_say(
     return [(top, Say.CHECK if enough else Say.CANNOT_SAY)]
 
 
-def blank_threshold(metrics: Mapping[str, object]) -> float | None:
-    """From which probability on a clip is surely blank: one animal clip in a hundred is lost; None if there is none."""
-    rows = metrics["blank_removal"]
-    if not isinstance(rows, list):
+def blank_threshold(metrics: Mapping[str, Any]) -> float | None:
+    """From which probability on a clip is surely blank; None if the run cannot tell.
+
+    It is the threshold at which one animal clip in a hundred is lost. The run cannot tell where it knows fewer than a
+    hundred, so that the threshold is just the one that loses none of these few, nor where more than two in a hundred
+    are lost in folds for which it was not set.
+    """
+    scores = metrics["blends"][metrics["chosen"]]
+    if BLANK not in scores["per_class"]:
         return None
-    fits = [row["threshold"] for row in rows if row["accepted"] <= _ACCEPTED_LOSS and row["threshold"] is not None]
+    animals = scores["n_clips"] - scores["per_class"][BLANK]["support"]
+    fits = [
+        row["threshold"]
+        for row in metrics["blank_removal"] or ()
+        if row["accepted"] <= _ACCEPTED_LOSS
+        and animals >= fewest_animals(row["accepted"])
+        and row["honest_lost"] <= _MOST_LOST
+    ]
     return float(fits[0]) if fits else None

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from heads.evaluation.verdicts import FEWEST_CLIPS, Use, Verdict, species_verdict
+from heads.evaluation.verdicts import FEWEST_CLIPS, Use, Verdict, blank_threshold, species_verdict
 
 
 def threshold(aim: str, wanted: float, right: float | None, found: float | None, low: float = 0.8) -> dict[str, Any]:
@@ -55,3 +55,22 @@ def test_too_few_says_how_many_more() -> None:
 def test_without_a_threshold_there_is_none_to_name() -> None:
     found = species_verdict("hog", 40, 8, 5, [CHECK | {"threshold": None}])
     assert (found.use, found.threshold, found.to_look_at) == (Use.CHECKED, None, None)
+
+
+@pytest.mark.parametrize(
+    ("animals", "lost_elsewhere", "threshold"), [(100, 0.01, 0.7), (99, 0.01, None), (100, 0.03, None)]
+)
+def test_a_clip_is_surely_blank_only_where_the_loss_could_be_measured(
+    animals: int, lost_elsewhere: float, threshold: float | None
+) -> None:
+    rows = [
+        {"accepted": accepted, "threshold": 1 - 30 * accepted, "honest_lost": lost_elsewhere}
+        for accepted in (0.01, 0.05)
+    ]
+    blend = {"n_clips": animals + 40, "per_class": {"blank": {"support": 40}}}
+    assert blank_threshold({"chosen": "b", "blends": {"b": blend}, "blank_removal": rows}) == threshold
+
+
+def test_no_clip_is_surely_blank_where_there_was_nothing_to_set_a_threshold_on() -> None:
+    blend = {"n_clips": 200, "per_class": {"blank": {"support": 0}}}
+    assert blank_threshold({"chosen": "b", "blends": {"b": blend}, "blank_removal": None}) is None

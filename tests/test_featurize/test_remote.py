@@ -18,6 +18,7 @@ import s3fs
 from google_server import google_served, put_object, write_key_file
 from indexed_clips import write_indexed_clip
 from remote_servers import Served, served
+from sftp_server import sftp_served
 from typer.testing import CliRunner
 
 import featurize
@@ -286,6 +287,54 @@ def test_what_trying_again_does_not_mend_is_tried_once(error: Exception, said: s
     with pytest.raises(UnreachableError, match=said):
         persist(fail, Remote(url="sftp://host/clips", scratch=Scratch(), first_pause_s=0.0))
     assert len(tries) == 1
+
+
+@pytest.fixture
+def ssh(local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with sftp_served(local, tmp_path / ".ssh/known_hosts") as server:
+        yield server
+
+
+def test_clips_of_an_ssh_server_come_whole_though_its_connection_is_cut(
+    ssh: Served, local: Path, tmp_path: Path
+) -> None:
+    ssh.faults = {"00.mp4": "cut", "03.mp4": "cut"}
+    facts = command(ssh.url, tmp_path / "S")
+    assert (facts["done"], facts["passed_over"]) == (6, {".txt": 1})
+    assert (ssh.tries["00.mp4"], ssh.tries["03.mp4"]) == (2, 2)
+    assert_as_local(tmp_path / "S", local)
+    assert left_in_scratch(tmp_path) == []
+    table = FeatureStore.open(tmp_path / "S").clips()
+    assert table.loc["Taï.mp4", "path"] == f"{ssh.url.replace('me:secret@', '')}/Taï.mp4"
+    asked = ssh.asked.total()
+    assert command(ssh.url, tmp_path / "S")["skipped"] == 6
+    assert ssh.asked.total() == asked
+
+
+def test_a_clip_that_an_ssh_server_refuses_is_said_and_the_others_are_done(
+    ssh: Served, local: Path, tmp_path: Path
+) -> None:
+    ssh.faults = {"00.mp4": "refused"}
+    assert command(ssh.url, tmp_path / "S", code=3)["done"] == 5
+    ssh.faults = {}
+    command(ssh.url, tmp_path / "S")
+    assert_as_local(tmp_path / "S", local)
+
+
+@pytest.mark.parametrize(
+    ("known", "password", "said"),
+    [(False, "secret", "the server's key stands in no file of known hosts"), (True, "wrong", "access is refused")],
+)
+def test_an_ssh_server_that_nobody_knows_or_that_refuses_is_tried_once(
+    ssh: Served, tmp_path: Path, known: bool, password: str, said: str
+) -> None:
+    if not known:
+        (tmp_path / ".ssh/known_hosts").write_text("")
+    with pytest.raises(SourceError, match=said) as raised:
+        survey(places([ssh.url.replace("secret", password)]))
+    assert password not in str(raised.value)
+    assert ssh.tries["connected"] == 1
 
 
 @pytest.fixture

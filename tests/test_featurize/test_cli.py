@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import Forked, run_featurize
 from indexed_clips import write_indexed_clip
 from typer.testing import CliRunner
 
@@ -138,24 +139,19 @@ def _killed(times: int, clips: Path, store: Path, words: list[object], chance: r
     """How often the process, begun `times` times, was killed before it had ended; no committed clip may be lost."""
     seen, killed = _clips_of(store), 0
     for _ in range(times):
-        process = subprocess.Popen(
-            [*FEATURIZE, str(clips), *map(str, words), "--limit", "6", "--workers", "1"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        _wait_until_at_work(process)
-        _wait_for_parts(process, store, _parts_of(store) + chance.randrange(4))
-        time.sleep(chance.uniform(0, 0.1))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
+        with Forked(run_featurize, str(clips), *map(str, words), "--limit", "6", "--workers", "1") as process:
+            _wait_until_at_work(process)
+            _wait_for_parts(process, store, _parts_of(store) + chance.randrange(4))
+            time.sleep(chance.uniform(0, 0.1))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            killed += process.wait() == -signal.SIGKILL
         before, seen = seen, _clips_of(store)
         assert seen >= before, "a committed clip was lost"
     return killed
 
 
-def _wait_until_at_work(process: "subprocess.Popen[bytes]") -> None:
+def _wait_until_at_work(process: Forked) -> None:
     """Let the process get as far as having its network or its rule: until then a kill could harm nothing."""
     while process.poll() is None:
         try:
@@ -167,7 +163,7 @@ def _wait_until_at_work(process: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.05)
 
 
-def _wait_for_parts(process: "subprocess.Popen[bytes]", root: Path, count: int) -> None:
+def _wait_for_parts(process: Forked, root: Path, count: int) -> None:
     while process.poll() is None and _parts_of(root) < count:
         time.sleep(0.002)
 

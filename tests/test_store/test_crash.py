@@ -4,8 +4,6 @@ import errno
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Forked
+from store_writer import write_for_ever
 
 from store import ClipFeatures, FeatureKey, FeatureStore, files
 from store.errors import StoreWriteError
@@ -23,59 +23,11 @@ from store.maintenance.verify import verify_store
 
 MakeFeatures = Callable[..., ClipFeatures]
 
-# Writes two clips a part for ever, and says after each commit which clips are safe. Argument 2 names the system call
-# of the commit at which to die (or "none"), argument 3 whether before or after it, argument 4 in which commit.
-_WRITER = """
-import os, signal, sys, json
-from pathlib import Path
-import numpy as np
-from store import ClipFeatures, FeatureKey, FeatureStore, Status
-import store.files
-
-root, call, moment, fatal = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-key = FeatureKey.from_json(json.loads(sys.argv[5]))
-first = int(sys.argv[6])
-commits = 0
-
-def deadly(function):
-    def wrapper(*args, **kwargs):
-        if commits == fatal and moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*args, **kwargs)
-        if commits == fatal and moment == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    return wrapper
-
-if call == "replace":
-    Path.replace = deadly(Path.replace)
-elif call == "sync_folder":
-    store.files.sync_folder = deadly(store.files.sync_folder)
-elif call != "none":
-    setattr(os, call, deadly(getattr(os, call)))
-
-opened = FeatureStore.open(root)
-with opened.writer(key, clips_per_part=2) as writer:
-    print("ready", flush=True)
-    for number in range(first, first + 100_000):
-        writer.add(ClipFeatures(
-            clip_id=f"clip{number:06d}", fingerprint="a", status=Status.OK, reason="", times_s=np.arange(2.0),
-            features=np.full((2, key.dim), number % 1000, np.float16),
-            pictures=[bytes([255, 216, 255, number % 256])] * (2 * key.holds_pictures),
-        ))
-        if number % 2:
-            commits += 1
-            print(number, flush=True)
-"""
-
 
 def start_writer(
     store: FeatureStore, key: FeatureKey, call: str = "none", moment: str = "", fatal: int = 0, first: int = 0
-) -> "subprocess.Popen[str]":
-    import json
-
-    arguments = [str(store.root), call, moment, str(fatal), json.dumps(key.to_json()), str(first)]
-    return subprocess.Popen([sys.executable, "-c", _WRITER, *arguments], stdout=subprocess.PIPE, text=True)
+) -> Forked:
+    return Forked(write_for_ever, store.root, key, call, moment, fatal, first)
 
 
 def last_committed(output: str) -> int:
@@ -105,11 +57,10 @@ def test_killed_a_hundred_times_at_random(store: FeatureStore, key: FeatureKey) 
     rng, done = random.Random(0), 0
     for turn in range(100):
         process = start_writer(store, key, first=done)
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         time.sleep(rng.uniform(0, 0.06))
         process.kill()
-        output, _ = process.communicate()
+        output = process.communicate()
         done = require_sound(store, key, last_committed(output), verify=turn % 10 == 9)
         if turn % 10 == 9:
             compact_features(store, key)
@@ -122,7 +73,7 @@ def test_killed_at_every_step_of_a_commit(store: FeatureStore, key: FeatureKey, 
     with store.writer(key):
         pass
     process = start_writer(store, key, call, moment, fatal=2)
-    output, _ = process.communicate(timeout=60)
+    output = process.communicate(timeout=60)
 
     assert process.returncode == -signal.SIGKILL
     assert last_committed(output) == 3
@@ -142,7 +93,7 @@ def test_pictures_are_whole_or_not_there_however_a_commit_ends(
     pictured = replace(key, preprocessing="jpeg-q90")
     with store.writer(pictured):
         pass
-    output, _ = start_writer(store, pictured, call, moment, fatal=2).communicate(timeout=60)
+    output = start_writer(store, pictured, call, moment, fatal=2).communicate(timeout=60)
     assert last_committed(output) == 3
     assert require_sound(store, pictured, 3) == 4
     reader = FeatureStore.open(store.root).reader(pictured)
@@ -279,9 +230,8 @@ def test_four_writers_and_a_reader_at_once(store: FeatureStore, key: FeatureKey)
     assert min(last - first for first, last in committed) >= 1
 
 
-def listen(process: "subprocess.Popen[str]", said: list[str]) -> None:
+def listen(process: Forked, said: list[str]) -> None:
     """Collect the lines that a writer says, until it ends."""
     with process:
-        assert process.stdout is not None
         for line in process.stdout:  # one by one, so that they can be counted meanwhile
             said.append(line)

@@ -57,9 +57,15 @@ def name_a_few(ids: Iterable[str]) -> str:
     return shown if len(listed) <= _SHOWN else f"{shown} and {len(listed) - _SHOWN} more"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and the word for what there are so many of: "1 clip", "1,200 clips"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
+_OF_ONE = {"are": "is", "were": "was", "have": "has"}
+
+
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """A number and the word for what there are so many of: "1 clip", "1,200 clips"; with "are", "1 clip is"."""
+    if number != 1:
+        noun += "es" if noun.endswith("s") else "s"
+    said = _OF_ONE.get(verb, verb) if number == 1 else verb
+    return " ".join(filter(None, (f"{number:,}", noun, said)))
 
 
 def require_unique(ids: Sequence[str], where: str) -> None:
@@ -69,7 +75,7 @@ def require_unique(ids: Sequence[str], where: str) -> None:
     repeated = [clip_id for clip_id, count in Counter(ids).items() if count > 1]
     if repeated:
         raise DuplicateClipError(
-            f"{where}: {len(repeated)} clip ids stand more than once: {name_a_few(repeated)}; keep one row each"
+            f"{where}: {counted(len(repeated), 'clip id')} more than once: {name_a_few(repeated)}; keep one row each"
         )
 
 

@@ -190,7 +190,7 @@ def turned_table(found: Comparison) -> Table:
     left = len(found.turned) - len(rows)
     return Table(
         key="turned",
-        caption=f"{len(found.turned)} clips with another most probable class",
+        caption=f"{counted(len(found.turned), 'clip')} with another most probable class",
         columns=columns(
             ("Clip", "", "text"),
             ("Labelled", "In the second run", "text"),
@@ -256,7 +256,7 @@ def _notes(one: RunFacts, two: RunFacts, labels: LabelTable) -> list[str]:
         if number_own > shared:
             notes.append(f"{number_own - shared:,} {what} of {name} are not in the other run, and left out.")
     if other:
-        notes.append(f"{other:,} clips have other labels in {two.name}; both runs are scored by these.")
+        notes.append(f"{counted(other, 'clip', 'have')} other labels in {two.name}; both runs are scored by these.")
     if (one.folds.of(labels.ids) != two.folds.of(labels.ids)).any():
         notes.append(
             "The runs have other folds, so that a part of each difference is that other clips were learned from."

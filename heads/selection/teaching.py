@@ -13,6 +13,7 @@ from heads.evaluation.review import suspect_labels
 from heads.selection.clusters import distance_to, spread_out
 from heads.selection.pool import Pool
 from heads.selection.queued import Pick
+from store.ids import counted
 
 _EPS = 1e-5
 _PROPOSED = 4  # clips near a threshold for each that is taken: enough to choose different ones of
@@ -144,7 +145,8 @@ def _by_probability(pool: Pool, column: int) -> Iterator[Pick]:
         yield Pick(
             row=row,
             score=said,
-            reason=f"may show {pool.classes[column]} (probability {said:.2f}), of which {_clips(known)} known",
+            reason=f"may show {pool.classes[column]} (probability {said:.2f}), of which "
+            f"{counted(known, 'clip', 'are')} known",
         )
 
 
@@ -160,12 +162,8 @@ def _by_likeness(pool: Pool, column: int) -> Iterator[Pick]:
             row=int(rows[place]),
             score=float(best[place]),
             reason=f"looks like {pool.ids[shown[nearest[place]]]}, which shows {pool.classes[column]}, of which "
-            f"{_clips(len(shown))} known",
+            f"{counted(len(shown), 'clip', 'are')} known",
         )
-
-
-def _clips(known: int) -> str:
-    return "1 clip is" if known == 1 else f"{known:,} clips are"
 
 
 def _probabilities(pool: Pool) -> NDArray[np.float64]:

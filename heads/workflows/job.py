@@ -37,7 +37,7 @@ from heads.workflows.eligibility import find_unlabelled, labels_with_frames, tra
 from heads.workflows.resolve import HeadSpec, resolve_heads
 from store import FeatureReader, FeatureStore
 from store.config import parse_settings
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 _FEWEST_CLIPS = 30
 _NO_SITES = (
@@ -150,7 +150,7 @@ class TrainingJob:
         kept = {*folds.ids}
         rows = [row for row, clip_id in enumerate(self.labels.ids) if clip_id in kept]
         without = len(self.labels.ids) - len(folds.ids)
-        lost = [f"{without} clips whose time is not known are neither of the past nor of the future"] * bool(without)
+        lost = [f"{counted(without, 'clip')} of no known time: neither of the past nor of the future"] * bool(without)
         return replace(
             self,
             labels=labels,
@@ -302,7 +302,7 @@ def prepare_job(
     torn = [] if before is None else torn_clips(before, copies.joined[: len(usable.ids)], usable.ids)
     if torn:
         notes.append(
-            f"{len(torn)} clips are left out, since they are copies, or of the site, of clips that stand in several "
+            f"{counted(len(torn), 'clip', 'are')} left out: copies, or of the site, of clips that stand in several "
             f"folds, such as '{torn[0]}'; train a run from nothing to learn from them"
         )
         usable = usable.select([clip_id for clip_id in usable.ids if clip_id not in set(torn)])
@@ -364,8 +364,8 @@ def _left_out_copies(going: Mapping[str, str]) -> str:
     """The sentence on clips that are left out, by the copies of them that stay."""
     clip_id, kept = next(iter(going.items()))
     return (
-        f"{len(going)} clips are left out, neither learned from nor scored, since other sites have copies of them that "
-        f"stay, such as '{clip_id}' of '{kept}'"
+        f"{counted(len(going), 'clip', 'are')} left out, neither learned from nor scored, since other sites have "
+        f"copies that stay, such as '{clip_id}' of '{kept}'"
     )
 
 

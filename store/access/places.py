@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from store.access.index import FeatureIndex
 from store.errors import StoreReadError
 from store.format.feature_part import Extra, FeaturePart
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,7 @@ def relocated(before: FeatureIndex, now: FeatureIndex, dim: int) -> Places:
     ]
     if changed:
         raise StoreReadError(
-            f"{len(changed)} clips were replaced since this reader was opened: {name_a_few(changed)}; open it again"
+            f"{counted(len(changed), 'clip', 'were')} replaced since this reader was opened: "
+            f"{name_a_few(changed)}; open it again"
         )
     return places_of(now, dim, found)

@@ -17,7 +17,7 @@ from store.files import atomic_path
 from store.format.layout import make_folder
 from store.format.network_file import list_networks, network_folder
 from store.format.part_names import list_parts
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 from store.key import FeatureKey
 from store.portable import sync_folder
 
@@ -89,8 +89,9 @@ def _require_one_content_each(stores: Sequence[FeatureStore]) -> None:
                 pair = pair or (root, store.root)
     if pair is not None:
         raise StoreRequestError(
-            f"{pair[0]} and {pair[1]}: {len(apart)} clips of one name have different contents: {name_a_few(apart)}; "
-            "featurize them from folders that give them different names, or merge only one of these stores"
+            f"{pair[0]} and {pair[1]}: {counted(len(apart), 'name')} of clips with different contents: "
+            f"{name_a_few(apart)}; featurize them from folders that give them different names, or merge only "
+            "one of these stores"
         )
 
 
@@ -110,7 +111,8 @@ def _require_alike_stored(stores: Sequence[FeatureStore]) -> None:
                 raise StoreRequestError(
                     f"{root} holds {next(iter(before.values())).source} as {' and '.join(before)} ({one}), and "
                     f"{store.root} as {' and '.join(formats)} ({other}): no clip would have both; featurize one of "
-                    "them anew with the --store-precision of the other, or merge only one of these stores"
+                    "them anew with the --store-precision of the other, or merge only "
+                    "one of these stores"
                 )
 
 

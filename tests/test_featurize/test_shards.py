@@ -96,7 +96,7 @@ def test_one_name_for_two_contents_is_refused_before_anything_is_merged(clips: P
     write_indexed_clip(tmp_path / "clips" / "03.mp4", 50, fps=2)
     other = featurized(tmp_path / "clips", tmp_path / "other")
     merged = FeatureStore.open(tmp_path / "merged", create=True)
-    with pytest.raises(StoreRequestError, match=r"serial and .*other: 1 clips of one name have different .*: '03.mp4'"):
+    with pytest.raises(StoreRequestError, match=r"serial and .*other: 1 name of clips with different .*: '03.mp4'"):
         merge_stores([FeatureStore.open(clips.parent / "serial"), other], merged)
     assert [*merged.root.rglob("*.h5")] == []
     with pytest.raises(StoreRequestError, match="cannot be merged into itself"):

@@ -67,7 +67,7 @@ def test_a_clip_has_its_surest_detection_and_what_no_detection_is_sure_of_is_bla
     assert rows(said) == {"s1/a.mp4": [0.1, 0.4, 0.3], "s1/b.mp4": [1, 0, 0], "s1/c.mp4": [0.55, 0.2, 0.15]}
     assert notes == (
         "md.json: read as results of MegaDetector, which tell 'blank', 'roe deer', 'human'",
-        "md.json: 1 files failed and get the mean of the others, not blank",
+        "md.json: 1 file failed, given the mean of the others, not blank",
         "md.json: 'canis', 'vehicle' are no classes of the run and do not count",
     )
 

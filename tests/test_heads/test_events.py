@@ -387,7 +387,7 @@ def test_a_given_split_becomes_folds_only_when_asked(folder: Path) -> None:
     long["split"] = np.where(np.arange(len(long)) < 45, "train", "val")
     long.to_csv(folder / "leaky.csv", index=False)
     told = " ".join(heads(folder, *TRAIN, "--labels", "@leaky.csv", "--run", "@leaky", "--split", "given").split())
-    assert "6 sites stand in several parts, such as 's0'" in told
+    assert "6 sites are in several parts, such as 's0'" in told
     words = [word.replace("@", f"{folder}/") for word in (*TRAIN, "--labels", "@labels.csv", "--run", "@no")]
     done = CliRunner().invoke(app, [*words, "--split", "given"])
     assert isinstance(done.exception, FoldError)

@@ -368,12 +368,12 @@ def test_clips_without_time_place_or_an_allowed_path_are_told_and_left_out(
     )
     notes = given_tables.write(tmp_path / "out", changed)
     for reason, clip in (
-        ("no capture time", "s1/a.mp4"),
-        ("no deployment at its site and time", "s2/c.mp4"),
+        ("no capture time is known (--times or --time-pattern tells it)", "s1/a.mp4"),
+        ("no deployment of --deployments covers its site and time", "s2/c.mp4"),
         ("a path that the standard does not allow", "s2/e..jpg"),
         ("no known media type", "s2/e.xyz"),
     ):
-        assert f"1 clips are not in the package, {reason}: '{clip}'" in notes
+        assert f"1 clip left out of the package, {reason}: '{clip}'" in notes
     assert len(read_rows(tmp_path / "out" / "media.csv")) == 2
 
 
@@ -394,7 +394,7 @@ def test_a_package_gets_observations_and_every_other_byte_stays(
     notes = merge.write(tmp_path / "merged", answers(by="Trapline 0.1.0, run other"))
     again = CamtrapDp(package=tmp_path / "merged")
     again.write(tmp_path / "twice", answers(by="Trapline 0.1.0, run other"))
-    assert "7 observations of 6 files are added to 7 that were there" in notes
+    assert "7 observations of 6 files added to 7 that were there" in notes
     for name in ("merged", "twice"):
         after = {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
         assert after.keys() == before.keys()
@@ -584,7 +584,9 @@ def test_new_clips_are_predicted_into_every_format(tmp_path: Path, given_tables:
     assert json.loads(done.stdout)["origins"] == {"out of fold": n_labelled, "new": n_clips - n_labelled}
     assert labels_of(tmp_path / "merged", machine=True) == {f"cards/{name}": said for name, said in expected.items()}
     tables = ("--deployments", given_tables.deployments, "--project", given_tables.project)
-    with pytest.raises(PredictionError, match="none of the 90 clips can be in a package: no capture time: 'site 0/"):
+    with pytest.raises(
+        PredictionError, match=r"none of 90 clips can be in a package: no capture time is known .*: 'site 0/"
+    ):
         call(*words, "--format", "camtrap-dp", *tables, "--out", tmp_path / "whole")
     assert not (tmp_path / "whole").exists()
 

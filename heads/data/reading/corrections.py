@@ -74,7 +74,7 @@ def _correct(labels: LabelTable, table: TextTable, rules: Sequence[IdRule]) -> t
     strangers = [clip_id for _, clip_id, _ in filled if clip_id not in row_of]
     if strangers:
         raise LabelError(
-            f"{table.name}: {counted(len(strangers), 'clip')} {'has' if len(strangers) == 1 else 'have'} no label to "
+            f"{table.name}: {counted(len(strangers), 'clip', 'have')} no label to "
             f"correct in {labels.origin}: "
             f"{name_a_few(strangers)}; add them there"
         )

@@ -13,7 +13,7 @@ from heads.data.labels import LabelTable
 from heads.data.splitting.duplicates import ImageSummary, copies_across, join_groups, surplus_copies
 from heads.data.splitting.folds import Folds, assign_folds, keep_folds
 from heads.errors import FoldError
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 _NO_FOLD = -1
 
@@ -130,12 +130,15 @@ def given_folds(labels: LabelTable, parts: Mapping[str, str], facts: pd.DataFram
         sides.setdefault(site, set()).add(part)
     split = sorted(site for site, found in sides.items() if len(found) > 1)
     if split:
-        said.append(f"{len(split)} sites stand in several parts, such as {name_a_few(split)}, so that scores flatter")
+        several = counted(len(split), "site", "are")
+        said.append(f"{several} in several parts, such as {name_a_few(split)}, so that scores flatter")
     marks = facts.loc[list(labels.ids), "fingerprint"].tolist()
     copies = copies_across(own, marks, ImageSummary.from_clip_table(facts, labels.ids))
     if copies:
         shown = name_a_few(labels.ids[row] for row in copies[0])
-        said.append(f"{len(copies)} clips have copies in several parts, such as {shown}, so that scores flatter")
+        said.append(
+            f"{counted(len(copies), 'clip', 'have')} copies in several parts, such as {shown}, so that scores flatter"
+        )
     return Folds(ids=labels.ids, fold=fold, groups=labels.sites or labels.ids, n_folds=len(names)), tuple(said)
 
 

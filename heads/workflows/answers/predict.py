@@ -282,8 +282,9 @@ def _answers(outside: Predictions, ids: Sequence[str], classes: Sequence[str]) -
     missing = sorted(set(ids) - set(outside.ids))
     if missing:
         raise PredictError(
-            f"the blend needs '{outside.model}', which was brought in and says nothing of {len(missing)} clips, "
-            f"such as {name_a_few(missing)}; give its predictions of them with --add {outside.model}.csv"
+            f"the blend needs '{outside.model}', which was brought in and says nothing of "
+            f"{counted(len(missing), 'clip')}, such as {name_a_few(missing)}; give its predictions of them "
+            f"with --add {outside.model}.csv"
         )
     return outside.select(ids)
 

@@ -152,9 +152,9 @@ def _whole(deployments: TextTable, project: Mapping[str, Any], answers: Answers)
             if clip_id.startswith((".", "/", "~")) or ".." in clip_id
             else "no known media type"
             if kind is None
-            else "no capture time"
+            else "no capture time is known (--times or --time-pattern tells it)"
             if taken is None
-            else "no deployment at its site and time"
+            else "no deployment of --deployments covers its site and time"
             if deployment is None
             else ""
         )
@@ -174,7 +174,7 @@ def _whole(deployments: TextTable, project: Mapping[str, Any], answers: Answers)
     media = _with_events(media, answers.new)
     if not media:
         told = "; ".join(f"{reason}: {name_a_few(some)}" for reason, some in left_out.items())
-        raise PredictionError(f"none of the {len(answers.said)} clips can be in a package: {told}")
+        raise PredictionError(f"none of {counted(len(answers.said), 'clip')} can be in a package: {told}")
     observations = list(_observations(answers, media, set()))
     located = zip(*(cells(deployments, name) for name in DEPLOYMENT_COLUMNS), strict=True)
     files = {
@@ -189,7 +189,8 @@ def _whole(deployments: TextTable, project: Mapping[str, Any], answers: Answers)
     }
     notes = [f"{counted(len(media), 'clip')} with {counted(len(observations), 'observation')} in the package"]
     notes += [
-        f"{len(some)} clips are not in the package, {reason}: {name_a_few(some)}" for reason, some in left_out.items()
+        f"{counted(len(some), 'clip')} left out of the package, {reason}: {name_a_few(some)}"
+        for reason, some in left_out.items()
     ]
     dropped = [name for name in deployments.columns if name not in DEPLOYMENT_COLUMNS]
     notes += [f"{deployments.name}: {quoted(dropped)} are no columns of the standard and left out"] * bool(dropped)
@@ -263,9 +264,11 @@ def _merged(package: Package, answers: Answers) -> tuple[dict[str, bytes], list[
     without = [clip_id for clip_id in clips if clip_id not in found]
     notes = [
         *matches.notes,
-        f"{len(observations)} observations of {len(found)} files are added to {len(taken)} that were there",
+        f"{counted(len(observations), 'observation')} of {counted(len(found), 'file')} added to "
+        f"{len(taken):,} that were there",
     ]
-    notes += [f"{len(without)} clips are no files of the package: {name_a_few(without)}"] * bool(without)
+    if without:
+        notes.append(f"{counted(len(without), 'clip')} not among the files of the package: {name_a_few(without)}")
     levels = package.descriptor.get("project")
     if isinstance(levels, dict) and "media" not in str(levels.get("observationLevel", "media")):
         notes.append("datapackage.json: project.observationLevel does not list 'media', which observations now have")

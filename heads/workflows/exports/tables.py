@@ -10,6 +10,7 @@ from heads.errors import PredictionError
 from heads.workflows.exports.answers import Answers
 from store import Status
 from store.files import atomic_path
+from store.ids import counted
 
 
 class LongCsv:
@@ -86,7 +87,7 @@ class TimelapseReady:
         blanks = sum(BLANK in there for there in answers.said)
         return [
             f"{path.name}: import it into Timelapse with a template that has the columns {', '.join(columns[2:])}; "
-            f"{blanks} clips are '{BLANK}'"
+            f"{counted(blanks, 'clip', 'are')} '{BLANK}'"
         ]
 
 

@@ -16,7 +16,7 @@ from heads.data.reading.formats.containers import read_json
 from heads.data.reading.mapping import UNKNOWN, ClassMapping
 from heads.data.tables import bare
 from heads.errors import PredictionError
-from store.ids import name_a_few, normalise_clip_id
+from store.ids import counted, name_a_few, normalise_clip_id
 
 _FRAME = re.compile(
     r"(?P<video>.+\.(?:mp4|avi|mpe?g|mov|mkv|flv|asf|wmv|mts|webm|m4v))/[^/]+\.(?:jpe?g|png)", re.IGNORECASE
@@ -100,7 +100,9 @@ def read_results(
         raise PredictionError(f"{path.name}: all of its {len(seen)} files failed; run {about} again")
     if failed.any():
         values[failed] = values[~failed].mean(axis=0)
-        notes.append(f"{path.name}: {int(failed.sum())} files failed and get the mean of the others, not blank")
+        notes.append(
+            f"{path.name}: {counted(int(failed.sum()), 'file')} failed, given the mean of the others, not blank"
+        )
     strangers = sorted(spelling.asked - spelling.used)
     if strangers:
         notes.append(f"{path.name}: {name_a_few(strangers)} are no classes of the run and do not count")

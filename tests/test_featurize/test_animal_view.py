@@ -26,6 +26,8 @@ from store.maintenance.verify import verify_store
 
 RESTING = (96.0, 30.0, 24.0)
 SAMPLING = Sampling(fps=2)
+# One worker draws and looks at the clips for all tests here.
+pytestmark = pytest.mark.xdist_group("trap")
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +78,16 @@ def content_of(store: FeatureStore, source: str = "phash+animal") -> dict[str, t
     }
 
 
-def test_an_animal_at_rest_is_cut_out_and_three_views_share_one_decode(trap: Path, tmp_path: Path) -> None:
-    store, summary = featurized(trap, tmp_path / "store", "whole", "motion", "animal")
+@pytest.fixture(scope="module")
+def undisturbed(trap: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FeatureStore, Summary]:
+    """All clips under three views, in one run; to be read only."""
+    return featurized(trap, tmp_path_factory.mktemp("undisturbed") / "store", "whole", "motion", "animal")
+
+
+def test_an_animal_at_rest_is_cut_out_and_three_views_share_one_decode(
+    undisturbed: tuple[FeatureStore, Summary],
+) -> None:
+    store, summary = undisturbed
     assert (summary.done, summary.uncompared) == (8, 1)
     reader = store.reader(store.find("phash+animal"))
     resting = reader.row(reader.ids.index("resting.mp4"))
@@ -95,8 +105,8 @@ def test_an_animal_at_rest_is_cut_out_and_three_views_share_one_decode(trap: Pat
     )
 
 
-def test_what_clips_are_seen_against_is_in_the_store_and_verified(trap: Path, tmp_path: Path) -> None:
-    store, _ = featurized(trap, tmp_path / "store")
+def test_what_clips_are_seen_against_is_in_the_store_and_verified(undisturbed: tuple[FeatureStore, Summary]) -> None:
+    store, _ = undisturbed
     rows = {row.clip_id: row for row in store.backgrounds(background_settings()).values()}
     assert len(rows) == 8
     assert not rows["other place.mp4"].others
@@ -106,18 +116,20 @@ def test_what_clips_are_seen_against_is_in_the_store_and_verified(trap: Path, tm
     assert verify_store(store.root).problems == []
 
 
-def test_features_do_not_depend_on_the_order_of_clips(trap: Path, tmp_path: Path) -> None:
-    straight, _ = featurized(trap, tmp_path / "straight")
+def test_features_do_not_depend_on_the_order_of_clips(
+    trap: Path, undisturbed: tuple[FeatureStore, Summary], tmp_path: Path
+) -> None:
     (tmp_path / "shuffled").mkdir()
     order = np.random.default_rng(2).permutation(8)
     for place, path in zip(order, sorted(trap.iterdir()), strict=True):
         (tmp_path / "shuffled" / f"{place}.mp4").symlink_to(path)
     shuffled, _ = featurized(tmp_path / "shuffled", tmp_path / "other")
-    assert content_of(straight) == content_of(shuffled)
+    assert content_of(undisturbed[0]) == content_of(shuffled)
 
 
-def test_features_do_not_depend_on_how_often_a_run_was_killed(trap: Path, tmp_path: Path) -> None:
-    whole, _ = featurized(trap, tmp_path / "whole")
+def test_features_do_not_depend_on_how_often_a_run_was_killed(
+    trap: Path, undisturbed: tuple[FeatureStore, Summary], tmp_path: Path
+) -> None:
     store = FeatureStore.open(tmp_path / "killed", create=True)
 
     def kill(progress: Progress) -> None:
@@ -130,16 +142,17 @@ def test_features_do_not_depend_on_how_often_a_run_was_killed(trap: Path, tmp_pa
             extract(plan, store, workers=1, clips_per_part=2, on_clip=kill)
     featurized(trap, store.root, limit=1)
     featurized(trap, store.root)
-    assert content_of(store) == content_of(whole)
+    assert content_of(store) == content_of(undisturbed[0])
 
 
-def test_shares_of_a_plan_see_clips_against_all_that_were_named(trap: Path, tmp_path: Path) -> None:
-    whole, _ = featurized(trap, tmp_path / "whole")
+def test_shares_of_a_plan_see_clips_against_all_that_were_named(
+    trap: Path, undisturbed: tuple[FeatureStore, Summary], tmp_path: Path
+) -> None:
     store = FeatureStore.open(tmp_path / "shares", create=True)
     plan = plan_request(request_for(trap), store, lambda _: None)
     for index in range(3):
         extract(plan.share(index, 3), store, workers=1)
-    assert content_of(store) == content_of(whole)
+    assert content_of(store) == content_of(undisturbed[0])
 
 
 def test_clips_that_come_later_change_nothing_about_those_that_are_there(trap: Path, tmp_path: Path) -> None:
@@ -164,9 +177,12 @@ def test_clips_that_come_later_change_nothing_about_those_that_are_there(trap: P
 
 
 def test_the_outcome_says_how_many_clips_had_too_few_others(
-    trap: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trap: Path,
+    undisturbed: tuple[FeatureStore, Summary],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _, summary = featurized(trap, tmp_path / "store", "animal")
+    _, summary = undisturbed
     facts = summary_facts(Summary.merged([summary, replace(summary, uncompared=2)]), "store")
     assert facts["without_background"] == 3
     print_summary(facts)

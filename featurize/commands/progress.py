@@ -138,20 +138,15 @@ def _print_done(console: Console, facts: dict[str, Any]) -> None:
         )
     if facts["without_background"]:
         console.print(
-            f"{counted(facts['without_background'], 'clip')} {_has(facts['without_background'])} too few others of the "
+            f"{counted(facts['without_background'], 'clip', 'have')} too few others of the "
             "same framing to be compared with; there the animal view sees what the motion view does",
             soft_wrap=True,
         )
     if facts["without_sound"]:
         console.print(
-            f"{counted(facts['without_sound'], 'clip')} {_has(facts['without_sound'])} no sound that could be decoded; "
-            "rows of sound say why",
+            f"{counted(facts['without_sound'], 'clip', 'have')} no sound that could be decoded; rows of sound say why",
             soft_wrap=True,
         )
-
-
-def _has(clips: int) -> str:
-    return "has" if clips == 1 else "have"
 
 
 def _print_reasons(console: Console, title: str, rows: Sequence[dict[str, str]]) -> None:

@@ -22,9 +22,8 @@ _FEWEST_FOR_A_CONSTANT = 2  # ids that must differ in the same way before a diff
 _LEAST_IN_COMMON = 2  # parts of a path, where both sides have other folders in front: cameras count files from 1 again
 _COMPARED = 2000  # clips among which the one that is nearest to an unknown id is looked for
 _TRIED = 10  # unknown ids for which it is looked for
-_ALIKE = (
-    0.8  # of 1: names of files from there on look alike; of 2,000 random names of ten hex digits the nearest has 0.6
-)
+# Of 1: names of files from there on look alike; of 2,000 random names of ten hex digits the nearest has 0.6.
+_ALIKE = 0.8
 _ENDING = re.compile(r"\.[a-z0-9]{1,5}$")
 _ABSOLUTE = re.compile(r"^(/|[A-Za-z]:/|[a-z]+://)")
 

@@ -217,13 +217,14 @@ def blank_threshold(metrics: Mapping[str, Any]) -> float | None:
     hundred, so that the threshold is just the one that loses none of these few, nor where more than two in a hundred
     are lost in folds for which it was not set.
     """
-    scores = metrics["blends"][metrics["chosen"]]
-    if BLANK not in scores["per_class"]:
+    rows = metrics["blank_removal"]
+    if not rows:
         return None
+    scores = metrics["blends"][metrics["chosen"]]
     animals = scores["n_clips"] - scores["per_class"][BLANK]["support"]
     fits = [
         row["threshold"]
-        for row in metrics["blank_removal"] or ()
+        for row in rows
         if row["accepted"] <= _ACCEPTED_LOSS
         and animals >= fewest_animals(row["accepted"])
         and row["honest_lost"] <= _MOST_LOST

@@ -111,8 +111,7 @@ def _require_alike_stored(stores: Sequence[FeatureStore]) -> None:
                 raise StoreRequestError(
                     f"{root} holds {next(iter(before.values())).source} as {' and '.join(before)} ({one}), and "
                     f"{store.root} as {' and '.join(formats)} ({other}): no clip would have both; featurize one of "
-                    "them anew with the --store-precision of the other, or merge only "
-                    "one of these stores"
+                    "them anew with the --store-precision of the other, or merge only one of these stores"
                 )
 
 

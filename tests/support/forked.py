@@ -38,7 +38,8 @@ class Forked:
         """Its exit status, negative for the signal that ended it; None while it runs."""
         return self._process.exitcode
 
-    poll = returncode.fget
+    def poll(self) -> int | None:
+        return self.returncode
 
     def kill(self) -> None:
         self._process.kill()

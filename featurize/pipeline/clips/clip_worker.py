@@ -23,7 +23,7 @@ from featurize.detection.over_time import Detect
 from featurize.errors import WeightsError
 from featurize.pipeline.clips.account import Account, account_of
 from featurize.pipeline.clips.lanes import Lane, open_lanes
-from featurize.pipeline.clips.prefetch import DecodedTask, decode_task
+from featurize.pipeline.clips.prefetch import CLIPS_AHEAD, DecodedTask, decode_task
 from featurize.pipeline.discover import Clip
 from featurize.pipeline.networks import detector_of
 from featurize.pipeline.places.backgrounds import NO_BACKGROUNDS, Backgrounds
@@ -35,7 +35,6 @@ from store import ClipFeatures, Status
 
 # Pictures of a rare size wait for others to fill a batch: so many clips may, then batches go as they are.
 _MOST_WAITING = 16
-_DECODED_AHEAD = 2  # clips a decoder that wait for the networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +107,7 @@ class ClipWorker:
         self._order = order
         self._lock = threading.Lock()
         self._decoders = threading.Semaphore(order.threads)
-        self._room = threading.Semaphore(order.threads * _DECODED_AHEAD)
+        self._room = threading.Semaphore(order.threads * CLIPS_AHEAD)
         self._networks = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._open: dict[str, _Open] = {}
         self._finished: list[Outcome] = []

@@ -26,7 +26,7 @@ from featurize.views.sampling import Sampling
 from store import Status
 from store.digest import file_fingerprint
 
-_CLIPS_AHEAD_PER_WORKER = 2
+CLIPS_AHEAD = 2  # decoded and not yet seen by networks, for each thread that decodes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def decode_ahead(
         try:
             for task, held in zip(tasks, on_disk, strict=True):
                 window.append(pool.submit(decode_task, task, sampling, backgrounds, detect, held))
-                if len(window) > workers * _CLIPS_AHEAD_PER_WORKER:
+                if len(window) > workers * CLIPS_AHEAD:
                     yield window.popleft().result()
             while window:
                 yield window.popleft().result()

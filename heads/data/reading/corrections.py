@@ -92,10 +92,7 @@ def _correct(labels: LabelTable, table: TextTable, rules: Sequence[IdRule]) -> t
     )
     out = "" if kept.all() else f", {counted(int((~kept).sum()), 'clip')} left out"
     empty = len(ids) - len(filled)
-    note = (
-        f"{table.name}: {counted(changed, 'label')} corrected{out}; {counted(empty, 'row')} "
-        f"{'is' if empty == 1 else 'are'} not filled in"
-    )
+    note = f"{table.name}: {counted(changed, 'label')} corrected{out}; {counted(empty, 'row', 'are')} not filled in"
     return corrected, [*matches.notes, note]
 
 

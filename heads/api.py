@@ -288,7 +288,8 @@ class Run:
             RunError: the run is not blended yet; or no picture could be had, and the report that is there has some.
 
         Warns:
-            HeadsWarning: clips could not be shown in pictures.
+            HeadsWarning: clips could not be shown in pictures, or the report that was there had some and no store is
+                given.
         """
         opened = None if store is None else _opened(store)
         log = None if decisions is None else Path(decisions)

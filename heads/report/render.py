@@ -65,7 +65,8 @@ def write_report(
     videos: Path | None = None,
     collection: CollectionScore | None = None,
 ) -> list[str]:
-    """Write the report of a blended run into it; a page that could show clips is not replaced by one that lost them.
+    """Write the report of a blended run into it; a page that could show clips is not replaced by one that lost them,
+    and by one that was not to show any only with a word on it.
 
     Args:
         run: the run.
@@ -81,13 +82,19 @@ def write_report(
             there has some.
     """
     page = render_report(run, store, videos, collection)
-    if page.lost and not page.pictured and run.report_path.is_file() and _PICTURE in run.report_path.read_bytes():
+    had_pictures = not page.pictured and run.report_path.is_file() and _PICTURE in run.report_path.read_bytes()
+    if page.lost and had_pictures:
         raise RunError(
             f"{run.report_path} is kept, for it shows clips and a new page could not ({page.lost[0][0]}: "
             f"{page.lost[0][1]}); name the store that the run was trained on and, if the clips have moved, their "
             "folder with --videos, or leave --store out for a page without pictures"
         )
     run.write_report(page.html)
+    if had_pictures and store is None:
+        return [
+            f"{run.report_path} showed clips in pictures, and no longer does, for no store was given; name the clips' "
+            "store (--store) to have them again"
+        ]
     if not page.lost:
         return []
     clip_id, why = page.lost[0]

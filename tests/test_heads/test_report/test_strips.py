@@ -174,6 +174,10 @@ def test_a_page_that_lost_its_pictures_does_not_replace_one_that_has_them(make_r
     done = CliRunner().invoke(app, ["report", "--run", str(run.path), "--store", str(store.root)])
     assert isinstance(done.exception, RunError)
     assert write_report(run, store, tmp_path / "moved") == []
+    done = CliRunner().invoke(app, ["report", "--run", str(run.path)])
+    assert f"{run.report_path} showed clips in pictures, and no longer does, for no store was given" in done.stderr
+    assert "data:image/jpeg" not in run.report_path.read_text()
+    assert write_report(run) == []
     (tmp_path / "moved" / ids[0]).unlink()
     run.report_path.unlink()
     notes = write_report(run, store)

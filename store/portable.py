@@ -4,10 +4,13 @@ Each is chosen by whether the call is there, not by the system's name. What a sy
 """
 
 import contextlib
+import importlib
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 _SHARING_VIOLATION = 32  # Windows' number for: another process has the file open
 # One lock for all descriptors: where there is no positioned read, the place in the file is moved and read from.
@@ -76,6 +79,29 @@ def is_running(pid: int) -> bool:
     import psutil
 
     return bool(psutil.pid_exists(pid))
+
+
+def lock_file(descriptor: int, *, wait: bool = True) -> bool | None:
+    """Lock an open file against other processes and openings, until it is closed or the process ends, however it does.
+
+    Args:
+        descriptor: of the file, open to write: network file systems ask for that.
+        wait: until nobody else holds it.
+
+    Returns:
+        Whether that went; None on a system without such locks.
+
+    Raises:
+        OSError: the file system has no such locks.
+    """
+    fcntl: Any = None if sys.platform == "win32" else importlib.import_module("fcntl")
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

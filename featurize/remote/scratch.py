@@ -1,10 +1,8 @@
 """The bounded folder that fetched clips pass through. What a killed process left there goes at the next start."""
 
 import contextlib
-import importlib
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import weakref
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from featurize.errors import SettingsError
+from store.portable import lock_file
 
 DEFAULT_SCRATCH_GB = 4.0
 _PREFIX = "trapline-fetched-"
@@ -108,7 +107,7 @@ class Scratch:
         while True:
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
             lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-            _lock(lock)  # for as long as this process lives
+            lock_file(lock)  # for as long as this process lives
             if (folder / _LOCK).exists():  # nobody took it for one that was left before it was locked
                 weakref.finalize(self, _remove, folder, lock, os.getpid())
                 return folder
@@ -137,7 +136,7 @@ def _locked(folder: Path) -> Iterator[bool]:
     except OSError:  # being made, or another user's
         yield False
         return
-    is_free = _lock(lock, wait=False)
+    is_free = lock_file(lock, wait=False)
     if is_free is None:
         os.close(lock)
         yield _unlinked(folder / _LOCK)
@@ -153,18 +152,6 @@ def _unlinked(path: Path) -> bool:
     try:
         path.unlink()
     except OSError:
-        return False
-    return True
-
-
-def _lock(descriptor: int, *, wait: bool = True) -> bool | None:
-    """Lock a file, and say whether that went; None on a system without such locks."""
-    fcntl: Any = None if sys.platform == "win32" else importlib.import_module("fcntl")
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
         return False
     return True
 

@@ -11,6 +11,7 @@ oof/<name>.csv          out-of-fold probabilities of a head; oof/blend.csv those
 frames/<name>.npz       how a head's out-of-fold scores of single frames are spread over each clip, if asked for
 added/<name>/           added.json and new.csv of a model that was brought in from outside, boxes.csv if it told boxes
 metrics.json blend.json report.html
+.training               who trains the run, while somebody does
 classes.csv             what classes are called elsewhere, if that was told
 times.csv events.json   when clips were taken and the event of each, if asked for, and how that was found out
 splits.json             scores beside those of other folds, if asked for; random_split/ and time_split/ are their runs
@@ -19,8 +20,10 @@ metadata.json           scores with and without clip facts, if asked for; other_
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,9 +39,10 @@ from heads.data.history import Epoch
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions, read_written
 from heads.data.splitting.folds import Folds
-from heads.errors import PredictionError, RunError
+from heads.errors import PredictionError, RunError, TrainError
 from store.digest import file_sha256
 from store.files import atomic_path, remove_abandoned, write_json, write_text
+from store.portable import lock_file
 
 BLEND = "blend"
 PACKED = "packed.json"  # only in what was unpacked
@@ -139,6 +143,36 @@ class RunDirectory:
         """Delete the temporary files that dead processes left anywhere in the run: those that were deleted."""
         below = [Path(folder) for name in _FOLDERS for folder, _, _ in os.walk(self.path / name)]
         return [path for folder in (self.path, *below) for path in remove_abandoned(folder, former=True)]
+
+    @contextmanager
+    def in_training(self) -> Iterator[None]:
+        """Keep other trainings out of the run meanwhile; the lock of a process that was killed is gone with it.
+
+        Nobody is kept out where files cannot be locked, as on some network file systems.
+
+        Raises:
+            TrainError: the run is being trained by somebody else.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".training").open("a+", encoding="utf-8")
+        except OSError:  # a finished run need not be writable, and of any other training itself says so
+            yield
+            return
+        with file:
+            if not _is_free(file.fileno()):
+                file.seek(0)
+                raise TrainError(
+                    f"{self.path}: is being trained already ({file.read() or 'by another process'}); wait until that "
+                    "is done, or name another folder"
+                )
+            file.truncate(0)
+            file.write(f"since {datetime.now():%Y-%m-%d %H:%M} by process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)
 
     def head_folder(self, name: str) -> Path:
         """Where the head called `name` keeps its files."""
@@ -516,7 +550,8 @@ class RunDirectory:
         if not self.path.is_dir():
             raise RunError(f"{self.path}: there is no such run; make it with `{_TRAIN.format(run=self.path)}`")
         own = (self.config_path, self.labels_path, self.path / "oof", self.path / "heads")
-        if any(self.path.iterdir()) and not any(path.exists() for path in own):
+        seen = (path for path in self.path.iterdir() if not path.name.startswith("."))
+        if any(seen) and not any(path.exists() for path in own):
             raise RunError(f"{self.path}: is no run, expected its config.yaml; name a folder that `heads train` made")
 
     def _require_head(self) -> None:
@@ -535,6 +570,14 @@ class RunDirectory:
 
 def _no_rows(columns: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=str) for name in columns})
+
+
+def _is_free(descriptor: int) -> bool:
+    """Whether nobody holds the lock of an open file, which is held from now on; True where there are no locks."""
+    try:
+        return lock_file(descriptor, wait=False) is not False
+    except OSError:
+        return True
 
 
 def can_name_file(name: str) -> bool:

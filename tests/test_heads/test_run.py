@@ -1,13 +1,20 @@
+import errno
+import os
+import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import heads.run
 from heads.data.labels import LabelTable
 from heads.data.predictions import Predictions
 from heads.data.splitting.folds import Folds
-from heads.errors import PredictionError, RunError
+from heads.errors import PredictionError, RunError, TrainError
 from heads.recipe import HeadConfig, Recipe, load_recipe
 from heads.run import RunDirectory, can_name_file
 from heads.workflows.training.compare_metadata import OTHER_METADATA
@@ -115,6 +122,51 @@ def test_what_the_dead_left_in_a_run_goes_and_nothing_else_does(tmp_path: Path) 
     assert sorted(run.remove_leftovers()) == sorted(left)
     assert {path for path in run.path.rglob("*") if path.is_file()} == set(kept)
     assert RunDirectory(tmp_path / "none").remove_leftovers() == []
+
+
+def test_a_run_is_trained_by_one_at_a_time(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    where = re.escape(socket.gethostname())
+    who = rf"is being trained already \(since [-\d]+ [:\d]+ by process {os.getpid()} on {where}\)"
+    with run.in_training():
+        with pytest.raises(TrainError, match=who), RunDirectory(tmp_path / "run").in_training():
+            pass
+        with RunDirectory(tmp_path / "other").in_training():
+            pass
+        with pytest.raises(RunError, match="no head is trained here"):
+            run.read_all_oof()
+    with run.in_training(), pytest.raises(TrainError), run.in_training():
+        pass
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    program = (
+        "import sys, time; from pathlib import Path; from heads.run import RunDirectory\n"
+        "with RunDirectory(Path(sys.argv[1])).in_training(): print('trains', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(run.path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "trains\n"
+        with pytest.raises(TrainError, match=f"by process {other.pid} on"), run.in_training():
+            pass
+        other.kill()
+    with run.in_training():
+        pass
+
+
+def test_where_files_cannot_be_locked_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_descriptor: int, *, wait: bool) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    run = RunDirectory(tmp_path / "run")
+    monkeypatch.setattr(heads.run, "lock_file", refuse)
+    with run.in_training(), run.in_training():
+        pass
+    (tmp_path / "no folder").touch()
+    with RunDirectory(tmp_path / "no folder").in_training():
+        pass
 
 
 def test_folds_without_ids_are_not_written(tmp_path: Path) -> None:

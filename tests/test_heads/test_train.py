@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from heads.cli import app
 from heads.data.features.metadata import MetadataTransform
 from heads.data.features.statistics_cache import cached_statistics
 from heads.data.labels import LabelTable
+from heads.data.listener import LoggingListener
 from heads.data.predictions import read_csv
 from heads.data.splitting.folds import assign_folds
 from heads.errors import PredictError, PredictionError, TrainError
@@ -31,7 +33,11 @@ from heads.workflows.answers.external import import_predictions
 from heads.workflows.answers.output import read_template, write_predictions
 from heads.workflows.answers.predict import Origin, predict_run
 from heads.workflows.blend import blend_run
+from heads.workflows.job import read_job
 from heads.workflows.resolve import resolve_heads
+from heads.workflows.training.on_cluster import Cluster, train_on_cluster
+from heads.workflows.training.side_by_side import train_side_by_side
+from heads.workflows.training.train import train
 from store import ClipFacts, ClipFeatures, FeatureStore, Status
 from store.config import parse_settings
 from store.errors import UnknownClipError
@@ -144,6 +150,21 @@ def test_a_finished_head_is_not_trained_again(trained: tuple[FeatureStore, RunDi
     assert [(head.name, head.resumed) for head in done] == [("attention-made", True), ("attention-other", False)]
     assert run.model_path("attention-made", 0).stat().st_mtime_ns == kept
     assert run.model_path("attention-other", 0).stat().st_mtime_ns > before
+
+
+def test_no_way_to_train_trains_what_is_being_trained(
+    trained: tuple[FeatureStore, RunDirectory, Path], sites: Path
+) -> None:
+    store, run, labels = trained
+    job = read_job(store, labels, RECIPE, sites=sites)
+    ways: list[Callable[[], object]] = [
+        lambda: train(job, run, LoggingListener()),
+        lambda: train_on_cluster(job, lambda: job, run, LoggingListener(), Cluster()),
+        lambda: train_side_by_side(lambda: job, run, [head.name for head in job.heads], lambda _name, _epoch: None),
+    ]
+    for way in ways:
+        with run.in_training(), pytest.raises(TrainError, match="is being trained already"):
+            way()
 
 
 @pytest.mark.parametrize(

@@ -60,15 +60,16 @@ def train_on_cluster(
 
     Raises:
         ClusterError: the cluster cannot be joined, or lets in anybody.
-        TrainError: the run was made with other settings, labels or features; a machine does not see it, has other
-            versions, or ended the process that trained a head; no machine is left.
+        TrainError: the run was made with other settings, labels or features, or is being trained by somebody else; a
+            machine does not see it, has other versions, or ended the process that trained a head; no machine is left.
         StoppedError: the user asked to stop; what is finished is kept.
     """
     for sentence in job.notes:
         listener.note(sentence)
-    begin(job, run)
-    with joined(cluster.address, insecure=cluster.insecure) as ray, stop_after_epoch(listener.stopping):
-        trained = _Tasks(ray, again, run, cluster).work([head.name for head in job.heads], listener)
+    with run.in_training():
+        begin(job, run)
+        with joined(cluster.address, insecure=cluster.insecure) as ray, stop_after_epoch(listener.stopping):
+            trained = _Tasks(ray, again, run, cluster).work([head.name for head in job.heads], listener)
     return [trained[head.name] for head in job.heads]
 
 

@@ -40,9 +40,18 @@ def train_side_by_side(
         What was trained, by name; a head whose process was ended from outside is missing.
 
     Raises:
-        TrainError: nothing can be trained, or the run was begun with something else.
+        TrainError: nothing can be trained, or the run was begun with something else, or is being trained by somebody
+            else.
         StoppedError: the user asked to stop; what is finished is kept.
     """
+    with run.in_training():
+        return _train(job, run, names, on_epoch)
+
+
+def _train(
+    job: Callable[[], TrainingJob], run: RunDirectory, names: Sequence[str], on_epoch: Callable[[str, Epoch], None]
+) -> dict[str, Trained]:
+    """Train heads in processes that are begun for it, and ended."""
     load_ahead()
     context = training_processes()
     pipes: list[Any] = []

@@ -52,19 +52,20 @@ def train(job: TrainingJob, run: RunDirectory, listener: Listener) -> list[Train
         One entry a head, in the recipe's order.
 
     Raises:
-        TrainError: the run was made with other settings, labels or features.
+        TrainError: the run was made with other settings, labels or features, or is being trained by somebody else.
         StoppedError: the user asked to stop; the last epoch was finished and saved.
     """
     for sentence in job.notes:
         listener.note(sentence)
-    begin(job, run)
     done = []
-    for head in job.heads:
-        done.append(train_head(job, run, head, listener))
-        if listener.stopping.is_set():
-            raise StoppedError(
-                f"stopped after head {head.name}, which is finished; the same command goes on from there"
-            )
+    with run.in_training():
+        begin(job, run)
+        for head in job.heads:
+            done.append(train_head(job, run, head, listener))
+            if listener.stopping.is_set():
+                raise StoppedError(
+                    f"stopped after head {head.name}, which is finished; the same command goes on from there"
+                )
     return done
 
 

@@ -19,8 +19,9 @@ from store.format.clip_part import ClipPart, load_clip_part
 from store.format.columns import STATUS_CODES
 from store.format.commit import commit_part
 from store.format.feature_part import FeaturePart, load_feature_part
-from store.format.layout import SPEC, key_folders, make_folder, read_spec, write_spec
+from store.format.layout import SPEC, key_folders, make_folder, read_spec, things_in_the_way, write_spec
 from store.format.part_names import list_parts, new_part_name
+from store.ids import name_a_few
 from store.key import FeatureKey, distinguish
 from store.records import ClipFacts, ClipFeatures, SeenAgainst, Status
 
@@ -78,7 +79,8 @@ class FeatureStore:
         """The store at `root`; with `create`, an empty one is made if there is none.
 
         Raises:
-            StoreNotFoundError: there is no store there, and `create` is not set; or there is a file.
+            StoreNotFoundError: there is no store there, and `create` is not set; or there is a file, or a folder of
+                other things.
         """
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(root)) and not Path(root).exists():
             raise StoreNotFoundError(
@@ -91,6 +93,12 @@ class FeatureStore:
                 f"{root}: is a file, and a store is a folder; name a new folder, or one of a store"
             )
         if create:
+            others = things_in_the_way(root)
+            if others:
+                raise StoreNotFoundError(
+                    f"{root}: is no store, and holds other things ({name_a_few(others)}); name a new folder, an "
+                    "empty one, or one of a store"
+                )
             make_folder(root / "features")
             make_folder(root / "clips")
         elif not (root / "features").is_dir() and not (root / "clips").is_dir():

@@ -21,7 +21,7 @@ def list_parts(folder: Path) -> list[str]:
     Raises:
         StoreReadError: the machine refused to list it.
     """
-    return sorted(name for name in _names_in(folder) if _PART.fullmatch(name))
+    return sorted(name for name in names_in(folder) if _PART.fullmatch(name))
 
 
 def new_part_name(folder: Path) -> str:
@@ -32,12 +32,12 @@ def new_part_name(folder: Path) -> str:
     """
     now = ULID()
     # Names are looked at from the last one on, since a store of many parts is asked for each new one.
-    last = next((name for name in sorted(_names_in(folder), reverse=True) if _PART.fullmatch(name)), None)
+    last = next((name for name in sorted(names_in(folder), reverse=True) if _PART.fullmatch(name)), None)
     newest = None if last is None else _ulid_of(last)
     return _name(now if newest is None or now > newest else ULID.from_int(int(newest) + _ONE_MILLISECOND))
 
 
-def _names_in(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     """The names of all that is in a folder; none if it is not there."""
     try:
         return os.listdir(folder)  # noqa: PTH208  a store has thousands of parts: no Path for each

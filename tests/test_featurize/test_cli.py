@@ -76,6 +76,7 @@ def test_backbones_are_listed_for_people_and_machines() -> None:
         (["CLIPS", "--store", "S"], 2, "give --backbone, such as efficientnet_lite0"),
         (["CLIPS", "--backbone", "resnet", "--store", "S"], 1, "error: backbone 'resnet' is unknown"),
         (["GONE", "--backbone", "efficientnet_lite0", "--store", "S"], 1, "there is no such file or folder"),
+        (["CLIPS", "--backbone", "phash", "--store", "CLIPS"], 1, "is no store, and holds other things"),
         (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--fps", "0"], 1, "--fps is 0, expected"),
         (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--fps", "1", "--frames", "3"], 1, "not both"),
         (["CLIPS", "--backbone", "efficientnet_lite0", "--store", "S", "--view", "side"], 2, "'side' is not one of"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store import ClipFeatures, FeatureKey, FeatureStore, Status
+from store import ClipFacts, ClipFeatures, FeatureKey, FeatureStore, Status
 from store.errors import (
     InvalidRecordError,
     StoreNotFoundError,
@@ -14,6 +14,7 @@ from store.errors import (
     UnknownClipError,
 )
 
+MakeFacts = Callable[..., ClipFacts]
 MakeFeatures = Callable[..., ClipFeatures]
 
 
@@ -219,3 +220,33 @@ def test_a_file_is_no_store(tmp_path: Path, create: bool) -> None:
     (tmp_path / "labels.csv").touch()
     with pytest.raises(StoreNotFoundError, match=r"labels\.csv: is a file, and a store is a folder"):
         FeatureStore.open(tmp_path / "labels.csv", create=create)
+
+
+@pytest.mark.parametrize("held", ["labels.csv", "clips/a.mp4"])
+def test_no_store_is_begun_among_other_things(tmp_path: Path, held: str) -> None:
+    path = tmp_path / held
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    name = held.partition("/")[0]
+    with pytest.raises(
+        StoreNotFoundError, match=rf"is no store, and holds other things \('{name}'\); name a new folder"
+    ):
+        FeatureStore.open(tmp_path, create=True)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    "held", [[], [".DS_Store"], ["lost+found/"], ["features/"], ["features/", "clips/", "notes.txt"]]
+)
+def test_a_store_is_begun_or_gone_on_with_where_nothing_else_is(tmp_path: Path, held: list[str]) -> None:
+    for each in held:
+        (tmp_path / each).mkdir() if each.endswith("/") else (tmp_path / each).touch()
+    assert FeatureStore.open(tmp_path, create=True).keys() == []
+
+
+def test_a_store_without_features_goes_on(store: FeatureStore, make_facts: MakeFacts) -> None:
+    with store.clip_writer() as writer:
+        writer.add(make_facts("a.mp4"))
+    (store.root / "features").rmdir()
+    (store.root / "notes.txt").touch()
+    assert FeatureStore.open(store.root, create=True).clips().index.tolist() == ["a.mp4"]

@@ -427,7 +427,9 @@ def _parsed(path: Path, text: bytes) -> Decisions:
     notes: tuple[str, ...] = ()
     if broken:
         lines = ", ".join(str(number) for number in broken[:5]) + (" and others" if len(broken) > 5 else "")
-        notes = (f"{path.name}: {len(broken)} lines hold no decision and are passed over (line {lines})",)
+        notes = (
+            f"{path.name}: {counted(len(broken), 'line', 'are')} passed over for want of a decision (line {lines})",
+        )
     return Decisions(log=_once(log), notes=notes)
 
 

@@ -182,7 +182,7 @@ def test_a_half_written_line_is_passed_over_and_the_next_one_is_whole(tmp_path: 
     for length in range(whole.index(b"\n") + 2, len(whole) - 1):
         log.path.write_bytes(whole[:length])
         assert [each.clip_id for each in log.read().log] == ["a.mp4"]
-        assert log.read().notes == ("log.jsonl: 1 lines hold no decision and are passed over (line 2)",)
+        assert log.read().notes == ("log.jsonl: 1 line is passed over for want of a decision (line 2)",)
         log.append([said("c.mp4", "hog")])
         assert [each.clip_id for each in log.read().log] == ["a.mp4", "c.mp4"]
 
@@ -207,7 +207,7 @@ def test_lines_that_are_no_decisions_are_reported(tmp_path: Path, line: bytes) -
     log.append([said("b.mp4", "hog")])
     found = log.read()
     assert [each.clip_id for each in found.log] == ["a.mp4", "b.mp4"]
-    assert found.notes == ("log.jsonl: 1 lines hold no decision and are passed over (line 2)",)
+    assert found.notes == ("log.jsonl: 1 line is passed over for want of a decision (line 2)",)
 
 
 def test_fields_of_later_versions_are_passed_over_and_missing_ones_have_defaults(tmp_path: Path) -> None:

@@ -279,7 +279,9 @@ def test_a_whole_package_is_valid_and_its_labels_come_back(
     assert labels_of(tmp_path / "out", machine=True) == {k: {n.replace("|", "/") for n in v} for k, v in SHOWN.items()}
     assert any("'roe | deer': no scientificName is known" in note for note in notes)
     assert any("'Notes' are no columns of the standard" in note for note in notes)
-    with pytest.raises(LabelError, match="in which no clip has a label; left out: 6 observations by a machine, 1 obs"):
+    with pytest.raises(
+        LabelError, match="has a label; left out: 6 observations by a machine, 1 unclassified observation"
+    ):
         read_labels(tmp_path / "out")
 
 

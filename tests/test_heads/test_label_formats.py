@@ -93,8 +93,8 @@ def test_a_camtrap_dp_package_keeps_blank_unknown_and_unclassified_apart(tmp_pat
         "package: read as Camtrap DP 1.0.2: 3 clips with labels; sites by locationID and locationName"
     )
     for told in (
-        *("1 sound files", "1 observations of camera setup or calibration", "1 observations by a machine"),
-        *("1 observations that are unclassified", "1 clip that shows something unknown", "3 clips without a label"),
+        *("1 sound file", "1 observation of camera setup or calibration", "1 observation by a machine"),
+        *("1 unclassified observation", "1 clip that shows something unknown", "3 clips without a label"),
     ):
         assert told in note
 
@@ -220,7 +220,7 @@ def test_coco_camera_traps_has_locations_and_corrupt_files_that_are_not_blank(tm
     assert shown(found) == {"s1/a.mp4": {"red deer"}, "s1/b.mp4": {"blank"}}
     assert found.sites == {"s1/a.mp4": "7", "s1/b.mp4": "7", "s2/d.mp4": "8"}
     assert found.notes == (
-        "cct.json: read as COCO Camera Traps: 2 clips with labels; left out: 1 corrupt files, 1 clip without a label",
+        "cct.json: read as COCO Camera Traps: 2 clips with labels; left out: 1 corrupt file, 1 clip without a label",
     )
 
 
@@ -230,7 +230,7 @@ def test_coco_without_all_locations_has_no_sites(tmp_path: Path) -> None:
     (tmp_path / "cct.json").write_text(json.dumps(content))
     found = read_labels(tmp_path / "cct.json")
     assert found.labels.sites is None
-    assert "1 labelled clips have no site" in found.notes[0]
+    assert "1 labelled clip has no site" in found.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -281,8 +281,8 @@ def test_a_table_of_timelapse_takes_the_column_of_species_and_says_so(tmp_path: 
     found = read_labels(write_csv(tmp_path / "ImageData.csv", TIMELAPSE, TIMELAPSE_ROWS))
     assert shown(found) == TIMELAPSE_SHOWN
     assert found.notes == (
-        "ImageData.csv: read as Timelapse's CSV, column 'Species': 2 clips with labels; left out: 1 files that are "
-        "marked to be deleted, 1 clip that shows something unknown, 1 clip without a label",
+        "ImageData.csv: read as Timelapse's CSV, column 'Species': 2 clips with labels; left out: 1 file marked to "
+        "be deleted, 1 clip that shows something unknown, 1 clip without a label",
     )
 
 
@@ -378,8 +378,8 @@ def test_a_bundle_of_wildlife_insights_in_a_folder_and_in_a_zip(tmp_path: Path) 
         }
         assert set(found.labels.sites or ()) == {"ford"}
         assert found.notes == (
-            f"{path.name}: read as a download of Wildlife Insights: 4 clips with labels; left out: 1 identifications "
-            "by computer vision, 1 images without a result, 2 clips without a label",
+            f"{path.name}: read as a download of Wildlife Insights: 4 clips with labels; left out: 1 identification "
+            "by computer vision, 1 image without a result, 2 clips without a label",
         )
     alone = read_labels(folder / "images_2001.csv")
     assert shown(alone).keys() == {"a.mp4", "d1/b.mp4", "d2/b.mp4", "e.mp4"}
@@ -407,7 +407,7 @@ def test_only_what_somebody_corrected_in_zamba_cloud_is_a_label(tmp_path: Path) 
     rows = [("u", "a.mp4", "bird", 0.9, "leopard"), ("v", "b.mp4", "bird", 0.9, ""), ("w", "c.mp4", "hog", 1, "blank")]
     found = read_labels(write_csv(tmp_path / "videos.csv", columns, rows))
     assert shown(found) == {"a.mp4": {"leopard"}, "c.mp4": {"blank"}}
-    assert "1 videos that nobody corrected" in found.notes[0]
+    assert "1 video that nobody corrected" in found.notes[0]
 
 
 def test_zambas_split_is_kept_beside_the_labels(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_missing_clips_that_are_allowed_need_no_site(tmp_path: Path) -> None:
     labels, sites = tables(tmp_path, [*CLIPS, "gone/x.mp4"], list(CLIPS))
     found = labels_and_sites(labels, CLIPS, sites=sites, site_pattern=None, allow_missing=True)
     assert found.labels.ids == CLIPS
-    assert found.notes == ("labels.csv: 1 labelled clips that the store does not hold are left out: 'gone/x.mp4'",)
+    assert found.notes == ("labels.csv: 1 labelled clip that the store does not hold is left out: 'gone/x.mp4'",)
 
 
 def test_two_rows_of_one_clip_add_up_in_a_long_table_and_are_refused_in_a_wide_one(tmp_path: Path) -> None:

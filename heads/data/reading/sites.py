@@ -12,7 +12,7 @@ from heads.data.reading.label_formats import read_labels
 from heads.data.reading.mapping import ClassMapping
 from heads.data.tables import read_table
 from heads.errors import LabelError, TrainError
-from store.ids import name_a_few
+from store.ids import counted, name_a_few
 
 
 def labels_and_sites(
@@ -85,10 +85,8 @@ def _of_clips(
     ids = [clip_id for clip_id in found.labels.ids if clip_id in have]
     if not ids:
         raise TrainError(f"none of the labelled clips is in the store, {error}")
-    note = (
-        f"{labels.origin}: {len(unknown)} labelled clips that the store does not hold are left out: "
-        f"{name_a_few(unknown)}"
-    )
+    those = f"{counted(len(unknown), 'labelled clip')} that the store does not hold"
+    note = f"{labels.origin}: {those} {'is' if len(unknown) == 1 else 'are'} left out: {name_a_few(unknown)}"
     return replace(found, labels=found.labels.select(ids), notes=(*found.notes, note))
 
 

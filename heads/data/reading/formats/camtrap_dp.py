@@ -185,7 +185,7 @@ def _clips(media: TextTable, found: Collected) -> dict[str, str]:
     kinds = cells(media, "fileMediatype")
     for row, (media_id, clip_id) in enumerate(zip(cells(media, "mediaID"), media_clips(media), strict=True)):
         if kinds[row].startswith("audio/"):
-            found.left_out["sound files"] += 1
+            found.leave_out("sound file")
             continue
         if not media_id or clip_of.setdefault(media_id, clip_id) != clip_id:
             raise LabelError(
@@ -249,7 +249,7 @@ def _add_observations(
             )
         if level == "media":
             if media_id not in clip_of:
-                found.left_out["observations of files that are no clips of the package"] += 1
+                found.leave_out("observation", "of files that are no clips of the package")
                 continue
             linked[columns["eventID"][row]].append(media_id)
         if not _counts(columns, row, reading, found):
@@ -272,15 +272,15 @@ def _add_observations(
 def _counts(columns: Mapping[str, list[str]], row: int, reading: Reading, found: Collected) -> bool:
     """Whether an observation is a label; why it is none is counted."""
     if columns["cameraSetupType"][row]:
-        found.left_out["observations of camera setup or calibration"] += 1
+        found.leave_out("observation", "of camera setup or calibration")
         return False
     if columns["observationType"][row] == "unclassified":
-        found.left_out["observations that are unclassified"] += 1
+        found.leave_out("unclassified observation")
         return False
     method = columns["classificationMethod"][row]
     machine = method == "machine" or (not method and bool(_MODELS.search(columns["classifiedBy"][row])))
     if machine and not reading.machine:
-        found.left_out["observations by a machine"] += 1
+        found.leave_out("observation", "by a machine")
         return False
     return True
 
@@ -332,8 +332,7 @@ def _add_events(
         clips = files.of_event(columns["eventID"][row], columns["deploymentID"][row], start, end)
         fresh = [clip_id for clip_id in clips if clip_id not in stated]
         if not fresh:
-            reason = "events whose files have labels of their own" if clips else "events without a file in their time"
-            found.left_out[reason] += 1
+            found.leave_out("event", "of files with labels of their own" if clips else "without a file in its time")
         name = _name(columns, row)
         nameless += bool(fresh) and name == "animal"
         for clip_id in fresh:

@@ -35,7 +35,7 @@ class CocoCameraTraps:
         for row, image in enumerate(content["images"]):
             key, name = (_field(path, "images", row, image, field) for field in ("id", "file_name"))
             if image.get("corrupt") is True:
-                found.left_out["corrupt files"] += 1
+                found.leave_out("corrupt file")
                 clip_of[key] = None
                 continue
             clip_of[key] = clip_id = normalise_clip_id(str(name))

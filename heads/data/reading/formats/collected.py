@@ -54,7 +54,7 @@ class Collected:
         shown: the names that each clip was given.
         unsure: the clips of which somebody said that it cannot be said.
         seen: all clips of the file.
-        left_out: how many rows were left out, by reason.
+        left_out: how many rows were left out, by what one is called and what follows that.
         remarks: what else is to be told, words without a capital.
     """
 
@@ -64,7 +64,7 @@ class Collected:
     shown: dict[str, dict[str, None]] = field(default_factory=dict)
     unsure: set[str] = field(default_factory=set)
     seen: dict[str, None] = field(default_factory=dict)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
     _meant: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -77,6 +77,10 @@ class Collected:
             self.shown.setdefault(clip_id, {}).setdefault(meant)
         else:
             self.unsure.add(clip_id)
+
+    def leave_out(self, one: str, more: str = "") -> None:
+        """A row is left out: `one` is what it is called, such as "observation", and `more` what follows that."""
+        self.left_out[one, more] += 1
 
     def place(self, clip_id: str, site: str, where: str) -> None:
         """The clip was taken at `site`.
@@ -103,7 +107,7 @@ class Collected:
                     del self.shown[clip_id]
         unsure = len(self.unsure - self.shown.keys())
         without = len(self.seen.keys() - self.shown.keys()) - unsure
-        reasons = [f"{count} {reason}" for reason, count in self.left_out.items() if count]
+        reasons = [f"{counted(count, one)} {more}".rstrip() for (one, more), count in self.left_out.items()]
         reasons += [f"{counted(unsure, 'clip')} that {'shows' if unsure == 1 else 'show'} something unknown"] * bool(
             unsure
         )
@@ -121,7 +125,9 @@ class Collected:
         unplaced = sum(clip_id not in self.sites for clip_id in self.shown)
         own = None if unplaced else tuple(self.sites[clip_id] for clip_id in self.shown)
         if self.sites and unplaced:
-            self.remarks.append(f"{unplaced} labelled clips have no site, so that the sites of others do not count")
+            self.remarks.append(
+                f"{counted(unplaced, 'labelled clip', 'have')} no site, so that the sites of others do not count"
+            )
         labels = LabelTable(ids=tuple(self.shown), classes=classes, values=values, sites=own, origin=self.origin)
         remarks = "".join(f"; {each}" for each in self.remarks)
         note = f"{self.origin}: read as {self.about}: {counted(len(self.shown), 'clip')} with labels{remarks}{told}"

@@ -163,7 +163,7 @@ def _labelled(sheet: _Sheet, about: str, reading: Reading) -> Labelled:
         if not name.strip():
             raise LabelError(f"{sheet.name}, {sheet.places[row]}: 'File' is empty; name the file")
         if flags is not None and flags[row].strip().casefold() in ("true", "1"):
-            found.left_out["files that are marked to be deleted"] += 1
+            found.leave_out("file", "marked to be deleted")
             continue
         clip_id = normalise_clip_id(f"{folder}/{name}" if folder.strip() else name)
         found.seen.setdefault(clip_id)

@@ -114,9 +114,9 @@ def _add(table: TextTable, clips: list[list[str]], reading: Reading, found: Coll
         if not any(cell.values()):
             continue
         if cell["identified_by"].casefold() == _MACHINE and not reading.machine:
-            found.left_out["identifications by computer vision"] += 1
+            found.leave_out("identification", "by computer vision")
         elif cell["common_name"].casefold() == "no cv result" or cell["species"].casefold() == "no cv result":
-            found.left_out["images without a result"] += 1
+            found.leave_out("image", "without a result")
         else:
             for clip_id in some:
                 found.add(clip_id, _name(cell))

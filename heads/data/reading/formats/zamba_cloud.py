@@ -29,5 +29,5 @@ class ZambaCloud:
             if label:
                 found.add(normalise_clip_id(name), label)
             else:
-                found.left_out["videos that nobody corrected"] += 1
+                found.leave_out("video", "that nobody corrected")
         return found.labelled()

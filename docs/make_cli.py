@@ -11,7 +11,13 @@ import store.cli
 import trapline.cli
 
 _PAGE = Path(__file__).with_name("cli.md")
-APPS = {"featurize": featurize.cli.app, "heads": heads.cli.app, "store": store.cli.app, "trapline": trapline.cli.app}
+APPS = {
+    "featurize": featurize.cli.app,
+    "featurize weights": featurize.cli.weights_app,
+    "heads": heads.cli.app,
+    "store": store.cli.app,
+    "trapline": trapline.cli.app,
+}
 _HEAD = """# Commands
 
 Written by `python docs/make_cli.py` from the commands' own help. Results go to stdout, progress and notes to stderr; a

@@ -2,9 +2,11 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.main import get_command
 
 from featurize.backbones.detectors import DETECTORS
 from featurize.backbones.registry import is_backbone
@@ -14,6 +16,7 @@ from featurize.views.registry import DEFAULT_VIEW, VIEWS
 from store.console import run, show_log, stderr_console
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _EXIT_SOME_FAILED = 3
 _FRAMES = "What is looked at"
@@ -304,7 +307,48 @@ Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Let the libraries talk, and show tracebacks of clips.")]
 
 
-@app.command(no_args_is_help=True)
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAMES...", help="A detector, timm:NAME, or a network of --list-backbones.", show_default=False
+    ),
+]
+
+
+@weights_app.command()
+def fetch(
+    names: Names = None,
+    weights: Weights = None,
+    offline: Offline = False,
+    input_px: InputPx = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch weights, and make files of networks.
+
+    `megadetector_lite` fetches the weights of the detector behind `--view detector`, `timm:NAME` makes the file of a
+    network of timm, by PyTorch, and the name of a network of --list-backbones writes it, with its weights, as the file
+    that heads of kind `finetuned` tune.
+    """
+    from featurize.commands.weights import fetch_all
+
+    if not names:
+        raise typer.BadParameter(
+            f"name the network that is wanted: {', '.join(DETECTORS)}, timm:NAME, or one of --list-backbones"
+        )
+    fetch_all(names, weights or (), input_px=input_px, offline=offline, as_json=as_json)
+
+
+class _OrWeights(TyperCommand):
+    """`featurize`, and the help of `featurize weights`, which is that of another command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line."""
+        if args[:1] == ["weights"] and "--help" in args:
+            get_command(weights_app).main(["--help"], prog_name=f"{ctx.command_path} weights")
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=_OrWeights, no_args_is_help=True)
 def featurize(
     videos: Videos = None,
     store: Store = None,
@@ -353,9 +397,7 @@ def featurize(
     The same command again continues: what is done is skipped. Exit code 3 means that all went well but some clips
     could not be decoded or reached; they are listed with their reasons.
 
-    `featurize weights megadetector_lite` fetches the weights of the detector behind `--view detector`, and
-    `featurize weights timm:NAME` makes the file of a network of timm, by PyTorch. `featurize weights NAME` writes a
-    network of --list-backbones, with its weights, as the file that heads of kind `finetuned` tune.
+    `featurize weights NAME` fetches weights and makes files of networks; see `featurize weights --help`.
     """
     if verbose:
         show_log()
@@ -381,13 +423,7 @@ def featurize(
     if not videos:
         raise typer.BadParameter("name the folders of clips")
     if videos[0] == "weights" and (not Path("weights").exists() or _are_networks(videos[1:])):
-        from featurize.commands.weights import fetch_all
-
-        if not videos[1:]:
-            raise typer.BadParameter(
-                f"name the network that is wanted: {', '.join(DETECTORS)}, timm:NAME, or one of --list-backbones"
-            )
-        fetch_all(videos[1:], weights or (), input_px=input_px, offline=offline, as_json=as_json)
+        fetch(videos[1:], weights, offline=offline, input_px=input_px, as_json=as_json)
         return
     if ray is None and (ray_insecure or ray_cpus != 1):
         raise typer.BadParameter("--ray-cpus and --ray-insecure go with --ray")

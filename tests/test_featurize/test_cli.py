@@ -48,6 +48,15 @@ def test_help_needs_no_network_library() -> None:
     assert "--retry-failed" in shown.stdout
 
 
+def test_fetching_weights_has_a_help_of_its_own() -> None:
+    shown = featurize("weights", "--help")
+    assert shown.returncode == 0
+    assert "Fetch weights, and make files of networks" in shown.stdout
+    assert "--input-px" in shown.stdout
+    assert "--retry-failed" not in shown.stdout
+    assert featurize("weights").returncode == 2
+
+
 @pytest.mark.parametrize("words", [["--dry-run"], []])
 def test_rules_need_no_network_library(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "clips").mkdir()

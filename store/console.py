@@ -6,9 +6,10 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from store.errors import TraplineError
 
@@ -58,10 +59,27 @@ def human_bytes(size: float) -> str:
 
 
 def stdout_console() -> "Console":
-    """A rich console on stdout, for results; in a file or a pipe no row of a table is wrapped."""
+    """A rich console on stdout, for results; in a file or a pipe rows of tables are neither wrapped nor filled up."""
     from rich.console import Console
 
-    return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _UNWRAPPED)
+    if sys.stdout.isatty():
+        return Console(markup=False, highlight=False)
+    return Console(markup=False, highlight=False, width=_UNWRAPPED, file=cast("IO[str]", _Unfilled(sys.stdout)))
+
+
+class _Unfilled:
+    """A stream to which lines go without the blanks at their ends."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write whole lines."""
+        return self._stream.write(re.sub(r" +(?=\n)", "", text))
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the stream has."""
+        return getattr(self._stream, name)
 
 
 def stderr_console() -> "Console":

@@ -15,6 +15,16 @@ def test_a_row_of_a_table_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[st
     assert "[network]+" + "x" * 200 in lines[1]
 
 
+def test_rows_of_tables_end_where_they_have_been_said_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("name", "what it is", box=None)
+    table.add_row("a", "")
+    table.add_row("longer  name", "b")
+    stdout_console().print(table)
+    said = capsys.readouterr().out
+    assert said.splitlines() == [" name          what it is", " a", " longer  name  b"]
+    assert said.endswith("b\n")
+
+
 @pytest.mark.parametrize(
     ("size", "told"),
     [

@@ -39,34 +39,29 @@ def keys_of_run(run: Path) -> list[FeatureKey]:
         raise SourceError(
             f"{run}: is no packed model ({error}); name a run's folder, or what `heads pack` made"
         ) from error
-    unfinished = (
-        f"{run}: training has not finished a head here, so it cannot be told what they read; let `heads train --run "
-        f"{run} ...` come to an end first"
-    )
-    if not (place / "heads").is_dir():
-        if (place / "config.yaml").is_file() and not (place / "added").is_dir():
-            raise SourceError(unfinished)
+    folder = place / "heads"
+    if not folder.is_dir() and not (place / "config.yaml").is_file():
         raise SourceError(f"{run}: there is no run here, expected its folder `heads`; name the run's folder with --for")
     try:
         blend = place / "blend.json"
         wanted = json.loads(blend.read_text(encoding="utf-8"))["models"] if blend.is_file() else None
-        heads = {folder.name: folder / "head.json" for folder in (place / "heads").iterdir()}
-        heads = {name: path for name, path in sorted(heads.items()) if path.is_file()}
+        heads = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+        read = [folder / name / "head.json" for name in heads if wanted is None or name in wanted]
         specs: list[dict[str, Any]] = [
-            spec
-            for name, path in heads.items()
-            if wanted is None or name in wanted
-            for spec in json.loads(path.read_text(encoding="utf-8"))["sources"]
+            spec for path in read if path.is_file() for spec in json.loads(path.read_text(encoding="utf-8"))["sources"]
         ]
         keys = [FeatureKey.from_json(spec) for spec in specs]
     except (OSError, ValueError, KeyError, TypeError, CorruptPartError) as error:
         raise SourceError(
             f"{run}: cannot be read as a run ({error}); name the folder that `heads train` made"
         ) from error
-    if not heads and not (place / "added").is_dir():
-        raise SourceError(unfinished)
-    if not keys:
+    if not keys and (place / "added").is_dir():
         raise SourceError(f"{run}: no head of this run was trained on features, so there is nothing to make for it")
+    if not keys:
+        raise SourceError(
+            f"{run}: training has not finished a head here, so it cannot be told what they read; let `heads train "
+            f"--run {run} ...` come to an end first"
+        )
     return list({key.digest: key for key in keys}.values())
 
 

@@ -117,6 +117,9 @@ def test_a_run_whose_training_was_stopped_is_not_said_to_be_of_no_features(train
     (run / "added" / "theirs").mkdir(parents=True)
     with pytest.raises(SourceError, match="no head of this run was trained on features"):
         keys_of_run(run)
+    shutil.rmtree(run / "heads")
+    with pytest.raises(SourceError, match="no head of this run was trained on features"):
+        keys_of_run(run)
 
 
 def test_a_folder_that_is_no_run_is_said(trained: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def blanks(facts: RunFacts) -> list[str]:
     if not useful:
         return ["No blank clip can be dropped unseen without losing more than one animal clip in ten."]
     first, where = useful[0], "sites" if facts.has_sites else "clips"
-    few = _few_animals(facts, first["accepted"])
+    few = too_few_animals(facts.animals, [first["accepted"]])
     lost = "none" if few else _percent(first["accepted"])
     return [
         f"If {lost} of the clips with an animal may be lost, {_percent(first['dropped'])} of "
@@ -36,7 +36,7 @@ def blanks(facts: RunFacts) -> list[str]:
         f"those with a probability of “{BLANK}” of {first['threshold']:.3f} or more. With that threshold set on other "
         f"{where}, {_percent(first['honest_dropped'])} of the blanks and {_percent(first['honest_lost'])} of the "
         "animals went.",
-        *few,
+        *([few] if few else []),
         *(
             f"At a loss of {_percent(row['accepted'])} of the animals it is {_percent(row['dropped'])} "
             f"({_percent(row['low'])} to {_percent(row['high'])}), from {row['threshold']:.3f} on."
@@ -46,19 +46,21 @@ def blanks(facts: RunFacts) -> list[str]:
     ]
 
 
-def _few_animals(facts: RunFacts, accepted: float) -> list[str]:
-    """That too few animal clips are known to measure a loss of this share, which would be less than one; else nothing.
+def too_few_animals(known: int, accepted: Sequence[float]) -> str:
+    """Which losses so many clips with an animal are too few to measure, as they would be of less than one, and what
+    losing none of them allows; "" if they are enough for all of these shares.
 
     At such a share the threshold is the one that loses none of the known clips.
     """
-    known, needed = facts.animals, fewest_animals(accepted)
-    if known >= needed:
-        return []
-    return [
+    takes = {_percent(share): fewest_animals(share) for share in accepted}
+    short = [f"{share} (which takes {needed:,})" for share, needed in takes.items() if known < needed]
+    if not short:
+        return ""
+    return (
         f"Only {counted(known, 'clip')} with an animal {'is' if known == 1 else 'are'} known, too few to measure a "
-        f"loss of {_percent(accepted)}, which takes {needed:,}: none lost of {known:,} still allows a true loss of up "
-        f"to {_percent(none_lost_allows(known))} (95 % bound)."
-    ]
+        f"loss of {' or '.join(short)}: none lost of {known:,} still allows a true loss of up to "
+        f"{_percent(none_lost_allows(known))} (95 % bound)."
+    )
 
 
 def species(found: Sequence[Verdict]) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 
 from heads.blending.blenders import known_blender
 from heads.blending.selection import FEW_CLIPS
-from heads.evaluation.blank_removal import fewest_animals, none_lost_allows
 from heads.report.run_facts import RunFacts
+from heads.report.summary import too_few_animals
 from heads.report.tables.cells import Cell, Column, Row, Table, change, columns, number, percent, text
-from store.ids import counted
 
 
 def comparison_table(facts: RunFacts) -> Table:
@@ -139,20 +138,7 @@ def removal_table(facts: RunFacts) -> Table | None:
             ("Blanks really dropped", "With the threshold set on other folds", "number"),
         ),
         rows=tuple(rows),
-        note=_too_few_animals(facts.animals, [row["accepted"] for row in removals]),
-    )
-
-
-def _too_few_animals(known: int, accepted: Sequence[float]) -> str:
-    """Which losses so many clips with an animal are too few to measure, and what losing none of them allows."""
-    takes = {f"{100 * share:.0f} %": fewest_animals(share) for share in accepted}
-    short = [f"{share} (which takes {needed:,})" for share, needed in takes.items() if known < needed]
-    if not short:
-        return ""
-    return (
-        f"{counted(known, 'clip')} with an animal {'is' if known == 1 else 'are'} known, too few to measure a loss of "
-        f"{' or '.join(short)}: there none is lost, which still allows a true loss of up to "
-        f"{100 * none_lost_allows(known):.1f} % (95 % bound)."
+        note=too_few_animals(facts.animals, [row["accepted"] for row in removals]),
     )
 
 

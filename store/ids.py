@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from store.errors import DuplicateClipError, UnknownClipError
@@ -48,6 +48,13 @@ def normalise_clip_id(text: str) -> str:
     NFC makes the same name equal wherever it came from.
     """
     return unicodedata.normalize("NFC", text.replace("\\", "/")).removeprefix("./")
+
+
+def path_ends(path: str) -> Iterator[str]:
+    """What a path ends with, at the borders of its parts, the longest first, beginning with all of it."""
+    while path:
+        yield path
+        _, _, path = path.partition("/")
 
 
 def name_a_few(ids: Iterable[str]) -> str:

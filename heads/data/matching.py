@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from heads.data.tables import tidy
 from heads.errors import LabelError
 from store.errors import UnknownClipError
-from store.ids import normalise_clip_id, unknown_ids
+from store.ids import normalise_clip_id, path_ends, unknown_ids
 
 _FEWEST_FOR_A_CONSTANT = 2  # ids that must differ in the same way before a difference that is no path counts
 _LEAST_IN_COMMON = 2  # parts of a path, where both sides have other folders in front: cameras count files from 1 again
@@ -212,12 +212,12 @@ class _Search:
 
     def _by_end(self, asked: Mapping[str, str], spelling: Spelling) -> dict[str, str]:
         """By the longest end of the path that one clip has and no other."""
-        clip_of = _only((end, clip) for clip in self.clips for end in _ends(spelling(clip)))
+        clip_of = _only((end, clip) for clip in self.clips for end in path_ends(spelling(clip)))
         shared: dict[str, _Shared] = {}
         unclear: dict[str, str] = {}
         for clip_id, name in asked.items():
             spelt = spelling(name)
-            end = next((end for end in _ends(spelt) if end in clip_of), None)
+            end = next((end for end in path_ends(spelt) if end in clip_of), None)
             if end is None:
                 continue
             clip = clip_of[end]
@@ -319,13 +319,6 @@ def _only(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
     for spelt, clip in pairs:
         found[spelt] = clip if found.get(spelt, clip) == clip else None
     return found
-
-
-def _ends(spelt: str) -> Iterable[str]:
-    """The ends of a path at the borders of its parts, the longest first."""
-    while spelt:
-        yield spelt
-        _, _, spelt = spelt.partition("/")
 
 
 def _notes(origin: str, loose: Mapping[str, str], asked: Mapping[str, str], total: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ called alike, so that the site belongs to a deployment's name.
 
 import csv
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ from featurize.errors import SettingsError, SitesError
 from featurize.pipeline.discover import Clip
 from featurize.views.registry import find_view
 from store import FeatureStore, SeenAgainst
-from store.ids import counted, name_a_few, normalise_clip_id
+from store.ids import counted, name_a_few, normalise_clip_id, path_ends
 
 NO_DEPLOYMENTS: Mapping[str, str] = MappingProxyType({})
 _IDS = ("filename", "filepath", "clip_id")
@@ -108,7 +108,7 @@ def _matched(origin: str, rows: Mapping[str, tuple[int, str]], places: Mapping[s
     """
     ends: dict[str, str | None] = {}
     for clip_id, place in places.items():
-        for end in _ends(normalise_clip_id(place)):
+        for end in path_ends(normalise_clip_id(place)):
             if end in rows:
                 ends[end] = clip_id if end not in ends else None
     surely = {name: name if name in places else ends.get(name) for name in rows}
@@ -118,7 +118,7 @@ def _matched(origin: str, rows: Mapping[str, tuple[int, str]], places: Mapping[s
             _note(origin, found, meant, said)
     left: dict[str, tuple[int, str]] = {}
     for name, said in rows.items():
-        meant = next((end for end in _ends(name) if end in places), "")
+        meant = next((end for end in path_ends(name) if end in places), "")
         if surely[name] is None and "/" in meant and meant not in found:  # cameras call their files alike
             _note(origin, left, meant, said)
     found |= left
@@ -133,13 +133,6 @@ def _note(origin: str, found: dict[str, tuple[int, str]], clip_id: str, said: tu
             f"{origin}, lines {before[0]} and {said[0]}: both mean clip {clip_id!r}, of deployment {before[1]!r} and "
             f"{said[1]!r}; keep one, or write longer paths"
         )
-
-
-def _ends(path: str) -> Iterator[str]:
-    """What a path ends with, at the borders of its parts, the longest first, beginning with all of it."""
-    while path:
-        yield path
-        _, _, path = path.partition("/")
 
 
 def _read(path: Path) -> dict[str, tuple[int, str]] | None:

@@ -15,6 +15,7 @@ from store.access.writer import PartWriter, facts_writer, feature_writer
 from store.cache import cache_folder
 from store.errors import StoreNotFoundError
 from store.format.background_part import background_folder, encode_backgrounds, load_background_part
+from store.format.classifier_file import CLASSIFIER, Classifier, read_classifier, write_classifier
 from store.format.clip_part import ClipPart, load_clip_part
 from store.format.columns import STATUS_CODES
 from store.format.commit import commit_part
@@ -236,6 +237,18 @@ class FeatureStore:
         make_folder(folder)
         commit_part(folder / new_part_name(folder), encode_backgrounds(settings, rows))
 
+    def has_classifier(self, key: FeatureKey) -> bool:
+        """Whether it is kept what the network of `key` itself takes frames for."""
+        return (self.folder(key) / CLASSIFIER).exists()
+
+    def add_classifier(self, key: FeatureKey, classifier: Classifier) -> None:
+        """Keep what the network of `key` itself takes frames for, beside its features.
+
+        Raises:
+            StoreWriteError: the disk refused; nothing was written.
+        """
+        write_classifier(self.make_folder_of(key), classifier)
+
     def reader(self, key: FeatureKey) -> FeatureReader:
         """A reader of the features of `key`, as they are now.
 
@@ -244,7 +257,13 @@ class FeatureStore:
         """
         if not self.folder(key).is_dir():
             raise StoreNotFoundError(f"{self.root}: there are no features {key.folder}; featurize them first")
-        return FeatureReader(key, self.index(key), lambda: self.index(key), cache_folder(self.root, key.digest))
+        return FeatureReader(
+            key,
+            self.index(key),
+            lambda: self.index(key),
+            cache_folder(self.root, key.digest),
+            lambda: read_classifier(self.folder(key)),
+        )
 
     def index(self, key: FeatureKey) -> FeatureIndex:
         """Which rows count under `key`, and where they are, as of now."""

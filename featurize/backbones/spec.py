@@ -146,6 +146,8 @@ class Backbone:
         licence: of the weights.
         reference: the paper or release that describes it.
         architecture: what `builder` is asked for, where one builder makes several.
+        classifier: `module:function` of (row, path of its own weights) that gives the network's last layer, from a tap
+            to scores of the animals among ImageNet's classes, where its weights have it; "" where they have not.
         any_shape: whether it takes pictures of any shape; else it is built for squares of one size.
         kind: `network` is compiled by a runtime; `onnx` by OpenVINO, whose network the builder gives for a number of
             pictures of one size; `rules` sees pixels, `sound` sees sound around frames, `waveform` all the sound that
@@ -164,6 +166,7 @@ class Backbone:
     licence: str
     reference: str
     architecture: str = ""
+    classifier: str = ""
     any_shape: bool = True
     kind: Literal["network", "onnx", "rules", "sound", "waveform", "pictures"] = "network"
 

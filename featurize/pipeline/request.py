@@ -11,6 +11,7 @@ from featurize.backbones.resolve import loads_a_model, resolve_backbones
 from featurize.backbones.runner import FULL, DeviceName, Precision, RuntimeName
 from featurize.backbones.weights import RANDOM_WEIGHTS, choose_weights
 from featurize.errors import SettingsError
+from featurize.pipeline.classifiers import keep_classifiers
 from featurize.pipeline.discover import Found, survey
 from featurize.pipeline.for_run import choose_contrast, sources_of
 from featurize.pipeline.networks import full_network, require_detector, require_settings
@@ -165,6 +166,7 @@ def carry_out(
     sources = _quantised(request, found, sources, _network_folders(opened), on_calibrate)
     _compare_with(opened, request, found, sources, on_warning)
     plan = _make_plan(request, found, sources, opened, deployments)
+    keep_classifiers(plan.keys, opened)
     import_networks_for(plan, verbose=request.verbose)
     # Runners of work that were written before there was a choice know no device.
     where: dict[str, Any] = {} if request.device == "auto" else {"device": request.device}

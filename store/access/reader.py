@@ -1,6 +1,7 @@
 """Reading features: any clips in any order, at the speed of the page cache, without holding the store in memory."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from store.access.blocks import BlockReader
 from store.access.buffers import Buffers
 from store.access.index import FeatureIndex
 from store.errors import StoreRequestError
+from store.format.classifier_file import Classifier
 from store.ids import require_known
 from store.key import FeatureKey
 from store.records import ClipFeatures, Status
@@ -40,7 +42,14 @@ class FeatureReader:
         features, mask = reader.batch(reader.index_of(["site 01/a.mp4", "site 02/b.mp4"]))  # (2, T, D), (2, T)
     """
 
-    def __init__(self, key: FeatureKey, index: FeatureIndex, reload: Callable[[], FeatureIndex], cache: Path) -> None:
+    def __init__(
+        self,
+        key: FeatureKey,
+        index: FeatureIndex,
+        reload: Callable[[], FeatureIndex],
+        cache: Path,
+        classifier: Callable[[], Classifier | None] = lambda: None,
+    ) -> None:
         self.key = key
         self.index = index
         self.ids = index.ids
@@ -51,6 +60,7 @@ class FeatureReader:
         self.dtype = np.result_type(np.float16, *{part.dtype for part in index.parts})
         self._blocks = BlockReader(index, key.dim, reload)
         self.cache = cache
+        self._read_classifier = classifier
         self._buffers = Buffers()
         self._places: dict[str, int] | None = None
 
@@ -72,6 +82,15 @@ class FeatureReader:
     def key_folders(self) -> tuple[str, ...]:
         """The name of the folder that the features stand in."""
         return (self.key.folder,)
+
+    @cached_property
+    def classifier(self) -> Classifier | None:
+        """What the network itself takes frames for; None where that is not kept.
+
+        Raises:
+            CorruptPartError: it is damaged.
+        """
+        return self._read_classifier()
 
     @property
     def taps(self) -> tuple[str, ...]:

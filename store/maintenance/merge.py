@@ -14,6 +14,7 @@ from pathlib import Path
 from store.errors import StoreRequestError, StoreWriteError
 from store.featurestore import FeatureStore
 from store.files import atomic_path
+from store.format.classifier_file import CLASSIFIER
 from store.format.layout import make_folder
 from store.format.network_file import list_networks, network_folder
 from store.format.part_names import list_parts
@@ -67,6 +68,8 @@ def merge_stores(sources: Sequence[FeatureStore], into: FeatureStore, *, copy: b
             counts[name in present] += 1
             if name not in present:
                 copied += _place(here / name, there / name, copy=copy)
+        if (here / CLASSIFIER).exists() and not (there / CLASSIFIER).exists():
+            copied += _place(here / CLASSIFIER, there / CLASSIFIER, copy=copy)
         try:
             sync_folder(there)
         except OSError as error:

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from featurize.pipeline.classifiers import keep_classifiers
 from featurize.pipeline.clips.account import Account
 from featurize.pipeline.plan import UNREACHED, Plan
 from featurize.pipeline.source import FeatureSource
@@ -76,6 +77,7 @@ class Intake:
             for source in self._sources
         }
         self._facts = self._stack.enter_context(self._store.clip_writer(clips_per_part=self._clips_per_part))
+        keep_classifiers({source: keys[source] for source in self._sources}, self._store)
         return self
 
     def __exit__(

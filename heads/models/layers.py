@@ -285,6 +285,48 @@ class TimeWindow(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+class Named(keras.layers.Layer):
+    """What a backbone itself takes a clip for, as evidence for the classes whose names it knows.
+
+    A class's evidence is the logarithm of the summed probabilities of the animals that it means, beside its usual
+    value, times a slope that is the same for all classes. It is set before training, and not learned with the rest: few
+    clips of a rare class say nothing of it, and all clips together say it well. A class that means no animal gets 0.
+
+    Call with the logarithms of probabilities (B, K); gives (B, C).
+
+    Args:
+        n_classes: C.
+    """
+
+    def __init__(self, n_classes: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.n_classes = n_classes
+
+    def get_config(self) -> dict[str, Any]:
+        """What `__init__` takes."""
+        return {**super().get_config(), "n_classes": self.n_classes}
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make room for what the classes mean: no evidence until it is set."""
+        made = {"initializer": "zeros", "trainable": False}
+        self.meaning = self.add_weight(shape=(shape[-1], self.n_classes), name="meaning", **made)
+        self.usual = self.add_weight(shape=(self.n_classes,), name="usual", **made)
+        self.slope = self.add_weight(shape=(), name="slope", **made)
+
+    def set_evidence(self, meaning: Any, usual: Any, slope: float) -> None:
+        """Take which animals each class means (K, C), 0 or 1, its usual value (C,) and the slope."""
+        self.meaning.assign(meaning)
+        self.usual.assign(usual)
+        self.slope.assign(slope)
+
+    def call(self, animals: Any) -> Any:
+        """Weigh the evidence."""
+        known = ops.any(self.meaning > 0, axis=0)
+        found = ops.log(ops.matmul(ops.exp(animals), self.meaning) + LEAST_CHANCE)
+        return ops.where(known, self.slope * (found - self.usual), 0.0)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class Competing(keras.layers.Layer):
     """Probabilities of classes that compete: most clips show one thing, or nothing.
 

@@ -6,14 +6,26 @@ from typing import Any
 import keras
 from keras import layers
 
+from heads.data.features.animals import ANIMALS_INPUT
 from heads.data.features.batches import METADATA
-from heads.models.layers import AttentionPooling, Competing, Dropout, Standardise, TapDropout, TimeWindow, TurnRound
+from heads.data.features.statistics import InputName
+from heads.models.layers import (
+    AttentionPooling,
+    Competing,
+    Dropout,
+    Named,
+    Standardise,
+    TapDropout,
+    TimeWindow,
+    TurnRound,
+)
 from heads.models.pixel_layers import MeanOverFrames
 from heads.recipe import HeadConfig
 from heads.recipe.kinds import resolve
 
 OUTPUT = "output"
 COMPETING = "competing"
+NAMED = "named"
 FRONT = "front"
 POOLED = "pooled"
 MASK = "mask"
@@ -30,12 +42,18 @@ class HeadShape:
         n_metadata: M, metadata columns; 0 for a head without metadata.
         n_classes: C.
         taps: columns of each tap, in sum D; not needed where no taps are dropped.
+        n_animals: K, animals that the backbone knows by name; not needed where it is not asked.
     """
 
     dim: int
     n_metadata: int
     n_classes: int
     taps: tuple[int, ...] = ()
+    n_animals: int = 0
+
+    def width_of(self, name: InputName) -> int:
+        """How many numbers the input of that name has of a clip."""
+        return self.n_animals if name == ANIMALS_INPUT else self.dim
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,10 +78,10 @@ class Head:
 
 def build_head(config: HeadConfig, shape: HeadShape, name: str = "head") -> Head:
     """An untrained head of the kind that `config` names; its network is called `name`."""
-    inputs: dict[str, Any] = {name: keras.Input((shape.dim,), name=name) for name in config.inputs}
+    inputs: dict[str, Any] = {name: keras.Input((shape.width_of(name),), name=name) for name in config.inputs}
     if shape.n_metadata:
         inputs[METADATA] = keras.Input((shape.n_metadata,), name=METADATA)
-    tail_inputs = {name: each for name, each in inputs.items() if name in (*config.statistics, METADATA)}
+    tail_inputs = {name: each for name, each in inputs.items() if name in (*config.tail_inputs, METADATA)}
     front, pooled = None, None
     if config.sees_frames:
         frames = frames_shape(config, shape.dim)
@@ -154,6 +172,10 @@ def _tail(config: HeadConfig, inputs: dict[str, Any], shape: HeadShape) -> Any:
     x = resolve(config.traits.tail)(config, inputs, shape)
     # With nothing but its bias at first, the output is the prior that the trainer puts there.
     initial = "zeros" if config.start_at_prior else "glorot_uniform"
+    if config.named:
+        scores = layers.Dense(n_classes, kernel_initializer=initial, name=OUTPUT)(x)
+        scores = layers.Add(name="scores")([scores, Named(n_classes, name=NAMED)(inputs[ANIMALS_INPUT])])
+        return Competing(name=COMPETING)(scores) if config.competing else layers.Activation("sigmoid")(scores)
     if not config.competing:
         x = layers.Dense(n_classes, activation="sigmoid", kernel_initializer=initial, name=OUTPUT)(x)
         return MeanOverFrames(name="clip")(x, inputs[MASK]) if config.traits.frame_by_frame else x

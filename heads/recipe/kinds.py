@@ -25,6 +25,8 @@ PIXELS = frozenset(
 )
 # Samples of a piece of sound, and of how many steps a block of convolutions makes one.
 _PIECE, _POOL = 4096, 16
+# What the network itself takes clips for.
+NAMED = frozenset({"named", "names"})
 # What recurrent layers do in training.
 RECURRENT = frozenset({"recurrent_dropout", "window"})
 _TUNING = frozenset({"clip_frames", "clip_px", "network", "unfreeze_from", "head_epochs", "head_rate"})
@@ -184,7 +186,7 @@ HEAD_KINDS: dict[str, HeadKind] = {
         tail="heads.models.networks:roots_tail",
         trainer=CLOSED_FORM,
         takes_epochs=False,
-        settings=WHERE | {"statistics", "covariance_shrinkage"},
+        settings=WHERE | {"statistics", "covariance_shrinkage"} | NAMED,
         defaults={"metadata": (), "competing": True},
     ),
     "conv3d": HeadKind(

@@ -1,13 +1,15 @@
 """Recipes: what `heads train` trains, as strict YAML."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from heads.data.animal_names import named_animals
 from heads.data.class_names import read_class
 from heads.data.features.batches import PREDICT_CLIPS
-from heads.data.features.statistics import StatisticName
+from heads.data.features.statistics import InputName, StatisticName
 from heads.recipe.kinds import HEAD_KINDS, HeadKind
 from store.config import StrictModel, load_yaml, parse_settings
 from store.errors import ConfigError
@@ -63,6 +65,10 @@ class HeadConfig(StrictModel):
         classes: the classes that it tells apart; all of the labels if none is named.
         statistics: statistics over time that the head sees, in which nothing is learned (see
             `heads.data.features.statistics`).
+        named: whether what the network itself takes a clip for speaks for the classes of those names, where its last
+            layer is kept beside its features and labels name animals that it knows (see `heads.data.animal_names`).
+        names: of classes that labels call otherwise, the animals that are meant; none for a class for which it is not
+            to speak.
         covariance_shrinkage: how far the covariance within classes is drawn towards that of independent columns of
             equal spread, under `discriminant`; 0 not at all, 1 all the way.
         queries: learned attention queries; 0 for a head that does not look at single frames (under `deviation`).
@@ -139,6 +145,8 @@ class HeadConfig(StrictModel):
     taps: tuple[str, ...] = ()
     classes: tuple[Annotated[str, AfterValidator(read_class)], ...] = ()
     statistics: tuple[StatisticName, ...] = ("change",)
+    named: bool = False
+    names: Mapping[str, tuple[str, ...]] = {}
     covariance_shrinkage: Annotated[float, Field(gt=0, le=1)] = 0.9
     queries: Annotated[int, Field(ge=0, le=64)] = 1
     recurrent_units: Annotated[int, Field(ge=1)] = 512
@@ -195,6 +203,12 @@ class HeadConfig(StrictModel):
         if problem:
             raise ValueError(problem)
         self._require_only_what_is_taken(row)
+        if self.names and not self.named:
+            raise ValueError("names: they are of use only where `named` is true")
+        try:
+            named_animals((), self.names)
+        except ValueError as error:
+            raise ValueError(f"names: {error}") from error
         if self.pseudo_epochs and self.pseudo_clips >= self.batch_clips:
             raise ValueError("pseudo_clips: a batch must hold labelled clips too; ask for fewer than batch_clips")
         if self.sgd_epochs > self.epochs:
@@ -248,9 +262,14 @@ class HeadConfig(StrictModel):
         return self.sees_frames and self.traits.weighs_frames
 
     @property
-    def inputs(self) -> tuple[StatisticName, ...]:
-        """The statistics that the network takes, in order: those of the recipe, and what its front needs besides."""
-        return tuple(dict.fromkeys(self.statistics + (self.traits.front_statistics if self.sees_frames else ())))
+    def tail_inputs(self) -> tuple[InputName, ...]:
+        """The statistics that the network's tail takes: those of the recipe, and what the backbone takes clips for."""
+        return (*self.statistics, *(("animals",) if self.named else ()))
+
+    @property
+    def inputs(self) -> tuple[InputName, ...]:
+        """The statistics that the network takes, in order: those of its tail, and what its front needs besides."""
+        return tuple(dict.fromkeys(self.tail_inputs + (self.traits.front_statistics if self.sees_frames else ())))
 
 
 class Recipe(StrictModel):

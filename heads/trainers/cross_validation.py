@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heads.data.animal_names import named_animals
 from heads.data.features.batches import ClipBatches
 from heads.data.features.metadata import MetadataTransform
 from heads.data.features.readers import Reader, ids_with_frames
@@ -118,6 +119,7 @@ def cross_validate_head(
         weights=weights,
         shunned=extra.fold,
         told=_told(extra, labels.classes, plan),
+        meant=_meant(config, labels.classes),
         seed=seed,
     )
     train: Train = resolve(config.traits.trainer)
@@ -146,6 +148,14 @@ def cross_validate_head(
     priors = np.stack([part.prior for part in trained])
     of_prior = Predictions(ids=everyone.ids, classes=everyone.classes, probabilities=priors[own_fold], fold=own_fold)
     return CrossValidatedHead(folds=trained, predictions=predictions.over(of_prior), epochs=epochs)
+
+
+def _meant(config: HeadConfig, classes: Sequence[str]) -> list[tuple[int, ...]]:
+    """(C) the animals that each class means; nothing where the backbone itself is not asked."""
+    if not config.named:
+        return []
+    known = named_animals(classes, config.names)
+    return [known.get(name, ()) for name in classes]
 
 
 def _told(extra: Unlabelled, classes: Sequence[str], plan: Sequence[FoldMember]) -> NDArray[np.float32] | None:

@@ -14,9 +14,10 @@ from heads.data.history import Epoch
 from heads.models.kinds.discriminant import Discriminant, Matrix, Sums, add_sums, fit_discriminant, sums_of
 from heads.models.kinds.discriminant_calibration import Calibration, clips_to_fit, default_calibration, fit_calibration
 from heads.models.layers import signed_root
-from heads.models.networks import COMPETING, OUTPUT, HeadShape, build_head
+from heads.models.networks import COMPETING, NAMED, OUTPUT, HeadShape, build_head
 from heads.recipe import HeadConfig
 from heads.trainers.checkpoint import Checkpoint
+from heads.trainers.named import Evidence, NamedEvidence
 from heads.trainers.task import HeadTask, TrainedMembers
 
 _CLIPS_AT_ONCE = 1024
@@ -48,6 +49,7 @@ def fit_discriminants(
             made[key] = fit_discriminant(add_sums(parts), config.covariance_shrinkage) if parts else None
         return made[key]
 
+    evidence = NamedEvidence(task) if config.named else None
     models, losses = [], []
     found = np.full((len(plan), *targets.shape), np.nan, np.float32)
     for row, member in enumerate(plan):
@@ -55,8 +57,10 @@ def fit_discriminants(
         if own is None:
             raise ValueError(f"fold {member.fold}: there is no clip in another fold to learn from")
         inner = {number: without(member.fold, number) for number in places if number != member.fold}
-        calibration = _calibrate(own, inner, places, values, targets, task.weights)
-        model = _build(config, examples, values.columns, own, calibration, targets.shape[1])
+        named = evidence.learn(member.learns_from(fold)) if evidence else None
+        beside = named.values if named else np.zeros(targets.shape)
+        calibration = _calibrate(own, inner, places, values, targets, beside, task.weights)
+        model = _build(config, examples, values.columns, own, calibration, targets.shape[1], named)
         models.append(model)
         losses.append(calibration.loss)
         held_out = np.flatnonzero(fold == member.fold)
@@ -81,6 +85,7 @@ def _calibrate(
     places: Mapping[int, NDArray[np.int64]],
     values: "_Values",
     targets: NDArray[np.float32],
+    beside: Matrix,
     weights: Matrix | None = None,
 ) -> Calibration:
     """The calibration of a member's discriminant.
@@ -92,6 +97,7 @@ def _calibrate(
         places: the clips of each fold.
         values: of the clips.
         targets: (N, C).
+        beside: (N, C) what else speaks for each class.
         weights: (N,) how many clips each stands for; one each if None.
     """
     learned = np.concatenate([places[number] for number in inner])
@@ -101,9 +107,10 @@ def _calibrate(
     scorers = {number: each or own for number, each in inner.items()}
     scores = np.concatenate([values.scores(each, learned[fold == number]) for number, each in scorers.items()])
     if None in inner.values():
-        return default_calibration(scores, targets[learned])
+        return default_calibration(scores, targets[learned], beside[learned])
     known = np.concatenate([np.tile(each.known, (np.sum(fold == number), 1)) for number, each in scorers.items()])
-    return fit_calibration(scores, known, targets[learned], None if weights is None else weights[learned])
+    own_weights = None if weights is None else weights[learned]
+    return fit_calibration(scores, known, targets[learned], own_weights, beside[learned])
 
 
 class _Values:
@@ -136,9 +143,15 @@ def _build(
     discriminant: Discriminant,
     calibration: Calibration,
     n_classes: int,
+    named: Evidence | None,
 ) -> keras.Model:
     """The network that does what a discriminant and its calibration do; columns that are not seen have no weight."""
-    head = build_head(config, HeadShape(dim=examples.reader.dim, n_metadata=0, n_classes=n_classes))
+    head = build_head(
+        config,
+        HeadShape(
+            dim=examples.reader.dim, n_metadata=0, n_classes=n_classes, n_animals=len(named.meaning) if named else 0
+        ),
+    )
     width = examples.reader.dim * len(config.statistics)
     mean, spread, kernel = np.zeros(width), np.ones(width), np.zeros((width, n_classes))
     mean[columns], spread[columns] = discriminant.mean, discriminant.spread
@@ -149,4 +162,6 @@ def _build(
     bias = calibration.bias_of(discriminant.known) + discriminant.bias * calibration.inverse_temperature
     head.tail.get_layer(OUTPUT).set_weights([kernel, bias])
     head.tail.get_layer(COMPETING).set_strength(calibration.strength)
+    if named is not None:
+        named.give(head.tail.get_layer(NAMED))
     return head.model

@@ -212,7 +212,9 @@ class FoldEnsemble:
 
     def _signature(self, examples: ClipBatches) -> dict[str, Any]:
         dim = self._shape.dim
-        signature: dict[str, Any] = {name: tf.TensorSpec((None, dim), tf.float32) for name in examples.statistics}
+        signature: dict[str, Any] = {
+            name: tf.TensorSpec((None, values.shape[1]), tf.float32) for name, values in examples.statistics.items()
+        }
         if examples.sees_frames:
             frames = frames_shape(self._config, dim)
             signature["features"] = tf.TensorSpec((None, *frames), tf.as_dtype(examples.reader.dtype))
@@ -274,7 +276,7 @@ class FoldEnsemble:
         pooled = self._pool(inputs, rows, training=training, alike=alike)
         outputs = []
         for member, own in enumerate(rows):
-            given: dict[str, Any] = {name: tf.gather(inputs[name], own) for name in self._config.statistics}
+            given: dict[str, Any] = {name: tf.gather(inputs[name], own) for name in self._config.tail_inputs}
             if METADATA in inputs:
                 given[METADATA] = tf.gather(inputs[METADATA][member], own)
             if pooled:

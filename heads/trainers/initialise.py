@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 from heads.data.class_balance import initial_competition, weighted_share
 from heads.data.features.moments import Moments, combine_moments, moments_by_fold
 from heads.data.features.statistics_cache import cached_statistics
-from heads.models.networks import COMPETING, OUTPUT, frame_standardiser
+from heads.models.networks import COMPETING, NAMED, OUTPUT, frame_standardiser
 from heads.recipe import HeadConfig
 from heads.trainers.ensemble import FoldEnsemble
+from heads.trainers.named import NamedEvidence
 from heads.trainers.sampler import learned_weights
 from heads.trainers.task import HeadTask
 
@@ -19,6 +20,7 @@ def initialise(members: FoldEnsemble, task: HeadTask) -> None:
     """Set each member's moments, and its output bias if it starts at the prior, from the clips that it learns from."""
     config, targets, fold = task.config, task.targets, task.fold
     standardised = any(frame_standardiser(head) is not None for head in members.heads)
+    evidence = NamedEvidence(task) if config.named else None
     clips, frames = _clip_moments(task), _frame_moments(task) if standardised else []
     for head, member in zip(members.heads, task.plan, strict=True):
         learned = [number for number in range(task.n_folds) if number not in member.unseen]
@@ -30,6 +32,8 @@ def initialise(members: FoldEnsemble, task: HeadTask) -> None:
             moments = combine_moments([frames[number] for number in learned])
             standardiser.set_moments(moments.mean, moments.spread)
         seen = member.learns_from(fold)
+        if evidence is not None:
+            evidence.learn(seen).give(head.tail.get_layer(NAMED))
         if config.competing:
             head.tail.get_layer(COMPETING).set_strength(initial_competition(targets[seen]))
         if config.start_at_prior:

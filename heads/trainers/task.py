@@ -32,6 +32,7 @@ class HeadTask:
         shunned: (U,) of each unlabelled clip the fold whose members must not learn from it either, -1 for none.
         told: (K, U, C) what each member is told that the unlabelled clips show, NaN where it is told nothing; if None,
             each goes by its own guesses.
+        meant: (C) the animals that each class means, by number, where the backbone itself is asked; none otherwise.
         seed: of the order of clips.
     """
 
@@ -43,6 +44,7 @@ class HeadTask:
     weights: NDArray[np.float64] | None = None
     shunned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     told: NDArray[np.float32] | None = None
+    meant: Sequence[tuple[int, ...]] = ()
     seed: int = 0
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.animals import ANIMALS_INPUT
 from heads.data.features.batches import in_turn
 from heads.data.features.drawn import DrawnFrames
 from heads.data.history import Epoch
@@ -58,6 +59,7 @@ class Trainer:
             n_metadata=examples.metadata.shape[2],
             n_classes=task.targets.shape[1],
             taps=examples.reader.tap_widths,
+            n_animals=examples.statistics[ANIMALS_INPUT].shape[1] if task.config.named else 0,
         )
         seen, also = (
             np.stack([member.learns_from(each) for member in task.plan]).astype(np.float32)

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from heads.data.animal_names import named_animals
 from heads.data.features.readers import Reader
 from heads.errors import RecipeError
 from heads.models.reading import reader_for
@@ -102,7 +103,7 @@ def resolve_heads(
         if not keys:
             left_out.append((config, _left_out(config, held, features), True))
             continue
-        heads += _on_keys(config, keys, spelt)
+        heads += [_without_names(head, store, classes) for head in _on_keys(config, keys, spelt)]
     trained = {head.config.title for head in heads}
     notes += [told for config, told, always in left_out if always or config.title not in trained]
     names = [head.name for head in heads]
@@ -230,6 +231,17 @@ def _on_keys(config: HeadConfig, keys: Sequence[FeatureKey], spelt: Mapping[str,
     if config.joined:
         return [HeadSpec(name=title, config=config, keys=tuple(keys))]
     return [HeadSpec(name=f"{title}-{spelt[key.source]}", config=config, keys=(key,)) for key in keys]
+
+
+def _without_names(head: HeadSpec, store: FeatureStore, classes: Sequence[str] | None) -> HeadSpec:
+    """The head, which does not ask what the backbone itself takes clips for where nothing could be told by it."""
+    config = head.config
+    if not config.named:
+        return head
+    known = len(head.keys) == 1 and not config.taps and store.has_classifier(head.keys[0])
+    if known and (classes is None or named_animals(config.classes or classes, config.names)):
+        return head
+    return replace(head, config=config.model_copy(update={"named": False, "names": {}}))
 
 
 def _left_out(config: HeadConfig, held: Sequence[str], features: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ They go by what they are for: `change` is the maximum minus the minimum over the
 maximum minus the median, `direction` the same divided by its root mean square over the columns (so that it is as long
 for a small animal as for a large one), `background` the median, `mean` and `spread` the moments over time, `event` the
 mean weighted by the motion energy that is stored with each frame: the plain mean where nothing moves or none is stored.
+`animals`, which no recipe names, is what the network itself takes the clip for (see `heads.data.features.animals`).
 
 A trap's camera does not move and an animal is on screen for part of a clip, so the median frame is mostly the place,
 and what rises above it is mostly the animal.
@@ -19,11 +20,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.animals import ANIMALS_INPUT, clip_animals
 from heads.data.features.prefetch import read_ahead
 from heads.data.features.readers import Reader
 from heads.data.features.rows import ChangeableRows
 
 StatisticName = Literal["change", "deviation", "direction", "background", "mean", "spread", "event"]
+InputName = StatisticName | Literal["animals"]
 Statistics = dict[str, NDArray[np.float32]]
 
 _CLIPS_AT_ONCE = 64
@@ -39,14 +42,15 @@ def compute_statistics(
     """Compute statistics of some clips, in one pass over their frames, several at a time while the next are read.
 
     Args:
-        out: where they go, (N, D) each by name; clips without frames are left as they are.
+        out: where they go, (N, D) each by name, `animals` (N, K); clips without frames are left as they are.
         reader: the cached features.
         rows: (N,) indices into the reader.
         places: which of the N to compute.
     """
     import tensorflow as tf  # recipes name statistics, and reading a recipe must stay quick
 
-    wide = any(name not in _ORDERED for name in out)
+    names = tuple(name for name in out if name != ANIMALS_INPUT)
+    wide = any(name not in _ORDERED for name in names)
 
     def chunks() -> Iterator[tuple[NDArray[np.int64], NDArray[Any], NDArray[np.bool_]]]:
         for start in range(0, len(places), _CLIPS_AT_ONCE):
@@ -57,8 +61,10 @@ def compute_statistics(
         energy = None
         if "event" in out:
             energy = [reader.per_frame("motion_energy", row) for row in rows[places].tolist()]
-        for name, values in _statistics_of_alike(frames, tuple(out), energy, widened).items():
+        for name, values in _statistics_of_alike(frames, names, energy, widened).items():
             out[name][places] = values
+        if ANIMALS_INPUT in out:
+            out[ANIMALS_INPUT][places] = np.stack([clip_animals(own, reader) for own in frames])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         waiting: deque[Future[None]] = deque()

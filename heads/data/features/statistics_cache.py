@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.animals import ANIMALS_INPUT, count_animals
 from heads.data.features.readers import Reader
 from heads.data.features.rows import ChangeableRows, Rows, RowsOfFile, load_rows
 from heads.data.features.statistics import compute_statistics
@@ -40,20 +41,21 @@ def cached_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[s
         names: which statistics.
 
     Returns:
-        (N, D) float32 for each name, read from a file where the store can be written to, unless the clips are few.
+        (N, D) float32 for each name, `animals` (N, K), read from a file where the store can be written to, unless the
+        clips are few.
     """
     marks = row_keys(reader, rows)
     digest = hashlib.sha256(marks.tobytes()).hexdigest()[:32]
     paths = {name: reader.cache / f"{name}-{digest}.npy" for name in names}
     found = {name: values for name in names if (values := _rows_if_there(paths[name])) is not None}
     missing = [name for name in names if name not in found]
+    widths = {name: count_animals(reader) if name == ANIMALS_INPUT else reader.dim for name in missing}
     if missing and len(rows) >= _FEWEST_REMEMBERED and _writable(reader):
         try:
             with atomic_path(reader.cache / f"{digest}{_MARKS}") as temporary, temporary.open("wb") as file:
                 np.save(file, marks)
             _write_files(
-                [paths[name] for name in missing],
-                (len(rows), reader.dim),
+                {paths[name]: (len(rows), widths[name]) for name in missing},
                 lambda written: _fill(dict(zip(missing, written, strict=True)), reader, rows, marks),
             )
             found |= {name: load_rows(paths[name]) for name in missing}
@@ -61,7 +63,9 @@ def cached_statistics(reader: Reader, rows: NDArray[np.int64], names: Sequence[s
             _log.warning("statistics cannot be kept in %s, and stay in memory: %s", reader.cache, error)
     missing = [name for name in names if name not in found]
     if missing:
-        made: dict[str, NDArray[np.float32]] = {name: np.zeros((len(rows), reader.dim), np.float32) for name in missing}
+        made: dict[str, NDArray[np.float32]] = {
+            name: np.zeros((len(rows), widths[name]), np.float32) for name in missing
+        }
         _fill(made, reader, rows, marks)
         found |= made
     for path in (*paths.values(), reader.cache / f"{digest}{_MARKS}"):
@@ -133,11 +137,11 @@ def _writable(reader: Reader) -> bool:
         return False
 
 
-def _write_files(paths: Sequence[Path], shape: tuple[int, int], fill: Callable[[list[RowsOfFile]], None]) -> None:
-    """Write arrays of zeros, which `fill` then fills, to `paths`: whole or not at all."""
+def _write_files(shapes: Mapping[Path, tuple[int, int]], fill: Callable[[list[RowsOfFile]], None]) -> None:
+    """Write arrays of zeros, which `fill` then fills, to some paths: whole or not at all."""
     with ExitStack() as stack:
         written = []
-        for path in paths:
+        for path, shape in shapes.items():
             temporary = stack.enter_context(atomic_path(path))
             np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
             written.append(RowsOfFile(temporary, writable=True))

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from heads.data.features.animals import ANIMALS_INPUT, frame_animals
 from heads.data.features.batches import METADATA, ClipBatches, in_turn
 from heads.data.features.prefetch import read_ahead
 from heads.data.features.statistics import statistics_of
@@ -86,8 +87,12 @@ def _frames_as_clips(examples: ClipBatches, places: NDArray[np.int64]) -> tuple[
     wide = tf.cast(features, tf.float32).numpy()  # numpy takes several times as long
     clips = [frames[:length] for frames, length in zip(wide, lengths, strict=True)]
     inputs: dict[str, NDArray[Any]] = {
-        name: np.concatenate([frame_statistic(frames, name) for frames in clips]) for name in examples.statistics
+        name: np.concatenate([frame_statistic(frames, name) for frames in clips])
+        for name in examples.statistics
+        if name != ANIMALS_INPUT
     }
+    if ANIMALS_INPUT in examples.statistics:
+        inputs[ANIMALS_INPUT] = np.concatenate([frame_animals(frames, examples.reader) for frames in clips])
     if examples.sees_frames:
         inputs["features"] = np.concatenate(clips)[:, None]
         inputs["mask"] = np.ones((sum(lengths), 1), bool)

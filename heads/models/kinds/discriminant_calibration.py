@@ -50,7 +50,11 @@ def clips_to_fit(count: int) -> NDArray[np.int64]:
 
 
 def fit_calibration(
-    scores: Matrix, known: NDArray[np.bool_], targets: NDArray[np.float32], weights: Matrix | None = None
+    scores: Matrix,
+    known: NDArray[np.bool_],
+    targets: NDArray[np.float32],
+    weights: Matrix | None = None,
+    beside: Matrix | float = 0.0,
 ) -> Calibration:
     """The calibration that gives clips with these scores the least log loss.
 
@@ -62,6 +66,7 @@ def fit_calibration(
         targets: (N, C) 0 or 1.
         weights: (N,) how many clips each stands for, where some kinds were chosen more often than others; one each if
             None.
+        beside: (N, C) what is added to the logits as it is, before classes compete.
     """
     weights = np.ones(len(scores)) if weights is None else weights * (len(weights) / weights.sum())
     n_classes = targets.shape[1]
@@ -71,7 +76,7 @@ def fit_calibration(
     def objective(numbers: Matrix) -> tuple[float, Matrix]:
         (inverse, inverse_slope), (_, shift, weight, logit) = _inverse(numbers[0]), numbers[:4]
         strength = scipy.special.expit(logit)
-        moved = np.where(known, given * inverse + shift + weight * log_share + numbers[4:], _UNKNOWN)
+        moved = np.where(known, given * inverse + shift + weight * log_share + numbers[4:], _UNKNOWN) + beside
         against, odds, others = _against(moved)
         logits = moved - strength * against
         losses = _log_losses(logits, targets)
@@ -100,10 +105,10 @@ def fit_calibration(
     )
 
 
-def default_calibration(scores: Matrix, targets: NDArray[np.float32]) -> Calibration:
+def default_calibration(scores: Matrix, targets: NDArray[np.float32], beside: Matrix | float = 0.0) -> Calibration:
     """Calibration where there are no clips to fit them to but those that made the scores (N, C)."""
     inverse, bias, strength = _INVERSE / _spread(scores), _log_share(targets), initial_competition(targets)
-    moved = scores * inverse + bias
+    moved = scores * inverse + bias + beside
     loss = float(_log_losses(moved - strength * _against(moved)[0], targets).mean())
     return Calibration(inverse_temperature=inverse, bias=bias, strength=strength, loss=loss)
 

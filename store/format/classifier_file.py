@@ -6,6 +6,7 @@ be told from the features, by whoever reads them.
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from store.format.commit import commit_bytes
 CLASSIFIER = "classifier.npz"
 # The first 398 of ImageNet's thousand classes, in the order of their numbers.
 IMAGENET_ANIMALS = "imagenet-1k animals"
+# What reading an archive raises where bits of it are not as they were: one may say that it is encrypted, or compressed
+# in a way that nobody knows, or that it is a single array.
+_DAMAGED = (ValueError, KeyError, EOFError, OSError, RuntimeError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,15 +67,17 @@ def read_classifier(folder: Path) -> Classifier | None:
     """
     path = folder / CLASSIFIER
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as kept:
-            return Classifier(
-                classes=str(kept["classes"]), tap=str(kept["tap"]), kernel=kept["kernel"], bias=kept["bias"]
-            )
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreReadError(f"{path}: could not be read ({error.strerror}); restore access and try again") from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    try:
+        with np.load(io.BytesIO(content)) as kept:
+            return Classifier(
+                classes=str(kept["classes"]), tap=str(kept["tap"]), kernel=kept["kernel"], bias=kept["bias"]
+            )
+    except _DAMAGED as error:
         raise CorruptPartError(
             f"{path}: is damaged ({error}); remove it, and the same `featurize` command writes it anew"
         ) from error

@@ -12,6 +12,7 @@ import numpy as np
 
 from store.errors import CorruptPartError, StoreError, StoreReadError
 from store.format.background_part import BACKGROUNDS, load_background_part
+from store.format.classifier_file import CLASSIFIER, read_classifier
 from store.format.clip_part import load_clip_part
 from store.format.columns import STATUSES
 from store.format.commit import HEADER_BYTES, header_of
@@ -63,7 +64,7 @@ def verify_store(root: Path, progress: Callable[[Path], None] = lambda path: Non
     """Check every file of the store at `root`; `progress` is called with each part before it is read."""
     problems, parts, size = [], 0, 0
     for path, check in _checks(root):
-        if path.name != SPEC and path.suffix != ".json":
+        if path.name not in (SPEC, CLASSIFIER) and path.suffix != ".json":
             progress(path)
             parts, size = parts + 1, size + size_bytes(path)
         try:
@@ -99,6 +100,7 @@ def require_sealed(path: Path) -> None:
 def _checks(root: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
     for folder in key_folders(root):
         yield folder / SPEC, partial(read_spec, folder)
+        yield folder / CLASSIFIER, partial(read_classifier, folder)
         for name in list_parts(folder):
             yield folder / name, partial(_check_feature_part, folder / name)
     for name in list_parts(root / "clips"):

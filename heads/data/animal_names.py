@@ -9,7 +9,7 @@ that look most like them (a deer for antelopes); a giraffe or a raccoon for none
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 # By their numbers, 0 to 397: the classes that are animals are the first ones.
@@ -78,7 +78,7 @@ _WIDER: dict[str, str] = {
     "chicken": "7-8",
     "galliform, gamebird": "80-86",
     "grouse": "80-83",
-    "turkey, guineafowl, pheasant": "7-8 80-86",
+    "turkey, guineafowl, guinea fowl, pheasant": "7-8 80-86",
     "francolin, spurfowl": "85-86",
     "parrot": "87-90",
     "duck": "97-99",
@@ -122,6 +122,7 @@ _WIDER: dict[str, str] = {
     "canid": "269-280",
     "wild dog": "273-275",
     "jackal": "272 278 280",
+    "hyaena": "276",
     "fox": "277-280",
     "swift fox": "278",
     "cat, domestic cat, house cat": "281-285",
@@ -289,8 +290,12 @@ def named_animals(
 
 def _meant(name: str) -> frozenset[int]:
     """The classes that a name means: none if it is not known."""
-    parts = re.split(r"[/,;|]|\bor\b|\band\b", name.casefold())
-    return frozenset(number for part in parts for number in _meant_by_one(re.findall(r"[a-z]+", part)))
+    spelt = re.sub(r"\bgray\b", "grey", name.casefold().replace("_", " "))
+    whole = " ".join(_words(spelt))
+    if whole in _names():
+        return _names()[whole]
+    parts = re.split(r"[/,;|]|\bor\b|\band\b", spelt)
+    return frozenset(number for part in parts for number in _meant_by_one(_words(part)))
 
 
 def _meant_by_one(words: Sequence[str]) -> frozenset[int]:
@@ -299,8 +304,7 @@ def _meant_by_one(words: Sequence[str]) -> frozenset[int]:
     names = _names()
     for length in range(len(words), 0, -1):  # all words, then the last ones
         if length == len(words) or length < _LAST_WORDS:
-            last = " ".join(words[-length:])
-            for spelt in (last, _singular(last)):
+            for spelt in _singulars(" ".join(words[-length:])):
                 if spelt in names:
                     return names[spelt]
     for length in range(len(words), 0, -1):  # a species, then its genus
@@ -313,7 +317,7 @@ def _meant_by_one(words: Sequence[str]) -> frozenset[int]:
 @cache
 def _names() -> dict[str, frozenset[int]]:
     """Every English name, in small letters without hyphens, with the classes that it means."""
-    found = {" ".join(re.findall(r"[a-z]+", name.casefold())): {number} for number, name in enumerate(ANIMALS)}
+    found = {" ".join(_words(name.casefold())): {number} for number, name in enumerate(ANIMALS)}
     for names, runs in _WIDER.items():
         numbers = {number for run in runs.split() for number in _run(run)}
         found |= dict.fromkeys(names.split(", "), numbers)
@@ -325,11 +329,16 @@ def _run(words: str) -> range:
     return range(int(first), int(last or first) + 1)
 
 
-def _singular(name: str) -> str:
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", name)
+
+
+def _singulars(name: str) -> Iterator[str]:
+    """The name as it is, and what it may be the plural of."""
+    yield name
     for many, one in (("mice", "mouse"), ("wolves", "wolf"), ("geese", "goose"), ("calves", "calf"), ("oxen", "ox")):
         if name.endswith(many):
-            return name.removesuffix(many) + one
+            yield name.removesuffix(many) + one
     for many, one in (("ies", "y"), ("xes", "x"), ("ches", "ch"), ("s", "")):
         if name.endswith(many) and not name.endswith("ss"):
-            return name.removesuffix(many) + one
-    return name
+            yield name.removesuffix(many) + one

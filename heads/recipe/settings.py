@@ -146,7 +146,7 @@ class HeadConfig(StrictModel):
     classes: tuple[Annotated[str, AfterValidator(read_class)], ...] = ()
     statistics: tuple[StatisticName, ...] = ("change",)
     named: bool = False
-    names: Mapping[str, tuple[str, ...]] = {}
+    names: Mapping[Annotated[str, AfterValidator(read_class)], tuple[str, ...]] = {}
     covariance_shrinkage: Annotated[float, Field(gt=0, le=1)] = 0.9
     queries: Annotated[int, Field(ge=0, le=64)] = 1
     recurrent_units: Annotated[int, Field(ge=1)] = 512

@@ -119,7 +119,7 @@ def cross_validate_head(
         weights=weights,
         shunned=extra.fold,
         told=_told(extra, labels.classes, plan),
-        meant=_meant(config, labels.classes),
+        meant=meant_animals(config, labels.classes),
         seed=seed,
     )
     train: Train = resolve(config.traits.trainer)
@@ -150,7 +150,7 @@ def cross_validate_head(
     return CrossValidatedHead(folds=trained, predictions=predictions.over(of_prior), epochs=epochs)
 
 
-def _meant(config: HeadConfig, classes: Sequence[str]) -> list[tuple[int, ...]]:
+def meant_animals(config: HeadConfig, classes: Sequence[str]) -> list[tuple[int, ...]]:
     """(C) the animals that each class means; nothing where the backbone itself is not asked."""
     if not config.named:
         return []

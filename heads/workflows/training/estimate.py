@@ -12,7 +12,7 @@ from heads.data.features.batches import PREDICT_CLIPS, in_turn
 from heads.data.features.readers import Reader, ids_with_frames
 from heads.recipe.kinds import resolve
 from heads.trainers.checkpoint import Checkpoint
-from heads.trainers.cross_validation import make_batches
+from heads.trainers.cross_validation import make_batches, meant_animals
 from heads.trainers.members import most_learned, plan_members
 from heads.trainers.schedule import scale_length
 from heads.trainers.task import HeadTask, Train
@@ -100,7 +100,9 @@ def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None)
     _, examples = make_batches(reader, facts, sample.ids, config, plan, fold)
     statistics_s = time.monotonic() - started
     targets = known.values.astype(np.float32)
-    task = HeadTask(config=config, plan=plan, examples=examples, targets=targets, fold=fold)
+    meant = meant_animals(config, known.classes)
+    task = HeadTask(config=config, plan=plan, examples=examples, targets=targets, fold=fold, meant=meant)
+    columns = sum(values.shape[1] for values in examples.statistics.values())
     if not config.takes_epochs:
         train: Train = resolve(config.traits.trainer)
         fit_s = _timed(lambda: train(task, Checkpoint(path=None), lambda _: None, threading.Event()))
@@ -109,7 +111,7 @@ def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None)
             members=len(plan),
             clips_per_s=len(sample.ids) / fit_s,
             seconds=max(statistics_s, read_s) * wanted / len(sample.ids) + fit_s * max(1.0, wanted / len(sample.ids)),
-            cache_bytes=int(len(config.inputs) * 4 * reader.dim * wanted),
+            cache_bytes=4 * columns * wanted,
             from_disk=False,
         )
     trainer = Trainer(task, Checkpoint(path=None))
@@ -123,13 +125,13 @@ def estimate_cost(job: TrainingJob, head: HeadSpec, *, clips: int | None = None)
     per_clip = max(usual_s, read_s if from_disk else 0.0) / len(sample.ids)
     share = everything / len(sample.ids)
     epochs = config.epochs + (config.pseudo_epochs * 2 if judged else 0)
-    statistics = len(config.inputs) + (2 if config.sees_frames else 0)
+    columns += 2 * reader.dim if config.sees_frames else 0
     return CostEstimate(
         head=head.name,
         members=len(plan),
         clips_per_s=1 / per_clip,
         seconds=max(statistics_s, read_s) * share + once + per_clip * epochs * wanted,
-        cache_bytes=int(statistics * 4 * reader.dim * everything),
+        cache_bytes=4 * columns * everything,
         from_disk=from_disk,
     )
 

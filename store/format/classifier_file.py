@@ -79,5 +79,5 @@ def read_classifier(folder: Path) -> Classifier | None:
             )
     except _DAMAGED as error:
         raise CorruptPartError(
-            f"{path}: is damaged ({error}); remove it, and the same `featurize` command writes it anew"
+            f"{path}: is damaged; remove it, and the same `featurize` command writes it anew"
         ) from error

@@ -134,7 +134,9 @@ def test_a_damaged_one_is_told_with_its_remedy_found_and_set_aside(
 ) -> None:
     before, path = contents(filled, key), filled.folder(key) / CLASSIFIER
     damage(path)
-    with pytest.raises(CorruptPartError, match=r"classifier\.npz: is damaged .*remove it, and the same `featurize`"):
+    with pytest.raises(
+        CorruptPartError, match=r"classifier\.npz: is damaged; remove it, and the same `featurize` command"
+    ):
         _ = filled.reader(key).classifier
     assert [(problem.path, problem.damaged) for problem in verify_store(filled.root).problems] == [(path, True)]
     done = repair_store(filled)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.special
 from made_store import DIM, clip_ids, made_key, make_store, sites_of
 from numpy.typing import NDArray
@@ -15,9 +17,13 @@ from heads.data.features.animals import ANIMALS_INPUT
 from heads.data.features.batches import ClipBatches
 from heads.data.labels import LabelTable
 from heads.data.splitting.folds import Folds
-from heads.models.layers import LEAST_CHANCE, Named
+from heads.evaluation.metrics import mean_log_loss
+from heads.models.kinds import discriminant_calibration
+from heads.models.kinds.discriminant_calibration import fit_calibration
+from heads.models.layers import LEAST_CHANCE, Named, let_compete
 from heads.models.networks import NAMED, HeadShape, build_head
 from heads.recipe import HeadConfig
+from heads.trainers import named
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
 from heads.trainers.members import plan_members
 from heads.trainers.named import Evidence, NamedEvidence
@@ -214,14 +220,71 @@ def test_a_head_adds_it_to_its_logits_and_does_so_when_it_is_loaded(tmp_path: Pa
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(loaded(inputs)), after)
 
 
+def test_a_calibration_takes_what_speaks_beside_the_scores_for_given() -> None:
+    """As the head does that it is for: it is added after the scores are scaled, before classes compete."""
+    rng = np.random.default_rng(5)
+    scores, beside = rng.normal(size=(6000, 3)) * 20, rng.normal(size=(6000, 3)) * 3
+    bias, strength = np.array([-1.0, 0.5, -2.0]), np.full(3, 0.6, np.float32)
+    logits = (scores * 0.1 + bias + beside).astype(np.float32)
+    truth = keras.ops.convert_to_numpy(let_compete(logits, strength))
+    targets = (rng.random(truth.shape) < truth).astype(np.float32)
+    known = np.ones(truth.shape, bool)
+    found = fit_calibration(scores, known, targets, beside=beside)
+    assert found.inverse_temperature == pytest.approx(0.1, rel=0.1)
+    np.testing.assert_allclose(found.bias, bias, atol=0.25)
+    assert found.strength == pytest.approx(0.6, abs=0.15)
+    assert found.loss < fit_calibration(scores, known, targets).loss - 0.1
+    alike = fit_calibration(scores, known, targets, beside=np.zeros(truth.shape))
+    assert alike.loss == fit_calibration(scores, known, targets).loss
+
+
+def test_the_gradient_of_calibration_is_that_of_its_loss_beside_what_speaks_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(4)
+    scores, beside = rng.normal(size=(60, 3)) * 9, rng.normal(size=(60, 3)) * 3
+    targets, known = (rng.random((60, 3)) < 0.3).astype(np.float32), np.ones((60, 3), bool)
+    known[:10, 1] = False
+    seen: dict[str, Any] = {}
+    minimise = scipy.optimize.minimize
+
+    def keep(objective: Any, start: Any, **settings: Any) -> Any:
+        seen["objective"], seen["start"] = objective, start
+        return minimise(objective, start, **settings)
+
+    monkeypatch.setattr(discriminant_calibration.scipy.optimize, "minimize", keep)
+    fit_calibration(scores, known, targets, beside=beside)
+    point = seen["start"] + rng.normal(size=seen["start"].shape) * 0.2
+    wrong = scipy.optimize.check_grad(lambda x: seen["objective"](x)[0], lambda x: seen["objective"](x)[1], point)
+    assert wrong < 1e-6
+
+
+def test_the_gradient_of_the_slope_is_that_of_its_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    minimise = scipy.optimize.minimize
+
+    def keep(objective: Any, start: Any, **settings: Any) -> Any:
+        seen["objective"] = objective
+        return minimise(objective, start, **settings)
+
+    monkeypatch.setattr(named.scipy.optimize, "minimize", keep)
+    animals, targets = drawn(60, 1.0)
+    evidence_of(animals, targets, weights=np.linspace(0.5, 3, 60)).learn(everything(animals))
+    for point in ([0.4, 0.0], [1.7, -0.6]):
+        wrong = scipy.optimize.check_grad(
+            lambda x: seen["objective"](x)[0], lambda x: seen["objective"](x)[1], np.array(point)
+        )
+        assert wrong < 1e-4
+
+
 COUNT = 90
 
 
-def cross_validated(root: Path, learned: NDArray[np.uint8], config: HeadConfig) -> CrossValidatedHead:
+def cross_validated(root: Path, learned: NDArray[np.uint8], config: HeadConfig, n_folds: int = 3) -> CrossValidatedHead:
     """Of clips that show a leopard or a lion, or neither; `learned` is said of them."""
     store = teach(make_store(root, shown()), {0: "leopard", 1: "lion"})
     ids = tuple(clip_ids(COUNT))
-    folds = Folds(ids=ids, fold=np.arange(COUNT) % 6 % 3, groups=tuple(sites_of(ids)), n_folds=3)
+    folds = Folds(ids=ids, fold=np.arange(COUNT) % 6 % n_folds, groups=tuple(sites_of(ids)), n_folds=n_folds)
     labels = LabelTable(ids=ids, classes=("leopard", "lion", "blank"), values=learned)
     return cross_validate_head(store.reader(made_key()), store.clips(), labels, folds, config, name="made")
 
@@ -264,3 +327,12 @@ def test_labels_of_the_scored_fold_decide_nothing_about_its_scores(tmp_path: Pat
     assert (meaning.sum(axis=0).tolist(), meaning[288, 0], meaning[291, 1]) == ([1, 1, 0], 1, 1)
     assert slope > 0.3
     assert (usual[:2] < 0).all()
+
+
+def test_two_folds_leave_nothing_to_calibrate_on_but_the_names_still_speak(tmp_path: Path) -> None:
+    labels = shown()
+    found, without = (
+        cross_validated(tmp_path / str(asked), labels, config, n_folds=2).predictions.probabilities
+        for asked, config in ((True, CONFIG), (False, CONFIG.model_copy(update={"named": False})))
+    )
+    assert mean_log_loss(labels, found) < mean_log_loss(labels, without)

@@ -26,7 +26,7 @@ from featurize.views.registry import DEFAULT_VIEW
 from featurize.views.sampling import Sampling
 from store import FeatureStore
 from store.console import native_chatter
-from store.errors import StoreNotFoundError
+from store.errors import StoreNotFoundError, StoreWriteError
 from store.format.network_file import network_folder
 from store.key import HALVES, FeatureKey, distinguish
 
@@ -166,7 +166,10 @@ def carry_out(
     sources = _quantised(request, found, sources, _network_folders(opened), on_calibrate)
     _compare_with(opened, request, found, sources, on_warning)
     plan = _make_plan(request, found, sources, opened, deployments)
-    keep_classifiers(plan.keys, opened)
+    try:
+        keep_classifiers(plan.keys, opened)
+    except StoreWriteError as error:  # a finished store need not be writable
+        on_warning(f"what networks themselves take frames for is not kept: {error}")
     import_networks_for(plan, verbose=request.verbose)
     # Runners of work that were written before there was a choice know no device.
     where: dict[str, Any] = {} if request.device == "auto" else {"device": request.device}

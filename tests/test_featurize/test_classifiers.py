@@ -20,6 +20,7 @@ from featurize.pipeline.source import make_source
 from featurize.runtime.extractor import build_extractor
 from featurize.views.sampling import Sampling
 from store import FeatureStore
+from store.errors import StoreWriteError
 from store.format.classifier_file import CLASSIFIER, IMAGENET_ANIMALS, Classifier
 
 LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -152,3 +153,19 @@ def test_it_is_kept_for_a_network_s_own_weights_only(tmp_path: Path) -> None:
     keep_classifiers(keys, store)
     assert [name for name, source in given.items() if store.has_classifier(keys[source])] == ["own", "a copy of them"]
     assert not store.folder(keys[given["without features"]]).exists()
+
+
+def test_a_finished_store_that_cannot_be_written_to_is_still_found_finished(
+    clips: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "store"
+    shutil.copytree(made, root)
+    for path in root.glob(f"features/*/{CLASSIFIER}"):
+        path.unlink()
+
+    def refuse(*_: object) -> None:
+        raise StoreWriteError("store: the disk refused")
+
+    monkeypatch.setattr(FeatureStore, "add_classifier", refuse)
+    with pytest.warns(UserWarning, match="take frames for is not kept: store: the disk refused"):
+        assert featurized(clips, root).done == 0

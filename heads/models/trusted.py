@@ -26,6 +26,7 @@ _OWN = frozenset(
         "KeepFrames",
         "MeanOfLogits",
         "MeanOverFrames",
+        "Named",
         "NormaliseHeard",
         "OfClips",
         "SoundBlock",

@@ -10,8 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from heads.models.layers import AttentionPooling, Competing, Dropout, Standardise, TapDropout, attend_together
-from heads.models.networks import HeadShape, build_head
+from heads.models.networks import NAMED, HeadShape, build_head
 from heads.models.seed_average import average_models, mean_of_logits
+from heads.models.trusted import require_plain_model
 from heads.recipe import HeadConfig
 
 RNG = np.random.default_rng(0)
@@ -23,6 +24,7 @@ KINDS = {
     "statistics": HeadConfig(
         **SMALL, kind="deviation", statistics=("deviation", "direction"), queries=0, competing=True
     ),
+    "named": HeadConfig(**SMALL, kind="deviation", statistics=("deviation",), queries=0, competing=True, named=True),
 }
 
 
@@ -173,15 +175,21 @@ def test_a_head_does_not_see_the_order_of_frames_and_a_recurrent_one_does(kind: 
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("n_metadata", [0, 2])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_head_survives_saving(tmp_path: Path, kind: str, n_metadata: int, seeds: int) -> None:
+def test_a_head_survives_saving_and_is_accepted_from_elsewhere(
+    tmp_path: Path, kind: str, n_metadata: int, seeds: int
+) -> None:
     config = KINDS[kind]
-    shape = HeadShape(dim=5, n_metadata=n_metadata, n_classes=3)
-    members = [build_head(config, shape, f"member{number}").model for number in range(seeds)]
+    shape = HeadShape(dim=5, n_metadata=n_metadata, n_classes=3, n_animals=5)
+    heads = [build_head(config, shape, f"member{number}") for number in range(seeds)]
+    for number, head in enumerate(heads if config.named else ()):
+        head.tail.get_layer(NAMED).set_evidence(np.eye(5, 3), np.zeros(3), 1.0 + number)
+    members = [head.model for head in heads]
     model = average_models(members)
     inputs = inputs_of(config, 0.0, 6, n_metadata)
     expected = mean_of_logits(np.stack([keras.ops.convert_to_numpy(member(inputs)) for member in members]))
     np.testing.assert_allclose(model(inputs), expected, rtol=1e-4, atol=1e-6)
     model.save(tmp_path / "head.keras")
+    require_plain_model((tmp_path / "head.keras").read_bytes(), "head.keras")
     again = keras.saving.load_model(tmp_path / "head.keras", compile=False)
     np.testing.assert_array_equal(again(inputs), model(inputs))
     assert again.output_shape == (None, 3)

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from heads.data.animal_names import named_animals
+from heads.data.animal_names import ANIMALS, named_animals
 from heads.data.features.readers import Reader
+from heads.data.labels import BLANK
 from heads.errors import RecipeError
 from heads.models.reading import reader_for
 from heads.recipe import EACH_SOURCE, HeadConfig, Recipe
@@ -21,6 +22,8 @@ _FEWEST_TO_JOIN = 2
 _MADE_BY = {"pictures": "frames", "sound": "sound"}
 _PLAIN_BESIDES_LETTERS = "-_+."
 _DIGEST_CHARS = 6
+# The networks whose own last layer `featurize` keeps beside features that are made by their own weights.
+WITH_CLASSIFIER = frozenset({"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,7 @@ def resolve_heads(
     left_out: list[tuple[HeadConfig, str, bool]] = []
     spelt = spell_sources(held)
     notes = [*_missing(recipe, held), *_misspelt(recipe, held)]
+    asking: list[HeadSpec] = []
     for config in recipe.heads:
         lacking = [name for name in config.classes if classes is not None and name not in classes]
         if lacking:
@@ -103,9 +107,12 @@ def resolve_heads(
         if not keys:
             left_out.append((config, _left_out(config, held, features), True))
             continue
-        heads += [_without_names(head, store, classes) for head in _on_keys(config, keys, spelt)]
+        found = _on_keys(config, keys, spelt)
+        asking += [head for head in found if config.named]
+        heads += [_without_names(head, store, classes) for head in found]
     trained = {head.config.title for head in heads}
     notes += [told for config, told, always in left_out if always or config.title not in trained]
+    notes += _on_names(asking, store, classes) if classes is not None else []
     names = [head.name for head in heads]
     if len({name.casefold() for name in names}) < len(names):  # they become files, on systems that know no case too
         raise RecipeError(
@@ -242,6 +249,55 @@ def _without_names(head: HeadSpec, store: FeatureStore, classes: Sequence[str] |
     if known and (classes is None or named_animals(config.classes or classes, config.names)):
         return head
     return replace(head, config=config.model_copy(update={"named": False, "names": {}}))
+
+
+def _on_names(asking: Sequence[HeadSpec], store: FeatureStore, classes: Sequence[str]) -> list[str]:
+    """Sentences on what networks themselves take clips for: for which classes it speaks, and where it is not kept.
+
+    Args:
+        asking: the heads whose recipe asks for it.
+        store: holds the features.
+        classes: of the labels.
+    """
+    unknown = dict.fromkeys(name for head in asking for name in head.config.names if name not in classes)
+    notes = [f"`names` says what '{name}' means, and no clip is labelled so{_meant(name, classes)}" for name in unknown]
+    able = [head for head in asking if len(head.keys) == 1 and not head.config.taps]
+    kept = [head for head in able if store.has_classifier(head.keys[0])]
+    lacking = dict.fromkeys(
+        head.keys[0].source for head in able if head not in kept and head.keys[0].backbone in WITH_CLASSIFIER
+    )
+    means = {
+        name: numbers
+        for head in able
+        for name, numbers in named_animals(head.config.classes or classes, head.config.names).items()
+    }
+    others = [name for name in classes if name not in means and name != BLANK]
+    if kept and means:
+        told = ", ".join(f"'{name}' ({_some_animals(means[name])})" for name in classes if name in means)
+        rest = f"; it knows nothing of {name_a_few(others)}" if others else ""
+        notes.append(f"what the network itself takes a clip for speaks for {told}{rest}")
+    elif kept and others:
+        notes.append(
+            f"what the network itself takes a clip for speaks for no class, since it knows none by name, such as "
+            f"{name_a_few(others)}; the setting `names` of a head says which animals a class means"
+        )
+    if lacking and means:
+        notes.append(
+            f"{', '.join(lacking)}: what the network itself takes a clip for is not kept beside these features, and "
+            f"would speak for {name_a_few(name for name in classes if name in means)}; the `featurize` command that "
+            "made them keeps it when it is run once more, and computes nothing again"
+        )
+    return notes
+
+
+def _meant(name: str, classes: Sequence[str]) -> str:
+    near = get_close_matches(name, classes, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _some_animals(numbers: Sequence[int]) -> str:
+    first = ANIMALS[numbers[0]]
+    return first if len(numbers) == 1 else f"{first} and {len(numbers) - 1} more"
 
 
 def _left_out(config: HeadConfig, held: Sequence[str], features: Sequence[str]) -> str:

@@ -9,13 +9,15 @@ import pytest
 from made_store import made_key, make_store
 
 from featurize.backbones.registry import BACKBONES, find_backbone
+from heads.data.animal_names import ANIMALS
 from heads.errors import RecipeError
 from heads.recipe import HeadConfig, Recipe, adapt, builtin_recipe, load_recipe
 from heads.run import RunDirectory
-from heads.workflows.resolve import resolve_heads, spell_sources
+from heads.workflows.resolve import WITH_CLASSIFIER, resolve_heads, spell_sources
 from store import FeatureKey, FeatureStore
 from store.config import parse_settings
 from store.errors import ConfigError, StoreNotFoundError
+from store.format.classifier_file import IMAGENET_ANIMALS, Classifier
 from store.maintenance.sweep import unwanted_keys, wanted_sources
 
 RECIPE = Recipe()
@@ -327,3 +329,41 @@ def test_heads_read_one_precision_and_the_store_s_two_are_never_mixed(tmp_path: 
     for precision, key in (("f32", made_key()), ("bf16", halved)):
         (head,) = resolve_heads(Recipe(heads=(CONFIG,)), store, features=[f"precision={precision}"]).heads
         assert head.keys == (key,)
+
+
+def _with_classifier(store: FeatureStore, backbone: str) -> None:
+    store.add_classifier(
+        made_key(backbone),
+        Classifier(
+            classes=IMAGENET_ANIMALS,
+            tap=made_key(backbone).taps[-1][0],
+            kernel=np.zeros((made_key(backbone).taps[-1][1], len(ANIMALS)), np.float32),
+            bias=np.zeros(len(ANIMALS), np.float32),
+        ),
+    )
+
+
+def test_it_is_told_for_which_classes_a_network_itself_speaks_and_where_that_is_not_kept(tmp_path: Path) -> None:
+    store = make_store(tmp_path, np.ones((3, 2), np.uint8), ("efficientnet_lite0", "other"))
+    recipe = Recipe(heads=(HeadConfig(kind="discriminant", named=True),))
+    (note,) = resolve_heads(recipe, store, ("blank", "lion", "bear", "Reh")).notes
+    assert note.startswith("efficientnet_lite0: what the network itself takes a clip for is not kept")
+    assert "would speak for 'lion', 'bear'; the `featurize` command" in note
+    assert resolve_heads(recipe, store, ("blank", "Reh")).notes == resolve_heads(recipe, store).notes == []
+    _with_classifier(store, "efficientnet_lite0")
+    (note,) = resolve_heads(recipe, store, ("blank", "lion", "bear", "Reh")).notes
+    assert note.endswith("speaks for 'lion' (lion), 'bear' (brown bear and 3 more); it knows nothing of 'Reh'")
+    (note,) = resolve_heads(recipe, store, ("blank", "Reh")).notes
+    assert "knows none by name, such as 'Reh'; the setting `names`" in note
+    assert resolve_heads(recipe, store, ("blank",)).notes == []
+
+
+def test_names_of_classes_that_nothing_is_labelled_are_told(tmp_path: Path) -> None:
+    store = make_store(tmp_path, np.ones((3, 2), np.uint8))
+    recipe = Recipe(heads=(HeadConfig(kind="discriminant", named=True, names={"daer": ("hartebeest",)}),))
+    (note,) = resolve_heads(recipe, store, ("blank", "deer")).notes
+    assert note == "`names` says what 'daer' means, and no clip is labelled so; did you mean 'deer'?"
+
+
+def test_the_networks_whose_own_last_layer_is_kept_are_those_of_the_registry() -> None:
+    assert {name for name, row in BACKBONES.items() if row.classifier} == WITH_CLASSIFIER

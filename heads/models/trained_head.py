@@ -113,11 +113,20 @@ class TrainedHead:
 
 
 def require_features(heads: Sequence[TrainedHead], store: FeatureStore, run: RunDirectory) -> None:
-    """Raise PredictError, with the command that makes them, unless the store holds the features of a run's heads."""
+    """Raise PredictError, with the command that makes them, unless the store holds the features of a run's heads, and
+    beside them what the network itself takes clips for where a head asks for it.
+    """
     keys = store.keys()
     held = {key.digest for key in keys}
     lacking = [(head, key) for head in heads for key in head.keys if key.digest not in held]
     if not lacking:
+        for head in heads:
+            if head.config.named and not store.has_classifier(head.keys[0]):
+                raise PredictError(
+                    f"{head.keys[0].folder}: it is not kept beside these features what the network itself takes a clip "
+                    f"for, which head {head.name} asks; run once more what made them, which computes nothing again: "
+                    f"{featurize_command(run.named, store)}"
+                )
         return
     head, key = lacking[0]
     alike = next((each for each in keys if replace(each, dtype=key.dtype) == key), None)

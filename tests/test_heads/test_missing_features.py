@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from indexed_clips import write_indexed_clip
+from made_store import made_key
 from typer.testing import CliRunner
 
 import featurize.cli
@@ -17,8 +19,10 @@ from featurize.demo.make import plan_demo
 from featurize.demo.scenes import draw_clip, write_video
 from heads.errors import PredictError
 from heads.models.trained_head import require_features
+from heads.recipe import HeadConfig
 from heads.run import RunDirectory
 from store import FeatureKey, FeatureStore
+from store.format.classifier_file import IMAGENET_ANIMALS, Classifier
 
 SETTINGS = [
     ["--fps", "2", "--max-frames", "7"],
@@ -106,3 +110,17 @@ def test_features_that_are_kept_in_another_number_format_are_told_from_those_tha
     head = SimpleNamespace(name="deviation-made", keys=(key,))
     with pytest.raises(PredictError, match=r"learned from float16 features .* as int8 .* by which it was not scored"):
         require_features([head], store, RunDirectory(tmp_path / "run"))  # type: ignore[list-item]
+
+
+def test_where_a_head_asks_what_the_network_takes_clips_for_the_command_that_keeps_it_is_told(tmp_path: Path) -> None:
+    key = made_key()
+    store = FeatureStore.open(tmp_path / "store", create=True)
+    with store.writer(key), store.clip_writer():
+        pass
+    head = SimpleNamespace(name="deviation-made", keys=(key,), config=HeadConfig(named=True))
+    with pytest.raises(PredictError, match=rf"{key.folder}: it is not kept .* again: featurize CLIPS .*--for "):
+        require_features([head], store, RunDirectory(tmp_path / "run"))  # type: ignore[list-item]
+    zeros = np.zeros(key.taps[-1][1], np.float32)
+    classifier = Classifier(classes=IMAGENET_ANIMALS, tap=key.taps[-1][0], kernel=zeros[:, None], bias=zeros[:1])
+    store.add_classifier(key, classifier)
+    require_features([head], store, RunDirectory(tmp_path / "run"))  # type: ignore[list-item]

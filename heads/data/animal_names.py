@@ -143,7 +143,6 @@ _WIDER: dict[str, str] = {
     "rodent": "333-338",
     "mouse, rat, vole, gerbil": "333",
     "squirrel, chipmunk": "335",
-    "groundhog, woodchuck": "336",
     "horse, pony": "339",
     "donkey, mule": "339-340",
     "equid": "339-340",
@@ -158,6 +157,12 @@ _WIDER: dict[str, str] = {
     "duiker, bushbuck, kudu, eland, waterbuck, sitatunga, bongo, oryx": "351-353",
     "springbok, reedbuck, kob, nyala, dikdik, steenbok": "351-353",
     "sea cow, manatee": "149",
+    "groundhog, woodchuck, ground hog": "336",
+    "koala bear": "105",
+    "wild dog jackal": "272-275 278 280",
+    "prosimian": "383-384",
+    "monkey prosimian": "370-384",
+    "moose, hedge hog, sea horse": "",
     "prairie dog": "336",
     "raccoon dog": "277-280",
     "flying fox": "",
@@ -261,7 +266,21 @@ _SCIENTIFIC: dict[str, str] = {
 }
 
 # What a class of labels is called when it means anything but an animal that is known.
-_NO_ANIMAL = frozenset({"non", "not", "no", "other", "unknown", "unidentified", "blank", "empty"})
+_NO_ANIMAL = frozenset(
+    re.findall(
+        r"\w+",
+        "non not no other unknown unidentified unidentifiable unid blank empty nothing none "
+        "human person people hunter rider walker vehicle car bike",
+    )
+)
+# What is said of an animal behind its name.
+_SAID_OF = frozenset(
+    re.findall(
+        r"\w+",
+        "male female adult subadult juvenile young immature infant baby cub calf fawn kid lamb foal pup kit chick bull "
+        "cow buck doe stag hind hen boar sow ram ewe domestic wild group herd pair spp sp species",
+    )
+)
 _LAST_WORDS = 3
 
 
@@ -294,6 +313,9 @@ def _meant(name: str) -> frozenset[int]:
     whole = " ".join(_words(spelt))
     if whole in _names():
         return _names()[whole]
+    aside = re.fullmatch(r"([^()]+)\(([^()]+)\)", spelt.strip())
+    if aside and (found := _meant_by_one(_words(f"{aside[2]} {aside[1]}"))):  # fox (red)
+        return found
     parts = re.split(r"[/,;|]|\bor\b|\band\b", spelt)
     return frozenset(number for part in parts for number in _meant_by_one(_words(part)))
 
@@ -301,7 +323,11 @@ def _meant(name: str) -> frozenset[int]:
 def _meant_by_one(words: Sequence[str]) -> frozenset[int]:
     if _NO_ANIMAL.intersection(words):
         return frozenset()
-    names = _names()
+    names, before = _names(), words[:-1]
+    if before and words[-1] in _SAID_OF and " ".join(words) not in names:  # an elephant calf, a moose cow
+        found = _meant_by_one(before)
+        if found or " ".join(before) in names:
+            return found
     for length in range(len(words), 0, -1):  # all words, then the last ones
         if length == len(words) or length < _LAST_WORDS:
             for spelt in _singulars(" ".join(words[-length:])):

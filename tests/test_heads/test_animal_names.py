@@ -140,6 +140,14 @@ def test_scientific_names_mean_what_their_english_ones_do() -> None:
         ("Equus grevyi", {"sorrel", "zebra"}),
         ("Vulpes lagopus", {"red fox", "kit fox", "Arctic fox", "grey fox"}),
         ("Sus scrofa", {"hog", "wild boar", "warthog"}),
+        ("Fox (red)", {"red fox"}),
+        ("lion_male", {"lion"}),
+        ("White-tailed_Deer_Female", {"hartebeest", "impala", "gazelle"}),
+        ("elephant calf", {"tusker", "Indian elephant", "African elephant"}),
+        ("dairy cow", {"ox"}),
+        ("wild boar", {"wild boar"}),
+        ("turkey hen", {ANIMALS[number] for number in (7, 8, *range(80, 87))}),
+        ("wild_dog_jackal", {"dingo", "dhole", "African hunting dog", "coyote", "kit fox", "grey fox"}),
     ],
 )
 def test_names_as_people_write_them(name: str, animals: set[str]) -> None:
@@ -153,6 +161,7 @@ def test_names_as_people_write_them(name: str, animals: set[str]) -> None:
         *("raccoon", "crab-eating raccoon", "giraffe", "Giraffa camelopardalis", "moose", "Alces alces", "flying fox"),
         *("other (primate)", "other (non-primate)", "other_bird", "unknown deer", "unidentified bird", "non-human ape"),
         *("lioness", "12", "catering", "moss"),
+        *("moose_cow", "moose calf", "person with dog", "horse rider", "sea horse", "hedge hog", "unid. bird"),
     ],
 )
 def test_other_names_mean_none(name: str) -> None:

@@ -25,7 +25,9 @@ from heads.data.history import Epoch
 from heads.errors import PredictError
 from heads.evaluation.metrics import mean_log_loss
 from heads.models.explain.attribution import top_frames, weigh_frames
+from heads.models.explain.gradients import named_parts
 from heads.models.explain.scoring import score_frames, scores_over_time
+from heads.models.layers import Named
 from heads.models.networks import NAMED
 from heads.models.trained_head import TrainedHead
 from heads.recipe import HeadConfig, Recipe
@@ -253,6 +255,36 @@ def test_frames_that_show_the_animal_weigh_most(
     assert np.mean(weight) > np.mean(share) + 0.1
     top = top_frames(blended, taught, NAME[kind], lions[:2])
     assert [len(moments) > 0 for moments in top.values()] == [True, True]
+
+
+def test_a_frame_adds_by_names_what_it_shows_of_what_speaks_for_the_answer() -> None:
+    """Of two classes, one that speaks for the answer and is more than usual, and one that speaks against it."""
+    layer = Named(2)
+    layer.build((None, 3))
+    meaning = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    layer.set_evidence(meaning, np.log([0.1, 0.1]), 1.0)
+    animals = np.log(np.array([[0.5, 0.1, 0.4], [0.2, 0.1, 0.7], [0.05, 0.05, 0.9]], np.float32))
+    value, gradient = np.log(np.array([0.3, 0.1, 0.7], np.float32)), np.array([0.5, 0.25, -1.0], np.float32)
+    parts = named_parts(animals, value, gradient, layer)
+    added = 0.75 * np.log(0.4 / 0.1)
+    np.testing.assert_allclose(parts, added * np.array([0.36, 0.09, 0.01]) / 0.46, rtol=1e-5)
+    nothing = named_parts(animals, np.log(np.array([0.03, 0.03, 0.9], np.float32)), gradient, layer)
+    np.testing.assert_array_equal(nothing, np.zeros(3))
+
+
+def test_a_head_that_was_trained_before_it_was_kept_stays_and_that_is_said(tmp_path: Path) -> None:
+    store, recipe = (
+        make_store(tmp_path / "store", shown()),
+        Recipe(folds=3, heads=(config_of("discriminant", named=True),)),
+    )
+    labels, run = write_labels(tmp_path / "labels.csv"), RunDirectory(tmp_path / "run")
+    notes: list[str] = []
+    train_run(store, labels, run, recipe, note=notes.append)
+    before = said(run)
+    train_run(teach(store, SHOWS), labels, run, recipe, note=notes.append)
+    assert asked(run) == (False, {})
+    np.testing.assert_array_equal(said(run), before)
+    assert [note.split(" is kept")[0] for note in notes if "another --run" in note] == [f"head {NAME['discriminant']}"]
 
 
 def test_attend_and_explain_work_as_commands(

@@ -14,11 +14,13 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from heads.data.features.animals import ANIMALS_INPUT, clip_animals
 from heads.data.features.prefetch import read_ahead
@@ -66,7 +68,8 @@ def compute_statistics(
         if ANIMALS_INPUT in out:
             out[ANIMALS_INPUT][places] = np.stack([clip_animals(own, reader) for own in frames])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # Clips are shared out to threads: more threads for each one's small product would only wait for each other.
+    with threadpool_limits(1, "blas") if ANIMALS_INPUT in out else nullcontext(), ThreadPoolExecutor(_AHEAD) as pool:
         waiting: deque[Future[None]] = deque()
         for some, features, mask in read_ahead(chunks()):
             # TensorFlow widens several times faster than numpy.

@@ -7,12 +7,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from heads.data.features.animals import ANIMALS_INPUT, frame_animals
 from heads.data.features.batches import METADATA, PREDICT_CLIPS, ClipBatches, in_turn
 from heads.data.features.readers import ids_with_frames
 from heads.errors import AttendError, UnweighedError
-from heads.models.explain.gradients import answer_gradients, frame_shares, has_frame_shares, traced_statistics
+from heads.models.explain.gradients import (
+    answer_gradients,
+    frame_shares,
+    has_frame_shares,
+    named_parts,
+    traced_statistics,
+)
 from heads.models.layers import AttentionPooling
-from heads.models.networks import ATTENTION, FRONT
+from heads.models.networks import ATTENTION, FRONT, NAMED
 from heads.models.trained_head import TrainedHead, head_settings
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
@@ -154,7 +161,7 @@ def _weigh_together(
         if config.sees_frames:
             weights = _attention(model, frames, valid)
         else:
-            weights = _contribution(model, fold, traced_statistics(config), examples, places[own], frames, valid)
+            weights = _contribution(model, fold, config, examples, places[own], frames, valid)
         for place, each in zip(own.tolist(), weights, strict=True):
             found[place].append(each[:, : int(mask[place].sum())])
     return [np.concatenate(each) for each in found]
@@ -175,7 +182,7 @@ def _attention(model: keras.Model, frames: NDArray[np.float32], valid: NDArray[n
 def _contribution(
     model: keras.Model,
     fold: int,
-    names: tuple[str, ...],
+    config: HeadConfig,
     examples: ClipBatches,
     places: NDArray[np.int64],
     frames: NDArray[np.float32],
@@ -183,18 +190,25 @@ def _contribution(
 ) -> NDArray[np.float64]:
     """(B, 1, T) the shares of the frames in the answer."""
     inputs = {name: each[fold] if name == METADATA else each for name, each in examples.batch(places).items()}
-    gradients = answer_gradients(model, inputs, names)
+    names = traced_statistics(config)
+    gradients = answer_gradients(model, inputs, (*names, *((ANIMALS_INPUT,) if config.named else ())))
     tail = _members(model)[0].get_layer("tail")
     usual = {name: tail.get_layer(f"standardise_{name}").usual().numpy() for name in names}
     shares = np.zeros((len(places), 1, frames.shape[1]))
     for number, row in enumerate(examples.rows[places].tolist()):
         length = int(valid[number].sum())
+        beside: NDArray[np.float64] | float = 0.0
+        if config.named:
+            animals = frame_animals(frames[number, :length], examples.reader)
+            own = inputs[ANIMALS_INPUT][number], gradients[ANIMALS_INPUT][number]
+            beside = named_parts(animals, *own, tail.get_layer(NAMED))
         shares[number, 0, :length] = frame_shares(
             frames[number, :length],
             examples.reader.per_frame("motion_energy", row),
             {name: inputs[name][number] for name in names},
             {name: gradients[name][number] for name in names},
             usual,
+            beside,
         )
     return shares
 

@@ -2,7 +2,8 @@
 
 The answer is the mean logit of the classes, weighted by their probabilities. What a column of a statistic adds to it
 is its gradient times its distance from a reference, and that is handed on to the frames it came from: a peak to the
-frame that holds it, a mean to all frames by their weights in it.
+frame that holds it, a mean to all frames by their weights in it, and what the network itself takes the clip for to
+those in which it does so most.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from heads.models.layers import LEAST_CHANCE, Named
 from heads.recipe import HeadConfig
 
 # The largest value over time, less something that no single frame decides: nothing stands out where that is zero.
@@ -58,6 +60,7 @@ def frame_shares(
     values: Mapping[str, NDArray[np.float32]],
     gradients: Mapping[str, NDArray[np.float32]],
     usual: Mapping[str, NDArray[np.float32]],
+    beside: NDArray[np.float64] | float = 0.0,
 ) -> NDArray[np.float64]:
     """The share (T,) of each frame of a clip in what speaks for the answer; even shares where nothing does.
 
@@ -67,8 +70,9 @@ def frame_shares(
         values: (D,) of each statistic.
         gradients: (D,) of the answer along each.
         usual: (D,) of each mean over time among the training clips.
+        beside: (T,) what frames added otherwise.
     """
-    added = np.zeros(len(frames))
+    added = np.zeros(len(frames)) + beside
     peak = frames.argmax(axis=0)
     for name, gradient in gradients.items():
         if name in _PEAKS:
@@ -79,3 +83,21 @@ def frame_shares(
             added += np.maximum(weights * ((frames - usual[name]) @ gradient), 0)
     total = added.sum()
     return added / total if total > 0 else np.full(len(frames), 1 / len(frames))
+
+
+def named_parts(
+    animals: NDArray[np.float32], value: NDArray[np.float32], gradient: NDArray[np.float32], layer: Named
+) -> NDArray[np.float64]:
+    """(T,) what each frame added to what speaks for the answer by the names of classes.
+
+    Args:
+        animals: (T, K) the logarithm of the probability of each animal in each frame.
+        value: (K,) the same of the clip.
+        gradient: (K,) of the answer along it.
+        layer: which weighs it.
+    """
+    meaning, usual = (keras.ops.convert_to_numpy(each).astype(np.float64) for each in (layer.meaning, layer.usual))
+    along = (gradient / np.maximum(meaning.sum(axis=1), 1)) @ meaning
+    added = np.maximum(along * (np.log(np.exp(value) @ meaning + LEAST_CHANCE) - usual), 0.0)
+    seen = (np.exp(animals.astype(np.float64)) @ meaning) ** 2
+    return np.asarray(seen / np.maximum(seen.sum(axis=0), _SMALLEST**2) @ added)

@@ -159,6 +159,11 @@ def train_head(job: TrainingJob, run: RunDirectory, head: HeadSpec, listener: Li
     resumed = head.name in run.head_names()
     if not resumed:
         _train_anew(job, run, head, listener)
+    elif head.config.named and not run.read_head(head.name)["settings"].get("named"):
+        listener.note(
+            f"head {head.name} is kept as it was trained, without being told what the network itself takes a clip for, "
+            "which was not kept then; give another --run to train heads that are told"
+        )
     known = job.labels_of(head)
     loss = mean_log_loss(known.values, run.read_oof(head.name).select(job.labels.ids).probabilities)
     seconds = float(run.read_head(head.name)["seconds"])

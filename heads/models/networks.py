@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from heads.data.features.animals import ANIMALS_INPUT
@@ -124,6 +125,17 @@ def find_attention(front: Any) -> AttentionPooling | None:
     """The layer of a front that weighs frames; None if no layer does."""
     layer: AttentionPooling | None = front if isinstance(front, AttentionPooling) else _layer(front, ATTENTION)
     return layer
+
+
+def named_slope(model: keras.Model) -> float:
+    """By how much a head believes what the backbone itself takes clips for, mean over its seeds."""
+    return float(np.mean([member.get_layer("tail").get_layer(NAMED).slope for member in members_of(model)]))
+
+
+def members_of(model: keras.Model) -> list[keras.Model]:
+    """The members that a model averages; the model itself if it is one."""
+    inner = [layer for layer in model.layers if isinstance(layer, keras.Model) and layer.name.startswith("member")]
+    return inner or [model]
 
 
 def _layer(front: Any, name: str) -> Any:

@@ -26,7 +26,7 @@ from heads.report.strips import StripMaker
 from heads.report.tables.collection import collection_sentences, collection_table
 from heads.report.tables.confusion import confusion_table
 from heads.report.tables.decisions import coarser_table, light_table, verdict_table
-from heads.report.tables.models import comparison_table, contribution_tables, metadata_table, removal_table
+from heads.report.tables.models import comparison_table, contribution_tables, metadata_table, named_table, removal_table
 from heads.report.tables.run import (
     bad_clips_table,
     balance_rows,
@@ -150,6 +150,7 @@ def render_report(
         pseudo_labels=pseudo_labels_table(facts),
         multiples=species_reliability(facts),
         metadata_worth=metadata_table(facts.metadata_worth),
+        named=named_table(facts),
         thresholds=thresholds_table(facts),
         fold_scores=fold_scores_table(facts),
         balance=balance_rows(facts),

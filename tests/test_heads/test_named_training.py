@@ -31,6 +31,8 @@ from heads.models.layers import Named
 from heads.models.networks import NAMED
 from heads.models.trained_head import TrainedHead
 from heads.recipe import HeadConfig, Recipe
+from heads.report.run_facts import read_run
+from heads.report.tables.models import named_table
 from heads.run import RunDirectory
 from heads.workflows.answers.predict import predict_run
 from heads.workflows.blend import blend_run
@@ -285,6 +287,22 @@ def test_a_head_that_was_trained_before_it_was_kept_stays_and_that_is_said(tmp_p
     assert asked(run) == (False, {})
     np.testing.assert_array_equal(said(run), before)
     assert [note.split(" is kept")[0] for note in notes if "another --run" in note] == [f"head {NAME['discriminant']}"]
+
+
+def test_the_run_and_its_report_tell_what_speaks_for_which_class(
+    blended: RunDirectory, stores: tuple[FeatureStore, FeatureStore]
+) -> None:
+    for name in NAME.values():
+        told = blended.read_head(name)["named"]
+        assert told["animals"] == {"leopard": ["leopard"], "lion": ["lion"]}
+        model = TrainedHead(blended, stores[0], name).model(1)
+        assert told["slopes"][1] == pytest.approx(float(model.get_layer("tail").get_layer(NAMED).slope))
+        assert all(0.5 < slope < 3 for slope in told["slopes"])
+    table = named_table(read_run(blended))
+    assert table is not None
+    assert [[cell.text for cell in row.cells] for row in table.rows] == [["leopard", "leopard"], ["lion", "lion"]]
+    assert CliRunner().invoke(app, ["report", "--run", str(blended.path)]).exit_code == 0
+    assert "What networks themselves call animals" in blended.report_path.read_text(encoding="utf-8")
 
 
 def test_attend_and_explain_work_as_commands(

@@ -19,7 +19,7 @@ from heads.models.explain.gradients import (
     traced_statistics,
 )
 from heads.models.layers import AttentionPooling
-from heads.models.networks import ATTENTION, FRONT, NAMED
+from heads.models.networks import ATTENTION, FRONT, NAMED, members_of
 from heads.models.trained_head import TrainedHead, head_settings
 from heads.recipe import HeadConfig
 from heads.run import RunDirectory
@@ -170,7 +170,7 @@ def _weigh_together(
 def _attention(model: keras.Model, frames: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(B, Q, T) the weights of each query of all seeds."""
     weights = []
-    for member in _members(model):
+    for member in members_of(model):
         layer, seen = member.get_layer(FRONT), frames
         if not isinstance(layer, AttentionPooling):
             seen = keras.Model(layer.inputs, layer.get_layer("seen").output)([frames, valid])
@@ -192,7 +192,7 @@ def _contribution(
     inputs = {name: each[fold] if name == METADATA else each for name, each in examples.batch(places).items()}
     names = traced_statistics(config)
     gradients = answer_gradients(model, inputs, (*names, *((ANIMALS_INPUT,) if config.named else ())))
-    tail = _members(model)[0].get_layer("tail")
+    tail = members_of(model)[0].get_layer("tail")
     usual = {name: tail.get_layer(f"standardise_{name}").usual().numpy() for name in names}
     shares = np.zeros((len(places), 1, frames.shape[1]))
     for number, row in enumerate(examples.rows[places].tolist()):
@@ -211,9 +211,3 @@ def _contribution(
             beside,
         )
     return shares
-
-
-def _members(model: keras.Model) -> list[keras.Model]:
-    """The members that a model averages; the model itself if it is one."""
-    inner = [layer for layer in model.layers if isinstance(layer, keras.Model) and layer.name.startswith("member")]
-    return inner or [model]

@@ -6,9 +6,12 @@ from typing import Any
 
 from heads.blending.blenders import known_blender
 from heads.blending.selection import FEW_CLIPS
+from heads.data.labels import BLANK
 from heads.report.run_facts import RunFacts
 from heads.report.summary import too_few_animals
 from heads.report.tables.cells import Cell, Column, Row, Table, change, columns, number, percent, text
+
+_MOST_ANIMALS = 4
 
 
 def comparison_table(facts: RunFacts) -> Table:
@@ -175,3 +178,35 @@ def metadata_table(worth: Sequence[dict[str, Any]]) -> Table | None:
         rows=tuple(rows),
         note="A change that few folds share is chance.",
     )
+
+
+def named_table(facts: RunFacts) -> Table | None:
+    """For which classes it speaks what networks themselves take clips for; None where no head asks that."""
+    asking = {name: head["named"] for name, head in facts.heads.items() if head.get("named")}
+    if not asking:
+        return None
+    means = {name: animals for each in asking.values() for name, animals in each["animals"].items()}
+    slopes = [slope for each in asking.values() for slope in each["slopes"]]
+    rows = [
+        Row(cells=(text(name), text(_some(means.get(name, [])), tone="" if name in means else "quiet")))
+        for name in facts.blend.classes
+        if name != BLANK
+    ]
+    return Table(
+        key="named",
+        caption="What networks themselves call animals",
+        columns=columns(
+            ("Class", "", "text"),
+            ("Spoken for by", "Animals that the networks were taught by name, before they saw any clip", "text"),
+        ),
+        rows=tuple(rows),
+        note=f"How far that is believed, the labelled clips that a model learns from tell: here {min(slopes):.2f} to "
+        f"{max(slopes):.2f}, where 0 is not at all and 1 as the network says.",
+    )
+
+
+def _some(animals: Sequence[str]) -> str:
+    if not animals:
+        return "none that is known"
+    more = len(animals) - _MOST_ANIMALS
+    return ", ".join(animals[:_MOST_ANIMALS]) + (f" and {more} more" if more > 0 else "")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from heads.data.animal_names import ANIMALS, named_animals
 from heads.data.features.statistics_cache import row_keys
 from heads.data.labels import LabelTable
 from heads.data.listener import Listener
@@ -15,7 +16,8 @@ from heads.data.splitting.folds import balance_table
 from heads.errors import StoppedError, TrainError
 from heads.evaluation.metrics import mean_log_loss
 from heads.models.kinds.finetuned import network_file
-from heads.recipe import Recipe
+from heads.models.networks import named_slope
+from heads.recipe import HeadConfig, Recipe
 from heads.run import CONFIG_VERSION, RunDirectory
 from heads.trainers.checkpoint import Checkpoint
 from heads.trainers.cross_validation import CrossValidatedHead, cross_validate_head
@@ -226,9 +228,21 @@ def _facts_of(head: HeadSpec, labels: LabelTable, trained: CrossValidatedHead) -
         "prior": [part.prior.tolist() for part in trained.folds],
         "losses": [part.losses for part in trained.folds],
         "pseudo_labels": judgements if any(judgements) else None,
+        "named": _named(head.config, labels, trained),
         "parameters": int(trained.folds[0].model.count_params()),
         "seconds": round(sum(epoch.seconds for epoch in trained.epochs), 2),
         "versions": versions_here(),
+    }
+
+
+def _named(config: HeadConfig, labels: LabelTable, trained: CrossValidatedHead) -> dict[str, Any] | None:
+    """What speaks for which class by its name, and how much in each fold; None where nothing does."""
+    if not config.named:
+        return None
+    meant = named_animals(labels.classes, config.names)
+    return {
+        "animals": {name: [ANIMALS[number] for number in numbers] for name, numbers in meant.items()},
+        "slopes": [named_slope(part.model) for part in trained.folds],
     }
 
 

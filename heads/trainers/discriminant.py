@@ -163,5 +163,5 @@ def _build(
     head.tail.get_layer(OUTPUT).set_weights([kernel, bias])
     head.tail.get_layer(COMPETING).set_strength(calibration.strength)
     if named is not None:
-        named.give(head.tail.get_layer(NAMED))
+        named.give(head.tail.get_layer(NAMED), calibration.belief)
     return head.model

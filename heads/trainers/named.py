@@ -35,9 +35,9 @@ class Evidence:
     slope: float
     values: NDArray[np.float64]
 
-    def give(self, layer: Any) -> None:
-        """Set a member's layer."""
-        layer.set_evidence(self.meaning, self.usual, self.slope)
+    def give(self, layer: Any, belief: float = 1.0) -> None:
+        """Set a member's layer, to so many times the evidence."""
+        layer.set_evidence(self.meaning, self.usual, belief * self.slope)
 
 
 class NamedEvidence:

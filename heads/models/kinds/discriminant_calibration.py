@@ -19,6 +19,8 @@ _LEAST_STRENGTH, _MOST_STRENGTH = 0.02, 0.98
 # Scores that tell the classes of a few clips apart without fault would be multiplied by ever more.
 _MOST_LOG_INVERSE = 7.0
 _SMALLEST_ODDS = 1e-100
+# Numbers that are found for all classes together, before those of each class.
+_SHARED = 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,12 +32,14 @@ class Calibration:
         bias: (C,) what is added then.
         strength: of `Competing`, the same for all classes.
         loss: mean log loss on the clips that it was fitted to.
+        belief: what is beside the scores is multiplied by.
     """
 
     inverse_temperature: float
     bias: Matrix
     strength: float
     loss: float
+    belief: float = 1.0
 
     def bias_of(self, known: NDArray[np.bool_]) -> Matrix:
         """(C,) the bias, and for classes that the scores know nothing of one that makes them improbable."""
@@ -66,7 +70,8 @@ def fit_calibration(
         targets: (N, C) 0 or 1.
         weights: (N,) how many clips each stands for, where some kinds were chosen more often than others; one each if
             None.
-        beside: (N, C) what is added to the logits as it is, before classes compete.
+        beside: (N, C) what else speaks for each class, which is added, times a number that is drawn towards 1, before
+            classes compete.
     """
     weights = np.ones(len(scores)) if weights is None else weights * (len(weights) / weights.sum())
     n_classes = targets.shape[1]
@@ -74,34 +79,38 @@ def fit_calibration(
     given, count = scores / spread, targets.size
 
     def objective(numbers: Matrix) -> tuple[float, Matrix]:
-        (inverse, inverse_slope), (_, shift, weight, logit) = _inverse(numbers[0]), numbers[:4]
+        (inverse, inverse_slope), (_, shift, weight, logit, belief) = _inverse(numbers[0]), numbers[:_SHARED]
         strength = scipy.special.expit(logit)
-        moved = np.where(known, given * inverse + shift + weight * log_share + numbers[4:], _UNKNOWN) + beside
+        moved = np.where(known, given * inverse + shift + weight * log_share + numbers[_SHARED:], _UNKNOWN) + belief * beside
         against, odds, others = _against(moved)
         logits = moved - strength * against
         losses = _log_losses(logits, targets)
         slope = np.where(known, weight_of * (scipy.special.expit(logits) - targets), 0.0) / count
         share = slope / others
-        along = np.where(known, slope - strength * odds * (share.sum(axis=1, keepdims=True) - share), 0.0)
+        anyway = slope - strength * odds * (share.sum(axis=1, keepdims=True) - share)
+        along = np.where(known, anyway, 0.0)
         by_class = along.sum(axis=0)
         gradient = np.concatenate(
             [
                 [np.sum(along * given) * inverse_slope, by_class.sum(), by_class @ log_share],
                 [-np.sum(slope * against) * strength * (1 - strength)],
-                by_class + 2 * numbers[4:] / count,
+                [np.sum(anyway * beside) + 2 * (belief - 1) / count],
+                by_class + 2 * numbers[_SHARED:] / count,
             ]
         )
-        return float((weight_of * losses)[known].sum() + np.sum(numbers[4:] ** 2)) / count, gradient
+        drawn = np.sum(numbers[_SHARED:] ** 2) + (belief - 1) ** 2
+        return float((weight_of * losses)[known].sum() + drawn) / count, gradient
 
     strength = float(np.clip(initial_competition(targets), _LEAST_STRENGTH, _MOST_STRENGTH))
-    start = np.concatenate([[np.log(_INVERSE), 0.0, 1.0, np.log(strength / (1 - strength))], np.zeros(n_classes)])
+    start = np.concatenate([[np.log(_INVERSE), 0.0, 1.0, np.log(strength / (1 - strength)), 1.0], np.zeros(n_classes)])
     fitted = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B")
-    _, shift, weight, logit = fitted.x[:4]
+    _, shift, weight, logit, belief = fitted.x[:_SHARED]
     return Calibration(
         inverse_temperature=_inverse(fitted.x[0])[0] / spread,
-        bias=shift + weight * log_share + fitted.x[4:],
+        bias=shift + weight * log_share + fitted.x[_SHARED:],
         strength=float(scipy.special.expit(logit)),
         loss=float(fitted.fun),
+        belief=float(belief),
     )
 
 

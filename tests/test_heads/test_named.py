@@ -233,9 +233,21 @@ def test_a_calibration_takes_what_speaks_beside_the_scores_for_given() -> None:
     assert found.inverse_temperature == pytest.approx(0.1, rel=0.1)
     np.testing.assert_allclose(found.bias, bias, atol=0.25)
     assert found.strength == pytest.approx(0.6, abs=0.15)
+    assert found.belief == pytest.approx(1.0, abs=0.15)
     assert found.loss < fit_calibration(scores, known, targets).loss - 0.1
     alike = fit_calibration(scores, known, targets, beside=np.zeros(truth.shape))
     assert alike.loss == fit_calibration(scores, known, targets).loss
+
+
+def test_what_scores_say_already_is_believed_no_second_time() -> None:
+    rng = np.random.default_rng(6)
+    beside = rng.normal(size=(6000, 3)) * 2
+    truth = scipy.special.expit(beside - 1)
+    targets, known = (rng.random(truth.shape) < truth).astype(np.float32), np.ones(truth.shape, bool)
+    scores = beside * 10 + rng.normal(size=truth.shape) * 0.1
+    found = fit_calibration(scores, known, targets, beside=beside)
+    weight = found.inverse_temperature * 10 + found.belief
+    assert weight == pytest.approx(1.0, rel=0.15)
 
 
 def test_the_gradient_of_calibration_is_that_of_its_loss_beside_what_speaks_otherwise(

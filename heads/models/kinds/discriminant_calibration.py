@@ -81,7 +81,8 @@ def fit_calibration(
     def objective(numbers: Matrix) -> tuple[float, Matrix]:
         (inverse, inverse_slope), (_, shift, weight, logit, belief) = _inverse(numbers[0]), numbers[:_SHARED]
         strength = scipy.special.expit(logit)
-        moved = np.where(known, given * inverse + shift + weight * log_share + numbers[_SHARED:], _UNKNOWN) + belief * beside
+        own = given * inverse + shift + weight * log_share + numbers[_SHARED:]
+        moved = np.where(known, own, _UNKNOWN) + belief * beside
         against, odds, others = _against(moved)
         logits = moved - strength * against
         losses = _log_losses(logits, targets)

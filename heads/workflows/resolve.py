@@ -264,11 +264,7 @@ def _on_names(asking: Sequence[HeadSpec], store: FeatureStore, classes: Sequence
     able = [head for head in asking if len(head.keys) == 1 and not head.config.taps]
     kept = [head for head in able if store.has_classifier(head.keys[0])]
     lacking = dict.fromkeys(
-        head.keys[0].source
-        for head in able
-        if head not in kept
-        and head.keys[0].backbone in WITH_CLASSIFIER
-        and not head.keys[0].weights_sha256.startswith("random")
+        head.keys[0].source for head in able if head not in kept and head.keys[0].backbone in WITH_CLASSIFIER
     )
     means = {
         name: numbers

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 _SCRIPTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]
-_PRESSED_WHILE_IT_IS_IMPORTED = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+# What is started in the background may have been told to ignore Ctrl-C.
+_PRESSED_WHILE_IT_IS_IMPORTED = """
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.kill(os.getpid(), signal.SIGINT)
+"""
 
 
 @pytest.mark.parametrize("name", sorted(_SCRIPTS))

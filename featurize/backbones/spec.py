@@ -188,6 +188,11 @@ class Backbone:
 
 def resolve(backbone: Backbone) -> Callable[..., Any]:
     """The function that `backbone.builder` names; its module is imported only now."""
-    module, _, name = backbone.builder.partition(":")
+    return find_function(backbone.builder)
+
+
+def find_function(reference: str) -> Callable[..., Any]:
+    """The function that `module:function` names; its module is imported only now."""
+    module, _, name = reference.partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return function

@@ -1,9 +1,8 @@
 """What networks themselves take frames for is kept beside their features, where their weights say it."""
 
-import importlib
 from collections.abc import Mapping
 
-from featurize.backbones.spec import PackagedWeights
+from featurize.backbones.spec import PackagedWeights, find_function
 from featurize.pipeline.source import FeatureSource
 from store import FeatureStore
 from store.key import FeatureKey
@@ -23,5 +22,4 @@ def keep_classifiers(keys: Mapping[FeatureSource, FeatureKey], store: FeatureSto
         if not row.classifier or not own or weights.path is None:
             continue
         if store.folder(key).is_dir() and not store.has_classifier(key):
-            module, _, name = row.classifier.partition(":")
-            store.add_classifier(key, getattr(importlib.import_module(module), name)(row, weights.path))
+            store.add_classifier(key, find_function(row.classifier)(row, weights.path))

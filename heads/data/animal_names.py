@@ -15,7 +15,9 @@ from functools import cache
 # By their numbers, 0 to 397: the classes that are animals are the first ones.
 # Source: Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", arXiv:1409.0575, 2012's classes.
 ANIMALS: tuple[str, ...] = tuple(
-    """tench, goldfish, great white shark, tiger shark, hammerhead, electric ray, stingray, cock, hen, ostrich,
+    re.split(
+        r",\s+",
+        """tench, goldfish, great white shark, tiger shark, hammerhead, electric ray, stingray, cock, hen, ostrich,
     brambling, goldfinch, house finch, junco, indigo bunting, robin, bulbul, jay, magpie, chickadee, water ouzel, kite,
     bald eagle, vulture, great grey owl, fire salamander, common newt, eft, spotted salamander, axolotl, bullfrog,
     tree frog, tailed frog, loggerhead, leatherback turtle, mud turtle, terrapin, box turtle, banded gecko,
@@ -59,11 +61,9 @@ ANIMALS: tuple[str, ...] = tuple(
     mink, polecat, black-footed ferret, otter, skunk, badger, armadillo, three-toed sloth, orangutan, gorilla,
     chimpanzee, gibbon, siamang, guenon, patas, baboon, macaque, langur, colobus, proboscis monkey, marmoset, capuchin,
     howler monkey, titi, spider monkey, squirrel monkey, ring-tailed lemur, indri, Indian elephant, African elephant,
-    red panda, giant panda, barracouta, eel, coho, rock beauty, clownfish, sturgeon, gar, lionfish, puffer""".replace(
-        "\n", " "
-    ).split(",")
+    red panda, giant panda, barracouta, eel, coho, rock beauty, clownfish, sturgeon, gar, lionfish, puffer""",
+    )
 )
-ANIMALS = tuple(" ".join(name.split()) for name in ANIMALS)
 
 # Wider names, and other ones, and the classes that they mean: numbers, or the first and last of a run.
 _WIDER: dict[str, str] = {
